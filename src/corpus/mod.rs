@@ -1,0 +1,17 @@
+//! Plain data: records, observations, media, vectors and the feature matrix.
+//!
+//! No IO and no tokio here: every other layer speaks in these words.
+
+mod embedding;
+mod hash;
+mod matrix;
+mod media;
+mod observation;
+mod record;
+
+pub use embedding::{Fingerprint, Vector, VectorType};
+pub use hash::ContentHash;
+pub use matrix::{Block, FeatureMatrix, Label, Row};
+pub use media::{MediaInfo, MediaLocation, MediaOutcome};
+pub use observation::{LabelAge, Observation};
+pub use record::Record;
