@@ -1,1 +1,132 @@
-//! Sources.
+//! The outside world → records, observations and the places of their images.
+//!
+//! A [`Source`] is what the operators see; one file or folder per kind. Nothing outside
+//! `sources::reddit` and `sandbox` knows the word "Reddit".
+
+use std::{collections::BTreeMap, fmt};
+
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use crate::{
+    clock::Timestamp,
+    corpus::{Observation, Record},
+};
+
+/// A source of records.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// The name of the data set that the records belong to; ids are unique within it. Two
+    /// sources that would give the same records have the same name.
+    fn dataset(&self) -> &str;
+
+    /// What the source can do.
+    fn traits(&self) -> SourceTraits;
+
+    /// Reads records and sends them page by page, in the source's own order.
+    ///
+    /// The caller stores each page before it takes the next one. A source that reads newest
+    /// first stops at `request.watermark`; the returned watermark is stored only when the whole
+    /// walk is done, so that a walk that is killed in the middle is walked again.
+    ///
+    /// # Errors
+    ///
+    /// Where the source ends before its time (a truncated file, a server that gives up); the
+    /// pages sent before stand.
+    fn scrape<'a>(
+        &'a self,
+        request: ScrapeRequest,
+        pages: mpsc::Sender<Page>,
+    ) -> BoxFuture<'a, Result<ScrapeSummary, Error>>;
+
+    /// Reads the numbers of these records again, at the age at which each is due.
+    ///
+    /// Ids that the source no longer knows are left out of the answer. A source that cannot read
+    /// again (see [`SourceTraits::observes`]) answers with nothing.
+    fn observe<'a>(
+        &'a self,
+        due: &'a [Due],
+        as_of: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>>;
+}
+
+/// What a source can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceTraits {
+    /// Whether [`Source::observe`] can read a score again.
+    pub observes: bool,
+    /// Whether `params.subreddits` limits it.
+    pub by_community: bool,
+    /// Whether it reads again and again from the outside world, as opposed to a file that is
+    /// there as a whole.
+    pub live: bool,
+}
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct ScrapeRequest {
+    /// Nothing published after this moment is wanted.
+    pub as_of: Timestamp,
+    /// Only these communities; `None` for all that the source has.
+    pub communities: Option<Vec<String>>,
+    /// By community: everything published up to this moment is known already.
+    pub watermarks: BTreeMap<String, Timestamp>,
+}
+
+/// Some records of a source, stored in one transaction.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Records with their first reading.
+    pub records: Vec<(Record, Option<Observation>)>,
+    /// Rows that could not be read, by reason code (`malformed_line`, `missing:title`, …).
+    pub dropped: BTreeMap<String, u64>,
+    /// Bytes read from the outside for this page.
+    pub bytes: u64,
+}
+
+/// What a finished [`Source::scrape`] has learned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScrapeSummary {
+    /// By community: everything published up to this moment is now known.
+    pub watermarks: BTreeMap<String, Timestamp>,
+}
+
+/// A record whose numbers are to be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The record's id.
+    pub id: String,
+    /// When the reading is due: publication plus the label's horizon.
+    pub at: Timestamp,
+}
+
+/// Why a source could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source as written is wrong: an unknown kind, a missing file, a bad option.
+    #[error("{0}")]
+    Wrong(String),
+    /// Something that the source needs is not there: credentials, say.
+    #[error("{0}")]
+    Unfit(String),
+    /// The data ends before it is whole, or cannot be decoded.
+    #[error("{message}")]
+    Broken {
+        /// What was found, and where.
+        message: String,
+        /// The underlying error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The outside world does not answer now; trying again may help.
+    #[error("{message}")]
+    Unavailable {
+        /// What was asked, and how it failed.
+        message: String,
+        /// The underlying error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The receiver of the pages is gone: the task was cancelled.
+    #[error("reading was cancelled")]
+    Cancelled,
+}
