@@ -1,1 +1,47 @@
-//! Store.
+//! Every SQL statement of the project.
+//!
+//! Two SQLite files, so that a state transition never waits behind a batch of content:
+//! `state.db` (runs, attempts, versions; synchronous = FULL) and `content.db` (records,
+//! observations, media, captions, embeddings; synchronous = NORMAL). No foreign key and no
+//! transaction crosses them.
+
+mod database;
+mod error;
+
+use std::path::Path;
+
+pub use database::Database;
+pub use error::Error;
+
+/// The two databases of a home.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Runs, attempts, model versions.
+    pub(crate) state: Database,
+    /// Records, observations, media, captions, embeddings.
+    pub(crate) content: Database,
+}
+
+impl Store {
+    /// Opens the databases in `data_dir`, creating and migrating them as needed.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder cannot be written or a database was made by a newer release.
+    pub async fn open(data_dir: &Path) -> Result<Self, Error> {
+        let state = Database::open(&data_dir.join("state.db"), &database::STATE).await?;
+        let content = Database::open(&data_dir.join("content.db"), &database::CONTENT).await?;
+        Ok(Self { state, content })
+    }
+
+    /// Opens existing databases for reading only.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no database in `data_dir` yet.
+    pub async fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
+        let state = Database::open_read_only(&data_dir.join("state.db")).await?;
+        let content = Database::open_read_only(&data_dir.join("content.db")).await?;
+        Ok(Self { state, content })
+    }
+}

@@ -1,0 +1,121 @@
+//! One SQLite file: a single writer connection and a pool of readers.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::Error;
+
+/// How a database file is opened.
+#[derive(Debug)]
+pub(super) struct Kind {
+    migrations: Migrator,
+    synchronous: SqliteSynchronous,
+    page_size: u32,
+}
+
+/// Small rows whose loss would be felt: every commit is synced.
+pub(super) static STATE: Kind = Kind {
+    migrations: sqlx::migrate!("migrations/state"),
+    synchronous: SqliteSynchronous::Full,
+    page_size: 4096,
+};
+
+/// Large rows that can be made again: 16 KiB pages so that vectors pack.
+pub(super) static CONTENT: Kind = Kind {
+    migrations: sqlx::migrate!("migrations/content"),
+    synchronous: SqliteSynchronous::Normal,
+    page_size: 16_384,
+};
+
+/// One SQLite file: a single writer connection and a pool of readers.
+#[derive(Clone, Debug)]
+pub struct Database {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Database {
+    pub(super) async fn open(path: &Path, kind: &'static Kind) -> Result<Self, Error> {
+        let opened = |source| Error::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let options = connect_options(path)
+            .create_if_missing(true)
+            .page_size(kind.page_size)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(kind.synchronous);
+        // Waiting for the only writer is normal work, so the pool's own limit is long.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_mins(10))
+            .connect_with(options)
+            .await
+            .map_err(opened)?;
+        kind.migrations
+            .run(&writer)
+            .await
+            .map_err(|source| Error::Migrate {
+                path: path.to_owned(),
+                source,
+            })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(connect_options(path).read_only(true))
+            .await
+            .map_err(opened)?;
+        Ok(Self { writer, readers })
+    }
+
+    pub(super) async fn open_read_only(path: &Path) -> Result<Self, Error> {
+        if !path.exists() {
+            return Err(Error::Missing(path.to_owned()));
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(2)
+            .connect_with(connect_options(path).read_only(true))
+            .await
+            .map_err(|source| Error::Open {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            writer: readers.clone(),
+            readers,
+        })
+    }
+
+    /// Starts a write: `BEGIN IMMEDIATE`, because a deferred read-then-write is refused as busy.
+    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// The readers, which see committed rows only.
+    pub(super) fn read(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Writes everything committed so far to the disk itself.
+    ///
+    /// Content commits without a sync each; one sync before a task's success is recorded makes
+    /// all of them durable.
+    pub(super) async fn sync(&self) -> Result<(), Error> {
+        sqlx::query("PRAGMA wal_checkpoint(FULL)")
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(30))
+        .optimize_on_close(true, None)
+}
