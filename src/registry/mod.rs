@@ -1,1 +1,17 @@
-//! Registry.
+//! Model versions under `model_registry/<name>/<version>/`: immutable folders with the weights,
+//! the manifest and the predictions of the evaluation.
+//!
+//! A version is visible only when it is whole: its folder is published by one rename, then a
+//! transaction records it and moves the `champion` alias.
+
+mod error;
+mod publish;
+mod resolve;
+mod version;
+
+pub use error::Error;
+pub use publish::{Candidate, Published};
+pub use resolve::ModelName;
+pub use version::{
+    BlockEncoder, DataWindow, EvaluatedRow, Manifest, MatrixSummary, ModelVersion, Registry,
+};

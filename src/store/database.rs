@@ -1,6 +1,9 @@
 //! One SQLite file: a single writer connection and a pool of readers.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -37,6 +40,8 @@ pub(super) static CONTENT: Kind = Kind {
 pub struct Database {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// The write-ahead log beside the file.
+    log: PathBuf,
 }
 
 impl Database {
@@ -69,7 +74,11 @@ impl Database {
             .connect_with(connect_options(path).read_only(true))
             .await
             .map_err(opened)?;
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            log: log_path(path),
+        })
     }
 
     pub(super) async fn open_read_only(path: &Path) -> Result<Self, Error> {
@@ -87,6 +96,7 @@ impl Database {
         Ok(Self {
             writer: readers.clone(),
             readers,
+            log: log_path(path),
         })
     }
 
@@ -102,13 +112,16 @@ impl Database {
 
     /// Writes everything committed so far to the disk itself.
     ///
-    /// Content commits without a sync each; one sync before a task's success is recorded makes
-    /// all of them durable.
+    /// Content commits without a sync each; one sync of the write-ahead log before a task's
+    /// success is recorded makes all of them durable.
     pub(super) async fn sync(&self) -> Result<(), Error> {
-        sqlx::query("PRAGMA wal_checkpoint(FULL)")
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+        let sync = match fs_err::tokio::File::open(&self.log).await {
+            Ok(log) => log.sync_all().await,
+            // Without a log everything lies in the database file, which a checkpoint has synced.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        sync.map_err(|error| Error::Database(sqlx::Error::Io(error)))
     }
 }
 
@@ -118,4 +131,10 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(30))
         .optimize_on_close(true, None)
+}
+
+fn log_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
 }

@@ -7,11 +7,26 @@
 
 mod database;
 mod error;
+mod hashes;
+mod records;
+mod observations;
+mod media;
+mod embeddings;
+mod progress;
+mod models;
+mod predictions;
 
 use std::path::Path;
 
 pub use database::Database;
+pub use embeddings::StoredCaption;
 pub use error::Error;
+pub use media::PlaceState;
+pub use models::{ModelVersionRow, NewModelVersion};
+pub use observations::{Horizon, LabelReading};
+pub use predictions::StoredPrediction;
+pub use progress::TaskProgress;
+pub use records::{PageChanges, Writer};
 
 /// The two databases of a home.
 #[derive(Clone, Debug)]

@@ -1,0 +1,126 @@
+//! Writing so that a crash leaves the old state or the new one: temp, fsync, rename, fsync.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use fs_err as fs;
+use serde::Serialize;
+
+/// Writes `bytes` to `path` durably; a crash leaves the old file or the new one.
+///
+/// Missing folders are made.
+///
+/// # Errors
+///
+/// Where the disk refuses; then an older file is untouched.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_directory(folder)
+}
+
+/// Writes `value` as indented JSON, like [`write_atomic`].
+///
+/// # Errors
+///
+/// Where the disk refuses or the value has no JSON form.
+pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    write_atomic(path, &text)
+}
+
+/// Makes a folder with these files appear at `path` as a whole: the files are written and synced
+/// under a temporary name beside it, then the folder is renamed.
+///
+/// # Errors
+///
+/// Where the disk refuses, or `path` is there already; then nothing is left behind.
+pub fn publish_directory(path: &Path, files: &[(&str, &[u8])]) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    if path.exists() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!("`{}` is there already", path.display()),
+        ));
+    }
+    let folder = tempfile::Builder::new()
+        .prefix(".publishing-")
+        .tempdir_in(parent)?;
+    for (name, bytes) in files {
+        let mut file = fs::File::create(folder.path().join(name))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+    }
+    sync_directory(folder.path())?;
+    fs::rename(folder.path(), path)?;
+    // The folder has another name now; there is nothing left to clean up.
+    let _renamed = folder.keep();
+    readable_by_all(path)?;
+    sync_directory(parent)
+}
+
+/// Removes a folder that is there, with all it holds; one that is not there is fine.
+///
+/// # Errors
+///
+/// Where the disk refuses.
+pub fn remove_directory(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Temporary folders are private; a published one is like any other.
+#[cfg(unix)]
+fn readable_by_all(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes the names in a folder durable.
+fn sync_directory(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_a_file_as_a_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a/b.json");
+        write_atomic(&path, b"old").unwrap();
+        write_json(&path, &[1, 2]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[\n  1,\n  2\n]\n");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn publishes_once() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("model/1");
+        publish_directory(&path, &[("weights", b"w"), ("manifest", b"{}")]).unwrap();
+        assert_eq!(fs::read(path.join("weights")).unwrap(), b"w");
+        let error = publish_directory(&path, &[("weights", b"other")]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(path.join("weights")).unwrap(), b"w");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        remove_directory(&path).unwrap();
+        remove_directory(&path).unwrap();
+    }
+}

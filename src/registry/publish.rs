@@ -1,0 +1,145 @@
+//! How a version comes to be: the folder first, then its row and the champion.
+
+use tracing::info;
+
+use super::{
+    Error, Manifest, Registry,
+    version::{EvaluatedRow, MANIFEST, PREDICTIONS, WEIGHTS},
+};
+use crate::{artifacts, store::NewModelVersion};
+
+/// A trained and evaluated model that is about to become a version.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// What it is; its `version` is given by [`Registry::publish`].
+    pub manifest: Manifest,
+    /// The hash of row set, settings and encoders; equal means the same model.
+    pub content_key: String,
+    /// The bytes of the weights' file.
+    pub weights: Vec<u8>,
+    /// The rows of the evaluation.
+    pub rows: Vec<EvaluatedRow>,
+    /// Whether the champion moves to it, and why; `None` leaves the alias where it is.
+    pub promote: Option<String>,
+}
+
+/// The version in which a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The version's number.
+    pub version: u32,
+    /// Whether it existed before.
+    pub reused: bool,
+}
+
+impl Registry {
+    /// Publishes a candidate, or links its run to the version with the same content.
+    ///
+    /// It may be called again for the same candidate after a crash at any point: the folder is
+    /// renamed into place whole, and a folder without a row was never seen by anyone.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk or the store refuses; then the champion is where it was.
+    pub async fn publish(&self, candidate: Candidate) -> Result<Published, Error> {
+        let Candidate {
+            mut manifest,
+            content_key,
+            weights,
+            rows,
+            promote,
+        } = candidate;
+        let name = manifest.name.clone();
+        if let Some(version) = self.existing(&name, &content_key).await? {
+            self.link(&manifest, version).await?;
+            return Ok(Published {
+                version,
+                reused: true,
+            });
+        }
+        let last = self
+            .store
+            .model_versions(Some(&name))
+            .await?
+            .last()
+            .map_or(0, |row| row.version);
+        manifest.version = last + 1;
+        let text = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)? + "\n";
+        let mut lines = Vec::new();
+        for row in &rows {
+            serde_json::to_writer(&mut lines, row).map_err(std::io::Error::from)?;
+            lines.push(b'\n');
+        }
+        let folder = self.folder(&name, manifest.version);
+        let files = [
+            (WEIGHTS, weights.as_slice()),
+            (MANIFEST, text.as_bytes()),
+            (PREDICTIONS, lines.as_slice()),
+        ];
+        tokio::task::block_in_place(|| {
+            // Left over from a crash between the rename and the row.
+            artifacts::remove_directory(&folder)?;
+            artifacts::publish_directory(&folder, &files)
+        })?;
+        self.store
+            .add_model_version(NewModelVersion {
+                name: &name,
+                version: manifest.version,
+                run_id: &manifest.run_id,
+                created_at: manifest.created_at,
+                interval_start: manifest.interval_start,
+                content_key: &content_key,
+                manifest: &text,
+                alias: promote.as_deref().map(|cause| ("champion", cause)),
+            })
+            .await?;
+        info!(
+            model.name = name,
+            model.version = manifest.version,
+            "published a model version"
+        );
+        Ok(Published {
+            version: manifest.version,
+            reused: false,
+        })
+    }
+
+    /// The version of this model with this content, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be read.
+    pub async fn existing(&self, name: &str, content_key: &str) -> Result<Option<u32>, Error> {
+        Ok(self.store.model_version_by_key(name, content_key).await?)
+    }
+
+    async fn link(&self, manifest: &Manifest, version: u32) -> Result<(), Error> {
+        self.store
+            .link_run_to_version(
+                &manifest.run_id,
+                &manifest.name,
+                version,
+                manifest.interval_start,
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Links a run to the version that it met.
+    ///
+    /// # Errors
+    ///
+    /// Where the store refuses.
+    pub async fn link_run(
+        &self,
+        run_id: &str,
+        name: &str,
+        version: u32,
+        interval_start: crate::clock::Timestamp,
+    ) -> Result<(), Error> {
+        Ok(self
+            .store
+            .link_run_to_version(run_id, name, version, interval_start)
+            .await?)
+    }
+}

@@ -1,0 +1,250 @@
+//! What a model version is, and how it is read.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Error, ModelName};
+use crate::{
+    clock::Timestamp,
+    corpus::{ContentHash, Fingerprint},
+    store::{ModelVersionRow, Store},
+};
+
+/// The weights of a version.
+pub(super) const WEIGHTS: &str = "model.safetensors";
+/// What a version is and how it came to be.
+pub(super) const MANIFEST: &str = "manifest.json";
+/// The evaluated rows of a version, one JSON object a line.
+pub(super) const PREDICTIONS: &str = "predictions.jsonl";
+
+/// What a model version is and how it came to be: `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The model's name: that of its pipeline.
+    pub name: String,
+    /// 1, 2, 3 … per name.
+    pub version: u32,
+    /// The run that made it.
+    pub run_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The run's data interval, first instant.
+    pub interval_start: Timestamp,
+    /// The run's data interval, first instant after it.
+    pub interval_end: Timestamp,
+    /// The moment whose knowledge was used.
+    pub as_of: Timestamp,
+    /// The data set.
+    pub dataset: String,
+    /// The release and build that made it.
+    pub code_version: String,
+    /// The run's parameters.
+    pub params: Map<String, Value>,
+    /// The settings of the training, seeds included.
+    pub training: Value,
+    /// What the target was, as an expression.
+    pub target: String,
+    /// The encoder behind each block of vectors.
+    pub encoders: Vec<BlockEncoder>,
+    /// The feature schema: what a row must bring.
+    pub schema: Value,
+    /// The feature matrix that it was made from.
+    pub matrix: MatrixSummary,
+    /// When the rows were published.
+    pub data_window: DataWindow,
+    /// The hash of row ids and split.
+    pub row_set: String,
+    /// The hash of the weights' file.
+    pub weights_sha256: ContentHash,
+    /// The evaluation: split, metrics, intervals, baselines, ablation.
+    pub evaluation: Value,
+}
+
+/// The encoder behind one block of vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockEncoder {
+    /// The block: `title`, `image`, `caption`.
+    pub block: String,
+    /// The encoder's name in the catalogue.
+    pub encoder: String,
+    /// What is encoded: `title`, `image`, `caption`.
+    pub input: String,
+    /// Which encoder it is exactly.
+    pub fingerprint: Fingerprint,
+    /// The captioner between image and text, where there is one.
+    pub captioner: Option<String>,
+}
+
+/// The feature matrix of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatrixSummary {
+    /// Rows, those without a label included.
+    pub rows: usize,
+    /// Columns of the dense blocks.
+    pub columns: usize,
+    /// The hash of the matrix file.
+    pub sha256: ContentHash,
+}
+
+/// When the rows of a version were published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataWindow {
+    /// The first one.
+    pub from: Option<Timestamp>,
+    /// The last one with a label.
+    pub to: Option<Timestamp>,
+}
+
+/// One row of the evaluation: `models show NAME/V --predictions`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluatedRow {
+    /// The record's id.
+    pub id: String,
+    /// `train`, `validation` or `test`.
+    pub split: String,
+    /// The target on the training scale.
+    pub target: f64,
+    /// The prediction on the training scale.
+    pub prediction: f64,
+}
+
+/// A version with its manifest, as it is read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelVersion {
+    /// What it is.
+    pub manifest: Manifest,
+    /// The aliases that point at it.
+    pub aliases: Vec<String>,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// The registry of a home: its folder and its rows in the store.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub(super) root: PathBuf,
+    pub(super) store: Store,
+}
+
+impl Registry {
+    /// The registry under `root` (`model_registry/` of a home).
+    pub fn new(root: PathBuf, store: Store) -> Self {
+        Self { root, store }
+    }
+
+    /// All versions of a model, or of all models, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be read.
+    pub async fn list(&self, name: Option<&str>) -> Result<Vec<ModelVersion>, Error> {
+        let rows = self.store.model_versions(name).await?;
+        rows.into_iter().map(|row| self.read_row(row)).collect()
+    }
+
+    /// The version that people call so.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such version; the message lists what there is.
+    pub async fn resolve(&self, name: &ModelName) -> Result<ModelVersion, Error> {
+        let versions = self.list(Some(name.name())).await?;
+        let found = versions.iter().find(|version| match name {
+            ModelName::Version(_, number) => version.manifest.version == *number,
+            ModelName::Alias(_, alias) => version.aliases.contains(alias),
+        });
+        if let Some(version) = found {
+            return Ok(version.clone());
+        }
+        let known = if let (Some(first), Some(last)) = (versions.first(), versions.last()) {
+            format!(
+                "`{}` has the versions {} to {}",
+                name.name(),
+                first.manifest.version,
+                last.manifest.version
+            )
+        } else {
+            let mut names: Vec<String> = self
+                .store
+                .model_versions(None)
+                .await?
+                .into_iter()
+                .map(|row| row.name)
+                .collect();
+            names.dedup();
+            if names.is_empty() {
+                "the registry is empty; `trendmill run PIPELINE` makes a version".to_owned()
+            } else {
+                format!("the models are: {}", names.join(", "))
+            }
+        };
+        Err(Error::Unknown {
+            wanted: name.to_string(),
+            known,
+        })
+    }
+
+    fn read_row(&self, row: ModelVersionRow) -> Result<ModelVersion, Error> {
+        let folder = self.folder(&row.name, row.version);
+        let manifest = serde_json::from_str(&row.manifest).map_err(|error| Error::Damaged {
+            path: folder.join(MANIFEST),
+            message: error.to_string(),
+        })?;
+        Ok(ModelVersion {
+            manifest,
+            aliases: row.aliases,
+            folder,
+        })
+    }
+
+    pub(super) fn folder(&self, name: &str, version: u32) -> PathBuf {
+        self.root.join(name).join(version.to_string())
+    }
+}
+
+impl ModelVersion {
+    /// The bytes of the weights' file, checked against the manifest.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is missing or has another hash than the manifest says.
+    pub fn weights(&self) -> Result<Vec<u8>, Error> {
+        let path = self.folder.join(WEIGHTS);
+        let bytes = fs::read(&path)?;
+        let found = ContentHash::of(&bytes);
+        if found != self.manifest.weights_sha256 {
+            return Err(Error::Damaged {
+                path,
+                message: format!(
+                    "its SHA-256 is {found}, the manifest says {}",
+                    self.manifest.weights_sha256
+                ),
+            });
+        }
+        Ok(bytes)
+    }
+
+    /// The rows of the evaluation, as they were written.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is missing or is not what was written.
+    pub fn evaluated_rows(&self) -> Result<Vec<EvaluatedRow>, Error> {
+        read_rows(&self.folder.join(PREDICTIONS))
+    }
+}
+
+fn read_rows(path: &Path) -> Result<Vec<EvaluatedRow>, Error> {
+    fs::read_to_string(path)?
+        .lines()
+        .map(|line| {
+            serde_json::from_str(line).map_err(|error| Error::Damaged {
+                path: path.to_owned(),
+                message: error.to_string(),
+            })
+        })
+        .collect()
+}

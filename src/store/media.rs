@@ -1,0 +1,200 @@
+//! Images: what is stored, and what became of each place of one.
+
+use std::collections::HashMap;
+
+use sqlx::{Sqlite, Transaction};
+
+use super::{Error, Store, Writer, hashes, progress};
+use crate::corpus::{ContentHash, MediaInfo, MediaOutcome};
+
+/// What is known of a place of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlaceState {
+    /// The image is stored.
+    Stored(MediaInfo),
+    /// It cannot be had, for this reason; trying again is useless.
+    Refused(String),
+    /// It could not be had when it was last tried, for this reason.
+    Unavailable(String),
+}
+
+impl Store {
+    /// What is known of these places; a place that was never tried is left out.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails or a row cannot be read.
+    pub async fn media_places(
+        &self,
+        places: &[String],
+    ) -> Result<HashMap<String, PlaceState>, Error> {
+        let wanted = serde_json::json!(places).to_string();
+        let rows = sqlx::query!(
+            r#"SELECT place, state, reason, media_places.content, bytes AS "bytes?",
+                      format AS "format?", width AS "width?", height AS "height?"
+               FROM media_places LEFT JOIN media ON media.content = media_places.content
+               WHERE place IN (SELECT value FROM json_each(?))"#,
+            wanted,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let bad = |message: &str| Error::Inconsistent {
+                    table: "media_places",
+                    column: "content",
+                    row: row.place.clone(),
+                    message: message.to_owned(),
+                };
+                let reason = row.reason.clone().unwrap_or_default();
+                let state = match row.state.as_str() {
+                    "refused" => PlaceState::Refused(reason),
+                    "unavailable" => PlaceState::Unavailable(reason),
+                    _ => {
+                        let content = row.content.as_deref().and_then(ContentHash::from_bytes);
+                        let (Some(content), Some(bytes), Some(format), Some(width), Some(height)) =
+                            (content, row.bytes, row.format.clone(), row.width, row.height)
+                        else {
+                            return Err(bad("a stored place without its image"));
+                        };
+                        PlaceState::Stored(MediaInfo {
+                            content,
+                            bytes: bytes.unsigned_abs(),
+                            format,
+                            width: u32::try_from(width).map_err(|_| bad("width"))?,
+                            height: u32::try_from(height).map_err(|_| bad("height"))?,
+                        })
+                    }
+                };
+                Ok((row.place.clone(), state))
+            })
+            .collect()
+    }
+
+    /// Stores what became of a batch of places, in one transaction. The images' files must be
+    /// durable already.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails; then nothing of the batch is stored.
+    #[tracing::instrument(name = "db.media.store_outcomes", skip_all, fields(rows = batch.len()))]
+    pub async fn store_media_outcomes(
+        &self,
+        batch: &[(String, MediaOutcome)],
+        writer: Writer<'_>,
+    ) -> Result<(), Error> {
+        let mut transaction = self.content.write().await?;
+        let (mut stored, mut bytes) = (0, 0);
+        for (place, outcome) in batch {
+            if let MediaOutcome::Stored(info) = outcome {
+                stored += 1;
+                bytes += info.bytes;
+                store_info(&mut transaction, info, writer).await?;
+            }
+            store_place(&mut transaction, place, outcome, writer).await?;
+        }
+        progress::add(&mut transaction, writer, stored, bytes).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// What is known of these images, by content; unknown ones are left out.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn media_infos(
+        &self,
+        contents: &[ContentHash],
+    ) -> Result<HashMap<ContentHash, MediaInfo>, Error> {
+        let wanted = hashes::to_json(contents);
+        let rows = sqlx::query!(
+            "SELECT content, bytes, format, width, height FROM media
+             WHERE content IN (SELECT unhex(value) FROM json_each(?))",
+            wanted,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let content = hashes::read("media", row.content)?;
+                let side = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+                let info = MediaInfo {
+                    content,
+                    bytes: row.bytes.unsigned_abs(),
+                    format: row.format,
+                    width: side(row.width),
+                    height: side(row.height),
+                };
+                Ok((content, info))
+            })
+            .collect()
+    }
+}
+
+async fn store_info(
+    transaction: &mut Transaction<'static, Sqlite>,
+    info: &MediaInfo,
+    writer: Writer<'_>,
+) -> Result<(), Error> {
+    let content = info.content.as_bytes().as_slice();
+    let bytes = i64::try_from(info.bytes).unwrap_or(i64::MAX);
+    let stored_at = writer.stored_at.as_millis();
+    sqlx::query!(
+        "INSERT INTO media (content, bytes, format, width, height, refs, stored_at)
+         VALUES (?, ?, ?, ?, ?, 0, ?) ON CONFLICT (content) DO NOTHING",
+        content,
+        bytes,
+        info.format,
+        info.width,
+        info.height,
+        stored_at,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+async fn store_place(
+    transaction: &mut Transaction<'static, Sqlite>,
+    place: &str,
+    outcome: &MediaOutcome,
+    writer: Writer<'_>,
+) -> Result<(), Error> {
+    let (state, reason, content) = match outcome {
+        MediaOutcome::Stored(info) => ("stored", None, Some(info.content.as_bytes().as_slice())),
+        MediaOutcome::Refused(reason) => ("refused", Some(*reason), None),
+        MediaOutcome::Unavailable(reason) => ("unavailable", Some(*reason), None),
+    };
+    let tried_at = writer.stored_at.as_millis();
+    // The place lets go of the image that it held and takes the new one.
+    sqlx::query!(
+        "UPDATE media SET refs = refs - 1
+         WHERE content = (SELECT content FROM media_places WHERE place = ?)",
+        place,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO media_places (place, state, reason, content, tried_at, run_id)
+         VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (place) DO UPDATE SET
+             state = excluded.state, reason = excluded.reason, content = excluded.content,
+             tried_at = excluded.tried_at, run_id = excluded.run_id",
+        place,
+        state,
+        reason,
+        content,
+        tried_at,
+        writer.run_id,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query!(
+        "UPDATE media SET refs = refs + 1 WHERE content = ?",
+        content
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}

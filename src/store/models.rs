@@ -1,0 +1,243 @@
+//! Model versions and the names that point at one.
+
+use super::{Error, Store};
+use crate::clock::Timestamp;
+
+/// One version of a model, as the database knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelVersionRow {
+    /// The model's name: that of its pipeline.
+    pub name: String,
+    /// 1, 2, 3 … per name.
+    pub version: u32,
+    /// The run that made it.
+    pub run_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The start of its run's data interval.
+    pub interval_start: Timestamp,
+    /// The manifest, as JSON.
+    pub manifest: String,
+    /// The aliases that point at it.
+    pub aliases: Vec<String>,
+}
+
+/// A version that is about to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewModelVersion<'a> {
+    /// The model's name.
+    pub name: &'a str,
+    /// The version's number.
+    pub version: u32,
+    /// The run that made it.
+    pub run_id: &'a str,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The start of its run's data interval.
+    pub interval_start: Timestamp,
+    /// The hash of row set, settings and encoders.
+    pub content_key: &'a str,
+    /// The manifest, as JSON.
+    pub manifest: &'a str,
+    /// An alias that moves to it in the same transaction, and why.
+    pub alias: Option<(&'a str, &'a str)>,
+}
+
+impl Store {
+    /// The versions of a model, or of all models, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.models.list", skip_all)]
+    pub async fn model_versions(&self, name: Option<&str>) -> Result<Vec<ModelVersionRow>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT name, version, run_id, created_at, interval_start, manifest,
+                   ifnull((SELECT json_group_array(alias ORDER BY alias) FROM model_aliases
+                           WHERE model_aliases.name = model_versions.name
+                             AND model_aliases.version = model_versions.version), '[]')
+                       AS "aliases!: String"
+               FROM model_versions WHERE ?1 IS NULL OR name = ?1 ORDER BY name, version"#,
+            name,
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let bad = |column, message: String| Error::Inconsistent {
+                    table: "model_versions",
+                    column,
+                    row: format!("{}/{}", row.name, row.version),
+                    message,
+                };
+                Ok(ModelVersionRow {
+                    version: u32::try_from(row.version)
+                        .map_err(|e| bad("version", e.to_string()))?,
+                    aliases: serde_json::from_str(&row.aliases)
+                        .map_err(|e| bad("aliases", e.to_string()))?,
+                    created_at: Timestamp::from_millis(row.created_at),
+                    interval_start: Timestamp::from_millis(row.interval_start),
+                    name: row.name,
+                    run_id: row.run_id,
+                    manifest: row.manifest,
+                })
+            })
+            .collect()
+    }
+
+    /// The version of this model with this row set, settings and encoders, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn model_version_by_key(
+        &self,
+        name: &str,
+        content_key: &str,
+    ) -> Result<Option<u32>, Error> {
+        let version = sqlx::query_scalar!(
+            r#"SELECT version AS "version!" FROM model_versions WHERE name = ? AND content_key = ?"#,
+            name,
+            content_key,
+        )
+        .fetch_optional(self.state.read())
+        .await?;
+        Ok(version.and_then(|version| u32::try_from(version).ok()))
+    }
+
+    /// The version in which a run ended, where it made or met one.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn model_version_of_run(&self, run_id: &str) -> Result<Option<(String, u32)>, Error> {
+        let row = sqlx::query!(
+            "SELECT name, version FROM model_version_runs WHERE run_id = ?",
+            run_id
+        )
+        .fetch_optional(self.state.read())
+        .await?;
+        Ok(row.and_then(|row| Some((row.name, u32::try_from(row.version).ok()?))))
+    }
+
+    /// The runs of a model that ended in each of its versions: version and interval start, in the
+    /// order of the intervals.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn model_history(&self, name: &str) -> Result<Vec<(u32, Timestamp)>, Error> {
+        let rows = sqlx::query!(
+            "SELECT version, interval_start FROM model_versions WHERE name = ?
+             ORDER BY interval_start, version",
+            name,
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| {
+                Some((
+                    u32::try_from(row.version).ok()?,
+                    Timestamp::from_millis(row.interval_start),
+                ))
+            })
+            .collect())
+    }
+
+    /// Records a version whose files are durable, links its run to it and moves an alias, in one
+    /// transaction.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails, or a version of this number or content is there already.
+    pub async fn add_model_version(&self, new: NewModelVersion<'_>) -> Result<(), Error> {
+        let (created_at, interval_start) =
+            (new.created_at.as_millis(), new.interval_start.as_millis());
+        let mut transaction = self.state.write().await?;
+        sqlx::query!(
+            "INSERT INTO model_versions
+                 (name, version, run_id, created_at, interval_start, content_key, manifest)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            new.name,
+            new.version,
+            new.run_id,
+            created_at,
+            interval_start,
+            new.content_key,
+            new.manifest,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        link(
+            &mut transaction,
+            new.run_id,
+            new.name,
+            new.version,
+            interval_start,
+        )
+        .await?;
+        if let Some((alias, cause)) = new.alias {
+            sqlx::query!(
+                "INSERT INTO model_aliases (name, alias, version, moved_at, cause)
+                 VALUES (?, ?, ?, ?, ?)
+                 ON CONFLICT (name, alias) DO UPDATE SET version = excluded.version,
+                     moved_at = excluded.moved_at, cause = excluded.cause",
+                new.name,
+                alias,
+                new.version,
+                created_at,
+                cause,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Links a run to the version that it met.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails or there is no such version.
+    pub async fn link_run_to_version(
+        &self,
+        run_id: &str,
+        name: &str,
+        version: u32,
+        interval_start: Timestamp,
+    ) -> Result<(), Error> {
+        let mut transaction = self.state.write().await?;
+        link(
+            &mut transaction,
+            run_id,
+            name,
+            version,
+            interval_start.as_millis(),
+        )
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+async fn link(
+    transaction: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
+    run_id: &str,
+    name: &str,
+    version: u32,
+    interval_start: i64,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "INSERT INTO model_version_runs (run_id, name, version, interval_start)
+         VALUES (?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING",
+        run_id,
+        name,
+        version,
+        interval_start,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Readings of a record's changing numbers, and which of them is a record's label.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde_json::{Map, Value};
+use sqlx::{Sqlite, Transaction};
+
+use super::{Error, Store, Writer, progress};
+use crate::{
+    clock::Timestamp,
+    corpus::{LabelAge, Observation},
+};
+
+/// At which age a reading is a label, and how far off it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// The age at which the label is read.
+    pub age: Duration,
+    /// How much earlier or later the reading may be.
+    pub tolerance: Duration,
+}
+
+/// The reading that is a record's label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelReading {
+    /// The age at which it was read.
+    pub age: LabelAge,
+    /// The score, where the source has one.
+    pub score: Option<f64>,
+    /// The other numbers that were read.
+    pub values: Map<String, Value>,
+}
+
+impl Store {
+    /// Stores readings in one transaction; returns how many were not there before.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails; then none is stored.
+    #[tracing::instrument(name = "db.observations.store", skip_all, fields(rows = observations.len()))]
+    pub async fn store_observations(
+        &self,
+        dataset: &str,
+        observations: &[Observation],
+        writer: Writer<'_>,
+    ) -> Result<u64, Error> {
+        let mut transaction = self.content.write().await?;
+        let mut new = 0;
+        for observation in observations {
+            new += insert(&mut transaction, dataset, observation, writer).await?;
+        }
+        progress::add(&mut transaction, writer, new, 0).await?;
+        transaction.commit().await?;
+        Ok(new)
+    }
+
+    /// Records whose label was due by `as_of` and was not read, with the moment at which it was
+    /// due, earliest first.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn due_observations(
+        &self,
+        dataset: &str,
+        as_of: Timestamp,
+        horizon: Horizon,
+    ) -> Result<Vec<(String, Timestamp)>, Error> {
+        let (age, tolerance) = (millis(horizon.age), millis(horizon.tolerance));
+        let as_of = as_of.as_millis();
+        let rows = sqlx::query!(
+            r#"SELECT id, created_at + ?2 AS "due!: i64" FROM records
+               WHERE dataset = ?1 AND created_at + ?2 <= ?4 AND NOT EXISTS (
+                   SELECT 1 FROM observations
+                   WHERE observations.dataset = records.dataset AND record_id = records.id
+                     AND abs(age - ?2) <= ?3)
+               ORDER BY created_at, id"#,
+            dataset,
+            age,
+            tolerance,
+            as_of,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.id, Timestamp::from_millis(row.due)))
+            .collect())
+    }
+
+    /// By record id: the reading that is its label by what was known at `as_of`.
+    ///
+    /// That is the reading nearest to the horizon within its tolerance; failing that, one of
+    /// unknown age.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails or a row cannot be read.
+    #[tracing::instrument(name = "db.observations.labels", skip_all)]
+    pub async fn labels(
+        &self,
+        dataset: &str,
+        as_of: Timestamp,
+        horizon: Horizon,
+    ) -> Result<HashMap<String, LabelReading>, Error> {
+        let (age, tolerance) = (millis(horizon.age), millis(horizon.tolerance));
+        let as_of = as_of.as_millis();
+        let rows = sqlx::query!(
+            r#"SELECT record_id, age, score, "values" FROM observations
+               WHERE dataset = ?1 AND ifnull(observed_at, ?2) <= ?2
+                 AND (age IS NULL OR abs(age - ?3) <= ?4)
+               ORDER BY record_id, age IS NULL, abs(age - ?3), observed_at"#,
+            dataset,
+            as_of,
+            age,
+            tolerance,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        let mut labels = HashMap::with_capacity(rows.len());
+        for row in rows {
+            if labels.contains_key(&row.record_id) {
+                continue;
+            }
+            let values = serde_json::from_str(&row.values).map_err(|e| Error::Inconsistent {
+                table: "observations",
+                column: "values",
+                row: row.record_id.clone(),
+                message: e.to_string(),
+            })?;
+            let age = row.age.map_or(LabelAge::Unknown, |age| {
+                LabelAge::Known(Duration::from_millis(age.unsigned_abs()))
+            });
+            labels.insert(
+                row.record_id,
+                LabelReading {
+                    age,
+                    score: row.score,
+                    values,
+                },
+            );
+        }
+        Ok(labels)
+    }
+}
+
+/// Inserts one reading; returns 1 where it was not there before or is another one, else 0.
+pub(super) async fn insert(
+    transaction: &mut Transaction<'static, Sqlite>,
+    dataset: &str,
+    observation: &Observation,
+    writer: Writer<'_>,
+) -> Result<u64, Error> {
+    let observed_at = observation.observed_at.map(Timestamp::as_millis);
+    let age = match observation.age {
+        LabelAge::Known(age) => Some(millis(age)),
+        LabelAge::Unknown => None,
+    };
+    let values = Value::Object(observation.values.clone()).to_string();
+    let stored_at = writer.stored_at.as_millis();
+    // A reading that has a time is a fact and stands; without one, the source's last word counts.
+    let done = sqlx::query!(
+        r#"INSERT INTO observations
+               (dataset, record_id, observed_at, age, score, "values", stored_at, run_id)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (dataset, record_id, ifnull(observed_at, -1)) DO UPDATE SET
+               age = excluded.age, score = excluded.score, "values" = excluded."values",
+               stored_at = excluded.stored_at, run_id = excluded.run_id
+           WHERE age IS NOT excluded.age OR score IS NOT excluded.score
+               OR "values" IS NOT excluded."values""#,
+        dataset,
+        observation.record_id,
+        observed_at,
+        age,
+        observation.score,
+        values,
+        stored_at,
+        writer.run_id,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
