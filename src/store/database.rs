@@ -81,6 +81,23 @@ impl Database {
         })
     }
 
+    pub(super) async fn in_memory(kind: &'static Kind) -> Result<Self, Error> {
+        let path = Path::new(":memory:");
+        // One connection is the database: a second one would see an empty one of its own.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(SqliteConnectOptions::new().in_memory(true).foreign_keys(true))
+            .await
+            .map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        kind.migrations
+            .run(&writer)
+            .await
+            .map_err(|source| Error::Migrate { path: path.to_owned(), source })?;
+        Ok(Self { readers: writer.clone(), writer, log: log_path(path) })
+    }
+
     pub(super) async fn open_read_only(path: &Path) -> Result<Self, Error> {
         if !path.exists() {
             return Err(Error::Missing(path.to_owned()));

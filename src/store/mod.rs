@@ -49,6 +49,17 @@ impl Store {
         Ok(Self { state, content })
     }
 
+    /// A store in memory, which is gone with the process: for what needs none that lasts.
+    ///
+    /// # Errors
+    ///
+    /// Where the memory cannot be had.
+    pub async fn in_memory() -> Result<Self, Error> {
+        let state = Database::in_memory(&database::STATE).await?;
+        let content = Database::in_memory(&database::CONTENT).await?;
+        Ok(Self { state, content })
+    }
+
     /// Opens existing databases for reading only.
     ///
     /// # Errors

@@ -88,6 +88,36 @@ impl Store {
             .collect())
     }
 
+    /// By record id: the last reading; one without a time counts as the first.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails or a row cannot be read.
+    pub async fn last_readings(
+        &self,
+        dataset: &str,
+    ) -> Result<HashMap<String, Observation>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT record_id, observed_at, age, score, "values" FROM observations
+               WHERE dataset = ? ORDER BY record_id, observed_at"#,
+            dataset,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let observation = Observation {
+                    observed_at: row.observed_at.map(Timestamp::from_millis),
+                    age: age_of(row.age),
+                    score: row.score,
+                    values: values_of(&row.record_id, &row.values)?,
+                    record_id: row.record_id.clone(),
+                };
+                Ok((row.record_id, observation))
+            })
+            .collect()
+    }
+
     /// By record id: the reading that is its label by what was known at `as_of`.
     ///
     /// That is the reading nearest to the horizon within its tolerance; failing that, one of
@@ -122,15 +152,8 @@ impl Store {
             if labels.contains_key(&row.record_id) {
                 continue;
             }
-            let values = serde_json::from_str(&row.values).map_err(|e| Error::Inconsistent {
-                table: "observations",
-                column: "values",
-                row: row.record_id.clone(),
-                message: e.to_string(),
-            })?;
-            let age = row.age.map_or(LabelAge::Unknown, |age| {
-                LabelAge::Known(Duration::from_millis(age.unsigned_abs()))
-            });
+            let values = values_of(&row.record_id, &row.values)?;
+            let age = age_of(row.age);
             labels.insert(
                 row.record_id,
                 LabelReading {
@@ -184,4 +207,19 @@ pub(super) async fn insert(
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn age_of(stored: Option<i64>) -> LabelAge {
+    stored.map_or(LabelAge::Unknown, |age| {
+        LabelAge::Known(Duration::from_millis(age.unsigned_abs()))
+    })
+}
+
+fn values_of(record_id: &str, stored: &str) -> Result<Map<String, Value>, Error> {
+    serde_json::from_str(stored).map_err(|error| Error::Inconsistent {
+        table: "observations",
+        column: "values",
+        row: record_id.to_owned(),
+        message: error.to_string(),
+    })
 }
