@@ -1,1 +1,10 @@
-//! Media.
+//! Images: told by their signature, decoded within limits, stored under their hash.
+
+mod decode;
+mod sniff;
+mod store;
+mod whole;
+
+pub use decode::{Fault, Limits, decode, encode_jpeg, encode_png, probe};
+pub use sniff::{Format, is_html, sniff};
+pub use store::MediaStore;

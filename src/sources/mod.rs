@@ -3,10 +3,21 @@
 //! A [`Source`] is what the operators see; one file or folder per kind. Nothing outside
 //! `sources::reddit` and `sandbox` knows the word "Reddit".
 
+mod images;
+mod obtain;
+mod pager;
+mod spec;
+mod table;
+
 use std::{collections::BTreeMap, fmt};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
+
+pub use images::ImageIndex;
+pub use obtain::{Obtained, obtain};
+pub use spec::SourceSpec;
+pub use table::{Format as TableFormat, Loaded, ScoreColumn, TableSource, TableSpec, load_from};
 
 use crate::{
     clock::Timestamp,

@@ -1,0 +1,206 @@
+//! Image files under their hash.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use fs_err as fs;
+use tempfile::{Builder, TempPath};
+
+use super::Format;
+use crate::corpus::{ContentHash, MediaInfo};
+
+/// How many files are synced at a time. A sync waits for the disk, not for the processor, and
+/// file systems join syncs that come together.
+const SYNCS: usize = 16;
+
+/// A folder of images, each once: `ab/ab12….jpg`, named by the hash of its bytes.
+///
+/// A file is whole and durable before its name exists, and its name is durable when
+/// [`MediaStore::put`] returns; so a row that is committed after that never points to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaStore {
+    root: PathBuf,
+}
+
+impl MediaStore {
+    /// The store in the folder `root`, which is made at the first write.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where an image of this hash and format is, if it is there.
+    pub fn path(&self, content: &ContentHash, format: Format) -> PathBuf {
+        let name = content.to_string();
+        let mut path = self.root.join(&name[..2]);
+        path.push(format!("{name}.{}", format.extension()));
+        path
+    }
+
+    /// The file with this hash, whatever its format; `None` where there is none.
+    pub fn find(&self, content: &ContentHash) -> Option<PathBuf> {
+        Format::ALL
+            .into_iter()
+            .map(|format| self.path(content, format))
+            .find(|path| path.is_file())
+    }
+
+    /// The bytes with this hash.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no such file, `InvalidData` where its bytes are not those that
+    /// were stored.
+    pub fn read(&self, content: &ContentHash) -> io::Result<Vec<u8>> {
+        let path = self.find(content).ok_or_else(|| {
+            let message = format!("no image `{content}` in `{}`", self.root.display());
+            io::Error::new(io::ErrorKind::NotFound, message)
+        })?;
+        let bytes = fs::read(&path)?;
+        if ContentHash::of(&bytes) != *content {
+            let message = format!("`{}` has changed since it was stored", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(bytes)
+    }
+
+    /// Stores one image; see [`MediaStore::put_all`].
+    pub fn put(&self, info: &MediaInfo, bytes: &[u8]) -> io::Result<()> {
+        self.put_all(&[(info, bytes)])
+    }
+
+    /// Stores images, all of which are durable when this returns. An image that is there stays as
+    /// it is. It blocks on the disk; a batch costs little more than one image.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk is full or cannot be written. Images of the batch may then be there, whole;
+    /// nothing that was there before is lost.
+    pub fn put_all(&self, images: &[(&MediaInfo, &[u8])]) -> io::Result<()> {
+        let scratch = self.root.join("tmp");
+        let mut folders = BTreeSet::new();
+        let mut waiting = Vec::new();
+        let mut named = BTreeSet::new();
+        for (info, bytes) in images {
+            let format = Format::from_name(&info.format).ok_or_else(|| {
+                let message = format!("`{}` is not an image format", info.format);
+                io::Error::new(io::ErrorKind::InvalidInput, message)
+            })?;
+            let path = self.path(&info.content, format);
+            let folder = path.parent().expect("the path has a folder").to_owned();
+            if !folders.contains(&folder) {
+                fs::create_dir_all(&folder)?;
+                folders.insert(folder);
+            }
+            // A name that is there may have come a moment before a power cut took it back: its
+            // folder is synced all the same.
+            let there = fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64);
+            if !there && named.insert(path.clone()) {
+                waiting.push((path, bytes));
+            }
+        }
+        if !waiting.is_empty() {
+            fs::create_dir_all(&scratch)?;
+        }
+        // The folders' own names.
+        if !folders.is_empty() {
+            folders.insert(self.root.clone());
+        }
+        each_at_once(&waiting, |(path, bytes)| {
+            let temporary = write_durably(&scratch, bytes)?;
+            temporary.persist(path).map_err(|error| error.error)
+        })?;
+        let folders: Vec<_> = folders.into_iter().collect();
+        each_at_once(&folders, |folder| fs::File::open(folder)?.sync_all())
+    }
+}
+
+/// A file in `folder` that holds `bytes`, also after a power cut; it goes when it is dropped.
+fn write_durably(folder: &Path, bytes: &[u8]) -> io::Result<TempPath> {
+    let mut builder = Builder::new();
+    // Temporary files are for their owner only by default; the store is for whoever may read the
+    // home.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file.into_temp_path())
+}
+
+/// Does `work` for each item, several at a time; the first error ends it.
+fn each_at_once<T: Sync>(
+    items: &[T],
+    work: impl Fn(&T) -> io::Result<()> + Sync,
+) -> io::Result<()> {
+    let per_thread = items.len().div_ceil(SYNCS).max(1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = items
+            .chunks(per_thread)
+            .map(|chunk| scope.spawn(|| chunk.iter().try_for_each(&work)))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("writing a file does not panic"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(seed: u8) -> (MediaInfo, Vec<u8>) {
+        let bytes = vec![seed; 1000];
+        let info = MediaInfo {
+            content: ContentHash::of(&bytes),
+            bytes: 1000,
+            format: "png".to_owned(),
+            width: 1,
+            height: 1,
+        };
+        (info, bytes)
+    }
+
+    #[test]
+    fn holds_each_image_once_and_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let store = MediaStore::new(home.path().join("media"));
+        let images: Vec<_> = [1, 2, 1, 3].map(image).into();
+        let batch: Vec<_> = images.iter().map(|(i, b)| (i, b.as_slice())).collect();
+        store.put_all(&batch).unwrap();
+        store.put_all(&batch).unwrap();
+        for (info, bytes) in &images {
+            assert_eq!(store.read(&info.content).unwrap(), *bytes);
+            assert_eq!(
+                store.find(&info.content),
+                Some(store.path(&info.content, Format::Png))
+            );
+        }
+        assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+        store.put_all(&[]).unwrap();
+    }
+
+    #[test]
+    fn a_changed_file_is_told_and_mended() {
+        let home = tempfile::tempdir().unwrap();
+        let store = MediaStore::new(home.path());
+        let (info, bytes) = image(7);
+        assert_eq!(
+            store.read(&info.content).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        store.put(&info, &bytes).unwrap();
+        fs::write(store.path(&info.content, Format::Png), b"cut off").unwrap();
+        let error = store.read(&info.content).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        store.put(&info, &bytes).unwrap();
+        assert_eq!(store.read(&info.content).unwrap(), bytes);
+    }
+}

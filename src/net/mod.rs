@@ -1,0 +1,95 @@
+//! The network: the one HTTP client builder, and the fetcher of images.
+//!
+//! [`client`] is for services that the user named in the settings (an API, a hub). [`Fetcher`] is
+//! for addresses that came with the data: it is told nothing about them that it believes.
+
+mod fetch;
+mod guard;
+mod hosts;
+
+use std::time::Duration;
+
+pub use fetch::{Body, Failure, FetchSettings, Fetcher};
+pub use guard::is_public;
+pub use hosts::{HostBook, Lookup};
+
+/// How the client behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetSettings {
+    /// Who runs this installation, for the user agent: a URL or an address that a server's
+    /// operator can turn to.
+    pub contact: String,
+    /// The limit for reaching a server.
+    pub connect_timeout: Duration,
+    /// The limit for a silence between two pieces of an answer.
+    pub idle_timeout: Duration,
+    /// The limit for a whole answer.
+    pub total_timeout: Duration,
+    /// How many redirects are followed; with 0 a redirect is handed back as the answer.
+    pub redirects: usize,
+}
+
+impl Default for NetSettings {
+    fn default() -> Self {
+        Self {
+            contact: "no contact given".to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(15),
+            total_timeout: Duration::from_mins(1),
+            redirects: 3,
+        }
+    }
+}
+
+impl NetSettings {
+    /// The user agent: the product, its version and whom to turn to.
+    pub fn user_agent(&self) -> String {
+        // A header value is visible ASCII; brackets would end the comment early.
+        let contact: String = self
+            .contact
+            .chars()
+            .filter(|c| matches!(c, ' '..='~') && !matches!(c, '(' | ')' | '\\'))
+            .collect();
+        format!("trendmill/{} (+{contact})", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// Why no client could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client could not be set up; are the certificates of this machine readable?")]
+pub struct Error(#[source] reqwest::Error);
+
+/// A client with these settings.
+pub fn client(settings: &NetSettings) -> Result<reqwest::Client, Error> {
+    let redirects = match settings.redirects {
+        0 => reqwest::redirect::Policy::none(),
+        most => reqwest::redirect::Policy::limited(most),
+    };
+    builder(settings).redirect(redirects).build().map_err(Error)
+}
+
+/// What all clients have in common.
+fn builder(settings: &NetSettings) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(settings.user_agent())
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.idle_timeout)
+        .timeout(settings.total_timeout)
+        .referer(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_agent_says_who_asks() {
+        let settings = NetSettings {
+            contact: "https://example.org/me\n(x)".to_owned(),
+            ..NetSettings::default()
+        };
+        let agent = settings.user_agent();
+        assert!(agent.starts_with("trendmill/0."), "{agent}");
+        assert!(agent.ends_with(" (+https://example.org/mex)"), "{agent}");
+    }
+}

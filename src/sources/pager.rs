@@ -1,0 +1,102 @@
+//! Rows of a file → pages, from a thread that may block.
+
+use tokio::sync::mpsc;
+
+use super::{Error, Page, ScrapeRequest};
+use crate::corpus::{Observation, Record};
+
+/// Records of one page.
+const RECORDS: usize = 500;
+/// Dropped rows after which a page goes out although it is not full, so that progress shows.
+const DROPPED: u64 = 20_000;
+
+/// Collects rows and sends full pages.
+pub(super) struct Pager {
+    request: ScrapeRequest,
+    pages: mpsc::Sender<Page>,
+    page: Page,
+    dropped: u64,
+    /// All records sent or waiting to be.
+    pub(super) kept: u64,
+}
+
+impl Pager {
+    pub(super) fn new(request: ScrapeRequest, pages: mpsc::Sender<Page>) -> Self {
+        Self {
+            request,
+            pages,
+            page: Page::default(),
+            dropped: 0,
+            kept: 0,
+        }
+    }
+
+    /// Why `record` is not wanted, if so.
+    pub(super) fn unwanted(&self, record: &Record) -> Option<&'static str> {
+        if record.created_at.is_some_and(|at| at > self.request.as_of) {
+            return Some("after_as_of");
+        }
+        let communities = self.request.communities.as_ref()?;
+        let wanted = record.community.as_ref().is_some_and(|community| {
+            communities
+                .iter()
+                .any(|wanted| wanted.eq_ignore_ascii_case(community))
+        });
+        (!wanted).then_some("other_community")
+    }
+
+    /// Adds a record to the page.
+    pub(super) fn keep(
+        &mut self,
+        record: Record,
+        reading: Option<Observation>,
+    ) -> Result<(), Error> {
+        self.page.records.push((record, reading));
+        self.kept += 1;
+        if self.page.records.len() >= RECORDS {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Counts `rows` rows that are dropped.
+    pub(super) fn drop_rows(&mut self, reason: &str, rows: u64) -> Result<(), Error> {
+        if rows == 0 {
+            return Ok(());
+        }
+        *self.page.dropped.entry(reason.to_owned()).or_default() += rows;
+        self.dropped += rows;
+        if self.dropped >= DROPPED {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Counts bytes read.
+    pub(super) fn add_bytes(&mut self, bytes: u64) {
+        self.page.bytes += bytes;
+    }
+
+    /// Sends what is waiting, if anything is.
+    pub(super) fn send(&mut self) -> Result<(), Error> {
+        let page = std::mem::take(&mut self.page);
+        self.dropped = 0;
+        if page.records.is_empty() && page.dropped.is_empty() && page.bytes == 0 {
+            return Ok(());
+        }
+        self.pages.blocking_send(page).map_err(|_| Error::Cancelled)
+    }
+}
+
+/// Does `work`, which blocks, on a thread where it may.
+pub(super) async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Cancelled),
+        },
+    }
+}
