@@ -1,1 +1,4 @@
-//! Config.
+//! Settings: read once, from `trendmill.toml` and the environment.
+
+pub mod document;
+pub mod suggest;
