@@ -7,8 +7,16 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
-            (distance, candidate)
+            let known = candidate.to_lowercase();
+            let distance = strsim::damerau_levenshtein(&name, &known);
+            let (short, long) = if name.len() < known.len() {
+                (&name, &known)
+            } else {
+                (&known, &name)
+            };
+            // One that was cut off, or that goes on: `int` for `integer`, `boolean` for `bool`.
+            let cut = short.len() >= 3 && long.starts_with(short.as_str());
+            (if cut { distance.min(limit) } else { distance }, candidate)
         })
         .filter(|&(distance, candidate)| distance <= limit && distance < candidate.chars().count())
         .min_by_key(|&(distance, _)| distance)
@@ -44,6 +52,7 @@ mod tests {
         let names = ["scrape", "refresh", "score"];
         assert_eq!(closest("srcape", names), Some("scrape"));
         assert_eq!(closest("Scor", names), Some("score"));
+        assert_eq!(closest("int", ["number", "integer"]), Some("integer"));
         assert_eq!(closest("persist", names), None);
         assert_eq!(closest("a", ["b"]), None);
         assert_eq!(

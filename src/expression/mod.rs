@@ -17,6 +17,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+/// How settings write lengths of time, and what to say about a wrong name: for operators, which
+/// check settings but read none.
+pub use crate::config::{duration, suggest};
+
 pub use self::error::{Error, ErrorKind, Position};
 pub use self::fields::{Kind, RECORD_FIELDS, record_fields};
 pub use self::template::{render, render_tree};
@@ -26,7 +30,6 @@ use self::{
     functions::Function,
     syntax::{Form, Node},
 };
-use crate::config::suggest;
 
 /// An expression over the fields of a record, as in `media_count > 0 and not over_18`.
 ///
