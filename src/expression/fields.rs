@@ -51,32 +51,41 @@ impl Kind {
 
 /// The fields that every record has for expressions; the ones that its source lacks are `null`.
 ///
-/// A source's further fields (`Record::fields`, `Observation::values`) go by the source's own
-/// names and are declared in the pipeline file under `[fields]`.
-pub const RECORD_FIELDS: [(&str, Kind); 12] = [
+/// A source's further fields go by the source's own names and are declared in the pipeline file
+/// under `[fields]`.
+pub const RECORD_FIELDS: [(&str, Kind); 8] = [
     ("id", Kind::Text),
     ("community", Kind::Text),
     ("author", Kind::Text),
     ("title", Kind::Text),
     ("created_at", Kind::Text),
-    ("created", Kind::Number),
     ("hour", Kind::Number),
     ("weekday", Kind::Number),
     ("media_count", Kind::Number),
-    ("score", Kind::Number),
-    ("observed_at", Kind::Text),
-    ("age_hours", Kind::Number),
 ];
 
-/// [`RECORD_FIELDS`] with further ones, which win where a name is in both.
+/// What a target may use beside [`RECORD_FIELDS`]: the reading that is the label, and its age.
+pub const READING_FIELDS: [(&str, Kind); 2] =
+    [("score", Kind::Number), ("age_hours", Kind::Number)];
+
+/// [`RECORD_FIELDS`] with further ones, which never hide one of these.
 pub fn record_fields<'a>(
     further: impl IntoIterator<Item = (&'a str, Kind)>,
 ) -> BTreeMap<String, Kind> {
-    RECORD_FIELDS
+    further
         .into_iter()
-        .chain(further)
+        .chain(RECORD_FIELDS)
         .map(|(name, kind)| (name.to_owned(), kind))
         .collect()
+}
+
+/// [`RECORD_FIELDS`] and [`READING_FIELDS`] with further ones, which never hide one of these.
+pub fn reading_fields<'a>(
+    further: impl IntoIterator<Item = (&'a str, Kind)>,
+) -> BTreeMap<String, Kind> {
+    let mut fields = record_fields(further);
+    fields.extend(READING_FIELDS.map(|(name, kind)| (name.to_owned(), kind)));
+    fields
 }
 
 /// What type a value has.

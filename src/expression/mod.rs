@@ -19,10 +19,10 @@ use serde_json::{Map, Value};
 
 /// How settings write lengths of time, and what to say about a wrong name: for operators, which
 /// check settings but read none.
-pub use crate::config::{duration, suggest};
+pub use crate::config::{duration, duration::parse as parse_duration, suggest};
 
 pub use self::error::{Error, ErrorKind, Position};
-pub use self::fields::{Kind, RECORD_FIELDS, record_fields};
+pub use self::fields::{Kind, READING_FIELDS, RECORD_FIELDS, reading_fields, record_fields};
 pub use self::template::{render, render_tree};
 
 use self::{

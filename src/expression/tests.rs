@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{Error, Expression, Inverse, Kind, Outcome, record_fields, render, render_tree};
+use super::{
+    Error, Expression, Inverse, Kind, Outcome, reading_fields, record_fields, render, render_tree,
+};
 
 fn record() -> Map<String, Value> {
     let record = json!({
@@ -347,7 +349,7 @@ fn says_where_the_syntax_is_wrong() {
 
 #[test]
 fn checks_names_and_types_without_a_record() {
-    let allowed = record_fields([("over_18", Kind::Bool)]);
+    let allowed = reading_fields([("over_18", Kind::Bool)]);
     let check = |text: &str| {
         let error = Expression::compile(text).and_then(|e| e.check(&allowed));
         match error {
@@ -377,7 +379,7 @@ fn checks_names_and_types_without_a_record() {
     log1p(score)  =>  fine
     log(score - 1) / (score - 1)  =>  fine
     base36(id)  =>  fine
-    media_count > 0 and not ovr_18  =>  unknown name `ovr_18` (at column 25); did you mean `over_18`? allowed: `age_hours`, `author`, `community`, `created`, `created_at`, `hour`, `id`, `media_count`, `observed_at`, `over_18`, `score`, `title`, `weekday`
+    media_count > 0 and not ovr_18  =>  unknown name `ovr_18` (at column 25); did you mean `over_18`? allowed: `age_hours`, `author`, `community`, `created_at`, `hour`, `id`, `media_count`, `over_18`, `score`, `title`, `weekday`
     over_18 or title > 3  =>  cannot compare `title` (a text) with the number `3` (at column 12); 
     1 if over_18 else score + title  =>  cannot apply `+` to `score` (a number) and `title` (a text) (at column 19); 
     score|default('none')  =>  fine

@@ -22,7 +22,7 @@ use crate::{
     },
     dag::{Graph, GraphError, Node},
     engine::{Catalogue, Interval},
-    expression::{Expression, Kind, record_fields},
+    expression::{Expression, Kind, reading_fields, record_fields},
 };
 
 /// Settings that hold an expression over records; an empty text stands for none.
@@ -146,12 +146,14 @@ pub(super) fn check_settings(
     catalogue: &Catalogue,
     report: &mut Report<'_>,
 ) {
-    let fields = record_fields(
+    let further = || {
         definition
             .fields
             .iter()
-            .map(|(n, kind)| (n.as_str(), *kind)),
-    );
+            .map(|(name, kind)| (name.as_str(), *kind))
+    };
+    let of_record = record_fields(further());
+    let of_reading = reading_fields(further());
     let upstream = ancestors(definition);
     for (task, node) in definition.tasks.iter().zip(nodes) {
         let checker = Checker {
@@ -160,8 +162,19 @@ pub(super) fn check_settings(
             node,
             scope,
         };
-        checker.operator(catalogue, report);
-        checker.expressions(&fields, report);
+        let mut wrong = Vec::new();
+        for key in EXPRESSIONS {
+            // Only a target sees the reading that is the label.
+            let fields = if key == "target" {
+                &of_reading
+            } else {
+                &of_record
+            };
+            if !checker.expression(key, fields, report) {
+                wrong.push(key);
+            }
+        }
+        checker.operator(catalogue, &wrong, report);
         checker.references(&upstream, report);
     }
 }
@@ -174,7 +187,9 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn operator(&self, catalogue: &Catalogue, report: &mut Report<'_>) {
+    /// Checks the settings by the operator; what it says of the settings `known` to be wrong has
+    /// been said better.
+    fn operator(&self, catalogue: &Catalogue, known: &[&str], report: &mut Report<'_>) {
         let op = &self.task.op;
         let Some(operator) = catalogue.get(&op.name) else {
             let message = format!("unknown operator `{}`", op.name);
@@ -184,6 +199,13 @@ impl Checker<'_> {
         let Err(error) = operator.check(&self.node.settings) else {
             return;
         };
+        if error
+            .key
+            .as_ref()
+            .is_some_and(|key| known.contains(&key.as_str()))
+        {
+            return;
+        }
         let mut hint = error.hint;
         let site = match &error.key {
             None => Site::File(op.span.start),
@@ -207,34 +229,41 @@ impl Checker<'_> {
         report(site, error.message, hint);
     }
 
-    fn expressions(&self, fields: &BTreeMap<String, Kind>, report: &mut Report<'_>) {
-        for key in EXPRESSIONS {
-            let Some(entry) = find(&self.task.settings, key) else {
-                continue;
-            };
-            let Some(Value::String(text)) = self.node.settings.get(key) else {
-                continue; // The operator says what it wants instead of a text.
-            };
-            if text.is_empty() {
-                continue;
+    /// Checks the expression under a key, where there is one; whether it is right.
+    fn expression(
+        &self,
+        key: &str,
+        fields: &BTreeMap<String, Kind>,
+        report: &mut Report<'_>,
+    ) -> bool {
+        let Some(entry) = find(&self.task.settings, key) else {
+            return true;
+        };
+        let Some(Value::String(text)) = self.node.settings.get(key) else {
+            return true; // The operator says what it wants instead of a text.
+        };
+        let checked = match text.as_str() {
+            "" => Ok(()),
+            text => Expression::compile(text).and_then(|found| found.check(fields)),
+        };
+        let Err(error) = checked else {
+            return true;
+        };
+        let item = &entry.value;
+        let site = self.site(item, item.span.start, Some((text, error.position.offset)));
+        let message = match &site {
+            Site::File(_) => error.message.clone(),
+            Site::Argument(_) => error.to_string(),
+        };
+        let hint = error.hint.map(|hint| {
+            if error.message.starts_with("unknown name") {
+                format!("{hint}; declare further ones in `[fields]`")
+            } else {
+                hint
             }
-            let checked = Expression::compile(text).and_then(|found| found.check(fields));
-            if let Err(error) = checked {
-                let item = &entry.value;
-                let site = self.site(item, item.span.start, Some((text, error.position.offset)));
-                let message = match &site {
-                    Site::File(_) => error.message.clone(),
-                    Site::Argument(_) => error.to_string(),
-                };
-                let hint = match error.kind {
-                    crate::expression::ErrorKind::Unknown if !error.message.contains('(') => error
-                        .hint
-                        .map(|hint| format!("{hint}; declare further ones in `[fields]`")),
-                    _ => error.hint,
-                };
-                report(site, message, hint);
-            }
-        }
+        });
+        report(site, message, hint);
+        false
     }
 
     /// Settings that name tasks: `from`, and every value in a table `blocks`.

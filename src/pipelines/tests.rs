@@ -63,9 +63,9 @@ fn catalogue() -> Catalogue {
         .with(Fake("embed", &["encoder", "input"]))
         .with(Fake(
             "merge",
-            &["blocks", "numbers", "categories", "target"],
+            &["blocks", "numbers", "categories", "target", "order"],
         ))
-        .with(Fake("train", &["head", "seed", "test", "order"]))
+        .with(Fake("train", &["head", "seed", "test"]))
         .with(Fake("evaluate", &[]))
         .with(Fake("persist", &[]))
         .with(Fake("score", &[]))
@@ -311,7 +311,7 @@ fn what_a_run_is_told_is_checked_before_it_starts() {
         run(&[], Some("tpu"), None),
         run(&[("keep", "ovr_18")], None, None),
         run(&[("target", "log1p(title)")], None, None),
-        run(&[("keep", "score > ")], None, None),
+        run(&[("keep", "hour > ")], None, None),
     ];
     insta::assert_snapshot!(lines.join("\n---\n"), @r#"
     cpu with ["source"], "sandbox"
@@ -322,11 +322,11 @@ fn what_a_run_is_told_is_checked_before_it_starts() {
     hint: did you mean `cpu`? allowed: `cpu`, `gpu`
     ---
     parameter `keep`: unknown name `ovr_18` (at column 1)
-    hint: did you mean `over_18`? allowed: `age_hours`, `author`, `community`, `created`, `created_at`, `domain`, `flair`, `hour`, `id`, `is_self`, `locked`, `media_count`, `num_comments`, `observed_at`, `over_18`, `score`, `spoiler`, `stickied`, `subscribers`, `title`, `upvote_ratio`, `weekday`; declare further ones in `[fields]`
+    hint: did you mean `over_18`? allowed: `author`, `community`, `created_at`, `domain`, `hour`, `id`, `is_gallery`, `is_original_content`, `is_self`, `is_video`, `link_flair_text`, `media_count`, `num_comments`, `num_crossposts`, `over_18`, `post_hint`, `selftext`, `spoiler`, `stickied`, `subscribers`, `title`, `upvote_ratio`, `weekday`; declare further ones in `[fields]`
     ---
     parameter `target`: `log1p` takes a number, not `title` (a text) (at column 7)
     ---
-    parameter `keep`: unexpected end of input, expected expression (at column 7)
+    parameter `keep`: unexpected end of input, expected expression (at column 6)
     "#);
 }
 
@@ -408,13 +408,13 @@ fn every_fault_names_its_place_and_what_is_allowed() {
         (
             "expressions",
             format!(
-                "{head}[fields]\nnsfw = \"bool\"\n[[task]]\nid = \"a\"\nop = \"filter\"\nkeep = \"media_count > 0 and not nfsw\"\n[[task]]\nid = \"b\"\nop = \"filter\"\nkeep = \"title >= 36\"\n[[task]]\nid = \"c\"\nop = \"filter\"\nkeep = '''\nscore > 1\n  and'''\n"
+                "{head}[fields]\nnsfw = \"bool\"\n[[task]]\nid = \"a\"\nop = \"filter\"\nkeep = \"media_count > 0 and not nfsw\"\n[[task]]\nid = \"b\"\nop = \"filter\"\nkeep = \"title >= 36\"\n[[task]]\nid = \"c\"\nop = \"filter\"\nkeep = '''\nhour > 1\n  and'''\n"
             ),
         ),
         (
             "an expression in a parameter",
             format!(
-                "{head}[params]\nkeep = \"scroe > 3\"\n[[task]]\nid = \"a\"\nop = \"filter\"\nkeep = \"{{{{ params.keep }}}}\"\n"
+                "{head}[params]\nkeep = \"huor > 3\"\n[[task]]\nid = \"a\"\nop = \"filter\"\nkeep = \"{{{{ params.keep }}}}\"\n"
             ),
         ),
         (
@@ -550,13 +550,13 @@ fn every_fault_names_its_place_and_what_is_allowed() {
 
     # expressions
     x.toml:7:33: unknown name `nfsw`
-      hint: did you mean `nsfw`? allowed: `age_hours`, `author`, `community`, `created`, `created_at`, `hour`, `id`, `media_count`, `nsfw`, `observed_at`, `score`, `title`, `weekday`; declare further ones in `[fields]`
+      hint: did you mean `nsfw`? allowed: `author`, `community`, `created_at`, `hour`, `id`, `media_count`, `nsfw`, `title`, `weekday`; declare further ones in `[fields]`
     x.toml:11:9: cannot compare `title` (a text) with the number `36`
     x.toml:17:3: unexpected end of input, expected expression
 
     # an expression in a parameter
     x.toml:3:9: unknown name `scroe`
-      hint: did you mean `score`? allowed: `age_hours`, `author`, `community`, `created`, `created_at`, `hour`, `id`, `media_count`, `observed_at`, `score`, `title`, `weekday`; declare further ones in `[fields]`
+      hint: allowed: `author`, `community`, `created_at`, `hour`, `id`, `media_count`, `title`, `weekday`; declare further ones in `[fields]`
 
     # settings from parameters
     x.toml:3:11: `""` is no horizon
