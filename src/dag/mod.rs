@@ -4,6 +4,7 @@
 mod graph;
 mod retry;
 mod trigger;
+pub mod ticks;
 
 pub use graph::{Graph, GraphError, Node};
 pub use retry::RetryPolicy;

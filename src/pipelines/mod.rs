@@ -1,1 +1,27 @@
-//! Pipelines.
+//! Pipeline files: from TOML to a checked graph.
+//!
+//! A file is [found](find) and read as a [`Definition`] whose every key remembers its place,
+//! [checked](check) against the operators, and [compiled](compile) with the arguments of a run
+//! into a [`Compiled`] graph in which no template is left.
+
+mod check;
+mod compile;
+mod definition;
+mod fault;
+mod graph;
+mod load;
+mod params;
+mod read;
+
+pub use self::check::check;
+pub use self::compile::{Compiled, RunArguments, compile};
+pub use self::definition::{
+    Catchup, Definition, Overlap, Policy, Profile, Reference, Schedule, Task,
+};
+pub use self::fault::{Error, Fault};
+pub use self::graph::{mermaid, text};
+pub use self::load::{files, find, load, name_of};
+pub use self::params::{Param, ParamKind};
+
+#[cfg(test)]
+mod tests;

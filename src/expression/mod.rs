@@ -1,0 +1,210 @@
+//! Jinja in pipeline files: templates in settings, expressions over records.
+//!
+//! A [template](render) fills settings when a run is prepared. An [`Expression`] is a setting
+//! that is evaluated for each record: `keep`, `target`, `order`. Both are parsed by `minijinja`;
+//! expressions are evaluated here, because Jinja's own rules compare a text with a number and
+//! `none` with anything without a word, and a filter that silently keeps nothing is the worst
+//! kind of wrong.
+
+mod error;
+mod evaluate;
+mod fields;
+mod functions;
+mod syntax;
+mod template;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// How settings write lengths of time, and what to say about a wrong name: for operators, which
+/// check settings but read none.
+pub use crate::config::{duration, duration::parse as parse_duration, suggest};
+
+pub use self::error::{Error, ErrorKind, Position};
+pub use self::fields::{Kind, READING_FIELDS, RECORD_FIELDS, reading_fields, record_fields};
+pub use self::template::{render, render_tree};
+
+use self::{
+    evaluate::{Evaluator, Stop},
+    functions::Function,
+    syntax::{Form, Node},
+};
+
+/// An expression over the fields of a record, as in `media_count > 0 and not over_18`.
+///
+/// Numbers, texts, booleans and lists; `+ - * / // % **` (true division), comparisons (also
+/// chained), `and`, `or`, `not`, `in`, `X if C else Y`, the functions of [`Expression::FUNCTIONS`]
+/// (also as filters: `score|log1p`), `x|default(y)`, `x is none`, `x is defined`.
+///
+/// A filter binds more tightly than anything but a call: `not a|default(false)` is
+/// `not (a|default(false))`, and `a + b|default(0)` is `a + (b|default(0))`.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    text: String,
+    root: Node,
+}
+
+/// What an expression gives for one record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A value.
+    Value(Value),
+    /// It needs these fields, which the record lacks; dotted where a part of a field is lacking.
+    Missing(Vec<String>),
+}
+
+/// How a prediction goes back from the training scale to that of the expression's argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inverse {
+    /// The target is used as it is.
+    Identity,
+    /// The target is `log1p(…)`.
+    Expm1,
+}
+
+impl Inverse {
+    /// The value on the original scale.
+    pub fn apply(self, value: f64) -> f64 {
+        match self {
+            Self::Identity => value,
+            Self::Expm1 => value.exp_m1(),
+        }
+    }
+}
+
+impl Expression {
+    /// The names of all functions, in the order in which messages list them.
+    pub const FUNCTIONS: [&'static str; 13] = Function::NAMES;
+
+    /// Parses an expression; names are not checked, see [`Expression::check`].
+    ///
+    /// # Errors
+    ///
+    /// Bad syntax, an unknown function or a wrong number of arguments, with the place.
+    pub fn compile(text: &str) -> Result<Self, Error> {
+        Ok(Self {
+            text: text.to_owned(),
+            root: syntax::parse(text)?,
+        })
+    }
+
+    /// The text it was compiled from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The names of the fields it uses, each once, in order of use.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.root.visit(&mut |node| {
+            if let Form::Name(name) = &node.form
+                && !names.contains(&name.as_str())
+            {
+                names.push(name);
+            }
+        });
+        names
+    }
+
+    /// Checks that it uses only these names, and that its types fit, without a record.
+    ///
+    /// # Errors
+    ///
+    /// The first unknown name, with the nearest one and all that are allowed; or the first
+    /// operation whose operands have the wrong types.
+    pub fn check(&self, allowed: &BTreeMap<String, Kind>) -> Result<(), Error> {
+        let mut fault = None;
+        self.root.visit(&mut |node| {
+            if let Form::Name(name) = &node.form
+                && !allowed.contains_key(name)
+                && fault.is_none()
+            {
+                fault = Some(
+                    self.error(ErrorKind::Unknown, node, format!("unknown name `{name}`"))
+                        .with_hint(suggest::hint(name, allowed.keys().map(String::as_str))),
+                );
+            }
+        });
+        if let Some(error) = fault {
+            return Err(error);
+        }
+        let sample = allowed
+            .iter()
+            .map(|(name, kind)| (name.clone(), kind.sample()))
+            .collect();
+        match Evaluator::exhaustive(&self.text, &sample).evaluate(&self.root) {
+            Ok(_) | Err(Stop::Missing(_)) => Ok(()),
+            Err(Stop::Error(error)) => Err(*error),
+        }
+    }
+
+    /// Evaluates it for one record.
+    ///
+    /// A field that is `null` or lacking makes the whole [`Outcome::Missing`], unless it stands
+    /// under `|default(…)` or in a test for `none` or `defined`, or is not reached because
+    /// `and`, `or` or `if` are decided without it.
+    ///
+    /// # Errors
+    ///
+    /// Operands of types that do not go together ([`ErrorKind::Type`]) and results that are no
+    /// numbers, such as `log(0)` ([`ErrorKind::Domain`]).
+    pub fn evaluate(&self, record: &Map<String, Value>) -> Result<Outcome, Error> {
+        match Evaluator::new(&self.text, record).evaluate(&self.root) {
+            Ok(value) => Ok(Outcome::Value(value)),
+            Err(Stop::Missing(names)) => Ok(Outcome::Missing(names)),
+            Err(Stop::Error(error)) => Err(*error),
+        }
+    }
+
+    /// Evaluates a condition such as `keep`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expression::evaluate`], and where the value is neither a boolean nor a number.
+    pub fn test(&self, record: &Map<String, Value>) -> Result<Result<bool, Vec<String>>, Error> {
+        match self.evaluate(record)? {
+            Outcome::Missing(names) => Ok(Err(names)),
+            Outcome::Value(Value::Bool(value)) => Ok(Ok(value)),
+            Outcome::Value(Value::Number(number)) => Ok(Ok(number.as_f64() != Some(0.0))),
+            Outcome::Value(other) => Err(self.wrong_result(&other, "true or false")),
+        }
+    }
+
+    /// Evaluates a number such as `target`; booleans count as 0 and 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expression::evaluate`], and where the value is not a number.
+    pub fn number(&self, record: &Map<String, Value>) -> Result<Result<f64, Vec<String>>, Error> {
+        match self.evaluate(record)? {
+            Outcome::Missing(names) => Ok(Err(names)),
+            Outcome::Value(Value::Bool(value)) => Ok(Ok(f64::from(u8::from(value)))),
+            Outcome::Value(Value::Number(number)) => Ok(Ok(number.as_f64().unwrap_or(f64::MAX))),
+            Outcome::Value(other) => Err(self.wrong_result(&other, "a number")),
+        }
+    }
+
+    /// How the values of this expression go back to the scale of what it transforms: the inverse
+    /// of its outermost function, where that is `log1p`.
+    pub fn inverse(&self) -> Inverse {
+        match &self.root.form {
+            Form::Call(Function::Log1p, _) => Inverse::Expm1,
+            _ => Inverse::Identity,
+        }
+    }
+
+    fn wrong_result(&self, value: &Value, wanted: &str) -> Error {
+        let kind = fields::describe(value);
+        let message = format!("gives {kind}, not {wanted}");
+        self.error(ErrorKind::Type, &self.root, message)
+    }
+
+    fn error(&self, kind: ErrorKind, node: &Node, message: String) -> Error {
+        Error::new(kind, &self.text, node.start, message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

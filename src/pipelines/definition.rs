@@ -1,0 +1,190 @@
+//! A pipeline as its file says it, before templates are rendered.
+
+use std::{ops::Range, path::PathBuf, time::Duration};
+
+use serde_json::{Map, Value};
+
+use super::Param;
+use crate::{
+    config::document::{Document, Table},
+    dag::{RetryPolicy, TriggerRule},
+    expression::Kind,
+};
+
+/// A pipeline as its file says it.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// The file, as it was named or relative to the home.
+    pub path: PathBuf,
+    /// The parsed file.
+    pub document: Document,
+    /// The pipeline's name.
+    pub name: String,
+    /// One line for lists.
+    pub description: Option<String>,
+    /// When it runs by itself.
+    pub schedule: Option<Schedule>,
+    /// What `--param` can set, in the order of the file.
+    pub params: Vec<Param>,
+    /// The profile that is used where none is asked for; `None` where there are none.
+    pub profile: Option<String>,
+    /// Sets of encoders.
+    pub profiles: Vec<Profile>,
+    /// The source's own fields that expressions may use.
+    pub fields: Vec<(String, Kind)>,
+    /// What holds for tasks that do not say otherwise.
+    pub defaults: Policy,
+    /// The tasks, in the order of the file.
+    pub tasks: Vec<Task>,
+}
+
+/// When a pipeline runs by itself.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Schedule {
+    /// Five cron fields.
+    pub cron: String,
+    /// The IANA time zone in which the fields are read. Default: `UTC`.
+    pub timezone: String,
+    /// What happens to ticks that were missed. Default: `last`.
+    pub catchup: Catchup,
+    /// What happens to a tick while the run of an earlier one goes on. Default: `skip`.
+    pub overlap: Overlap,
+}
+
+/// What happens to ticks that were missed while nothing ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Catchup {
+    /// They are forgotten.
+    None,
+    /// The last one is made up for.
+    #[default]
+    Last,
+    /// Each is made up for, in order.
+    All,
+}
+
+/// What happens to a tick while the run of an earlier one goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// It waits for its turn.
+    Queue,
+    /// Both run.
+    Allow,
+}
+
+/// A set of encoders; `none` leaves one out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// The encoder of titles and captions.
+    pub text: String,
+    /// The encoder of images.
+    pub image: String,
+    /// What describes an image in words.
+    pub caption: String,
+    /// The encoder of an image with its text.
+    pub visual: String,
+}
+
+impl Profile {
+    /// The keys that every profile has.
+    pub const KEYS: [&'static str; 4] = ["text", "image", "caption", "visual"];
+
+    /// What `profile` is in templates.
+    pub fn to_map(&self) -> Map<String, Value> {
+        let values = [&self.text, &self.image, &self.caption, &self.visual];
+        Self::KEYS
+            .into_iter()
+            .zip(values)
+            .chain([("name", &self.name)])
+            .map(|(key, value)| (key.to_owned(), Value::from(value.as_str())))
+            .collect()
+    }
+}
+
+/// How a task is run, as far as the file says; what it leaves open comes from `[defaults]`, then
+/// from [`RetryPolicy`] and [`TriggerRule`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of `Node` and `RetryPolicy`"
+)]
+pub struct Policy {
+    pub retries: Option<u32>,
+    pub retry_delay: Option<Duration>,
+    pub max_retry_delay: Option<Duration>,
+    pub crash_retries: Option<u32>,
+    pub timeout: Option<Duration>,
+    pub pool: Option<String>,
+    pub trigger: Option<TriggerRule>,
+}
+
+impl Policy {
+    /// The keys of a policy, in `[defaults]` and in tasks.
+    pub const KEYS: [&'static str; 7] = [
+        "retries",
+        "retry_delay",
+        "max_retry_delay",
+        "crash_retries",
+        "timeout",
+        "pool",
+        "trigger",
+    ];
+
+    /// This policy, completed by another one.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            retries: self.retries.or(other.retries),
+            retry_delay: self.retry_delay.or(other.retry_delay),
+            max_retry_delay: self.max_retry_delay.or(other.max_retry_delay),
+            crash_retries: self.crash_retries.or(other.crash_retries),
+            timeout: self.timeout.or(other.timeout),
+            pool: self.pool.clone().or_else(|| other.pool.clone()),
+            trigger: self.trigger.or(other.trigger),
+        }
+    }
+
+    /// How often and how soon a failed attempt is tried again.
+    pub fn retry(&self) -> RetryPolicy {
+        let usual = RetryPolicy::default();
+        let delay = self.retry_delay.unwrap_or(usual.delay);
+        RetryPolicy {
+            retries: self.retries.unwrap_or(usual.retries),
+            delay,
+            // A pause that is written down is never cut by the default limit.
+            max_delay: self.max_retry_delay.unwrap_or(usual.max_delay.max(delay)),
+            crash_retries: self.crash_retries.unwrap_or(usual.crash_retries),
+        }
+    }
+}
+
+/// A task as the file says it.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its id.
+    pub id: Reference,
+    /// Its operator.
+    pub op: Reference,
+    /// The tasks directly upstream.
+    pub after: Vec<Reference>,
+    /// How it is run.
+    pub policy: Policy,
+    /// Every other key: the operator's settings, with their templates.
+    pub settings: Table,
+}
+
+/// A name with its place in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The name.
+    pub name: String,
+    /// The bytes of the file at which it stands.
+    pub span: Range<usize>,
+}

@@ -1,0 +1,452 @@
+//! From a parsed file to a [`Definition`], with everything that is wrong on the way.
+
+use std::path::Path;
+
+use super::{
+    Catchup, Definition, Overlap, Param, ParamKind, Policy, Profile, Reference, Schedule, Task,
+    fault::{Fault, Faults},
+};
+use crate::{
+    config::{
+        document::{Data, Document, Entry, Item, find},
+        duration, suggest,
+    },
+    dag::{TriggerRule, ticks},
+    expression::Kind,
+};
+
+const KEYS: [&str; 9] = [
+    "name",
+    "description",
+    "profile",
+    "schedule",
+    "params",
+    "profiles",
+    "defaults",
+    "fields",
+    "task",
+];
+
+/// Reads a pipeline file's text: as much as can be read, and everything that is wrong.
+pub(super) fn read(path: &Path, text: &str) -> (Definition, Vec<Fault>) {
+    let (document, syntax) = Document::parse(text);
+    let mut reader = Reader {
+        faults: Faults::new(path, &document),
+    };
+    let mut definition = reader.definition(path, &document);
+    if !syntax.is_empty() {
+        // What seems to lack in a file that is no TOML is no news: it was not read to its end.
+        reader.faults = Faults::new(path, &document);
+        definition.tasks.clear();
+    }
+    for fault in syntax {
+        reader.faults.add(fault.offset, fault.message, None);
+    }
+    let faults = reader.faults.finish();
+    definition.document = document;
+    (definition, faults)
+}
+
+struct Reader<'a> {
+    faults: Faults<'a>,
+}
+
+impl Reader<'_> {
+    fn definition(&mut self, path: &Path, document: &Document) -> Definition {
+        let root = document.root.as_slice();
+        self.known_keys(root, &KEYS, "");
+        let name = find(root, "name").and_then(|entry| self.name(&entry.value));
+        if find(root, "name").is_none() {
+            self.faults.add(
+                0,
+                "the pipeline has no name",
+                Some("write `name = \"…\"`".to_owned()),
+            );
+        }
+        let profiles: Vec<Profile> = self
+            .tables(root, "profiles")
+            .filter_map(|(entry, table)| self.profile(entry, table))
+            .collect();
+        Definition {
+            path: path.to_owned(),
+            document: Document::default(),
+            name: name.unwrap_or_default(),
+            description: find(root, "description").and_then(|entry| self.text(&entry.value)),
+            schedule: self
+                .table(root, "schedule")
+                .and_then(|(entry, table)| self.schedule(entry, table)),
+            params: self.params(root),
+            profile: self.default_profile(root, &profiles),
+            profiles,
+            fields: self.fields(root),
+            defaults: match self.table(root, "defaults") {
+                Some((_, table)) => {
+                    self.known_keys(table, &Policy::KEYS, " in `[defaults]`");
+                    self.policy(table)
+                }
+                None => Policy::default(),
+            },
+            tasks: self.tasks(root),
+        }
+    }
+
+    fn tasks(&mut self, root: &[Entry]) -> Vec<Task> {
+        let Some(entry) = find(root, "task") else {
+            self.faults.add(
+                0,
+                "the pipeline has no tasks",
+                Some("write `[[task]]` with an `id` and an `op`".to_owned()),
+            );
+            return Vec::new();
+        };
+        let Data::List(items) = &entry.value.data else {
+            let message = format!("`task` is {}, not a list of tables", entry.value.kind());
+            let hint = "write `[[task]]`".to_owned();
+            self.faults.add(entry.key_span.start, message, Some(hint));
+            return Vec::new();
+        };
+        items.iter().filter_map(|item| self.task(item)).collect()
+    }
+
+    fn task(&mut self, item: &Item) -> Option<Task> {
+        let Data::Table(table) = &item.data else {
+            let message = format!("a task is a table, not {}", item.kind());
+            self.faults.add(item.span.start, message, None);
+            return None;
+        };
+        let required = |reader: &mut Self, key: &str| {
+            let Some(entry) = find(table, key) else {
+                let message = format!("a task without `{key}`");
+                reader.faults.add(item.span.start, message, None);
+                return None;
+            };
+            let name = reader.name(&entry.value)?;
+            let span = entry.value.span.clone();
+            Some(Reference { name, span })
+        };
+        let (id, op) = (required(self, "id"), required(self, "op"));
+        let after = find(table, "after").map_or_else(Vec::new, |entry| self.after(&entry.value));
+        let policy = self.policy(table);
+        let settings = table
+            .iter()
+            .filter(|entry| {
+                !["id", "op", "after"].contains(&entry.key.as_str())
+                    && !Policy::KEYS.contains(&entry.key.as_str())
+            })
+            .cloned()
+            .collect();
+        Some(Task {
+            id: id?,
+            op: op?,
+            after,
+            policy,
+            settings,
+        })
+    }
+
+    fn after(&mut self, item: &Item) -> Vec<Reference> {
+        let Data::List(items) = &item.data else {
+            let message = format!("`after` is {}, not a list of task ids", item.kind());
+            let hint = "write `after = [\"…\"]`".to_owned();
+            self.faults.add(item.span.start, message, Some(hint));
+            return Vec::new();
+        };
+        items
+            .iter()
+            .filter_map(|item| {
+                let name = self.text(item)?;
+                let span = item.span.clone();
+                Some(Reference { name, span })
+            })
+            .collect()
+    }
+
+    fn policy(&mut self, table: &[Entry]) -> Policy {
+        let value = |key: &str| find(table, key).map(|entry| &entry.value);
+        Policy {
+            retries: value("retries").and_then(|item| self.count(item)),
+            retry_delay: value("retry_delay").and_then(|item| self.duration(item)),
+            max_retry_delay: value("max_retry_delay").and_then(|item| self.duration(item)),
+            crash_retries: value("crash_retries").and_then(|item| self.count(item)),
+            timeout: value("timeout").and_then(|item| self.duration(item)),
+            pool: value("pool").and_then(|item| self.name(item)),
+            trigger: value("trigger").and_then(|item| {
+                let names = TriggerRule::ALL.map(TriggerRule::name);
+                let position = self.choice(item, "trigger", &names)?;
+                Some(TriggerRule::ALL[position])
+            }),
+        }
+    }
+
+    fn schedule(&mut self, entry: &Entry, table: &[Entry]) -> Option<Schedule> {
+        self.known_keys(
+            table,
+            &["cron", "timezone", "catchup", "overlap"],
+            " in `[schedule]`",
+        );
+        let value = |key: &str| find(table, key).map(|entry| &entry.value);
+        let Some(item) = value("cron") else {
+            let hint = "write `cron = \"0 4 * * *\"` for every day at four".to_owned();
+            self.faults.add(
+                entry.key_span.start,
+                "a schedule without `cron`",
+                Some(hint),
+            );
+            return None;
+        };
+        let cron = self.text(item)?;
+        if let Err(error) = ticks::check_cron(&cron) {
+            self.faults.add(item.span.start, error.to_string(), None);
+        }
+        let timezone = value("timezone").and_then(|item| {
+            let name = self.text(item)?;
+            if let Err(error) = ticks::check_zone(&name) {
+                self.faults.add(item.span.start, error.to_string(), None);
+            }
+            Some(name)
+        });
+        let catchup = value("catchup")
+            .and_then(|item| self.choice(item, "catchup", &["none", "last", "all"]))
+            .map(|choice| [Catchup::None, Catchup::Last, Catchup::All][choice]);
+        let overlap = value("overlap")
+            .and_then(|item| self.choice(item, "overlap", &["skip", "queue", "allow"]))
+            .map(|choice| [Overlap::Skip, Overlap::Queue, Overlap::Allow][choice]);
+        Some(Schedule {
+            cron,
+            timezone: timezone.unwrap_or_else(|| "UTC".to_owned()),
+            catchup: catchup.unwrap_or_default(),
+            overlap: overlap.unwrap_or_default(),
+        })
+    }
+
+    fn profile(&mut self, entry: &Entry, table: &[Entry]) -> Option<Profile> {
+        let name = &entry.key;
+        self.known_keys(table, &Profile::KEYS, &format!(" in profile `{name}`"));
+        let mut encoder = |key: &str| {
+            let Some(found) = find(table, key) else {
+                let message = format!("profile `{name}` lacks `{key}`");
+                let hint = format!("write `{key} = \"none\"` to do without");
+                self.faults.add(entry.key_span.start, message, Some(hint));
+                return None;
+            };
+            self.text(&found.value)
+        };
+        let (text, image) = (encoder("text"), encoder("image"));
+        let (caption, visual) = (encoder("caption"), encoder("visual"));
+        Some(Profile {
+            name: name.clone(),
+            text: text?,
+            image: image?,
+            caption: caption?,
+            visual: visual?,
+        })
+    }
+
+    fn default_profile(&mut self, root: &[Entry], profiles: &[Profile]) -> Option<String> {
+        let names = || profiles.iter().map(|profile| profile.name.as_str());
+        if let Some(entry) = find(root, "profile") {
+            let name = self.text(&entry.value)?;
+            if !names().any(|known| known == name) {
+                let message = format!("unknown profile `{name}`");
+                let hint = suggest::hint(&name, names());
+                self.faults.add(entry.value.span.start, message, Some(hint));
+            }
+            return Some(name);
+        }
+        match profiles {
+            [] => None,
+            [only] => Some(only.name.clone()),
+            _ if names().any(|name| name == "cpu") => Some("cpu".to_owned()),
+            [first, ..] => {
+                let hint = format!("write `profile = \"{}\"` at the top", first.name);
+                let offset = find(root, "profiles").map_or(0, |entry| entry.key_span.start);
+                let message = "no profile is the default";
+                self.faults.add(offset, message, Some(hint));
+                None
+            }
+        }
+    }
+
+    fn fields(&mut self, root: &[Entry]) -> Vec<(String, Kind)> {
+        let Some((_, table)) = self.table(root, "fields") else {
+            return Vec::new();
+        };
+        table
+            .iter()
+            .filter_map(|entry| {
+                let names = Kind::ALL.map(Kind::name);
+                let position = self.choice(&entry.value, &entry.key, &names)?;
+                Some((entry.key.clone(), Kind::ALL[position]))
+            })
+            .collect()
+    }
+
+    fn params(&mut self, root: &[Entry]) -> Vec<Param> {
+        let Some((_, table)) = self.table(root, "params") else {
+            return Vec::new();
+        };
+        table.iter().filter_map(|entry| self.param(entry)).collect()
+    }
+
+    fn param(&mut self, entry: &Entry) -> Option<Param> {
+        let name = &entry.key;
+        let Data::Table(table) = &entry.value.data else {
+            return Some(Param {
+                name: name.clone(),
+                kind: ParamKind::of(&entry.value.to_json())?,
+                default: entry.value.to_json(),
+                choices: Vec::new(),
+                description: None,
+                offset: entry.value.span.start,
+            });
+        };
+        self.known_keys(
+            table,
+            &["default", "type", "choices", "description"],
+            &format!(" in parameter `{name}`"),
+        );
+        let Some(default) = find(table, "default") else {
+            let message = format!("parameter `{name}` has no `default`");
+            self.faults.add(entry.key_span.start, message, None);
+            return None;
+        };
+        let value = default.value.to_json();
+        let kind = match find(table, "type") {
+            Some(named) => {
+                let names = ParamKind::ALL.map(ParamKind::name);
+                ParamKind::ALL[self.choice(&named.value, "type", &names)?]
+            }
+            None => ParamKind::of(&value)?,
+        };
+        let choices = match find(table, "choices").map(|entry| &entry.value.data) {
+            Some(Data::List(items)) => items.iter().map(Item::to_json).collect(),
+            _ => Vec::new(),
+        };
+        let allowed = choices.is_empty() || choices.contains(&value);
+        if !kind.allows(&value) || !allowed {
+            let message = format!(
+                "`{}` is no value for parameter `{name}`",
+                super::params::shown(&value)
+            );
+            let hint = if allowed {
+                format!("write {}", kind.form())
+            } else {
+                "the default must be one of the `choices`".to_owned()
+            };
+            self.faults
+                .add(default.value.span.start, message, Some(hint));
+        }
+        Some(Param {
+            name: name.clone(),
+            kind,
+            default: value,
+            choices,
+            description: find(table, "description").and_then(|entry| self.text(&entry.value)),
+            offset: default.value.span.start,
+        })
+    }
+
+    /// A table under a key, where it is one.
+    fn table<'t>(&mut self, root: &'t [Entry], key: &str) -> Option<(&'t Entry, &'t [Entry])> {
+        let entry = find(root, key)?;
+        if let Data::Table(table) = &entry.value.data {
+            return Some((entry, table));
+        }
+        let message = format!("`{key}` is {}, not a table", entry.value.kind());
+        let hint = Some(format!("write `[{key}]`"));
+        self.faults.add(entry.key_span.start, message, hint);
+        None
+    }
+
+    /// The tables within a table under a key.
+    fn tables<'t>(
+        &mut self,
+        root: &'t [Entry],
+        key: &str,
+    ) -> std::vec::IntoIter<(&'t Entry, &'t [Entry])> {
+        let Some((_, table)) = self.table(root, key) else {
+            return Vec::new().into_iter();
+        };
+        let mut tables = Vec::new();
+        for entry in table {
+            if let Data::Table(inner) = &entry.value.data {
+                tables.push((entry, inner.as_slice()));
+            } else {
+                let message = format!("`{}` is {}, not a table", entry.key, entry.value.kind());
+                let hint = Some(format!("write `[{key}.{}]`", entry.key));
+                self.faults.add(entry.key_span.start, message, hint);
+            }
+        }
+        tables.into_iter()
+    }
+
+    fn known_keys(&mut self, table: &[Entry], known: &[&str], place: &str) {
+        for entry in table {
+            if !known.contains(&entry.key.as_str()) {
+                let message = format!("unknown key `{}`{place}", entry.key);
+                let hint = suggest::hint(&entry.key, known.iter().copied());
+                self.faults.add(entry.key_span.start, message, Some(hint));
+            }
+        }
+    }
+
+    fn wrong(&mut self, item: &Item, wanted: &str) {
+        let shown = super::params::shown(&item.to_json());
+        let message = format!("`{shown}` is {}, not {wanted}", item.kind());
+        self.faults.add(item.span.start, message, None);
+    }
+
+    fn text(&mut self, item: &Item) -> Option<String> {
+        let text = item.as_text().map(str::to_owned);
+        if text.is_none() {
+            self.wrong(item, "a text");
+        }
+        text
+    }
+
+    /// A text that can stand in paths and URLs.
+    fn name(&mut self, item: &Item) -> Option<String> {
+        let name = self.text(item)?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(fits) || name.len() > 100 {
+            let message = format!("`{name}` cannot be a name");
+            let hint = "letters without accents, digits, `_` and `-`, at most 100".to_owned();
+            self.faults.add(item.span.start, message, Some(hint));
+            return None;
+        }
+        Some(name)
+    }
+
+    fn count(&mut self, item: &Item) -> Option<u32> {
+        let count = match item.data {
+            Data::Integer(value) => u32::try_from(value).ok(),
+            _ => None,
+        };
+        if count.is_none() {
+            self.wrong(item, "a count (a whole number from 0)");
+        }
+        count
+    }
+
+    fn duration(&mut self, item: &Item) -> Option<std::time::Duration> {
+        let length = item.as_text().and_then(duration::parse);
+        if length.is_none() {
+            let shown = super::params::shown(&item.to_json());
+            let message = format!("`{shown}` is not a length of time");
+            let hint = format!("write {}", duration::FORM);
+            self.faults.add(item.span.start, message, Some(hint));
+        }
+        length
+    }
+
+    fn choice(&mut self, item: &Item, key: &str, names: &[&str]) -> Option<usize> {
+        let text = self.text(item)?;
+        let position = names.iter().position(|&name| name == text);
+        if position.is_none() {
+            let message = format!("`{text}` is no value for `{key}`");
+            let hint = suggest::hint(&text, names.iter().copied());
+            self.faults.add(item.span.start, message, Some(hint));
+        }
+        position
+    }
+}
