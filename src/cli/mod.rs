@@ -1,1 +1,4 @@
-//! Cli.
+//! The command line.
+
+pub mod config;
+pub mod pipelines;

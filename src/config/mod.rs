@@ -1,5 +1,155 @@
-//! Settings: read once, from `trendmill.toml` and the environment.
+//! Settings: read once, from `trendmill.toml` in the home and from the environment.
+//!
+//! A setting `key` of `[section]` is given by the file, or by `TRENDMILL_SECTION__KEY`, which
+//! wins; names with single underscores only, such as `TRENDMILL_HOME`, are no settings. The
+//! variables of the Hugging Face hub (`HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`) are read here too.
+//! Unknown keys are refused. Nothing else in the crate reads the environment.
 
 pub mod document;
 pub mod duration;
 pub mod suggest;
+
+mod encoders;
+mod engine;
+mod layers;
+mod log;
+mod media;
+mod net;
+mod reader;
+mod reddit;
+mod setting;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+pub use self::encoders::Encoders;
+pub use self::engine::Engine;
+pub use self::layers::Origin;
+pub use self::log::{Log, LogFormat};
+pub use self::media::Media;
+pub use self::net::Net;
+pub use self::reddit::Reddit;
+pub use self::setting::Secret;
+
+use self::reader::Reader;
+
+/// The file in the home that holds settings.
+pub const FILE: &str = "trendmill.toml";
+
+/// Every setting.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[engine]`: how much runs at once.
+    pub engine: Engine,
+    /// `[encoders]`: where models run and where their weights come from.
+    pub encoders: Encoders,
+    /// `[net]`: how other machines are asked.
+    pub net: Net,
+    /// `[media]`: what images are taken.
+    pub media: Media,
+    /// `[reddit]`: who asks Reddit.
+    pub reddit: Reddit,
+    /// `[log]`: what is told while things run.
+    pub log: Log,
+    entries: Vec<Entry>,
+}
+
+/// A setting as `config show` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entry {
+    /// Its name: `section.key`.
+    pub key: String,
+    /// Its value; `null` where it is not set, asterisks where it is a secret.
+    pub value: Value,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is there and cannot be read; the error names it.
+    #[error(transparent)]
+    Read(#[from] std::io::Error),
+    /// Settings that are wrong; everything that was found.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Wrong(Vec<Problem>),
+}
+
+/// A setting that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {message}{}", .hint.iter().map(|hint| format!("\n  hint: {hint}")).collect::<String>())]
+pub struct Problem {
+    /// Where it is.
+    pub origin: Origin,
+    /// What is wrong.
+    pub message: String,
+    /// What is allowed.
+    pub hint: Option<String>,
+}
+
+impl Settings {
+    /// Reads the settings of a home: its `trendmill.toml`, where there is one, and `environment`
+    /// (the process's own variables).
+    ///
+    /// # Errors
+    ///
+    /// Every unknown key and wrong value, with its place and what is allowed.
+    pub fn load(
+        home: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let path = home.join(FILE);
+        let text = match fs_err::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error.into()),
+        };
+        Self::from_layers(&text, environment).map_err(Error::Wrong)
+    }
+
+    /// Reads settings from a file's text and from an environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::load`].
+    pub fn from_layers(
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(layers::read(Path::new(FILE), text, environment));
+        let mut settings = Self {
+            engine: Engine::read(&mut reader),
+            encoders: Encoders::read(&mut reader),
+            net: Net::read(&mut reader),
+            media: Media::read(&mut reader),
+            reddit: Reddit::read(&mut reader),
+            log: Log::read(&mut reader),
+            entries: Vec::new(),
+        };
+        settings.entries = reader.finish()?;
+        Ok(settings)
+    }
+
+    /// Every setting with its value and where it comes from, by section; secrets are masked.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+impl Default for Settings {
+    /// The settings of a home without a file, in an empty environment.
+    fn default() -> Self {
+        Self::from_layers("", []).expect("every default is allowed")
+    }
+}
+
+/// A folder as a default: one of the user's own, else one below the working directory.
+fn folder_or(found: Option<PathBuf>, otherwise: &str) -> PathBuf {
+    found.unwrap_or_else(|| PathBuf::from(otherwise))
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::{
-        document::{Data, Item},
+        document::{Data, Item, to_map},
         suggest,
     },
     dag::{Graph, GraphError, Node},
@@ -132,6 +132,23 @@ pub fn compile(
     })
 }
 
+/// The graph of a definition as it stands, its templates not rendered: for drawings.
+///
+/// # Errors
+///
+/// Doubled ids, unknown upstream names and cycles, with their place.
+pub fn outline(definition: &Definition) -> Result<Graph, Error> {
+    let nodes = definition.tasks.iter().map(|task| {
+        let settings = to_map(&task.settings);
+        outlined(definition, task, settings)
+    });
+    Graph::new(nodes.collect()).map_err(|error| {
+        let mut faults = Faults::new(&definition.path, &definition.document);
+        faults.add(graph_offset(definition, &error), error.to_string(), None);
+        Error::Faulty(faults.finish())
+    })
+}
+
 /// What templates see, and which parameters were given.
 pub(super) struct Scope<'a> {
     pub(super) context: Value,
@@ -194,6 +211,14 @@ pub(super) fn nodes(
 }
 
 fn node(definition: &Definition, task: &Task, scope: &Scope<'_>, report: &mut Report<'_>) -> Node {
+    let settings = task.settings.iter().map(|entry| {
+        let value = rendered(definition, &entry.value, scope, report);
+        (entry.key.clone(), value)
+    });
+    outlined(definition, task, settings.collect())
+}
+
+fn outlined(definition: &Definition, task: &Task, settings: Map<String, Value>) -> Node {
     let policy = task.policy.or(&definition.defaults);
     Node {
         id: task.id.name.clone(),
@@ -203,14 +228,7 @@ fn node(definition: &Definition, task: &Task, scope: &Scope<'_>, report: &mut Re
         retry: policy.retry(),
         timeout: policy.timeout,
         pool: policy.pool,
-        settings: task
-            .settings
-            .iter()
-            .map(|entry| {
-                let value = rendered(definition, &entry.value, scope, report);
-                (entry.key.clone(), value)
-            })
-            .collect(),
+        settings,
     }
 }
 

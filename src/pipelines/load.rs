@@ -95,14 +95,30 @@ pub fn find(home: &Path, name: &str) -> Result<Definition, Error> {
     })
 }
 
+/// The pipeline files of a home with the path by which messages name each: as [`check`] takes
+/// them.
+///
+/// [`check`]: super::check
+///
+/// # Errors
+///
+/// As [`files`].
+pub fn named(home: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let pair = |file: PathBuf| {
+        let shown = shown(home, &file).to_owned();
+        (file, shown)
+    };
+    Ok(files(home)?.into_iter().map(pair).collect())
+}
+
 /// The name that a pipeline file gives itself, else the name of the file.
-pub fn name_of(path: &Path) -> String {
+fn name_of(path: &Path) -> String {
     fs_err::read_to_string(path)
         .ok()
         .and_then(|text| {
             let (document, _) = Document::parse(&text);
             let name = entry(&document.root, "name")?.value.as_text()?;
-            Some(name.to_owned())
+            (!name.is_empty()).then(|| name.to_owned())
         })
         .unwrap_or_else(|| stem(path))
 }

@@ -14,13 +14,13 @@ mod params;
 mod read;
 
 pub use self::check::check;
-pub use self::compile::{Compiled, RunArguments, compile};
+pub use self::compile::{Compiled, RunArguments, compile, outline};
 pub use self::definition::{
     Catchup, Definition, Overlap, Policy, Profile, Reference, Schedule, Task,
 };
 pub use self::fault::{Error, Fault};
 pub use self::graph::{mermaid, text};
-pub use self::load::{files, find, load, name_of};
+pub use self::load::{files, find, load, named};
 pub use self::params::{Param, ParamKind};
 
 #[cfg(test)]

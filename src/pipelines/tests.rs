@@ -555,8 +555,8 @@ fn every_fault_names_its_place_and_what_is_allowed() {
     x.toml:17:3: unexpected end of input, expected expression
 
     # an expression in a parameter
-    x.toml:3:9: unknown name `scroe`
-      hint: allowed: `author`, `community`, `created_at`, `hour`, `id`, `media_count`, `title`, `weekday`; declare further ones in `[fields]`
+    x.toml:3:9: unknown name `huor`
+      hint: did you mean `hour`? allowed: `author`, `community`, `created_at`, `hour`, `id`, `media_count`, `title`, `weekday`; declare further ones in `[fields]`
 
     # settings from parameters
     x.toml:3:11: `""` is no horizon

@@ -1,0 +1,106 @@
+//! `config show`: every setting and where it comes from.
+
+use std::io::{self, Write};
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use crate::config::Settings;
+
+/// The settings and where each comes from.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Print each setting with its value and where it comes from; secrets are masked.
+    Show,
+}
+
+/// Runs a `config` command; data goes to `out`.
+///
+/// # Errors
+///
+/// Where `out` cannot be written.
+pub fn run(
+    command: &Command,
+    settings: &Settings,
+    json: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match command {
+        Command::Show if json => {
+            serde_json::to_writer_pretty(&mut *out, settings.entries())?;
+            writeln!(out)
+        }
+        Command::Show => show(settings, out),
+    }
+}
+
+fn show(settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
+    let value = |value: &Value| match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let rows: Vec<[String; 3]> = settings
+        .entries()
+        .iter()
+        .map(|entry| {
+            [
+                entry.key.clone(),
+                value(&entry.value),
+                entry.origin.to_string(),
+            ]
+        })
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let (keys, values) = (width(0).unwrap_or(0), width(1).unwrap_or(0).min(50));
+    for [key, value, origin] in &rows {
+        writeln!(out, "{key:<keys$}  {value:<values$}  {origin}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_values_with_their_origin() {
+        let environment = [("HF_TOKEN", "hf_abc"), ("TRENDMILL_LOG__LEVEL", "debug")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let file = "[engine]\nparallelism = 2\n[encoders]\ncache_dir = \"c\"\nhf_home = \"h\"\n";
+        let settings = Settings::from_layers(file, environment).unwrap();
+        let mut out = Vec::new();
+        run(&Command::Show, &settings, false, &mut out).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"
+        engine.parallelism    2                       trendmill.toml:2
+        engine.pools.device   1                       default
+        encoders.device       flex                    default
+        encoders.offline      false                   default
+        encoders.cache_dir    c                       trendmill.toml:4
+        encoders.hf_home      h                       trendmill.toml:5
+        encoders.hf_endpoint  https://huggingface.co  default
+        encoders.hf_token     ********                environment HF_TOKEN
+        net.contact           no contact given        default
+        net.allow_addresses   []                      default
+        net.max_bytes         25000000                default
+        net.connect_timeout   5s                      default
+        net.idle_timeout      15s                     default
+        net.total_timeout     1m                      default
+        net.redirects         3                       default
+        net.concurrency       64                      default
+        net.per_host          8                       default
+        net.use_proxy         false                   default
+        media.max_bytes       25000000                default
+        media.max_pixels      50000000                default
+        media.max_alloc       268435456               default
+        reddit.client_id      –                       default
+        reddit.client_secret  –                       default
+        reddit.username       –                       default
+        reddit.password       –                       default
+        reddit.user_agent     –                       default
+        reddit.permission     –                       default
+        log.level             debug                   environment TRENDMILL_LOG__LEVEL
+        log.format            text                    default
+        ");
+    }
+}

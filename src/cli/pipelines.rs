@@ -1,0 +1,438 @@
+//! `pipelines`: list, show, check and draw the pipeline files of a home.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::{
+    config::duration,
+    engine::Catalogue,
+    pipelines::{self, Definition, Error, Policy},
+};
+
+/// See and check pipelines.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// List the pipelines of this home.
+    List,
+    /// Print a pipeline's schedule, parameters, profiles and tasks.
+    Show {
+        /// The pipeline's name.
+        name: String,
+    },
+    /// Say what is wrong in pipeline files, and where; exit code 1 where something is.
+    Check {
+        /// The files; by default all of this home.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Draw a pipeline's tasks.
+    Graph {
+        /// The pipeline's name.
+        name: String,
+        /// How it is drawn.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+/// How a graph is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal of 80 columns.
+    #[default]
+    Text,
+    /// A Mermaid flow chart.
+    Mermaid,
+}
+
+/// Runs a `pipelines` command; data goes to `out`.
+///
+/// The answer is the exit code: 1 where a check has found something, else 0.
+///
+/// # Errors
+///
+/// An unknown or faulty pipeline, a file that cannot be read, or an `out` that cannot be written.
+pub fn run(
+    command: &Command,
+    home: &Path,
+    catalogue: &Catalogue,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    match command {
+        Command::List => list(home, json, out)?,
+        Command::Show { name } => show(&pipelines::find(home, name)?, json, out)?,
+        Command::Check { files } => return check(home, files, catalogue, json, out),
+        Command::Graph { name, format } => {
+            graph(&pipelines::find(home, name)?, *format, json, out)?
+        }
+    }
+    Ok(0)
+}
+
+fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    for (file, shown) in pipelines::named(home)? {
+        rows.push(match pipelines::load(&file, &shown) {
+            Ok(definition) => json!({
+                "name": definition.name,
+                "description": definition.description,
+                "schedule": definition.schedule,
+                "tasks": definition.tasks.len(),
+                "file": shown,
+                "faults": 0,
+            }),
+            Err(Error::Faulty(faults)) => json!({
+                "name": shown.file_stem().map(|stem| stem.to_string_lossy()),
+                "description": null,
+                "schedule": null,
+                "tasks": 0,
+                "file": shown,
+                "faults": faults.len(),
+            }),
+            Err(error) => return Err(error),
+        });
+    }
+    if json {
+        return print_json(&Value::Array(rows), out);
+    }
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or("–").to_owned();
+    let table: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let schedule = row["schedule"]["cron"].as_str().unwrap_or("–").to_owned();
+            let about = match row["faults"].as_u64() {
+                Some(0) | None => text(row, "description"),
+                Some(_) => "has faults: see `pipelines check`".to_owned(),
+            };
+            vec![text(row, "name"), schedule, row["tasks"].to_string(), about]
+        })
+        .collect();
+    print_table(
+        &["pipeline", "schedule", "tasks", "description"],
+        &table,
+        out,
+    )
+}
+
+fn show(definition: &Definition, json: bool, out: &mut dyn Write) -> Result<(), Error> {
+    if json {
+        return print_json(&described(definition), out);
+    }
+    writeln!(out, "{} · {}", definition.name, definition.path.display())?;
+    if let Some(description) = &definition.description {
+        writeln!(out, "{description}")?;
+    }
+    if let Some(schedule) = &definition.schedule {
+        writeln!(out, "\nschedule  {} ({})", schedule.cron, schedule.timezone)?;
+    }
+    if !definition.params.is_empty() {
+        let rows: Vec<Vec<String>> = definition
+            .params
+            .iter()
+            .map(|param| {
+                let default = match &param.default {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                let about = param.description.clone().unwrap_or_default();
+                vec![
+                    param.name.clone(),
+                    param.kind.name().to_owned(),
+                    default,
+                    about,
+                ]
+            })
+            .collect();
+        writeln!(out)?;
+        print_table(&["parameter", "type", "default", ""], &rows, out)?;
+    }
+    if !definition.profiles.is_empty() {
+        let rows: Vec<Vec<String>> = definition
+            .profiles
+            .iter()
+            .map(|profile| {
+                let default = definition.profile.as_ref() == Some(&profile.name);
+                let mark = if default { " (default)" } else { "" };
+                vec![
+                    format!("{}{mark}", profile.name),
+                    profile.text.clone(),
+                    profile.image.clone(),
+                    profile.caption.clone(),
+                    profile.visual.clone(),
+                ]
+            })
+            .collect();
+        writeln!(out)?;
+        print_table(
+            &["profile", "text", "image", "caption", "visual"],
+            &rows,
+            out,
+        )?;
+    }
+    writeln!(out, "\ntasks")?;
+    write!(out, "{}", pipelines::text(&pipelines::outline(definition)?))?;
+    Ok(())
+}
+
+fn described(definition: &Definition) -> Value {
+    let time = |length: Option<std::time::Duration>| length.map(duration::show);
+    let policy = |policy: &Policy| {
+        json!({
+            "retries": policy.retries,
+            "retry_delay": time(policy.retry_delay),
+            "max_retry_delay": time(policy.max_retry_delay),
+            "crash_retries": policy.crash_retries,
+            "timeout": time(policy.timeout),
+            "pool": policy.pool,
+            "trigger": policy.trigger,
+        })
+    };
+    let tasks: Vec<Value> = definition
+        .tasks
+        .iter()
+        .map(|task| {
+            let mut row = policy(&task.policy.or(&definition.defaults));
+            row["id"] = json!(task.id.name);
+            row["op"] = json!(task.op.name);
+            row["after"] = task.after.iter().map(|above| json!(above.name)).collect();
+            row["settings"] = Value::Object(crate::config::document::to_map(&task.settings));
+            row
+        })
+        .collect();
+    let params: Vec<Value> = definition
+        .params
+        .iter()
+        .map(|param| {
+            json!({
+                "name": param.name,
+                "type": param.kind,
+                "default": param.default,
+                "choices": param.choices,
+                "description": param.description,
+            })
+        })
+        .collect();
+    let profiles: Vec<Value> = definition
+        .profiles
+        .iter()
+        .map(|profile| Value::Object(profile.to_map()))
+        .collect();
+    json!({
+        "name": definition.name,
+        "description": definition.description,
+        "file": definition.path,
+        "schedule": definition.schedule,
+        "profile": definition.profile,
+        "params": params,
+        "profiles": profiles,
+        "tasks": tasks,
+    })
+}
+
+fn check(
+    home: &Path,
+    files: &[PathBuf],
+    catalogue: &Catalogue,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    let files = if files.is_empty() {
+        pipelines::named(home)?
+    } else {
+        files
+            .iter()
+            .map(|file| (file.clone(), file.clone()))
+            .collect()
+    };
+    let faults = pipelines::check(&files, catalogue)?;
+    if json {
+        print_json(&json!(faults), out)?;
+    } else if faults.is_empty() {
+        let count = files.len();
+        let files = if count == 1 { "file" } else { "files" };
+        writeln!(out, "{count} {files} checked, nothing is wrong")?;
+    } else {
+        for fault in &faults {
+            writeln!(out, "{fault}")?;
+        }
+    }
+    Ok(u8::from(!faults.is_empty()))
+}
+
+fn graph(
+    definition: &Definition,
+    format: Format,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let graph = pipelines::outline(definition)?;
+    if json {
+        let tasks: Vec<Value> = graph
+            .nodes()
+            .iter()
+            .map(|node| {
+                json!({
+                    "id": node.id, "op": node.op, "after": node.after, "trigger": node.trigger,
+                })
+            })
+            .collect();
+        return print_json(&json!({"pipeline": definition.name, "tasks": tasks}), out);
+    }
+    let drawing = match format {
+        Format::Text => pipelines::text(&graph),
+        Format::Mermaid => pipelines::mermaid(&graph),
+    };
+    write!(out, "{drawing}")?;
+    Ok(())
+}
+
+fn print_json(value: &Value, out: &mut dyn Write) -> Result<(), Error> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Columns side by side, as wide as they need.
+fn print_table(header: &[&str], rows: &[Vec<String>], out: &mut dyn Write) -> Result<(), Error> {
+    let head: Vec<String> = header.iter().map(|&name| name.to_owned()).collect();
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| {
+            let cells = rows
+                .iter()
+                .chain([&head])
+                .map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        })
+        .collect();
+    for row in [&head].into_iter().chain(rows) {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, &width)| format!("{cell:<width$}"))
+            .collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{FromArgMatches, Subcommand as _};
+
+    use super::*;
+
+    fn said(home: &Path, words: &[&str], json: bool) -> (u8, String) {
+        let parser = Command::augment_subcommands(clap::Command::new("pipelines"));
+        let matches = parser.get_matches_from([&["pipelines"], words].concat());
+        let command = Command::from_arg_matches(&matches).unwrap();
+        let mut out = Vec::new();
+        let code = match run(&command, home, &Catalogue::default(), json, &mut out) {
+            Ok(code) => code,
+            Err(error) => {
+                writeln!(out, "{error}\n{}", error.hint().unwrap_or_default()).unwrap();
+                2
+            }
+        };
+        (code, String::from_utf8(out).unwrap())
+    }
+
+    fn home() -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("pipelines");
+        fs_err::create_dir_all(&folder).unwrap();
+        let reddit = include_str!("../../pipelines/reddit.toml");
+        fs_err::write(folder.join("reddit.toml"), reddit).unwrap();
+        let cycle = "name = \"loop\"\n[[task]]\nid = \"a\"\nop = \"noop\"\nafter = [\"a\"]\n";
+        fs_err::write(folder.join("loop.toml"), cycle).unwrap();
+        fs_err::write(folder.join("broken.toml"), "name = \n").unwrap();
+        home
+    }
+
+    #[test]
+    fn lists_and_shows() {
+        let home = home();
+        insta::assert_snapshot!(said(home.path(), &["list"], false).1, @"
+        pipeline  schedule   tasks  description
+        broken    –          0      has faults: see `pipelines check`
+        loop      –          1      –
+        reddit    0 4 * * *  14     Popularity of image posts, learned again every day
+        ");
+        insta::assert_snapshot!(said(home.path(), &["show", "reddit"], false).1, @r#"
+        reddit · pipelines/reddit.toml
+        Popularity of image posts, learned again every day
+
+        schedule  0 4 * * * (UTC)
+
+        parameter   type      default
+        source      text      reddit
+        subreddits  list      ["art","aww","pics","earthporn"]
+        keep        text      media_count > 0 and not over_18|default(false)
+        target      text      log1p(score)
+        order       text
+        horizon     duration  36h
+        tolerance   duration  1h
+
+        profile        text              image                  caption          visual
+        cpu (default)  all-minilm-l6-v2  efficientnet-lite0     imagenet-tags    none
+        gpu            bge-m3            vit-large-patch16-384  florence-2-base  visualized-bge-m3
+
+        tasks
+         1  scrape
+         2  refresh                ← scrape
+         3  filter                 ← refresh
+         4  fetch_images           ← filter
+            embed_title (embed)    ← filter
+         5  embed_image (embed)    ← fetch_images
+            embed_visual (embed)   ← fetch_images
+         6  caption                ← embed_image
+         7  embed_caption (embed)  ← caption
+         8  merge (none_failed)    ← embed_title, embed_image, embed_caption,
+                                     embed_visual
+         9  train                  ← merge
+        10  evaluate               ← train
+        11  persist                ← evaluate
+        12  score                  ← persist
+        "#);
+        let (_, shown) = said(home.path(), &["show", "reddit"], true);
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["tasks"][9]["trigger"], "none_failed");
+        assert_eq!(shown["tasks"][9]["timeout"], "2h");
+        let (_, listed) = said(home.path(), &["list"], true);
+        assert_eq!(
+            serde_json::from_str::<Value>(&listed).unwrap()[0]["faults"],
+            1
+        );
+    }
+
+    #[test]
+    fn checks_and_draws() {
+        let home = home();
+        let (code, faults) = said(home.path(), &["check"], false);
+        assert_eq!(code, 1);
+        insta::assert_snapshot!(faults.lines().take(5).collect::<Vec<_>>().join("\n"), @"
+        pipelines/broken.toml:1:8: string values must be quoted, expected literal string
+        pipelines/loop.toml:4:6: unknown operator `noop`
+          hint: allowed: nothing
+        pipelines/loop.toml:5:10: tasks wait for each other: a → a
+          hint: take one of these names out of `after`
+        ");
+        assert_eq!(said(home.path(), &["graph", "reddit"], false).0, 0);
+        let (code, drawn) = said(
+            home.path(),
+            &["graph", "reddit", "--format", "mermaid"],
+            false,
+        );
+        assert!(code == 0 && drawn.starts_with("flowchart TD\n"));
+        insta::assert_snapshot!(said(home.path(), &["graph", "loop"], false).1, @"pipelines/loop.toml:5:10: tasks wait for each other: a → a");
+        insta::assert_snapshot!(said(home.path(), &["graph", "redit"], false).1, @"
+        unknown pipeline `redit`
+        did you mean `reddit`? allowed: ``, `loop`, `reddit`
+        ");
+    }
+}
