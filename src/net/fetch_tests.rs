@@ -134,7 +134,7 @@ async fn redirects_do_not_lead_inside() {
     let file = fetcher
         .fetch(&format!("http://{address}/to/file:///etc/passwd"))
         .await;
-    assert_eq!(file.err(), Some(Failure::Refused("blocked_address")));
+    assert_eq!(file.err(), Some(Failure::Refused("redirects")));
 }
 
 fn book(answer: fn() -> io::Result<Vec<IpAddr>>) -> (HostBook, Arc<AtomicUsize>) {

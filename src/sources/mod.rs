@@ -3,9 +3,11 @@
 //! A [`Source`] is what the operators see; one file or folder per kind. Nothing outside
 //! `sources::reddit` and `sandbox` knows the word "Reddit".
 
+mod dump;
 mod images;
 mod obtain;
 mod pager;
+pub mod reddit;
 mod spec;
 mod table;
 
@@ -14,6 +16,7 @@ use std::{collections::BTreeMap, fmt};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
+pub use dump::DumpSource;
 pub use images::ImageIndex;
 pub use obtain::{Obtained, obtain};
 pub use spec::SourceSpec;
@@ -141,3 +144,6 @@ pub enum Error {
     #[error("reading was cancelled")]
     Cancelled,
 }
+
+#[cfg(test)]
+mod real_tests;

@@ -1,0 +1,207 @@
+use std::{collections::BTreeMap, io::Write};
+
+use serde_json::json;
+
+use super::*;
+use crate::corpus::Record;
+
+fn post(id: &str, community: &str, read_at: u64) -> String {
+    json!({"id": id, "title": format!("{id} {read_at}"), "subreddit": community,
+           "created_utc": 1_500_000_000, "retrieved_on": read_at, "score": 3})
+    .to_string()
+}
+
+fn compressed(text: &str) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.long_distance_matching(true).unwrap();
+    encoder.window_log(27).unwrap();
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+struct Walk {
+    records: Vec<(Record, Option<Observation>)>,
+    dropped: BTreeMap<String, u64>,
+    bytes: u64,
+    end: Result<ScrapeSummary, Error>,
+}
+
+impl Walk {
+    /// The distinct records and the dropped rows together.
+    fn lines(&self) -> u64 {
+        let ids: std::collections::HashSet<_> = self.records.iter().map(|(r, _)| &r.id).collect();
+        ids.len() as u64 + self.dropped.values().sum::<u64>()
+    }
+}
+
+async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
+    let source = DumpSource::open(path).unwrap();
+    let (send, mut receive) = mpsc::channel::<Page>(1);
+    let request = ScrapeRequest {
+        as_of: "2026-12-01".parse().unwrap(),
+        communities: communities.map(|all| all.iter().map(|c| (*c).to_owned()).collect()),
+        watermarks: BTreeMap::new(),
+    };
+    let mut all = Page::default();
+    let collect = async {
+        while let Some(page) = receive.recv().await {
+            assert!(page.records.len() <= 500);
+            all.records.extend(page.records);
+            all.bytes += page.bytes;
+            for (reason, rows) in page.dropped {
+                *all.dropped.entry(reason).or_default() += rows;
+            }
+        }
+    };
+    let (end, ()) = tokio::join!(source.scrape(request, send), collect);
+    Walk {
+        records: all.records,
+        dropped: all.dropped,
+        bytes: all.bytes,
+        end,
+    }
+}
+
+#[tokio::test]
+async fn every_line_is_sent_or_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<_> = (0..1201)
+        .map(|n| post(&format!("a{n}"), "pics", 1_600_000_000))
+        .collect();
+    let text = format!(
+        "{}\n\nnot json\n{}\n{{\"id\":\"b\"}}\n[1]\n{}",
+        lines.join("\n"),
+        post("c", "aww", 1_600_000_000),
+        post("last", "PICS", 1_600_000_000), // without an end of line
+    );
+    let path = folder.path().join("x.ndjson.zst");
+    fs::write(&path, compressed(&text)).unwrap();
+    let walk = walk(&path, Some(&["Pics"])).await;
+    walk.end.as_ref().unwrap();
+    assert_eq!(walk.records.len(), 1202);
+    assert_eq!(
+        json!(walk.dropped),
+        json!({"malformed_line": 2, "missing:title": 1, "other_community": 1})
+    );
+    assert_eq!(walk.lines(), 1206);
+    assert_eq!(walk.bytes, fs::metadata(&path).unwrap().len());
+}
+
+#[tokio::test]
+async fn a_later_reading_replaces_an_earlier_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = [("a", 20), ("b", 20), ("a", 30), ("b", 10), ("b", 25)]
+        .map(|(id, at)| post(id, "pics", 1_600_000_000 + at))
+        .join("\n");
+    fs::write(folder.path().join("x.jsonl"), text).unwrap();
+    let walk = walk(folder.path(), None).await;
+    let titles: Vec<_> = walk
+        .records
+        .iter()
+        .filter_map(|(r, _)| r.title.as_deref())
+        .collect();
+    assert_eq!(
+        titles,
+        [
+            "a 1600000020",
+            "b 1600000020",
+            "a 1600000030",
+            "b 1600000025"
+        ]
+    );
+    assert_eq!(json!(walk.dropped), json!({"duplicate": 3}));
+    assert_eq!(walk.lines(), 5);
+}
+
+#[tokio::test]
+async fn a_cut_off_file_keeps_what_came_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<_> = (0..5000)
+        .map(|n| post(&format!("a{n}"), "pics", 1_600_000_000 + n))
+        .collect();
+    let whole = compressed(&lines.join("\n"));
+    let path = folder.path().join("x.zst");
+    // Blocks of zstd hold 128 KB of text; the cut is after the first of them.
+    fs::write(&path, &whole[..whole.len() - 40]).unwrap();
+    let walk = walk(&path, None).await;
+    let error = walk.end.as_ref().unwrap_err();
+    assert!(matches!(error, Error::Broken { .. }));
+    let kept = walk.records.len();
+    assert!((1..5000).contains(&kept), "{kept}");
+    let message = error.to_string();
+    assert!(
+        message.contains("cut off") && message.contains(&format!("{kept} posts")),
+        "{message}"
+    );
+    let ids = walk.records.iter().map(|(record, _)| record.id.clone());
+    assert!(
+        ids.eq((0..kept).map(|n| format!("a{n}"))),
+        "in order and whole"
+    );
+}
+
+#[tokio::test]
+async fn an_endless_line_is_one_malformed_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "{}\n{}\n",
+        " ".repeat(LONGEST_LINE + 10),
+        post("a", "pics", 1)
+    );
+    let path = folder.path().join("x.zst");
+    fs::write(&path, compressed(&text)).unwrap();
+    let walk = walk(&path, None).await;
+    walk.end.unwrap();
+    assert_eq!((walk.records.len(), walk.dropped["malformed_line"]), (1, 1));
+}
+
+#[tokio::test]
+async fn a_reader_that_is_gone_ends_the_walk() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: Vec<_> = (0..600)
+        .map(|n| post(&format!("a{n}"), "pics", 1))
+        .collect();
+    fs::write(folder.path().join("x.ndjson"), lines.join("\n")).unwrap();
+    let source = DumpSource::open(folder.path()).unwrap();
+    let (send, receive) = mpsc::channel(1);
+    drop(receive);
+    let request = ScrapeRequest {
+        as_of: "2026-12-01".parse().unwrap(),
+        communities: None,
+        watermarks: BTreeMap::new(),
+    };
+    let end = source.scrape(request, send).await;
+    assert!(matches!(end, Err(Error::Cancelled)));
+}
+
+#[test]
+fn ids_are_numbers_without_collisions() {
+    let all = [
+        "a",
+        "0a",
+        "A",
+        "ab",
+        "t3_ab",
+        "zzzzzzzzzzzz",
+        "zzzzzzzzzzzzz",
+        "",
+    ];
+    let numbers: std::collections::HashSet<_> = all.into_iter().map(short).collect();
+    assert_eq!(numbers.len(), all.len());
+    assert_eq!(short("zz"), 1295);
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.txt"), "").unwrap();
+    for (name, hint) in [
+        ("none", "no file"),
+        ("x.txt", "`.zst`"),
+        (".", "no file in"),
+    ] {
+        let error = DumpSource::open(&folder.path().join(name)).unwrap_err();
+        assert!(matches!(error, Error::Wrong(_)));
+        assert!(error.to_string().contains(hint), "{error}");
+    }
+}
