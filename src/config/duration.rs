@@ -29,7 +29,7 @@ pub fn show(duration: Duration) -> String {
     let (unit, factor) = UNITS
         .into_iter()
         .rev()
-        .find(|&(_, factor)| milliseconds % u128::from(factor) == 0 && milliseconds > 0)
+        .find(|&(_, factor)| milliseconds > 0 && milliseconds.is_multiple_of(u128::from(factor)))
         .unwrap_or(("s", 1000));
     format!("{}{unit}", milliseconds / u128::from(factor))
 }

@@ -19,7 +19,10 @@ mod reader;
 mod reddit;
 mod setting;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -80,7 +83,7 @@ pub enum Error {
 
 /// A setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{origin}: {message}{}", .hint.iter().map(|hint| format!("\n  hint: {hint}")).collect::<String>())]
+#[error("{origin}: {message}{}", Hint(.hint.as_deref()))]
 pub struct Problem {
     /// Where it is.
     pub origin: Origin,
@@ -88,6 +91,15 @@ pub struct Problem {
     pub message: String,
     /// What is allowed.
     pub hint: Option<String>,
+}
+
+/// A hint on a line of its own, where there is one.
+struct Hint<'a>(Option<&'a str>);
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+    }
 }
 
 impl Settings {

@@ -80,16 +80,12 @@ impl Reader {
             .map(|(name, value)| (name.to_owned(), (value, Origin::Default)))
             .collect();
         if let Some((raw, origin)) = self.layers.values.remove(key) {
-            match pairs::<T>(&raw) {
-                Some(pairs) => {
-                    for (name, value) in pairs {
-                        found.insert(name, (value, origin.clone()));
-                    }
-                }
-                None => {
-                    let hint = format!("write `NAME=VALUE,…`; a value is {}", T::FORM);
-                    self.refuse(key, Some(&raw), origin, hint);
-                }
+            if let Some(pairs) = pairs::<T>(&raw) {
+                let with_origin = |(name, value)| (name, (value, origin.clone()));
+                found.extend(pairs.into_iter().map(with_origin));
+            } else {
+                let hint = format!("write `NAME=VALUE,…`; a value is {}", T::FORM);
+                self.refuse(key, Some(&raw), origin, hint);
             }
         }
         let prefix = format!("{key}.");

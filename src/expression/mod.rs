@@ -10,6 +10,8 @@ mod error;
 mod evaluate;
 mod fields;
 mod functions;
+mod operate;
+mod parse;
 mod syntax;
 mod template;
 
@@ -86,7 +88,7 @@ impl Expression {
     pub fn compile(text: &str) -> Result<Self, Error> {
         Ok(Self {
             text: text.to_owned(),
-            root: syntax::parse(text)?,
+            root: parse::parse(text)?,
         })
     }
 

@@ -10,7 +10,7 @@ use minijinja::{
 };
 use serde_json::{Map, Value};
 
-use super::{Error, ErrorKind, syntax};
+use super::{Error, ErrorKind, parse as expressions};
 use crate::config::suggest;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -29,10 +29,10 @@ pub fn render(text: &str, context: &Value) -> Result<Value, Error> {
     if !text.contains(['{', '}']) {
         return Ok(Value::from(text));
     }
-    syntax::check_nesting(text)?;
+    expressions::check_nesting(text)?;
     let template = ENVIRONMENT
         .template_from_str(text)
-        .map_err(|error| syntax::parser_error(text, &error))?;
+        .map_err(|error| expressions::parser_error(text, &error))?;
     let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
     names.sort_by_key(|name| (text.find(name.as_str()), name.len()));
     for name in &names {

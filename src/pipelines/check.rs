@@ -1,7 +1,7 @@
 //! Everything that can be known to be wrong with pipelines before they run.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -109,7 +109,7 @@ pub(super) fn check_definition(definition: &Definition, catalogue: &Catalogue) -
 
 /// Checks that ids differ and that every upstream name is one; whether it is so.
 fn check_names(definition: &Definition, faults: &mut Faults<'_>) -> bool {
-    let ids: Vec<&str> = definition
+    let ids: HashSet<&str> = definition
         .tasks
         .iter()
         .map(|t| t.id.name.as_str())
@@ -123,13 +123,14 @@ fn check_names(definition: &Definition, faults: &mut Faults<'_>) -> bool {
             faults.add(task.id.span.start, error.to_string(), None);
         }
         for upstream in &task.after {
-            if !ids.contains(&upstream.name.as_str()) {
+            if !ids.contains(upstream.name.as_str()) {
                 sound = false;
                 let error = GraphError::UnknownUpstream {
                     task: task.id.name.clone(),
                     upstream: upstream.name.clone(),
                 };
-                let others = ids.iter().copied().filter(|&id| id != task.id.name);
+                let names = definition.tasks.iter().map(|known| known.id.name.as_str());
+                let others = names.filter(|&id| id != task.id.name);
                 let hint = suggest::hint(&upstream.name, others);
                 faults.add(upstream.span.start, error.to_string(), Some(hint));
             }
@@ -154,7 +155,11 @@ pub(super) fn check_settings(
     };
     let of_record = record_fields(further());
     let of_reading = reading_fields(further());
-    let upstream = ancestors(definition);
+    let tasks: HashMap<&str, &Task> = definition
+        .tasks
+        .iter()
+        .map(|task| (task.id.name.as_str(), task))
+        .collect();
     for (task, node) in definition.tasks.iter().zip(nodes) {
         let checker = Checker {
             definition,
@@ -175,7 +180,7 @@ pub(super) fn check_settings(
             }
         }
         checker.operator(catalogue, &wrong, report);
-        checker.references(&upstream, report);
+        checker.references(&tasks, report);
     }
 }
 
@@ -267,7 +272,7 @@ impl Checker<'_> {
     }
 
     /// Settings that name tasks: `from`, and every value in a table `blocks`.
-    fn references(&self, upstream: &HashMap<&str, BTreeSet<&str>>, report: &mut Report<'_>) {
+    fn references(&self, tasks: &HashMap<&str, &Task>, report: &mut Report<'_>) {
         let mut named: Vec<(&Item, &Value)> = Vec::new();
         if let (Some(entry), Some(value)) = (
             find(&self.task.settings, "from"),
@@ -283,28 +288,28 @@ impl Checker<'_> {
                 named.push((&block.value, value));
             }
         }
+        if named.is_empty() {
+            return;
+        }
         let id = self.task.id.name.as_str();
+        let above = ancestors(tasks, id);
         for (item, value) in named {
             let Value::String(name) = value else {
                 continue;
             };
-            let above = upstream.get(id);
-            if above.is_some_and(|above| above.contains(name.as_str())) {
+            if above.contains(name.as_str()) {
                 continue;
             }
-            let known = upstream.contains_key(name.as_str());
+            let known = tasks.contains_key(name.as_str());
             let message = if known {
                 format!("`{name}` is not upstream of `{id}`")
             } else {
                 format!("`{name}` is no task of this pipeline")
             };
-            let below = upstream
-                .get(name.as_str())
-                .is_some_and(|above| above.contains(id));
-            let hint = if known && !below && name != id {
+            let hint = if known && name != id && !ancestors(tasks, name).contains(id) {
                 format!("add `{name}` to `after`")
             } else {
-                suggest::hint(name, above.into_iter().flatten().copied())
+                suggest::hint(name, above.iter().copied())
             };
             report(self.site(item, item.span.start, None), message, Some(hint));
         }
@@ -354,30 +359,20 @@ fn find_path<'a>(table: &'a [Entry], path: &str) -> Option<&'a Entry> {
     }
 }
 
-/// By task: every task upstream of it, direct or not; cycles and unknown names do no harm.
-fn ancestors(definition: &Definition) -> HashMap<&str, BTreeSet<&str>> {
-    let direct: HashMap<&str, &Task> = definition
-        .tasks
-        .iter()
-        .map(|task| (task.id.name.as_str(), task))
-        .collect();
-    direct
-        .keys()
-        .map(|&id| {
-            let mut seen = BTreeSet::new();
-            let mut open = vec![id];
-            while let Some(next) = open.pop() {
-                for upstream in direct.get(next).into_iter().flat_map(|task| &task.after) {
-                    if direct.contains_key(upstream.name.as_str())
-                        && seen.insert(upstream.name.as_str())
-                    {
-                        open.push(&upstream.name);
-                    }
-                }
+/// Every task upstream of one, direct or not; cycles and unknown names do no harm.
+fn ancestors<'a>(tasks: &HashMap<&'a str, &'a Task>, id: &str) -> BTreeSet<&'a str> {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<&Task> = tasks.get(id).copied().into_iter().collect();
+    while let Some(task) = open.pop() {
+        for upstream in &task.after {
+            if let Some((&name, &above)) = tasks.get_key_value(upstream.name.as_str())
+                && seen.insert(name)
+            {
+                open.push(above);
             }
-            (id, seen)
-        })
-        .collect()
+        }
+    }
+    seen
 }
 
 /// A run for checks that have none.

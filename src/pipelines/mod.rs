@@ -12,6 +12,7 @@ mod graph;
 mod load;
 mod params;
 mod read;
+mod values;
 
 pub use self::check::check;
 pub use self::compile::{Compiled, RunArguments, compile, outline};

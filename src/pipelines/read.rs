@@ -5,11 +5,12 @@ use std::path::Path;
 use super::{
     Catchup, Definition, Overlap, Param, ParamKind, Policy, Profile, Reference, Schedule, Task,
     fault::{Fault, Faults},
+    params,
 };
 use crate::{
     config::{
         document::{Data, Document, Entry, Item, find},
-        duration, suggest,
+        suggest,
     },
     dag::{TriggerRule, ticks},
     expression::Kind,
@@ -47,8 +48,9 @@ pub(super) fn read(path: &Path, text: &str) -> (Definition, Vec<Fault>) {
     (definition, faults)
 }
 
-struct Reader<'a> {
-    faults: Faults<'a>,
+/// Reads the parts of a file; [`values`](super::values) holds how it reads single values.
+pub(super) struct Reader<'a> {
+    pub(super) faults: Faults<'a>,
 }
 
 impl Reader<'_> {
@@ -326,7 +328,7 @@ impl Reader<'_> {
         if !kind.allows(&value) || !allowed {
             let message = format!(
                 "`{}` is no value for parameter `{name}`",
-                super::params::shown(&value)
+                params::shown(&value)
             );
             let hint = if allowed {
                 format!("write {}", kind.form())
@@ -344,109 +346,5 @@ impl Reader<'_> {
             description: find(table, "description").and_then(|entry| self.text(&entry.value)),
             offset: default.value.span.start,
         })
-    }
-
-    /// A table under a key, where it is one.
-    fn table<'t>(&mut self, root: &'t [Entry], key: &str) -> Option<(&'t Entry, &'t [Entry])> {
-        let entry = find(root, key)?;
-        if let Data::Table(table) = &entry.value.data {
-            return Some((entry, table));
-        }
-        let message = format!("`{key}` is {}, not a table", entry.value.kind());
-        let hint = Some(format!("write `[{key}]`"));
-        self.faults.add(entry.key_span.start, message, hint);
-        None
-    }
-
-    /// The tables within a table under a key.
-    fn tables<'t>(
-        &mut self,
-        root: &'t [Entry],
-        key: &str,
-    ) -> std::vec::IntoIter<(&'t Entry, &'t [Entry])> {
-        let Some((_, table)) = self.table(root, key) else {
-            return Vec::new().into_iter();
-        };
-        let mut tables = Vec::new();
-        for entry in table {
-            if let Data::Table(inner) = &entry.value.data {
-                tables.push((entry, inner.as_slice()));
-            } else {
-                let message = format!("`{}` is {}, not a table", entry.key, entry.value.kind());
-                let hint = Some(format!("write `[{key}.{}]`", entry.key));
-                self.faults.add(entry.key_span.start, message, hint);
-            }
-        }
-        tables.into_iter()
-    }
-
-    fn known_keys(&mut self, table: &[Entry], known: &[&str], place: &str) {
-        for entry in table {
-            if !known.contains(&entry.key.as_str()) {
-                let message = format!("unknown key `{}`{place}", entry.key);
-                let hint = suggest::hint(&entry.key, known.iter().copied());
-                self.faults.add(entry.key_span.start, message, Some(hint));
-            }
-        }
-    }
-
-    fn wrong(&mut self, item: &Item, wanted: &str) {
-        let shown = super::params::shown(&item.to_json());
-        let message = format!("`{shown}` is {}, not {wanted}", item.kind());
-        self.faults.add(item.span.start, message, None);
-    }
-
-    fn text(&mut self, item: &Item) -> Option<String> {
-        let text = item.as_text().map(str::to_owned);
-        if text.is_none() {
-            self.wrong(item, "a text");
-        }
-        text
-    }
-
-    /// A text that can stand in paths and URLs.
-    fn name(&mut self, item: &Item) -> Option<String> {
-        let name = self.text(item)?;
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if name.is_empty() || !name.chars().all(fits) || name.len() > 100 {
-            let message = format!("`{name}` cannot be a name");
-            let hint = "letters without accents, digits, `_` and `-`, at most 100".to_owned();
-            self.faults.add(item.span.start, message, Some(hint));
-            return None;
-        }
-        Some(name)
-    }
-
-    fn count(&mut self, item: &Item) -> Option<u32> {
-        let count = match item.data {
-            Data::Integer(value) => u32::try_from(value).ok(),
-            _ => None,
-        };
-        if count.is_none() {
-            self.wrong(item, "a count (a whole number from 0)");
-        }
-        count
-    }
-
-    fn duration(&mut self, item: &Item) -> Option<std::time::Duration> {
-        let length = item.as_text().and_then(duration::parse);
-        if length.is_none() {
-            let shown = super::params::shown(&item.to_json());
-            let message = format!("`{shown}` is not a length of time");
-            let hint = format!("write {}", duration::FORM);
-            self.faults.add(item.span.start, message, Some(hint));
-        }
-        length
-    }
-
-    fn choice(&mut self, item: &Item, key: &str, names: &[&str]) -> Option<usize> {
-        let text = self.text(item)?;
-        let position = names.iter().position(|&name| name == text);
-        if position.is_none() {
-            let message = format!("`{text}` is no value for `{key}`");
-            let hint = suggest::hint(&text, names.iter().copied());
-            self.faults.add(item.span.start, message, Some(hint));
-        }
-        position
     }
 }

@@ -1,13 +1,13 @@
-//! What expressions and templates mean.
+//! What expressions mean.
+
+mod templates;
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{
-    Error, Expression, Inverse, Kind, Outcome, reading_fields, record_fields, render, render_tree,
-};
+use super::{Error, Expression, Inverse, Kind, Outcome, reading_fields, record_fields, render};
 
 fn record() -> Map<String, Value> {
     let record = json!({
@@ -328,7 +328,7 @@ fn says_where_the_syntax_is_wrong() {
     score >  =>  Syntax: unexpected end of input, expected expression (at column 7)
     score > 1 annd x  =>  Syntax: unexpected input after expression (at column 11)
     (score  =>  Syntax: unexpected end of input, expected `)` (at column 2)
-    score = 3  =>  Syntax: unexpected input after expression (at column 7)
+    score = 3  =>  Syntax: unexpected input after expression (at column 7); write `==` to compare
     lgo1p(score)  =>  Unknown: unknown function `lgo1p` (at column 1); did you mean `log1p`? allowed: `log1p`, `expm1`, `log`, `exp`, `sqrt`, `abs`, `min`, `max`, `round`, `length`, `lower`, `upper`, `base36`, `default`
     log1p()  =>  Syntax: `log1p` takes one argument, not 0 (at column 1)
     round(1, 2, 3)  =>  Syntax: `round` takes 1 to 2 arguments, not 3 (at column 1)
@@ -421,81 +421,6 @@ fn conditions_and_targets_have_their_types() {
     assert_eq!(compile("score").number(&record()), Ok(Ok(99.0)));
     assert_eq!(compile("over_18").number(&record()), Ok(Ok(0.0)));
     assert!(compile("title").number(&record()).is_err());
-}
-
-#[test]
-fn a_lone_template_keeps_its_type() {
-    let context = json!({
-        "params": {"source": "reddit", "subreddits": ["art", "aww"], "seed": 7, "on": true},
-        "run": {"date": "2026-01-17"},
-    });
-    let render = |text: &str| match render(text, &context) {
-        Ok(value) => value.to_string(),
-        Err(error) => format!("{error}; {}", error.hint.as_deref().unwrap_or_default()),
-    };
-    let lines: Vec<String> = [
-        "plain",
-        "{{ params.subreddits }}",
-        "{{ params.seed }}",
-        "{{params.on}}",
-        "{{- params.seed -}}",
-        "{{ params.seed + 1 }}",
-        "{{ params.seed / 2 }}",
-        "{{ params.subreddits|length }}",
-        "{{ {'a': params.seed} }}",
-        "v{{ params.seed }}",
-        "{{ params.source }}/{{ run.date }}",
-        "{{ params.subreddits|join(',') }}",
-        "{% for s in params.subreddits %}<{{ s }}>{% endfor %}",
-        "{{ params.sorce }}",
-        "a {{ parms.source }}",
-        "{{ nothing }}",
-        "{{ params.source",
-        "{{ params.source.x }}",
-        "{{ params.seed + 'a' }}",
-        "{{ params.source|nofilter }}",
-        "{{ [range(3)|list, 1] }}",
-        "not { a template }",
-    ]
-    .into_iter()
-    .map(|text| format!("{text}  =>  {}", render(text)))
-    .collect();
-    insta::assert_snapshot!(lines.join("\n"), @r#"
-    plain  =>  "plain"
-    {{ params.subreddits }}  =>  ["art","aww"]
-    {{ params.seed }}  =>  7
-    {{params.on}}  =>  true
-    {{- params.seed -}}  =>  7
-    {{ params.seed + 1 }}  =>  8
-    {{ params.seed / 2 }}  =>  3.5
-    {{ params.subreddits|length }}  =>  2
-    {{ {'a': params.seed} }}  =>  {"a":7}
-    v{{ params.seed }}  =>  "v7"
-    {{ params.source }}/{{ run.date }}  =>  "reddit/2026-01-17"
-    {{ params.subreddits|join(',') }}  =>  "art,aww"
-    {% for s in params.subreddits %}<{{ s }}>{% endfor %}  =>  "<art><aww>"
-    {{ params.sorce }}  =>  unknown name `params.sorce` (at column 4); did you mean `params.source`? allowed: `params.source`, `params.subreddits`, `params.seed`, `params.on`
-    a {{ parms.source }}  =>  unknown name `parms` (at column 6); did you mean `params`? allowed: `params`, `run`
-    {{ nothing }}  =>  unknown name `nothing` (at column 4); allowed: `params`, `run`
-    {{ params.source  =>  unexpected end of input, expected end of variable block (at column 11); 
-    {{ params.source.x }}  =>  `params.source.x` has no value (at column 1); 
-    {{ params.seed + 'a' }}  =>  tried to use + operator on unsupported types number and string (at column 4); 
-    {{ params.source|nofilter }}  =>  filter nofilter is unknown (at column 18); 
-    {{ [range(3)|list, 1] }}  =>  [[0,1,2],1]
-    not { a template }  =>  "not { a template }"
-    "#);
-}
-
-#[test]
-fn trees_are_rendered_to_the_last_leaf() {
-    let context = json!({"params": {"n": 3}});
-    let tree = json!({"a": ["{{ params.n }}", 1], "b": {"c": "x{{ params.n }}"}, "d": true});
-    assert_eq!(
-        render_tree(&tree, &context).unwrap(),
-        json!({"a": [3, 1], "b": {"c": "x3"}, "d": true})
-    );
-    let (path, _) = render_tree(&json!({"b": {"c": ["{{ x }}"]}}), &context).unwrap_err();
-    assert_eq!(path, "b.c.0");
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! `pipelines`: list, show, check and draw the pipeline files of a home.
 
+mod show;
+
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -9,9 +11,8 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::{
-    config::duration,
     engine::Catalogue,
-    pipelines::{self, Definition, Error, Policy},
+    pipelines::{self, Definition, Error},
 };
 
 /// See and check pipelines.
@@ -66,10 +67,10 @@ pub fn run(
 ) -> Result<u8, Error> {
     match command {
         Command::List => list(home, json, out)?,
-        Command::Show { name } => show(&pipelines::find(home, name)?, json, out)?,
+        Command::Show { name } => show::show(&pipelines::find(home, name)?, json, out)?,
         Command::Check { files } => return check(home, files, catalogue, json, out),
         Command::Graph { name, format } => {
-            graph(&pipelines::find(home, name)?, *format, json, out)?
+            graph(&pipelines::find(home, name)?, *format, json, out)?;
         }
     }
     Ok(0)
@@ -118,121 +119,6 @@ fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
         &table,
         out,
     )
-}
-
-fn show(definition: &Definition, json: bool, out: &mut dyn Write) -> Result<(), Error> {
-    if json {
-        return print_json(&described(definition), out);
-    }
-    writeln!(out, "{} · {}", definition.name, definition.path.display())?;
-    if let Some(description) = &definition.description {
-        writeln!(out, "{description}")?;
-    }
-    if let Some(schedule) = &definition.schedule {
-        writeln!(out, "\nschedule  {} ({})", schedule.cron, schedule.timezone)?;
-    }
-    if !definition.params.is_empty() {
-        let rows: Vec<Vec<String>> = definition
-            .params
-            .iter()
-            .map(|param| {
-                let default = match &param.default {
-                    Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                };
-                let about = param.description.clone().unwrap_or_default();
-                vec![
-                    param.name.clone(),
-                    param.kind.name().to_owned(),
-                    default,
-                    about,
-                ]
-            })
-            .collect();
-        writeln!(out)?;
-        print_table(&["parameter", "type", "default", ""], &rows, out)?;
-    }
-    if !definition.profiles.is_empty() {
-        let rows: Vec<Vec<String>> = definition
-            .profiles
-            .iter()
-            .map(|profile| {
-                let default = definition.profile.as_ref() == Some(&profile.name);
-                let mark = if default { " (default)" } else { "" };
-                vec![
-                    format!("{}{mark}", profile.name),
-                    profile.text.clone(),
-                    profile.image.clone(),
-                    profile.caption.clone(),
-                    profile.visual.clone(),
-                ]
-            })
-            .collect();
-        writeln!(out)?;
-        print_table(
-            &["profile", "text", "image", "caption", "visual"],
-            &rows,
-            out,
-        )?;
-    }
-    writeln!(out, "\ntasks")?;
-    write!(out, "{}", pipelines::text(&pipelines::outline(definition)?))?;
-    Ok(())
-}
-
-fn described(definition: &Definition) -> Value {
-    let time = |length: Option<std::time::Duration>| length.map(duration::show);
-    let policy = |policy: &Policy| {
-        json!({
-            "retries": policy.retries,
-            "retry_delay": time(policy.retry_delay),
-            "max_retry_delay": time(policy.max_retry_delay),
-            "crash_retries": policy.crash_retries,
-            "timeout": time(policy.timeout),
-            "pool": policy.pool,
-            "trigger": policy.trigger,
-        })
-    };
-    let tasks: Vec<Value> = definition
-        .tasks
-        .iter()
-        .map(|task| {
-            let mut row = policy(&task.policy.or(&definition.defaults));
-            row["id"] = json!(task.id.name);
-            row["op"] = json!(task.op.name);
-            row["after"] = task.after.iter().map(|above| json!(above.name)).collect();
-            row["settings"] = Value::Object(crate::config::document::to_map(&task.settings));
-            row
-        })
-        .collect();
-    let params: Vec<Value> = definition
-        .params
-        .iter()
-        .map(|param| {
-            json!({
-                "name": param.name,
-                "type": param.kind,
-                "default": param.default,
-                "choices": param.choices,
-                "description": param.description,
-            })
-        })
-        .collect();
-    let profiles: Vec<Value> = definition
-        .profiles
-        .iter()
-        .map(|profile| Value::Object(profile.to_map()))
-        .collect();
-    json!({
-        "name": definition.name,
-        "description": definition.description,
-        "file": definition.path,
-        "schedule": definition.schedule,
-        "profile": definition.profile,
-        "params": params,
-        "profiles": profiles,
-        "tasks": tasks,
-    })
 }
 
 fn check(
@@ -346,7 +232,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("pipelines");
         fs_err::create_dir_all(&folder).unwrap();
-        let reddit = include_str!("../../pipelines/reddit.toml");
+        let reddit = include_str!("../../../pipelines/reddit.toml");
         fs_err::write(folder.join("reddit.toml"), reddit).unwrap();
         let cycle = "name = \"loop\"\n[[task]]\nid = \"a\"\nop = \"noop\"\nafter = [\"a\"]\n";
         fs_err::write(folder.join("loop.toml"), cycle).unwrap();
@@ -432,7 +318,7 @@ mod tests {
         insta::assert_snapshot!(said(home.path(), &["graph", "loop"], false).1, @"pipelines/loop.toml:5:10: tasks wait for each other: a → a");
         insta::assert_snapshot!(said(home.path(), &["graph", "redit"], false).1, @"
         unknown pipeline `redit`
-        did you mean `reddit`? allowed: ``, `loop`, `reddit`
+        did you mean `reddit`? allowed: `broken`, `loop`, `reddit`
         ");
     }
 }
