@@ -3,6 +3,8 @@
 //! A [`Source`] is what the operators see; one file or folder per kind. Nothing outside
 //! `sources::reddit` and `sandbox` knows the word "Reddit".
 
+pub mod reddit;
+
 use std::{collections::BTreeMap, fmt};
 
 use futures::future::BoxFuture;

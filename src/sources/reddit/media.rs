@@ -1,0 +1,125 @@
+//! Where a post's images are, in the author's order.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::post::unescape;
+use crate::corpus::MediaLocation;
+
+/// The images of a post: those of the post it repeats, its gallery, the file it links to, the
+/// images inside its text, or the preview of what it links to; the first of these that it has.
+pub(super) fn locations(post: &Map<String, Value>) -> Vec<MediaLocation> {
+    let parent = post
+        .get("crosspost_parent_list")
+        .and_then(Value::as_array)
+        .and_then(|parents| parents.last())
+        .and_then(Value::as_object);
+    let post = parent.unwrap_or(post);
+    let urls = if is_gallery(post) {
+        gallery(post)
+    } else if let Some(url) = linked_file(post) {
+        vec![url]
+    } else {
+        let inside = images_in_text(post);
+        if inside.is_empty() {
+            preview(post).into_iter().collect()
+        } else {
+            inside
+        }
+    };
+    urls.into_iter().map(MediaLocation::Url).collect()
+}
+
+fn is_gallery(post: &Map<String, Value>) -> bool {
+    post.get("is_gallery").and_then(Value::as_bool) == Some(true)
+        || post.get("gallery_data").is_some_and(Value::is_object)
+}
+
+/// The gallery's images in its own order. A deleted gallery (`gallery_data` is null) has none.
+fn gallery(post: &Map<String, Value>) -> Vec<String> {
+    let items = post
+        .get("gallery_data")
+        .and_then(|data| data.get("items"))
+        .and_then(Value::as_array);
+    let Some(items) = items else {
+        return Vec::new();
+    };
+    items
+        .iter()
+        .filter(|item| item.get("is_deleted").and_then(Value::as_bool) != Some(true))
+        .filter_map(|item| {
+            uploaded(
+                post.get("media_metadata")?
+                    .get(item.get("media_id")?.as_str()?)?,
+            )
+        })
+        .collect()
+}
+
+/// Images uploaded into the text of a post, in the order in which the text shows them.
+fn images_in_text(post: &Map<String, Value>) -> Vec<String> {
+    let Some(images) = post.get("media_metadata").and_then(Value::as_object) else {
+        return Vec::new();
+    };
+    let text = post.get("selftext").and_then(Value::as_str).unwrap_or("");
+    let mut found: Vec<_> = images
+        .iter()
+        .filter_map(|(id, image)| {
+            Some((
+                text.find(id.as_str()).unwrap_or(usize::MAX),
+                uploaded(image)?,
+            ))
+        })
+        .collect();
+    found.sort_by_key(|(place, _)| *place);
+    found.into_iter().map(|(_, url)| url).collect()
+}
+
+/// The original of an uploaded image, where Reddit has finished its work on it.
+fn uploaded(image: &Value) -> Option<String> {
+    if image.get("status").and_then(Value::as_str) != Some("valid") {
+        return None;
+    }
+    let source = image.get("s")?;
+    let url = source.get("u").or_else(|| source.get("gif"))?.as_str()?;
+    original(&Url::parse(&unescape(url)).ok()?)
+}
+
+/// The image file that a post links to.
+fn linked_file(post: &Map<String, Value>) -> Option<String> {
+    let url = ["url_overridden_by_dest", "url"]
+        .iter()
+        .find_map(|name| post.get(*name)?.as_str().filter(|url| !url.is_empty()))?;
+    original(&Url::parse(unescape(url).trim()).ok()?)
+}
+
+/// The address of the file itself; `None` where `url` is not an image file.
+fn original(url: &Url) -> Option<String> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    let host = url.host_str()?;
+    let file = url.path_segments()?.next_back()?;
+    let (_, extension) = file.rsplit_once('.')?;
+    let extension = extension.to_ascii_lowercase();
+    if !matches!(extension.as_str(), "jpg" | "jpeg" | "png" | "webp" | "gif") {
+        return None;
+    }
+    match host {
+        // A preview is signed for its width; the original needs no signature, but its name is
+        // only what follows the words of the title.
+        "preview.redd.it" => {
+            let name = file.rsplit_once("-v0-").map_or(file, |(_, name)| name);
+            Some(format!("https://i.redd.it/{name}"))
+        }
+        "i.redd.it" => Some(format!("https://i.redd.it/{file}")),
+        _ => Some(url.to_string()),
+    }
+}
+
+/// The still image that Reddit shows for a link or a video.
+fn preview(post: &Map<String, Value>) -> Option<String> {
+    let image = post.get("preview")?.get("images")?.get(0)?;
+    let url = unescape(image.get("source")?.get("url")?.as_str()?);
+    matches!(Url::parse(&url).ok()?.scheme(), "http" | "https").then_some(url)
+}
