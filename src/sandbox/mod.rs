@@ -1,1 +1,34 @@
-//! Sandbox.
+//! A simulated Reddit: a world of posts with a planted popularity process, served over HTTP.
+//!
+//! [`World`] is a pure function of its [`SandboxSettings`]: it holds no state and can be looked
+//! at as of any moment. [`serve`] speaks Reddit's wire shapes over it; [`truth`] and [`journal`]
+//! tell what a client cannot know.
+
+mod communities;
+mod dice;
+mod picture;
+mod process;
+mod server;
+mod settings;
+mod titles;
+mod truth;
+mod wire;
+mod words;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use process::{Components, HORIZON};
+pub use server::{SandboxState, TIME_HEADER, serve};
+pub use settings::{ParseSettingsError, SandboxSettings};
+pub use truth::{JournalLine, Truth, journal, spearman, spearman_ceiling, truth};
+pub use world::World;
+
+/// The names of all communities.
+pub fn communities() -> Vec<String> {
+    communities::COMMUNITIES
+        .iter()
+        .map(|community| community.name.to_owned())
+        .collect()
+}

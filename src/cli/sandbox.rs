@@ -1,0 +1,162 @@
+//! `trendmill sandbox`: the simulated Reddit as a server, and the truth about it.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use chrono::NaiveDate;
+use clap::{Args, Subcommand};
+use fs_err as fs;
+use tokio::net::TcpListener;
+
+use crate::{
+    clock::Timestamp,
+    sandbox::{HORIZON, SandboxSettings, SandboxState, Truth, serve, spearman_ceiling, truth},
+};
+
+/// A simulated Reddit: OAuth, listings, info, users, images; time moves as told
+#[derive(Clone, Debug, Args)]
+pub struct SandboxArguments {
+    #[command(subcommand)]
+    command: Option<SandboxCommand>,
+
+    #[command(flatten)]
+    world: WorldArguments,
+
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8089")]
+    listen: String,
+
+    /// The time at which the sandbox's clock stands at first [default: 17 days and 36 hours
+    /// after the start]
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum SandboxCommand {
+    /// Writes each post's id and noise-free expected value, as JSON lines
+    Truth {
+        #[command(flatten)]
+        world: WorldArguments,
+
+        /// The file to write; `-` is the standard output
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+
+        /// Only posts made up to this time [default: 17 days and 36 hours after the start]
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+    },
+}
+
+/// Which world.
+#[derive(Clone, Debug, Args)]
+struct WorldArguments {
+    /// The world as a source is written, such as `sandbox:seed=7,posts=96`
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<SandboxSettings>,
+
+    /// What all chance grows from
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+
+    /// How many posts are made each day
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=8640))]
+    posts_per_day: Option<u32>,
+
+    /// The day of the first posts
+    #[arg(long, value_name = "DATE")]
+    start: Option<NaiveDate>,
+
+    /// On how many days posts are made [default: no end]
+    #[arg(long, value_name = "N")]
+    days: Option<u32>,
+}
+
+impl WorldArguments {
+    fn settings(&self) -> SandboxSettings {
+        let settings = self.source.clone().unwrap_or_default();
+        SandboxSettings {
+            seed: self.seed.unwrap_or(settings.seed),
+            start: self.start.unwrap_or(settings.start),
+            days: self.days.or(settings.days),
+            posts_per_day: self.posts_per_day.unwrap_or(settings.posts_per_day),
+        }
+    }
+}
+
+/// The `as_of` of a first run: its interval begins 16 days after the start.
+fn first_run(settings: &SandboxSettings) -> Timestamp {
+    Timestamp::at_midnight(settings.start) + Duration::from_hours(17 * 24) + HORIZON
+}
+
+/// Serves the sandbox until the interrupt, or writes its truth.
+///
+/// # Errors
+///
+/// Where the address cannot be listened at, or the file cannot be written.
+pub async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Some(SandboxCommand::Truth { world, out, until }) => {
+            let settings = world.settings();
+            let until = until.unwrap_or_else(|| first_run(&settings));
+            let posts: Vec<Truth> = truth(&settings, until).collect();
+            write_truth(&posts, &out)?;
+            let ceiling = spearman_ceiling(&posts)
+                .map_or_else(|| "none".to_owned(), |ceiling| format!("{ceiling:.4}"));
+            writeln!(
+                io::stderr(),
+                "{} posts of {settings} until {until}; best reachable Spearman: {ceiling}",
+                posts.len(),
+            )?;
+            Ok(())
+        }
+        None => {
+            let settings = arguments.world.settings();
+            let now = arguments.now.unwrap_or_else(|| first_run(&settings));
+            listen(settings, now, &arguments.listen).await
+        }
+    }
+}
+
+async fn listen(settings: SandboxSettings, now: Timestamp, address: &str) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen at `{address}`"))?;
+    writeln!(
+        io::stderr(),
+        "{settings} at http://{}, its clock at {now}; set it by POST /sandbox/clock {{\"now\": \"…\"}}",
+        listener.local_addr()?,
+    )?;
+    let state = Arc::new(SandboxState::new(settings, now));
+    let interrupted = async {
+        // Without a handler for the interrupt, the server is ended by it anyhow.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    serve(state, listener, interrupted)
+        .await
+        .context("the sandbox's server failed")
+}
+
+fn write_truth(posts: &[Truth], out: &Path) -> anyhow::Result<()> {
+    if out == Path::new("-") {
+        return write_lines(posts, io::stdout().lock());
+    }
+    write_lines(posts, fs::File::create(out)?)
+}
+
+fn write_lines(posts: &[Truth], out: impl Write) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(out);
+    for post in posts {
+        serde_json::to_writer(&mut out, post)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}

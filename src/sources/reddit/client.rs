@@ -1,0 +1,414 @@
+//! A thin client of Reddit's API: a token, listings, and patience.
+
+use std::{fmt, time::Duration};
+
+use reqwest::{RequestBuilder, Response, StatusCode, header::HeaderMap};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, sleep_until},
+};
+use url::Url;
+
+use crate::{clock::Timestamp, sources::Error};
+
+/// The header by which a simulated Reddit is told as of when to answer.
+const TIME_HEADER: &str = "x-sandbox-time";
+
+/// How often one request is tried, and the first pause between two tries; each pause is twice
+/// the one before.
+const TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// No answer of a server makes us wait longer than its window.
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+
+/// Where the API is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where a token is asked for.
+    pub token_url: String,
+    /// What the paths of the API are appended to, without a slash at its end.
+    pub api_url: String,
+    /// Whether the server can be asked as of any moment, as a simulated one can.
+    pub simulated_time: bool,
+}
+
+impl Endpoint {
+    /// Reddit itself.
+    pub fn reddit() -> Self {
+        Self {
+            token_url: "https://www.reddit.com/api/v1/access_token".to_owned(),
+            api_url: "https://oauth.reddit.com".to_owned(),
+            simulated_time: false,
+        }
+    }
+
+    /// A simulated Reddit at `base` (`http://127.0.0.1:PORT`).
+    pub fn sandbox(base: &str) -> Self {
+        let base = base.trim_end_matches('/');
+        Self {
+            token_url: format!("{base}/api/v1/access_token"),
+            api_url: base.to_owned(),
+            simulated_time: true,
+        }
+    }
+}
+
+/// Who asks: an approved application.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    client_id: String,
+    client_secret: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// Credentials as they stand in the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfit`] names the settings that are missing.
+    pub fn from_settings(
+        client_id: Option<&str>,
+        client_secret: Option<&str>,
+    ) -> Result<Self, Error> {
+        match (given(client_id), given(client_secret)) {
+            (Some(id), Some(secret)) => Ok(Self {
+                client_id: id.to_owned(),
+                client_secret: secret.to_owned(),
+            }),
+            (id, secret) => {
+                let missing: Vec<&str> = [
+                    ("`reddit.client_id`", id),
+                    ("`reddit.client_secret`", secret),
+                ]
+                .into_iter()
+                .filter_map(|(name, value)| value.is_none().then_some(name))
+                .collect();
+                Err(Error::Unfit(format!(
+                    "the live API needs an approved application, and {} {} not set; give them in \
+                     `trendmill.toml` or as `TRENDMILL_REDDIT__CLIENT_ID` and \
+                     `TRENDMILL_REDDIT__CLIENT_SECRET`, or use `--source sandbox`",
+                    missing.join(" and "),
+                    if missing.len() == 1 { "is" } else { "are" },
+                )))
+            }
+        }
+    }
+
+    /// What a simulated Reddit takes.
+    pub fn sandbox() -> Self {
+        Self {
+            client_id: "sandbox".to_owned(),
+            client_secret: "sandbox".to_owned(),
+        }
+    }
+}
+
+/// A setting that says something.
+fn given(value: Option<&str>) -> Option<&str> {
+    value.map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// One page of a listing.
+#[derive(Debug)]
+pub(super) struct ListingPage {
+    /// The posts as they came; each is read by itself, so that an odd one spoils nothing.
+    pub(super) children: Vec<Box<RawValue>>,
+    /// The cursor of the next page.
+    pub(super) after: Option<String>,
+    /// How many bytes the page had.
+    pub(super) bytes: u64,
+}
+
+/// A client of one endpoint. It is handed an HTTP client that follows no redirects, so that no
+/// credentials go where they should not.
+#[derive(Debug)]
+pub(super) struct RedditClient {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+    credentials: Credentials,
+    token: Mutex<Option<Token>>,
+    /// No request leaves before this moment.
+    not_before: Mutex<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Token {
+    text: String,
+    good_until: Instant,
+}
+
+/// What a failed try says about the next.
+enum Failure {
+    /// Trying again may help, after this long at least.
+    Passing(String, Option<Duration>),
+    /// The token is not, or no longer, good.
+    Token(String),
+    /// Trying again is useless.
+    Lasting(Error),
+}
+
+impl RedditClient {
+    pub(super) fn new(http: reqwest::Client, endpoint: Endpoint, credentials: Credentials) -> Self {
+        Self {
+            http,
+            endpoint,
+            credentials,
+            token: Mutex::new(None),
+            not_before: Mutex::new(Instant::now()),
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A page of `/r/COMMUNITY/new`, the newest first, below the cursor `after`; of a simulated
+    /// server as it is at `as_of`.
+    pub(super) async fn newest(
+        &self,
+        community: &str,
+        after: Option<&str>,
+        as_of: Timestamp,
+    ) -> Result<ListingPage, Error> {
+        let mut query = vec![("limit", "100"), ("raw_json", "1")];
+        query.extend(after.map(|after| ("after", after)));
+        self.listing(&format!("/r/{community}/new"), &query, as_of)
+            .await
+    }
+
+    /// The posts of these fullnames, of which there are at most 100.
+    pub(super) async fn info(&self, names: &str, as_of: Timestamp) -> Result<ListingPage, Error> {
+        let query = [("id", names), ("raw_json", "1")];
+        self.listing("/api/info", &query, as_of).await
+    }
+
+    async fn listing(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        as_of: Timestamp,
+    ) -> Result<ListingPage, Error> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            data: Data,
+        }
+        #[derive(Deserialize)]
+        struct Data {
+            #[serde(default)]
+            after: Option<String>,
+            #[serde(default)]
+            children: Vec<Box<RawValue>>,
+        }
+        let body = self.get(path, query, as_of).await?;
+        let envelope: Envelope =
+            serde_json::from_slice(&body).map_err(|error| Error::Unavailable {
+                message: format!("`{path}` did not answer with a listing"),
+                source: Some(error.into()),
+            })?;
+        Ok(ListingPage {
+            children: envelope.data.children,
+            after: envelope.data.after.filter(|after| !after.is_empty()),
+            bytes: body.len() as u64,
+        })
+    }
+
+    async fn get(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        as_of: Timestamp,
+    ) -> Result<Vec<u8>, Error> {
+        let url = format!("{}{path}", self.endpoint.api_url);
+        let url = Url::parse_with_params(&url, query)
+            .map_err(|error| Error::Wrong(format!("`{url}` is not a URL: {error}")))?;
+        let mut renewed = false;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let failure = match self.try_get(&url, as_of).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => failure,
+            };
+            let (why, pause) = match failure {
+                Failure::Lasting(error) => return Err(error),
+                Failure::Token(_) if !renewed => {
+                    renewed = true;
+                    *self.token.lock().await = None;
+                    continue;
+                }
+                Failure::Token(why) => {
+                    return Err(Error::Unfit(format!(
+                        "{why}; check `reddit.client_id` and `reddit.client_secret`"
+                    )));
+                }
+                Failure::Passing(why, pause) => (why, pause),
+            };
+            if tries == TRIES {
+                return Err(Error::Unavailable {
+                    message: format!("`{path}` failed {TRIES} times, at last: {why}"),
+                    source: None,
+                });
+            }
+            let growing = FIRST_PAUSE * 2_u32.pow(tries - 1);
+            let pause = pause.unwrap_or(growing).max(growing);
+            tracing::debug!(path, why, ?pause, "request failed; trying again");
+            sleep(pause.min(LONGEST_PAUSE)).await;
+        }
+    }
+
+    async fn try_get(&self, url: &Url, as_of: Timestamp) -> Result<Vec<u8>, Failure> {
+        let token = self.token().await?;
+        let mut request = self.http.get(url.clone()).bearer_auth(token);
+        if self.endpoint.simulated_time {
+            request = request.header(TIME_HEADER, as_of.to_string());
+        }
+        sleep_until(*self.not_before.lock().await).await;
+        let response = sent(request).await?;
+        if let Some(pause) = pause_told(response.headers()) {
+            let mut not_before = self.not_before.lock().await;
+            *not_before = (*not_before).max(Instant::now() + pause);
+        }
+        let body = response.bytes().await.map_err(passing)?;
+        Ok(body.into())
+    }
+
+    /// The token that is good now; one request at a time asks for a new one.
+    async fn token(&self) -> Result<String, Failure> {
+        #[derive(Deserialize)]
+        struct Answer {
+            access_token: String,
+            #[serde(default)]
+            expires_in: u64,
+        }
+        let mut token = self.token.lock().await;
+        if let Some(token) = token.as_ref()
+            && Instant::now() < token.good_until
+        {
+            return Ok(token.text.clone());
+        }
+        let Credentials {
+            client_id,
+            client_secret,
+        } = &self.credentials;
+        let request = self
+            .http
+            .post(&self.endpoint.token_url)
+            .basic_auth(client_id, Some(client_secret))
+            .form(&[("grant_type", "client_credentials")]);
+        let body = sent(request).await?.bytes().await.map_err(passing)?;
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|_| Failure::Token("the server gave no token".to_owned()))?;
+        let lasts = answer.expires_in.saturating_sub(60).max(1);
+        let new = Token {
+            text: answer.access_token,
+            good_until: Instant::now() + Duration::from_secs(lasts),
+        };
+        Ok(token.insert(new).text.clone())
+    }
+}
+
+fn passing(error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    let cause = std::error::Error::source(&error);
+    let why = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+    Failure::Passing(why, None)
+}
+
+/// Sends a request; an answer that is none is a failure of its kind.
+async fn sent(request: RequestBuilder) -> Result<Response, Failure> {
+    let response = request.send().await.map_err(passing)?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let why = format!("the server answered {status}");
+    Err(match status {
+        StatusCode::TOO_MANY_REQUESTS => {
+            let pause = seconds(response.headers(), "retry-after");
+            Failure::Passing(why, pause.or_else(|| pause_told(response.headers())))
+        }
+        StatusCode::REQUEST_TIMEOUT => Failure::Passing(why, None),
+        StatusCode::UNAUTHORIZED => Failure::Token(why),
+        _ if status.is_server_error() => Failure::Passing(why, None),
+        // A community that is private, banned or gone; a redirect leads to a search for it.
+        _ => Failure::Lasting(Error::Wrong(format!(
+            "{why} for `{}`; is the community there, and open to this application?",
+            response.url().path()
+        ))),
+    })
+}
+
+/// How long to wait before the next request, where the budget of this window is nearly spent.
+fn pause_told(headers: &HeaderMap) -> Option<Duration> {
+    let remaining = number(headers, "x-ratelimit-remaining")?;
+    let reset = seconds(headers, "x-ratelimit-reset")?;
+    if remaining < 1.0 {
+        Some(reset.max(Duration::from_secs(1)))
+    } else if remaining < 50.0 {
+        Some(reset.div_f64(remaining))
+    } else {
+        None
+    }
+}
+
+fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(number(headers, name)?).ok()
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn names_the_settings_that_are_missing() {
+        let error = Credentials::from_settings(None, Some("x")).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, Error::Unfit(_)));
+        assert!(
+            message.contains("`reddit.client_id` is not set"),
+            "{message}"
+        );
+        let message = Credentials::from_settings(Some(" "), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("`reddit.client_secret` are not set"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn keeps_its_secret_to_itself() {
+        let credentials = Credentials::from_settings(Some("name"), Some("word")).unwrap();
+        let shown = format!("{credentials:?}");
+        assert!(!shown.contains("word") && !shown.contains("name"));
+    }
+
+    #[test]
+    fn slows_down_as_the_budget_ends() {
+        let told = |remaining: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ratelimit-remaining", HeaderValue::from_static(remaining));
+            headers.insert("x-ratelimit-reset", HeaderValue::from_static("100"));
+            pause_told(&headers)
+        };
+        assert_eq!(told("996.0"), None);
+        assert_eq!(told("20.0"), Some(Duration::from_secs(5)));
+        assert_eq!(told("0.0"), Some(Duration::from_secs(100)));
+    }
+}
