@@ -2,10 +2,20 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod graph;
+mod ancestry;
 mod retry;
 mod trigger;
+mod state;
+mod pool;
+mod run;
+mod plan;
 pub mod ticks;
 
+pub use ancestry::Ancestry;
 pub use graph::{Graph, GraphError, Node};
+pub use plan::{AttemptEnd, Effect, Event, plan, settle, start};
+pub use pool::Pools;
 pub use retry::RetryPolicy;
+pub use run::{Run, TaskRun};
+pub use state::{InvalidTransition, RunState, TaskState};
 pub use trigger::TriggerRule;

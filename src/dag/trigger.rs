@@ -42,3 +42,51 @@ impl TriggerRule {
         }
     }
 }
+
+/// How the tasks directly upstream of one task ended, so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Upstream {
+    /// How many there are.
+    pub(super) total: usize,
+    pub(super) succeeded: usize,
+    /// Failed, lacking their own upstream, or cancelled.
+    pub(super) failed: usize,
+    pub(super) skipped: usize,
+}
+
+/// What a trigger rule says of a waiting task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Wait,
+    Start,
+    Skip,
+    Fail,
+}
+
+impl TriggerRule {
+    /// What becomes of a waiting task.
+    ///
+    /// A failure upstream decides at once; a skip only when all have ended, so that the outcome
+    /// never depends on the order in which tasks end.
+    pub(super) fn verdict(self, upstream: Upstream) -> Verdict {
+        let Upstream {
+            total,
+            succeeded,
+            failed,
+            skipped,
+        } = upstream;
+        let all_ended = succeeded + failed + skipped == total;
+        match self {
+            Self::AllSuccess if failed > 0 => Verdict::Fail,
+            Self::AllSuccess if all_ended && skipped > 0 => Verdict::Skip,
+            Self::NoneFailed if failed > 0 => Verdict::Fail,
+            Self::OneSuccess if succeeded > 0 || total == 0 => Verdict::Start,
+            Self::OneSuccess if all_ended && failed > 0 => Verdict::Fail,
+            Self::OneSuccess if all_ended => Verdict::Skip,
+            Self::OneSuccess => Verdict::Wait,
+            Self::Always => Verdict::Start,
+            Self::AllSuccess | Self::AllDone | Self::NoneFailed if all_ended => Verdict::Start,
+            Self::AllSuccess | Self::AllDone | Self::NoneFailed => Verdict::Wait,
+        }
+    }
+}

@@ -1,7 +1,50 @@
 //! The engine runs graphs of tasks; it knows nothing of posts or of Burn.
+//!
+//! One [dispatcher](dispatcher) owns all run state. Each turn it takes everything that has
+//! happened, asks [`dag::plan`](crate::dag::plan) what follows, writes that in one transaction,
+//! and only then acts. Executors run attempts and tell the dispatcher how they ended. Everybody
+//! else holds a [`Handle`].
 
 mod task;
+mod error;
+mod lock;
+mod request;
+mod events;
+mod handle;
+mod live;
+mod draft;
+mod dispatcher;
+mod admission;
+mod launch;
+mod executor;
+mod recovery;
+mod summary;
+pub mod attempt;
 
+pub use admission::Submitted;
+pub use error::Error;
+pub use events::EngineEvent;
+pub use executor::{ChildGroup, ExecutorChoice, Placement};
+pub use handle::{EngineParts, EngineSettings, Handle};
+pub use lock::HomeLock;
+pub use recovery::cancel_idle;
+pub use request::{Earlier, EarlierResult, RunRequest, Selection, Trigger};
+pub use summary::{RunSummary, TaskSummary};
 pub use task::{
     Catalogue, Interval, Operator, Progress, SettingsError, TaskContext, TaskError, TaskOutcome,
 };
+
+/// The log of an attempt, below the data folder: `logs/<run>/<task>.<attempt>.log`.
+fn log_path(run_id: &str, task_id: &str, attempt: u32) -> String {
+    let task: String = task_id
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    format!("logs/{run_id}/{task}.{attempt}.log")
+}

@@ -1,1 +1,7 @@
 //! Operators.
+
+mod shell;
+mod noop;
+
+pub use noop::Noop;
+pub use shell::Shell;

@@ -15,9 +15,13 @@ mod embeddings;
 mod progress;
 mod models;
 mod predictions;
+mod turns;
+mod runs;
+mod attempts;
 
 use std::path::Path;
 
+pub use attempts::AttemptRow;
 pub use database::Database;
 pub use embeddings::StoredCaption;
 pub use error::Error;
@@ -27,6 +31,10 @@ pub use observations::{Horizon, LabelReading};
 pub use predictions::StoredPrediction;
 pub use progress::TaskProgress;
 pub use records::{PageChanges, Writer};
+pub use runs::{RunRow, TaskRow};
+pub use turns::{
+    AttemptEnded, NewAttempt, NewRun, NewTask, RunChange, TaskChange, Transition, Turn,
+};
 
 /// The two databases of a home.
 #[derive(Clone, Debug)]

@@ -1,0 +1,422 @@
+//! The whole scheduling policy: what follows from what has happened.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use super::{
+    Pools, Run, RunState, TaskState, retry::noise, state::InvalidTransition, trigger::Verdict,
+};
+use crate::clock::Timestamp;
+
+/// The pause after a crash whose process still lives, so that a crash loop does not spin.
+const CRASH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Something that has happened to a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The run begins, or goes on in a new process. No attempt is running.
+    Started,
+    /// Time has passed or another run has freed slots.
+    Woken,
+    /// An attempt ended.
+    Ended {
+        /// The task's position.
+        task: usize,
+        /// The attempt's number.
+        attempt: u32,
+        /// How it ended.
+        end: AttemptEnd,
+    },
+    /// Somebody wants the run to end.
+    CancelRequested,
+    /// The process is about to end: nothing new may start.
+    Held,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// It did its work.
+    Succeeded,
+    /// It found nothing to do.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It failed, and another try may help.
+    Retry,
+    /// It failed, and another try is useless.
+    Failed,
+    /// It took longer than it may; counts as a failure that may be tried again.
+    TimedOut,
+    /// It panicked, or its process died. Never spends a retry.
+    Crashed {
+        /// Whether it had committed results before.
+        progressed: bool,
+    },
+    /// The process that watched over it died, and it with it.
+    Lost {
+        /// Whether it had committed results before.
+        progressed: bool,
+    },
+    /// It was told to stop and did.
+    Stopped,
+}
+
+/// What must be done, in this order; all effects of one plan are made durable together before
+/// the first is acted upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A task changes its state.
+    Move {
+        /// The task's position.
+        task: usize,
+        /// The name of the state that it leaves.
+        from: &'static str,
+        /// The state that it gets.
+        to: TaskState,
+        /// Why, for people.
+        cause: Cow<'static, str>,
+    },
+    /// An attempt is to be started.
+    Start {
+        /// The task's position.
+        task: usize,
+        /// The attempt's number, from 1.
+        attempt: u32,
+    },
+    /// A running attempt is to be stopped.
+    Stop {
+        /// The task's position.
+        task: usize,
+        /// The attempt's number.
+        attempt: u32,
+    },
+    /// The run has ended.
+    Finish {
+        /// How.
+        state: RunState,
+    },
+}
+
+/// Applies a batch of events to a run and says what must be done about them.
+///
+/// Depends on its arguments alone: no clock, no randomness (jitter comes from a hash of run, task
+/// and attempt), no IO. The run and the pools are left as they are once the effects are durable.
+/// An event that does not fit any more (the end of an attempt that is not running) has no effect.
+/// One task's end costs its number of downstream tasks, not the size of the graph.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use trendmill::clock::Timestamp;
+/// use trendmill::dag::{Effect, Event, Graph, Pools, Run, RunState, plan};
+///
+/// let mut run = Run::new("r1", Arc::new(Graph::new(Vec::new())?));
+/// let now = Timestamp::from_millis(0);
+/// let effects = plan(&mut run, &mut Pools::default(), [Event::Started], now);
+/// assert_eq!(effects, [Effect::Finish { state: RunState::Succeeded }]);
+/// # Ok::<_, trendmill::dag::GraphError>(())
+/// ```
+pub fn plan(
+    run: &mut Run,
+    pools: &mut Pools,
+    events: impl IntoIterator<Item = Event>,
+    now: Timestamp,
+) -> Vec<Effect> {
+    let mut effects = settle(run, pools, events, now);
+    effects.extend(start(run, pools, now));
+    effects
+}
+
+/// The first half of [`plan`]: what follows from the events, without starting anything.
+///
+/// Where several runs share pools, all of them settle before the oldest is the first to start.
+pub fn settle(
+    run: &mut Run,
+    pools: &mut Pools,
+    events: impl IntoIterator<Item = Event>,
+    now: Timestamp,
+) -> Vec<Effect> {
+    let mut planner = Planner::new(run, pools, now);
+    for event in events {
+        planner.handle(event);
+        planner.spread();
+    }
+    planner.wake();
+    planner.finish();
+    planner.effects
+}
+
+/// The second half of [`plan`]: starts what is ready, as far as there are slots.
+pub fn start(run: &mut Run, pools: &mut Pools, now: Timestamp) -> Vec<Effect> {
+    let mut planner = Planner::new(run, pools, now);
+    planner.start();
+    planner.effects
+}
+
+struct Planner<'a> {
+    run: &'a mut Run,
+    pools: &'a mut Pools,
+    now: Timestamp,
+    effects: Vec<Effect>,
+    /// Tasks whose end those downstream have not been told of; a list instead of recursion,
+    /// because a chain can be longer than the stack is deep.
+    ended: Vec<usize>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(run: &'a mut Run, pools: &'a mut Pools, now: Timestamp) -> Self {
+        Self {
+            run,
+            pools,
+            now,
+            effects: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Started => self.begin(),
+            Event::Woken => {}
+            Event::Ended { task, attempt, end } => self.end(task, attempt, end),
+            Event::CancelRequested => self.cancel(),
+            Event::Held => self.run.held = true,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.run.state = RunState::Running;
+        self.run.held = false;
+        if self.run.cancelled {
+            self.cancel();
+            return;
+        }
+        let graph = Arc::clone(&self.run.graph);
+        for &task in graph.order() {
+            self.judge(task);
+            self.spread();
+        }
+    }
+
+    fn end(&mut self, task: usize, attempt: u32, end: AttemptEnd) {
+        let current = &mut self.run.tasks[task];
+        if current.state != TaskState::Running || current.attempts != attempt {
+            return;
+        }
+        let node = &self.run.graph.nodes()[task];
+        self.pools.free(node.pool.as_deref());
+        let policy = &node.retry;
+        if !matches!(end, AttemptEnd::Crashed { .. } | AttemptEnd::Lost { .. }) {
+            current.crashes = 0;
+        }
+        match end {
+            AttemptEnd::Succeeded => self.shift(task, "the attempt succeeded", TaskState::succeed),
+            AttemptEnd::Skipped { reason } => {
+                self.shift(task, "there was nothing to do", |state| state.skip(reason));
+            }
+            AttemptEnd::Retry
+            | AttemptEnd::Failed
+            | AttemptEnd::TimedOut
+            | AttemptEnd::Crashed { .. }
+            | AttemptEnd::Lost { .. }
+            | AttemptEnd::Stopped
+                if self.run.cancelled =>
+            {
+                self.shift(task, "the run was cancelled", TaskState::cancel);
+            }
+            AttemptEnd::Failed => {
+                current.failures += 1;
+                self.shift(task, "the attempt failed for good", TaskState::fail);
+            }
+            AttemptEnd::Retry | AttemptEnd::TimedOut => {
+                current.failures += 1;
+                let what = if end == AttemptEnd::TimedOut {
+                    "timed out"
+                } else {
+                    "failed"
+                };
+                if current.failures > policy.retries {
+                    let cause = format!("the attempt {what} and no retry is left");
+                    self.shift(task, cause, TaskState::fail);
+                } else {
+                    let noise = noise(&[
+                        self.run.id.as_bytes(),
+                        node.id.as_bytes(),
+                        &attempt.to_le_bytes(),
+                    ]);
+                    let until = self.now + policy.pause(current.failures, noise);
+                    let cause = format!(
+                        "the attempt {what}; retry {} of {}",
+                        current.failures, policy.retries
+                    );
+                    self.shift(task, cause, |state| state.delay(until));
+                }
+            }
+            AttemptEnd::Crashed { progressed } | AttemptEnd::Lost { progressed } => {
+                let lost = matches!(end, AttemptEnd::Lost { .. });
+                let what = if lost { "its process died" } else { "crashed" };
+                current.crashes = if progressed { 0 } else { current.crashes + 1 };
+                if current.crashes > policy.crash_retries {
+                    let cause = format!(
+                        "the attempt {what}, for the {}th time in a row without progress",
+                        current.crashes
+                    );
+                    self.shift(task, cause, TaskState::fail);
+                } else {
+                    let pause = if lost { Duration::ZERO } else { CRASH_PAUSE };
+                    let until = self.now + pause;
+                    let cause = format!("the attempt {what}; it goes on where it was");
+                    self.shift(task, cause, |state| state.delay(until));
+                }
+            }
+            AttemptEnd::Stopped => {
+                let until = self.now;
+                self.shift(task, "the process stops", |state| state.delay(until));
+            }
+        }
+    }
+
+    fn cancel(&mut self) {
+        self.run.cancelled = true;
+        for task in 0..self.run.tasks.len() {
+            match self.run.tasks[task].state {
+                TaskState::Running => self.effects.push(Effect::Stop {
+                    task,
+                    attempt: self.run.tasks[task].attempts,
+                }),
+                TaskState::Waiting | TaskState::Ready | TaskState::Delayed { .. } => {
+                    self.shift(task, "the run was cancelled", TaskState::cancel);
+                }
+                TaskState::Succeeded
+                | TaskState::Failed
+                | TaskState::UpstreamFailed
+                | TaskState::Skipped { .. }
+                | TaskState::Cancelled => {}
+            }
+        }
+    }
+
+    /// Makes ready what was delayed until now.
+    fn wake(&mut self) {
+        while let Some(&(until, task)) = self.run.delayed.first()
+            && until <= self.now
+        {
+            self.shift(task, "the delay is over", TaskState::make_ready);
+        }
+    }
+
+    /// Starts what is ready, as far as there are slots, in the order of the pipeline file.
+    fn start(&mut self) {
+        if self.run.held || self.run.cancelled || self.run.state != RunState::Running {
+            return;
+        }
+        let pools: Vec<Option<String>> = self.run.ready.keys().cloned().collect();
+        for pool in pools {
+            while self.pools.has_slot(pool.as_deref())
+                && let Some(&task) = self.run.ready.get(&pool).and_then(|queue| queue.first())
+            {
+                self.pools.take(pool.as_deref());
+                self.run.tasks[task].attempts += 1;
+                self.shift(task, "a slot was free", TaskState::start);
+                let attempt = self.run.tasks[task].attempts;
+                self.effects.push(Effect::Start { task, attempt });
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let tally = self.run.tally;
+        if tally.unfinished > 0 || self.run.state.is_final() {
+            return;
+        }
+        self.run.state = if tally.cancelled > 0 {
+            RunState::Cancelled
+        } else if tally.failed > 0 {
+            RunState::Failed
+        } else {
+            RunState::Succeeded
+        };
+        self.effects.push(Effect::Finish {
+            state: self.run.state,
+        });
+    }
+
+    /// Moves a task to its next state.
+    fn shift(
+        &mut self,
+        task: usize,
+        cause: impl Into<Cow<'static, str>>,
+        next: impl FnOnce(TaskState) -> Result<TaskState, InvalidTransition>,
+    ) {
+        self.run.forget(task);
+        let state = std::mem::take(&mut self.run.tasks[task].state);
+        let from = state.name();
+        let to = next(state).expect("the planner looks at the state before it moves a task");
+        self.run.tasks[task].state = to.clone();
+        self.run.note(task);
+        if to.is_final() {
+            self.ended.push(task);
+        }
+        self.effects.push(Effect::Move {
+            task,
+            from,
+            to,
+            cause: cause.into(),
+        });
+    }
+
+    /// Tells those downstream of every task that has ended, and judges them.
+    fn spread(&mut self) {
+        let graph = Arc::clone(&self.run.graph);
+        while let Some(task) = self.ended.pop() {
+            self.run.tell_downstream(task);
+            for &below in graph.downstream(task) {
+                self.judge(below);
+            }
+        }
+    }
+
+    /// Applies the trigger rule of a task, if it waits.
+    fn judge(&mut self, task: usize) {
+        if self.run.tasks[task].state != TaskState::Waiting || self.run.cancelled {
+            return;
+        }
+        let node = &self.run.graph.nodes()[task];
+        match node.trigger.verdict(self.run.upstream[task]) {
+            Verdict::Wait => {}
+            Verdict::Start => self.shift(task, "its upstream allows it", TaskState::make_ready),
+            Verdict::Skip => {
+                let reason = self.why_skipped(task);
+                self.shift(task, "a task upstream was skipped", |state| {
+                    state.skip(reason)
+                });
+            }
+            Verdict::Fail => self.shift(task, "a task upstream failed", TaskState::fail_upstream),
+        }
+    }
+
+    /// The reason of the first skipped task directly upstream, passed on as it is.
+    fn why_skipped(&self, task: usize) -> String {
+        let graph = &self.run.graph;
+        graph
+            .upstream(task)
+            .iter()
+            .find_map(|&above| match &self.run.tasks[above].state {
+                TaskState::Skipped { reason } => Some(reason.clone()),
+                TaskState::Waiting
+                | TaskState::Ready
+                | TaskState::Running
+                | TaskState::Delayed { .. }
+                | TaskState::Succeeded
+                | TaskState::Failed
+                | TaskState::UpstreamFailed
+                | TaskState::Cancelled => None,
+            })
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,361 @@
+//! The policy as a table, and its promises under any order of events.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+    time::Duration,
+};
+
+use proptest::prelude::*;
+use serde_json::Map;
+
+use super::*;
+use crate::dag::{Graph, Node, RetryPolicy, TaskRun, TriggerRule};
+
+fn node(id: &str, after: &[&str]) -> Node {
+    Node {
+        id: id.to_owned(),
+        op: "noop".to_owned(),
+        after: after.iter().map(|&name| name.to_owned()).collect(),
+        trigger: TriggerRule::AllSuccess,
+        retry: RetryPolicy {
+            retries: 1,
+            delay: Duration::from_secs(8),
+            crash_retries: 1,
+            ..RetryPolicy::default()
+        },
+        timeout: None,
+        pool: None,
+        settings: Map::new(),
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+/// One line: what the effects say, without causes.
+fn line(effects: &[Effect], graph: &Graph) -> String {
+    let name = |task: &usize| graph.nodes()[*task].id.as_str();
+    let words = effects.iter().map(|effect| match effect {
+        Effect::Move { task, to, .. } => match to {
+            // The exact pause is jittered; the test of `RetryPolicy` looks at it.
+            TaskState::Delayed { until } if *until > at(101) => format!("{}: retry", name(task)),
+            TaskState::Waiting
+            | TaskState::Ready
+            | TaskState::Running
+            | TaskState::Delayed { .. }
+            | TaskState::Succeeded
+            | TaskState::Failed
+            | TaskState::UpstreamFailed
+            | TaskState::Skipped { .. }
+            | TaskState::Cancelled => format!("{}: {to}", name(task)),
+        },
+        Effect::Start { task, attempt } => format!("start {}.{attempt}", name(task)),
+        Effect::Stop { task, attempt } => format!("stop {}.{attempt}", name(task)),
+        Effect::Finish { state } => format!("run {state}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Every state of the task `a` (with `b` downstream) under every event.
+#[test]
+fn table_of_states_and_events() {
+    let end = |end| Event::Ended {
+        task: 0,
+        attempt: 1,
+        end,
+    };
+    let events = [
+        ("started", Event::Started),
+        ("woken", Event::Woken),
+        ("succeeded", end(AttemptEnd::Succeeded)),
+        (
+            "skipped",
+            end(AttemptEnd::Skipped {
+                reason: "no rows".to_owned(),
+            }),
+        ),
+        ("retry", end(AttemptEnd::Retry)),
+        ("failed", end(AttemptEnd::Failed)),
+        ("timed out", end(AttemptEnd::TimedOut)),
+        ("crashed", end(AttemptEnd::Crashed { progressed: false })),
+        ("lost", end(AttemptEnd::Lost { progressed: true })),
+        ("stopped", end(AttemptEnd::Stopped)),
+        ("cancel", Event::CancelRequested),
+        ("held", Event::Held),
+    ];
+    let states = [
+        TaskState::Waiting,
+        TaskState::Ready,
+        TaskState::Running,
+        TaskState::Delayed { until: at(100) },
+        TaskState::Delayed { until: at(1000) },
+        TaskState::Succeeded,
+        TaskState::Failed,
+        TaskState::UpstreamFailed,
+        TaskState::Skipped {
+            reason: "no rows".to_owned(),
+        },
+        TaskState::Cancelled,
+    ];
+    let graph = Arc::new(Graph::new(vec![node("a", &[]), node("b", &["a"])]).unwrap());
+    let mut table = String::new();
+    for exhausted in [false, true] {
+        for state in &states {
+            if exhausted && *state != TaskState::Running {
+                continue;
+            }
+            let counts = u32::from(exhausted);
+            writeln!(
+                table,
+                "{state}{}",
+                if exhausted { ", no retry left" } else { "" }
+            )
+            .unwrap();
+            for (name, event) in &events {
+                let a = TaskRun {
+                    state: state.clone(),
+                    attempts: 1,
+                    failures: counts,
+                    crashes: counts,
+                };
+                let tasks = vec![a, TaskRun::default()];
+                let mut run = Run::restore("r", Arc::clone(&graph), tasks, false);
+                run.state = RunState::Running;
+                let mut pools = Pools::default();
+                let effects = plan(&mut run, &mut pools, [event.clone()], at(100));
+                let row = format!("  {name:<10} {}", line(&effects, &graph));
+                writeln!(table, "{}", row.trim_end()).unwrap();
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// What each rule makes of each pair of endings upstream.
+#[test]
+fn table_of_trigger_rules() {
+    let endings = [
+        TaskState::Succeeded,
+        TaskState::Failed,
+        TaskState::Skipped {
+            reason: "no rows".to_owned(),
+        },
+        TaskState::Running,
+    ];
+    let mut table = String::new();
+    for rule in TriggerRule::ALL {
+        writeln!(table, "{}", rule.name()).unwrap();
+        for (i, first) in endings.iter().enumerate() {
+            for second in &endings[i..] {
+                let mut below = node("c", &["a", "b"]);
+                below.trigger = rule;
+                let graph = Graph::new(vec![node("a", &[]), node("b", &[]), below]).unwrap();
+                let task = |state: &TaskState| TaskRun {
+                    state: state.clone(),
+                    attempts: 1,
+                    ..TaskRun::default()
+                };
+                let tasks = vec![task(first), task(second), TaskRun::default()];
+                let mut run = Run::restore("r", Arc::new(graph), tasks, false);
+                plan(&mut run, &mut Pools::default(), [Event::Started], at(100));
+                let pair = format!("{} + {}", first.name(), second.name());
+                writeln!(table, "  {pair:<24} {}", run.tasks[2].state).unwrap();
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn jitter_depends_on_the_attempt_alone() {
+    let graph = Arc::new(Graph::new(vec![node("a", &[])]).unwrap());
+    let until = |run_id: &str| {
+        let mut run = Run::new(run_id, Arc::clone(&graph));
+        let mut pools = Pools::default();
+        plan(&mut run, &mut pools, [Event::Started], at(0));
+        let ended = Event::Ended {
+            task: 0,
+            attempt: 1,
+            end: AttemptEnd::Retry,
+        };
+        plan(&mut run, &mut pools, [ended], at(0));
+        run.next_due().unwrap()
+    };
+    assert_eq!(until("r1"), until("r1"));
+    assert_ne!(until("r1"), until("r2"));
+}
+
+#[test]
+fn a_long_chain_of_skips_does_not_need_a_deep_stack() {
+    let count = 50_000;
+    let nodes = (0..count)
+        .map(|i| {
+            let mut node = node(&format!("t{i}"), &[]);
+            if i > 0 {
+                node.after = vec![format!("t{}", i - 1)];
+            }
+            node
+        })
+        .collect();
+    let mut run = Run::new("r", Arc::new(Graph::new(nodes).unwrap()));
+    let mut pools = Pools::default();
+    plan(&mut run, &mut pools, [Event::Started], at(0));
+    let skipped = Event::Ended {
+        task: 0,
+        attempt: 1,
+        end: AttemptEnd::Skipped {
+            reason: "no rows".to_owned(),
+        },
+    };
+    let effects = plan(&mut run, &mut pools, [skipped], at(0));
+    assert_eq!(effects.len(), count + 1);
+    assert_eq!(run.state(), RunState::Succeeded);
+}
+
+/// A random graph: each task lies downstream of some before it.
+fn graphs() -> impl Strategy<Value = Graph> {
+    let task = (
+        proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
+        proptest::sample::select(TriggerRule::ALL.to_vec()),
+        proptest::option::of(proptest::sample::select(vec!["one", "two"])),
+        0_u32..3,
+    );
+    proptest::collection::vec(task, 1..12).prop_map(|tasks| {
+        let nodes = tasks
+            .into_iter()
+            .enumerate()
+            .map(|(position, (after, trigger, pool, retries))| {
+                let mut node = node(&format!("t{position}"), &[]);
+                if position > 0 {
+                    let above: BTreeSet<usize> =
+                        after.iter().map(|index| index.index(position)).collect();
+                    node.after = above.iter().map(|above| format!("t{above}")).collect();
+                }
+                node.trigger = trigger;
+                node.pool = pool.map(str::to_owned);
+                node.retry.retries = retries;
+                node
+            })
+            .collect();
+        Graph::new(nodes).unwrap()
+    })
+}
+
+fn ends() -> impl Strategy<Value = AttemptEnd> {
+    prop_oneof![
+        4 => Just(AttemptEnd::Succeeded),
+        1 => Just(AttemptEnd::Skipped { reason: "no rows".to_owned() }),
+        2 => Just(AttemptEnd::Retry),
+        1 => Just(AttemptEnd::Failed),
+        1 => Just(AttemptEnd::TimedOut),
+        1 => any::<bool>().prop_map(|progressed| AttemptEnd::Crashed { progressed }),
+        1 => any::<bool>().prop_map(|progressed| AttemptEnd::Lost { progressed }),
+        1 => Just(AttemptEnd::Stopped),
+    ]
+}
+
+/// Plays a run to its end; `choice` picks which running attempt ends next, and how. Returns how
+/// each task ended.
+fn play(
+    graph: &Arc<Graph>,
+    mut choose: impl FnMut(&BTreeMap<usize, u32>) -> (usize, AttemptEnd),
+    cancel_at: Option<usize>,
+) -> (RunState, Vec<TaskState>) {
+    let limits = BTreeMap::from([("one".to_owned(), 1), ("two".to_owned(), 2)]);
+    let mut pools = Pools::new(5, limits);
+    let mut run = Run::new("r", Arc::clone(graph));
+    let mut running: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut now = at(0);
+    let mut event = Event::Started;
+    for turn in 0..10_000 {
+        for effect in plan(&mut run, &mut pools, [event], now) {
+            match effect {
+                Effect::Start { task, attempt } => {
+                    assert_eq!(running.insert(task, attempt), None, "two attempts at once");
+                    assert_eq!(run.tasks[task].attempts, attempt);
+                    let verdict = graph.nodes()[task].trigger.verdict(run.upstream[task]);
+                    assert_eq!(verdict, Verdict::Start, "started before its rule held");
+                }
+                Effect::Stop { task, attempt } => assert_eq!(running.get(&task), Some(&attempt)),
+                Effect::Finish { state } => {
+                    assert!(running.is_empty());
+                    let states = run.tasks.into_iter().map(|task| task.state).collect();
+                    return (state, states);
+                }
+                Effect::Move { .. } => {}
+            }
+        }
+        assert_eq!(pools.running(), running.len());
+        assert!(pools.running() <= 5 && pools.taken("one") <= 1 && pools.taken("two") <= 2);
+        event = if cancel_at == Some(turn) {
+            Event::CancelRequested
+        } else if running.is_empty() {
+            now = run
+                .next_due()
+                .expect("nothing runs, so something waits for the time");
+            Event::Woken
+        } else {
+            let (task, end) = choose(&running);
+            let attempt = running.remove(&task).unwrap();
+            Event::Ended { task, attempt, end }
+        };
+    }
+    panic!("the run never ended");
+}
+
+proptest! {
+    #[test]
+    fn any_order_ends_and_keeps_the_rules(
+        graph in graphs(),
+        choices in proptest::collection::vec((any::<prop::sample::Index>(), ends()), 1..60),
+        cancel_at in proptest::option::of(0_usize..20),
+    ) {
+        let graph = Arc::new(graph);
+        let mut next = choices.into_iter();
+        let (state, states) = play(&graph, |running| {
+            let (nth, end) = next.next().map_or((0, AttemptEnd::Succeeded), |(which, end)| {
+                (which.index(running.len()), end)
+            });
+            (*running.keys().nth(nth).unwrap(), end)
+        }, cancel_at);
+        let any = |wanted: &[&str]| states.iter().any(|state| wanted.contains(&state.name()));
+        prop_assert!(states.iter().all(TaskState::is_final));
+        prop_assert!(cancel_at.is_some() || state != RunState::Cancelled);
+        prop_assert_eq!(state == RunState::Cancelled, any(&["cancelled"]));
+        if state != RunState::Cancelled {
+            prop_assert_eq!(state == RunState::Failed, any(&["failed", "upstream_failed"]));
+        }
+    }
+
+    #[test]
+    fn the_order_of_ends_does_not_change_the_outcome(
+        graph in graphs(),
+        plan_of_ends in proptest::collection::vec(ends(), 12),
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 60),
+    ) {
+        let graph = Arc::new(graph);
+        // How an attempt ends depends on its task alone; which one ends next does not.
+        let end_of = |task: usize, attempt: u32| if attempt > 4 {
+            AttemptEnd::Succeeded
+        } else {
+            plan_of_ends[task].clone()
+        };
+        let first = play(&graph, |running| {
+            let (&task, &attempt) = running.iter().next().unwrap();
+            (task, end_of(task, attempt))
+        }, None);
+        let mut order = order.into_iter();
+        let second = play(&graph, |running| {
+            let which = order.next().map_or(0, |index| index.index(running.len()));
+            let (&task, &attempt) = running.iter().nth(which).unwrap();
+            (task, end_of(task, attempt))
+        }, None);
+        let names = |(state, states): &(RunState, Vec<TaskState>)| {
+            (*state, states.iter().map(TaskState::name).collect::<Vec<_>>())
+        };
+        prop_assert_eq!(names(&first), names(&second));
+    }
+}

@@ -1,0 +1,312 @@
+//! How a run comes to this process: made new, or resumed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    EngineEvent, Error, RunRequest, TaskOutcome,
+    dispatcher::{Act, Dispatcher, Step},
+    live::{About, Live},
+    recovery::{cancel, restore},
+    request::{EarlierResult, Seat, outcome},
+};
+use crate::{
+    clock::Timestamp,
+    dag::{Event, Run, RunState, TaskRun, TaskState},
+    store::{NewRun, NewTask, RunChange, RunRow},
+};
+
+/// A run that the engine has taken on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its id.
+    pub run_id: String,
+    /// Whether it had begun before.
+    pub resumed: bool,
+}
+
+impl Dispatcher {
+    /// Takes on a request: an unfinished run that is the same is resumed, otherwise a new one made.
+    pub(super) async fn submit(
+        &mut self,
+        request: RunRequest,
+        step: &mut Step,
+        now: Timestamp,
+    ) -> Result<Submitted, Error> {
+        self.check_operators(&request)?;
+        let seats = request.seats()?;
+        let identity = request.identity();
+        if !request.force
+            && let Some(run_id) = self
+                .live
+                .iter()
+                .find(|(_, live)| live.about.identity == identity)
+                .map(|(run_id, _)| run_id.clone())
+        {
+            return Ok(Submitted {
+                run_id,
+                resumed: true,
+            });
+        }
+        let mut unfinished = self.parts.store.unfinished_runs(Some(&identity)).await?;
+        unfinished.retain(|row| !self.live.contains_key(&row.id));
+        if !request.force
+            && let Some(newest) = unfinished.pop()
+        {
+            return self.take_over(&newest, step).await;
+        }
+        if let Some(schedule) = &request.schedule
+            && let Some(run_id) = self
+                .parts
+                .store
+                .run_of_tick(schedule, request.scheduled_for)
+                .await?
+        {
+            return Err(Error::TickTaken {
+                schedule: schedule.clone(),
+                scheduled_for: request.scheduled_for,
+                run_id,
+            });
+        }
+        for row in &unfinished {
+            let cause = "a new run was forced in its place";
+            cancel(&self.parts.store, row, cause, &mut step.draft, now).await?;
+        }
+        Ok(self.make(request, identity, seats, step, now))
+    }
+
+    /// Resumes a run that has not ended.
+    pub(super) async fn resume(
+        &mut self,
+        run_id: &str,
+        step: &mut Step,
+    ) -> Result<Submitted, Error> {
+        if self.live.contains_key(run_id) {
+            return Ok(Submitted {
+                run_id: run_id.to_owned(),
+                resumed: true,
+            });
+        }
+        let row = self
+            .parts
+            .store
+            .run(run_id)
+            .await?
+            .ok_or_else(|| Error::UnknownRun(run_id.to_owned()))?;
+        if row.state.is_final() {
+            return Err(Error::Ended(run_id.to_owned()));
+        }
+        self.take_over(&row, step).await
+    }
+
+    fn check_operators(&self, request: &RunRequest) -> Result<(), Error> {
+        let catalogue = &self.parts.catalogue;
+        match request
+            .graph
+            .nodes()
+            .iter()
+            .find(|node| catalogue.get(&node.op).is_none())
+        {
+            None => Ok(()),
+            Some(node) => Err(Error::UnknownOperator {
+                task: node.id.clone(),
+                op: node.op.clone(),
+                allowed: catalogue.names().map(str::to_owned).collect(),
+            }),
+        }
+    }
+
+    /// Makes this process the owner of a stored run.
+    async fn take_over(&mut self, row: &RunRow, step: &mut Step) -> Result<Submitted, Error> {
+        let run = restore(&self.parts.store, row).await?;
+        let mut outputs = BTreeMap::new();
+        for task in self.parts.store.tasks(&row.id).await? {
+            if task.run.state == TaskState::Succeeded {
+                let outcome = outcome(&row.id, &task.task_id, task.outcome.as_deref())?;
+                if !outcome.output.is_null() {
+                    outputs.insert(task.position, outcome.output);
+                }
+            }
+        }
+        let fence = row.fence + 1;
+        let live = Live::new(run, About::from(row), fence, outputs);
+        self.begin(
+            live,
+            row.fence,
+            row.state,
+            "it goes on in a new process",
+            true,
+            step,
+        );
+        Ok(Submitted {
+            run_id: row.id.clone(),
+            resumed: true,
+        })
+    }
+
+    fn make(
+        &mut self,
+        request: RunRequest,
+        identity: String,
+        seats: Vec<Seat>,
+        step: &mut Step,
+        now: Timestamp,
+    ) -> Submitted {
+        let run_id = uuid::Uuid::now_v7().to_string();
+        let (tasks, states, outputs) = seat_tasks(&request, seats, now);
+        let cause = match request.trigger {
+            super::Trigger::Manual => "somebody asked for it",
+            super::Trigger::Scheduled => "its schedule was due",
+            super::Trigger::Backfill => "a backfill asked for it",
+        };
+        step.draft.turn().new_runs.push(NewRun {
+            id: run_id.clone(),
+            pipeline: request.pipeline.clone(),
+            definition_hash: hexadecimal(&Sha256::digest(request.definition.as_bytes())),
+            definition: request.definition,
+            graph: serde_json::to_string(&request.graph).expect("a graph is plain data"),
+            params: serde_json::to_string(&request.params).expect("parameters are JSON"),
+            source: request.source,
+            profile: request.profile,
+            schedule: request.schedule,
+            scheduled_for: request.scheduled_for,
+            interval_start: request.interval.start,
+            interval_end: request.interval.end,
+            as_of: request.as_of,
+            force: request.force,
+            trigger: request.trigger.name(),
+            cause: cause.to_owned(),
+            identity: identity.clone(),
+            owner: self.owner.clone(),
+            created_at: now,
+            tasks,
+        });
+        let about = About {
+            identity,
+            pipeline: request.pipeline,
+            interval: request.interval,
+            as_of: request.as_of,
+            force: request.force,
+            params: request.params,
+        };
+        let run = Run::restore(&run_id, Arc::new(request.graph), states, false);
+        let live = Live::new(run, about, 1, outputs);
+        self.begin(live, 1, RunState::Queued, cause, false, step);
+        Submitted {
+            run_id,
+            resumed: false,
+        }
+    }
+
+    fn begin(
+        &mut self,
+        live: Live,
+        fence: i64,
+        from: RunState,
+        cause: &str,
+        resumed: bool,
+        step: &mut Step,
+    ) {
+        let now = self.parts.clock.now();
+        let run_id = live.run.id().to_owned();
+        let change = RunChange {
+            run: run_id.clone(),
+            fence,
+            new_fence: live.fence,
+            owner: Some(self.owner.clone()),
+            state: RunState::Running.name(),
+            cause: cause.to_owned(),
+            cancel_requested: false,
+            started_at: Some(now),
+            ended_at: None,
+        };
+        step.draft.run_moved(from, change, now);
+        step.acts.push(Act::Publish(EngineEvent::RunStarted {
+            run_id: run_id.clone(),
+            resumed,
+        }));
+        step.events
+            .entry(run_id.clone())
+            .or_default()
+            .push(Event::Started);
+        self.live.insert(run_id, live);
+        self.tell_lock();
+    }
+}
+
+type Seated = (
+    Vec<NewTask>,
+    Vec<TaskRun>,
+    BTreeMap<usize, serde_json::Value>,
+);
+
+/// The rows, the states and the outputs with which the tasks of a new run begin.
+fn seat_tasks(request: &RunRequest, seats: Vec<Seat>, now: Timestamp) -> Seated {
+    let taken = match &request.selection {
+        super::Selection::All => String::new(),
+        super::Selection::From { earlier, .. }
+        | super::Selection::Only { earlier, .. }
+        | super::Selection::Failed { earlier } => {
+            format!("taken over from run `{}`", earlier.run_id)
+        }
+    };
+    let mut outputs = BTreeMap::new();
+    let mut states = Vec::with_capacity(seats.len());
+    let mut tasks = Vec::with_capacity(seats.len());
+    for (position, (node, seat)) in request.graph.nodes().iter().zip(seats).enumerate() {
+        let (state, message, outcome) = match seat {
+            Seat::Run => (TaskState::Waiting, None, None),
+            Seat::LeftOut => (
+                skipped("not selected"),
+                Some("not selected".to_owned()),
+                None,
+            ),
+            Seat::Taken(EarlierResult::Skipped(reason)) => (skipped(&reason), Some(reason), None),
+            Seat::Taken(EarlierResult::Succeeded(earlier)) => {
+                let outcome = TaskOutcome {
+                    rows_computed: 0,
+                    rows_reused: earlier.rows_out,
+                    bytes: 0,
+                    message: Some(taken.clone()),
+                    ..*earlier
+                };
+                if !outcome.output.is_null() {
+                    outputs.insert(position, outcome.output.clone());
+                }
+                let text = serde_json::to_string(&outcome).expect("an outcome is plain data");
+                (TaskState::Succeeded, Some(taken.clone()), Some(text))
+            }
+        };
+        tasks.push(NewTask {
+            task_id: node.id.clone(),
+            op: node.op.clone(),
+            state: state.name(),
+            cause: message
+                .clone()
+                .unwrap_or_else(|| "the run begins".to_owned()),
+            message,
+            outcome,
+            ended_at: state.is_final().then_some(now),
+        });
+        states.push(TaskRun {
+            state,
+            ..TaskRun::default()
+        });
+    }
+    (tasks, states, outputs)
+}
+
+fn skipped(reason: &str) -> TaskState {
+    TaskState::Skipped {
+        reason: reason.to_owned(),
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

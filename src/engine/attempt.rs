@@ -1,0 +1,138 @@
+//! The inside of an attempt that has a process of its own.
+
+use std::{collections::BTreeMap, io::Read as _, path::Path, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Catalogue, Error, Interval, Progress, TaskContext,
+    executor::{Assignment, AttemptResult, Executor as _, Inline, kill_own_group},
+    request::outcome,
+};
+use crate::{
+    clock::Clock,
+    dag::{Graph, TaskState},
+    store::{self, AttemptRow, RunRow, Store},
+};
+
+/// How often a child tells the store how far it is.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Runs the attempt of this id to its end and leaves its result in the store, where the process
+/// that started this one reads it.
+///
+/// When standard input closes, the process that watches over this one has died: this one and all
+/// that it has started are killed at once, for nobody would ever read the result.
+///
+/// # Errors
+///
+/// Where there is no such attempt to run or the store fails. How the attempt itself ended is not
+/// an error here.
+pub async fn run(
+    store: &Store,
+    catalogue: &Catalogue,
+    clock: Arc<dyn Clock>,
+    data_dir: &Path,
+    attempt_id: &str,
+) -> Result<(), Error> {
+    watch_parent();
+    store.begin_attempt(attempt_id, std::process::id()).await?;
+    let gone = || store::Error::Conflict(format!("there is no attempt `{attempt_id}`"));
+    let attempt = store.attempt(attempt_id).await?.ok_or_else(gone)?;
+    let run = store.run(&attempt.run_id).await?.ok_or_else(gone)?;
+    let graph = store.run_graph(&attempt.run_id).await?;
+    let stop = CancellationToken::new();
+    let context = context(
+        store,
+        clock.clone(),
+        data_dir,
+        &run,
+        &attempt,
+        &graph,
+        &stop,
+    )
+    .await?;
+    let node = &graph.nodes()[attempt.position];
+    let operator = catalogue
+        .get(&node.op)
+        .ok_or_else(|| Error::UnknownOperator {
+            task: node.id.clone(),
+            op: node.op.clone(),
+            allowed: catalogue.names().map(str::to_owned).collect(),
+        })?;
+    let progress = context.progress.clone();
+    let work = Inline.run(Assignment {
+        attempt_id: attempt_id.to_owned(),
+        operator: Arc::clone(operator),
+        context,
+        // The watching process keeps the time: it can kill, we cannot.
+        timeout: None,
+        stop: stop.clone(),
+        grace: Duration::from_secs(5),
+    });
+    let heartbeat = async {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            let rows = progress.get().0;
+            // A missed heartbeat is not worth the work; the next one may succeed.
+            let _ = store.heartbeat(&[(attempt_id, rows)], clock.now()).await;
+        }
+    };
+    let result: AttemptResult = tokio::select! {
+        result = work => result,
+        () = heartbeat => unreachable!("it beats for ever"),
+    };
+    let text = serde_json::to_string(&result).expect("a result is plain data");
+    store.report_attempt(attempt_id, &text).await?;
+    Ok(())
+}
+
+async fn context(
+    store: &Store,
+    clock: Arc<dyn Clock>,
+    data_dir: &Path,
+    run: &RunRow,
+    attempt: &AttemptRow,
+    graph: &Graph,
+    stop: &CancellationToken,
+) -> Result<TaskContext, Error> {
+    let ancestors = graph.ancestors(attempt.position);
+    let mut upstream = BTreeMap::new();
+    for row in store.tasks(&run.id).await? {
+        if row.run.state == TaskState::Succeeded && ancestors.binary_search(&row.position).is_ok() {
+            let outcome = outcome(&run.id, &row.task_id, row.outcome.as_deref())?;
+            if !outcome.output.is_null() {
+                upstream.insert(row.task_id, outcome.output);
+            }
+        }
+    }
+    Ok(TaskContext {
+        run_id: run.id.clone(),
+        pipeline: run.pipeline.clone(),
+        task_id: attempt.task_id.clone(),
+        attempt: attempt.number,
+        interval: Interval {
+            start: run.interval_start,
+            end: run.interval_end,
+        },
+        as_of: run.as_of,
+        force: run.force,
+        params: run.params.clone(),
+        settings: graph.nodes()[attempt.position].settings.clone(),
+        upstream,
+        run_dir: data_dir.join("runs").join(&run.id),
+        clock,
+        cancelled: stop.child_token(),
+        progress: Progress::default(),
+    })
+}
+
+/// Ends this process with its group once standard input is at its end.
+fn watch_parent() {
+    // A plain thread: one of the runtime's would keep the process from ending by itself.
+    std::thread::spawn(|| {
+        let mut bytes = [0; 64];
+        while let Ok(1..) = std::io::stdin().read(&mut bytes) {}
+        kill_own_group();
+    });
+}

@@ -1,0 +1,95 @@
+//! Why the engine refuses or gives up.
+
+use std::path::PathBuf;
+
+use crate::{clock::Timestamp, store};
+
+/// Why the engine refuses or gives up. How a task ended is never an error of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process runs on this home.
+    #[error("{}", locked(*pid, run_id.as_deref(), *started_at))]
+    Locked {
+        /// That process, where it said.
+        pid: Option<u32>,
+        /// The run that it is at work on.
+        run_id: Option<String>,
+        /// When it started.
+        started_at: Option<Timestamp>,
+    },
+    /// The lock file cannot be made or read.
+    #[error("cannot lock the home with `{path}`")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A task names an operator that does not exist.
+    #[error("task `{task}` names the operator `{op}`; there are {}", .allowed.join(", "))]
+    UnknownOperator {
+        /// The task.
+        task: String,
+        /// What it names.
+        op: String,
+        /// What there is.
+        allowed: Vec<String>,
+    },
+    /// A selection names a task that does not exist.
+    #[error("there is no task `{task}`; there are {}", .allowed.join(", "))]
+    UnknownTask {
+        /// The name.
+        task: String,
+        /// What there is.
+        allowed: Vec<String>,
+    },
+    /// A selection leaves out tasks whose results it needs.
+    #[error(
+        "no earlier run has a result of {}; start at one of them instead",
+        .tasks.iter().map(|task| format!("`{task}`")).collect::<Vec<_>>().join(", ")
+    )]
+    NoEarlierResult {
+        /// The tasks.
+        tasks: Vec<String>,
+    },
+    /// There is no such run.
+    #[error("there is no run `{0}`; `trendmill runs list` shows all")]
+    UnknownRun(String),
+    /// The run has ended.
+    #[error("run `{0}` has ended; `trendmill runs retry` makes a new one of it")]
+    Ended(String),
+    /// The run waits for somebody to resume it.
+    #[error("no process is at work on run `{0}`; the command that started it resumes it")]
+    Idle(String),
+    /// A schedule has made a run for this tick before.
+    #[error("schedule `{schedule}` has made run `{run_id}` for {scheduled_for} before")]
+    TickTaken {
+        /// The schedule.
+        schedule: String,
+        /// The tick.
+        scheduled_for: Timestamp,
+        /// The run.
+        run_id: String,
+    },
+    /// The engine shuts down, or gave up for this reason.
+    #[error("the engine has stopped: {0}")]
+    Stopped(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+fn locked(pid: Option<u32>, run_id: Option<&str>, started_at: Option<Timestamp>) -> String {
+    let mut text = match pid {
+        Some(pid) => format!("process {pid} is at work on this home"),
+        None => "another process is at work on this home".to_owned(),
+    };
+    if let Some(run_id) = run_id {
+        text += &format!(", on run `{run_id}`");
+    }
+    if let Some(started_at) = started_at {
+        text += &format!(", since {started_at}");
+    }
+    text + "; wait for it or stop it"
+}

@@ -1,0 +1,168 @@
+//! Where an attempt runs: in this process or in one of its own.
+
+mod inline;
+mod process;
+mod group;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+pub use group::ChildGroup;
+pub(super) use group::{kill_if_attempt, kill_own_group};
+pub(super) use inline::Inline;
+pub(super) use process::Process;
+
+use super::{Operator, TaskContext, TaskError, TaskOutcome};
+use crate::dag::{AttemptEnd, Node};
+
+/// Runs attempts. A remote one would be one more implementation: an attempt is known by its id,
+/// and everything else about it is in the store.
+pub(super) trait Executor: Send + Sync + fmt::Debug {
+    /// Runs one attempt to its end; the result comes when nothing of it is running any more.
+    fn run(&self, assignment: Assignment) -> BoxFuture<'static, AttemptResult>;
+}
+
+/// An attempt that is to be run.
+pub(super) struct Assignment {
+    pub(super) attempt_id: String,
+    pub(super) operator: Arc<dyn Operator>,
+    pub(super) context: TaskContext,
+    pub(super) timeout: Option<Duration>,
+    /// Cancelled when the attempt must stop; `context.cancelled` is a child of it.
+    pub(super) stop: CancellationToken,
+    /// How long the attempt may take to stop by itself.
+    pub(super) grace: Duration,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub(super) enum AttemptResult {
+    Succeeded { outcome: Box<TaskOutcome> },
+    Skipped { reason: String },
+    Retry { message: String },
+    Failed { message: String },
+    TimedOut { message: String },
+    Crashed { message: String, code: CrashCode },
+    Stopped,
+}
+
+/// What ended an attempt that did not end itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CrashCode {
+    Panicked,
+    ProcessLost,
+}
+
+impl AttemptResult {
+    /// What an operator's answer means. `told` says whether the attempt was told to stop.
+    pub(super) fn of(answer: Result<TaskOutcome, TaskError>, told: bool) -> Self {
+        match answer {
+            Ok(outcome) => Self::Succeeded {
+                outcome: Box::new(outcome),
+            },
+            Err(TaskError::Skip(reason)) => Self::Skipped { reason },
+            // What fails while it stops has most likely failed because of that.
+            Err(TaskError::Retry(_) | TaskError::Cancelled) if told => Self::Stopped,
+            Err(error @ TaskError::Fail(_)) => Self::Failed {
+                message: error.to_string(),
+            },
+            Err(error @ TaskError::Retry(_)) => Self::Retry {
+                message: error.to_string(),
+            },
+            Err(TaskError::Cancelled) => Self::Retry {
+                message: "the operator stopped without being told to".to_owned(),
+            },
+        }
+    }
+
+    /// What the plan needs to know.
+    pub(super) fn end(&self, progressed: bool) -> AttemptEnd {
+        match self {
+            Self::Succeeded { .. } => AttemptEnd::Succeeded,
+            Self::Skipped { reason } => AttemptEnd::Skipped {
+                reason: reason.clone(),
+            },
+            Self::Retry { .. } => AttemptEnd::Retry,
+            Self::Failed { .. } => AttemptEnd::Failed,
+            Self::TimedOut { .. } => AttemptEnd::TimedOut,
+            Self::Crashed { .. } => AttemptEnd::Crashed { progressed },
+            Self::Stopped => AttemptEnd::Stopped,
+        }
+    }
+
+    /// The name of the attempt's state in the store.
+    pub(super) const fn state(&self) -> &'static str {
+        match self {
+            Self::Succeeded { .. } => "succeeded",
+            Self::Skipped { .. } => "skipped",
+            Self::Retry { .. } | Self::Failed { .. } => "failed",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Crashed { .. } => "crashed",
+            Self::Stopped => "cancelled",
+        }
+    }
+
+    /// What went wrong, with its stable code.
+    pub(super) fn error(&self) -> Option<(&str, &'static str)> {
+        match self {
+            Self::Succeeded { .. } | Self::Skipped { .. } => None,
+            Self::Retry { message } => Some((message, "retry")),
+            Self::Failed { message } => Some((message, "failed")),
+            Self::TimedOut { message } => Some((message, "timed_out")),
+            Self::Crashed { message, code } => Some((
+                message,
+                match code {
+                    CrashCode::Panicked => "panicked",
+                    CrashCode::ProcessLost => "process_lost",
+                },
+            )),
+            Self::Stopped => Some(("told to stop", "cancelled")),
+        }
+    }
+}
+
+/// Where a task's attempts run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In this process; for work that waits for others.
+    Inline,
+    /// In a process of its own, which runs `<executable> --home HOME attempt ID`; for work that
+    /// may take its process with it.
+    Process {
+        /// The executable.
+        executable: PathBuf,
+    },
+}
+
+/// Decides where a task's attempts run.
+#[derive(Clone)]
+pub struct ExecutorChoice(Arc<dyn Fn(&Node) -> Placement + Send + Sync>);
+
+impl ExecutorChoice {
+    /// Decides by asking `choose`.
+    pub fn new(choose: impl Fn(&Node) -> Placement + Send + Sync + 'static) -> Self {
+        Self(Arc::new(choose))
+    }
+
+    /// Where this task's attempts run.
+    pub fn place(&self, node: &Node) -> Placement {
+        (self.0)(node)
+    }
+}
+
+impl Default for ExecutorChoice {
+    fn default() -> Self {
+        Self::new(|_| Placement::Inline)
+    }
+}
+
+impl fmt::Debug for ExecutorChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExecutorChoice")
+    }
+}

@@ -1,0 +1,126 @@
+//! Attempts as processes of their own.
+
+use std::{
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+};
+
+use futures::future::BoxFuture;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::Command,
+};
+use tracing::Instrument as _;
+
+use super::{Assignment, AttemptResult, ChildGroup, CrashCode, Executor, inline::overdue};
+use crate::store::Store;
+
+/// Runs each attempt as `<executable> --home HOME attempt ID`.
+///
+/// The child reads what to do from the store and leaves its result there. It holds the reading
+/// end of a pipe whose other end is ours: when this process dies, the pipe closes and the child
+/// ends itself. A timeout kills the whole process group.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Process {
+    pub(in crate::engine) executable: PathBuf,
+    pub(in crate::engine) home: PathBuf,
+    pub(in crate::engine) store: Store,
+}
+
+impl Executor for Process {
+    fn run(&self, assignment: Assignment) -> BoxFuture<'static, AttemptResult> {
+        Box::pin(self.clone().watch(assignment))
+    }
+}
+
+impl Process {
+    async fn watch(self, assignment: Assignment) -> AttemptResult {
+        let mut command = Command::new(&self.executable);
+        command
+            .arg("--home")
+            .arg(&self.home)
+            .arg("attempt")
+            .arg(&assignment.attempt_id)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut group = match ChildGroup::spawn(&mut command) {
+            Ok(group) => group,
+            Err(error) => {
+                return AttemptResult::Failed {
+                    message: format!("cannot start `{}`: {error}", self.executable.display()),
+                };
+            }
+        };
+        let output = group.child().stdout.take();
+        let errors = group.child().stderr.take();
+        // Kept until the child has ended: its other end tells the child that we live.
+        let lifeline = group.child().stdin.take();
+        let logging = tokio::spawn(
+            async move {
+                tokio::join!(log_lines(output), log_lines(errors));
+            }
+            .in_current_span(),
+        );
+        let ended = tokio::select! {
+            status = group.child().wait() => Ended::Alone(status),
+            () = assignment.stop.cancelled() => Ended::Stopped,
+            () = overdue(assignment.timeout) => Ended::Overdue,
+        };
+        group.stop(assignment.grace).await;
+        drop(lifeline);
+        // With the group dead its pipes are closed.
+        let _ = logging.await;
+        let reported = self.reported(&assignment.attempt_id).await;
+        match (ended, reported) {
+            (_, Some(result)) => result,
+            (Ended::Stopped, None) => AttemptResult::Stopped,
+            (Ended::Overdue, None) => AttemptResult::TimedOut {
+                message: format!(
+                    "took longer than its timeout of {:?}",
+                    assignment.timeout.unwrap_or_default()
+                ),
+            },
+            (Ended::Alone(status), None) => AttemptResult::Crashed {
+                message: format!("its process ended without a result: {}", describe(status)),
+                code: CrashCode::ProcessLost,
+            },
+        }
+    }
+
+    async fn reported(&self, attempt_id: &str) -> Option<AttemptResult> {
+        let text = match self.store.attempt_result(attempt_id).await {
+            Ok(text) => text?,
+            Err(error) => {
+                tracing::error!(attempt.id = attempt_id, %error, "cannot read a result");
+                return None;
+            }
+        };
+        serde_json::from_str(&text)
+            .inspect_err(|error| {
+                tracing::error!(attempt.id = attempt_id, %error, "cannot read a result");
+            })
+            .ok()
+    }
+}
+
+enum Ended {
+    Alone(Result<ExitStatus, std::io::Error>),
+    Stopped,
+    Overdue,
+}
+
+fn describe(status: Result<ExitStatus, std::io::Error>) -> String {
+    match status {
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+async fn log_lines(pipe: Option<impl AsyncRead + Unpin>) {
+    let Some(pipe) = pipe else { return };
+    let mut lines = BufReader::new(pipe).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        tracing::info!("{}", String::from_utf8_lossy(&line));
+    }
+}

@@ -1,0 +1,107 @@
+//! A run that this process is at work on.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::{Interval, Progress, dispatcher::WaitReply};
+use crate::{
+    clock::Timestamp,
+    dag::{Ancestry, Graph, Run},
+    store::RunRow,
+};
+
+/// A run that this process is at work on: its pure state, and what surrounds it.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) run: Run,
+    pub(super) about: About,
+    pub(super) fence: i64,
+    pub(super) attempts: HashMap<usize, RunningAttempt>,
+    /// What succeeded tasks left for those downstream; absent where that is nothing.
+    pub(super) outputs: BTreeMap<usize, Value>,
+    pub(super) waiting: Vec<WaitReply>,
+    pub(super) span: tracing::Span,
+    ancestry: OnceLock<Ancestry>,
+}
+
+/// What every attempt of a run is told about it.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    pub(super) identity: String,
+    pub(super) pipeline: String,
+    pub(super) interval: Interval,
+    pub(super) as_of: Timestamp,
+    pub(super) force: bool,
+    pub(super) params: Map<String, Value>,
+}
+
+impl From<&RunRow> for About {
+    fn from(row: &RunRow) -> Self {
+        Self {
+            identity: row.identity.clone(),
+            pipeline: row.pipeline.clone(),
+            interval: Interval {
+                start: row.interval_start,
+                end: row.interval_end,
+            },
+            as_of: row.as_of,
+            force: row.force,
+            params: row.params.clone(),
+        }
+    }
+}
+
+/// An attempt that is running.
+#[derive(Debug)]
+pub(super) struct RunningAttempt {
+    pub(super) id: String,
+    pub(super) number: u32,
+    pub(super) began: Instant,
+    pub(super) stop: CancellationToken,
+    pub(super) progress: Progress,
+}
+
+impl Live {
+    pub(super) fn new(run: Run, about: About, fence: i64, outputs: BTreeMap<usize, Value>) -> Self {
+        let span = tracing::info_span!(
+            parent: None,
+            "run",
+            run.id = run.id(),
+            run.pipeline = about.pipeline
+        );
+        Self {
+            span,
+            run,
+            about,
+            fence,
+            attempts: HashMap::new(),
+            outputs,
+            waiting: Vec::new(),
+            ancestry: OnceLock::new(),
+        }
+    }
+
+    /// The outputs of all succeeded tasks upstream of one, direct or not, by task id.
+    pub(super) fn upstream_of(&self, position: usize) -> BTreeMap<String, Value> {
+        if self.outputs.is_empty() {
+            return BTreeMap::new();
+        }
+        let graph = self.run.graph();
+        let ancestry = self.ancestry.get_or_init(|| Ancestry::new(graph));
+        self.outputs
+            .iter()
+            .filter(|&(&above, _)| ancestry.is_upstream(above, position))
+            .map(|(&above, output)| (graph.nodes()[above].id.clone(), output.clone()))
+            .collect()
+    }
+
+    pub(super) fn graph(&self) -> Arc<Graph> {
+        Arc::clone(self.run.graph())
+    }
+}

@@ -1,0 +1,118 @@
+//! One process per home: a lock on a file, which ends with the process however it ends.
+
+use std::{
+    io::{Read, Seek, SeekFrom, Write},
+    path::Path,
+    sync::Mutex,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::clock::Timestamp;
+
+/// The right to run things on a home; given back when it is dropped or the process ends.
+#[derive(Debug)]
+pub struct HomeLock {
+    file: Mutex<fs_err::File>,
+    holder: Holder,
+}
+
+/// What the lock file says of its holder.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Holder {
+    pid: Option<u32>,
+    started_at: Option<Timestamp>,
+    run_id: Option<String>,
+}
+
+impl HomeLock {
+    /// Takes the lock of the home whose data folder this is, making the folder as needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] with process and run where another process holds it; [`Error::Lock`]
+    /// where the file cannot be made.
+    pub fn acquire(data_dir: &Path, now: Timestamp) -> Result<Self, Error> {
+        let path = data_dir.join("lock");
+        let failed = |source| Error::Lock {
+            path: path.clone(),
+            source,
+        };
+        fs_err::create_dir_all(data_dir).map_err(failed)?;
+        let mut file = fs_err::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        match file.file().try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // The holder may be writing it just now; then its name stays unknown.
+                let holder: Holder = file
+                    .read_to_string(&mut text)
+                    .ok()
+                    .and_then(|_| serde_json::from_str(&text).ok())
+                    .unwrap_or_default();
+                return Err(Error::Locked {
+                    pid: holder.pid,
+                    run_id: holder.run_id,
+                    started_at: holder.started_at,
+                });
+            }
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let lock = Self {
+            file: Mutex::new(file),
+            holder: Holder {
+                pid: Some(std::process::id()),
+                started_at: Some(now),
+                run_id: None,
+            },
+        };
+        lock.set_run(None).map_err(failed)?;
+        Ok(lock)
+    }
+
+    /// Tells whom it may concern which run this process is at work on.
+    pub(super) fn set_run(&self, run_id: Option<&str>) -> Result<(), std::io::Error> {
+        let holder = Holder {
+            run_id: run_id.map(str::to_owned),
+            ..self.holder.clone()
+        };
+        let text = serde_json::to_string(&holder).expect("plain data");
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.seek(SeekFrom::Start(0))?;
+        file.set_len(0)?;
+        file.write_all(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_second_holder_and_names_the_first() {
+        let home = tempfile::tempdir().unwrap();
+        let now = "2026-01-17T08:00:00Z".parse().unwrap();
+        let first = HomeLock::acquire(home.path(), now).unwrap();
+        first.set_run(Some("0190-run")).unwrap();
+        let refusal = HomeLock::acquire(home.path(), now).unwrap_err().to_string();
+        for part in [
+            &format!("process {}", std::process::id()),
+            "run `0190-run`",
+            "since 2026-01-17T08:00:00Z",
+        ] {
+            assert!(refusal.contains(part), "{refusal}");
+        }
+        drop(first);
+        HomeLock::acquire(home.path(), now).unwrap();
+    }
+}

@@ -1,0 +1,262 @@
+//! What is asked of the engine: a run, whole or from a task on.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{Error, Interval, TaskOutcome};
+use crate::{
+    clock::Timestamp,
+    dag::{Graph, TaskState},
+    store::Store,
+};
+
+/// What made a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trigger {
+    /// A person.
+    #[default]
+    Manual,
+    /// A tick of a schedule.
+    Scheduled,
+    /// A backfill.
+    Backfill,
+}
+
+impl Trigger {
+    /// The name in the store and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Scheduled => "scheduled",
+            Self::Backfill => "backfill",
+        }
+    }
+}
+
+/// A run that is wanted.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The pipeline's text, kept with the run.
+    pub definition: String,
+    /// Its tasks with rendered settings.
+    pub graph: Graph,
+    /// The data interval.
+    pub interval: Interval,
+    /// The moment it is for.
+    pub scheduled_for: Timestamp,
+    /// The moment whose knowledge it may use.
+    pub as_of: Timestamp,
+    /// The source, where it has one.
+    pub source: Option<String>,
+    /// The profile, where it has one.
+    pub profile: Option<String>,
+    /// The parameters.
+    pub params: Map<String, Value>,
+    /// Starts a new run even where an unfinished one is the same, and computes everything again.
+    pub force: bool,
+    /// The schedule that wants it.
+    pub schedule: Option<String>,
+    /// What wants it.
+    pub trigger: Trigger,
+    /// Which tasks are to run.
+    pub selection: Selection,
+}
+
+/// Which tasks of a run are to run; the others are taken over from an earlier run.
+#[derive(Clone, Debug, Default)]
+pub enum Selection {
+    /// All.
+    #[default]
+    All,
+    /// One and all downstream of it.
+    From {
+        /// The task.
+        task: String,
+        /// Where the results of the others come from.
+        earlier: Earlier,
+    },
+    /// One alone.
+    Only {
+        /// The task.
+        task: String,
+        /// Where the results of those upstream come from.
+        earlier: Earlier,
+    },
+    /// Those that did not succeed, and all downstream of them.
+    Failed {
+        /// The run in which they did not.
+        earlier: Earlier,
+    },
+}
+
+/// The results of an earlier run, by task.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// The run.
+    pub run_id: String,
+    /// How each of its tasks ended that succeeded or was skipped.
+    pub results: BTreeMap<String, EarlierResult>,
+}
+
+/// How a task of an earlier run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EarlierResult {
+    /// It succeeded.
+    Succeeded(Box<TaskOutcome>),
+    /// It was skipped, for this reason.
+    Skipped(String),
+}
+
+impl Earlier {
+    /// The results of a run.
+    ///
+    /// # Errors
+    ///
+    /// Where the store fails or an outcome cannot be read.
+    pub async fn load(store: &Store, run_id: &str) -> Result<Self, Error> {
+        let mut results = BTreeMap::new();
+        for row in store.tasks(run_id).await? {
+            let result = match &row.run.state {
+                TaskState::Succeeded => EarlierResult::Succeeded(Box::new(outcome(
+                    run_id,
+                    &row.task_id,
+                    row.outcome.as_deref(),
+                )?)),
+                TaskState::Skipped { reason } => EarlierResult::Skipped(reason.clone()),
+                TaskState::Waiting
+                | TaskState::Ready
+                | TaskState::Running
+                | TaskState::Delayed { .. }
+                | TaskState::Failed
+                | TaskState::UpstreamFailed
+                | TaskState::Cancelled => continue,
+            };
+            results.insert(row.task_id, result);
+        }
+        Ok(Self {
+            run_id: run_id.to_owned(),
+            results,
+        })
+    }
+}
+
+/// A stored outcome; an empty one where there is none.
+pub(super) fn outcome(
+    run_id: &str,
+    task_id: &str,
+    text: Option<&str>,
+) -> Result<TaskOutcome, Error> {
+    let Some(text) = text else {
+        return Ok(TaskOutcome::default());
+    };
+    serde_json::from_str(text).map_err(|error| {
+        Error::Store(crate::store::Error::Inconsistent {
+            table: "tasks",
+            column: "outcome",
+            row: format!("{run_id}/{task_id}"),
+            message: error.to_string(),
+        })
+    })
+}
+
+/// What a task starts as: to be run, or with the result that it is given.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Seat {
+    Run,
+    Taken(EarlierResult),
+    LeftOut,
+}
+
+impl RunRequest {
+    /// What makes two requests one and the same run to a person.
+    pub fn identity(&self) -> String {
+        let mut params: Vec<(&String, &Value)> = self.params.iter().collect();
+        params.sort_by_key(|&(key, _)| key);
+        let (which, task) = match &self.selection {
+            Selection::All => ("all", None),
+            Selection::From { task, .. } => ("from", Some(task)),
+            Selection::Only { task, .. } => ("only", Some(task)),
+            Selection::Failed { earlier } => ("failed", Some(&earlier.run_id)),
+        };
+        json!([
+            self.pipeline,
+            self.schedule,
+            self.interval,
+            self.source,
+            self.profile,
+            params,
+            which,
+            task
+        ])
+        .to_string()
+    }
+
+    /// What each task starts as, by position.
+    pub(super) fn seats(&self) -> Result<Vec<Seat>, Error> {
+        let graph = &self.graph;
+        let count = graph.nodes().len();
+        let (earlier, selected) = match &self.selection {
+            Selection::All => return Ok(vec![Seat::Run; count]),
+            Selection::From { task, earlier } => {
+                let start = self.position(task)?;
+                let mut selected = graph.descendants(start);
+                selected.push(start);
+                (earlier, selected)
+            }
+            Selection::Only { task, earlier } => (earlier, vec![self.position(task)?]),
+            Selection::Failed { earlier } => {
+                let missing = (0..count)
+                    .filter(|&i| !earlier.results.contains_key(&graph.nodes()[i].id))
+                    .flat_map(|i| graph.descendants(i).into_iter().chain([i]))
+                    .collect();
+                (earlier, missing)
+            }
+        };
+        let mut seats = vec![Seat::LeftOut; count];
+        let mut missing = Vec::new();
+        let mut needed = vec![false; count];
+        for &position in &selected {
+            seats[position] = Seat::Run;
+            for above in graph.ancestors(position) {
+                needed[above] = true;
+            }
+        }
+        for (position, node) in graph.nodes().iter().enumerate() {
+            if seats[position] == Seat::Run {
+                continue;
+            }
+            match earlier.results.get(&node.id) {
+                Some(result) => seats[position] = Seat::Taken(result.clone()),
+                None if needed[position] => missing.push(node.id.clone()),
+                None => {}
+            }
+        }
+        if let Selection::Only { task, .. } = &self.selection {
+            let start = self.position(task)?;
+            // What lies downstream would show results that do not follow from this run.
+            for below in graph.descendants(start) {
+                seats[below] = Seat::LeftOut;
+            }
+        }
+        if missing.is_empty() {
+            Ok(seats)
+        } else {
+            Err(Error::NoEarlierResult { tasks: missing })
+        }
+    }
+
+    fn position(&self, task: &str) -> Result<usize, Error> {
+        self.graph.position(task).ok_or_else(|| Error::UnknownTask {
+            task: task.to_owned(),
+            allowed: self
+                .graph
+                .nodes()
+                .iter()
+                .map(|node| node.id.clone())
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! Runs a program.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::Command,
+};
+
+use crate::engine::{ChildGroup, Operator, SettingsError, TaskContext, TaskError, TaskOutcome};
+
+/// How many of the last lines a failure tells.
+const LAST_LINES: usize = 10;
+/// How long a program that was told to stop may take.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Runs a program with arguments and waits for its end.
+///
+/// Settings: `argv`, the program and its arguments as a list; `env`, names and values added to
+/// the environment; `cwd`, the folder it starts in (default: that of this process). There is no
+/// shell in between: a value is an argument or a variable, never a piece of a script. The program
+/// also gets `TRENDMILL_RUN_ID`, `TRENDMILL_TASK_ID`, `TRENDMILL_ATTEMPT`,
+/// `TRENDMILL_INTERVAL_START`, `TRENDMILL_INTERVAL_END` and `TRENDMILL_RUN_DIR`.
+///
+/// Its lines go to the attempt's log. Any exit status but 0 fails the attempt, which is tried
+/// again as the retry policy says. A cancelled or overdue attempt ends the whole process group.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shell;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    argv: Vec<Value>,
+    #[serde(default)]
+    env: BTreeMap<String, Value>,
+    cwd: Option<String>,
+}
+
+impl Operator for Shell {
+    fn name(&self) -> &'static str {
+        "shell"
+    }
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
+        parse(settings).map(|_| ())
+    }
+
+    fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
+        Box::pin(run(context))
+    }
+}
+
+/// A program with its words, ready to start.
+struct Words {
+    program: String,
+    arguments: Vec<String>,
+    env: Vec<(String, String)>,
+    cwd: Option<String>,
+}
+
+fn parse(settings: &Map<String, Value>) -> Result<Words, SettingsError> {
+    let error = |key: Option<&str>, message: String, hint: &str| SettingsError {
+        key: key.map(str::to_owned),
+        message,
+        hint: Some(hint.to_owned()),
+    };
+    if let Some(Value::String(_)) = settings.get("argv") {
+        return Err(error(
+            Some("argv"),
+            "`argv` is a text; it must be a list".to_owned(),
+            "write `argv = [\"program\", \"argument\"]`; there is no shell that splits a line",
+        ));
+    }
+    let settings: Settings =
+        serde_json::from_value(Value::Object(settings.clone())).map_err(|source| {
+            error(
+                None,
+                format!("cannot read the settings of `shell`: {source}"),
+                "settings are `argv` (a list), `env` (a table) and `cwd` (a text)",
+            )
+        })?;
+    let word = |key: &str, value: &Value| {
+        plain(value).ok_or_else(|| {
+            error(
+                Some(key),
+                format!("`{key}` holds `{value}`, which is neither a text nor a number"),
+                "write one value per word",
+            )
+        })
+    };
+    let mut words = settings
+        .argv
+        .iter()
+        .map(|value| word("argv", value))
+        .collect::<Result<VecDeque<_>, _>>()?;
+    let program = words.pop_front().filter(|program| !program.is_empty());
+    let program = program.ok_or_else(|| {
+        error(
+            Some("argv"),
+            "`argv` names no program".to_owned(),
+            "its first word is the program",
+        )
+    })?;
+    let env = settings
+        .env
+        .iter()
+        .map(|(name, value)| {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(error(
+                    Some("env"),
+                    format!("`{name}` cannot name a variable"),
+                    "use letters, digits and `_`",
+                ));
+            }
+            Ok((name.clone(), word("env", value)?))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Words {
+        program,
+        arguments: words.into(),
+        env,
+        cwd: settings.cwd,
+    })
+}
+
+/// A value as one word.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.contains('\0') => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+async fn run(context: TaskContext) -> Result<TaskOutcome, TaskError> {
+    let words = parse(&context.settings).map_err(TaskError::fail)?;
+    let mut command = Command::new(&words.program);
+    command
+        .args(&words.arguments)
+        .envs(words.env)
+        .env("TRENDMILL_RUN_ID", &context.run_id)
+        .env("TRENDMILL_TASK_ID", &context.task_id)
+        .env("TRENDMILL_ATTEMPT", context.attempt.to_string())
+        .env(
+            "TRENDMILL_INTERVAL_START",
+            context.interval.start.to_string(),
+        )
+        .env("TRENDMILL_INTERVAL_END", context.interval.end.to_string())
+        .env("TRENDMILL_RUN_DIR", &context.run_dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(cwd) = words.cwd {
+        command.current_dir(cwd);
+    }
+    let mut group = ChildGroup::spawn(&mut command).map_err(|source| {
+        TaskError::fail(anyhow!(source).context(format!("cannot start `{}`", words.program)))
+    })?;
+    let output = group.child().stdout.take();
+    let errors = group.child().stderr.take();
+    let work = async {
+        let (_, last, status) =
+            tokio::join!(log_lines(output), log_lines(errors), group.child().wait());
+        (last, status)
+    };
+    let (last, status) = tokio::select! {
+        ended = work => ended,
+        () = context.cancelled.cancelled() => {
+            group.stop(GRACE).await;
+            return Err(TaskError::Cancelled);
+        }
+    };
+    // What the program has left behind goes with it.
+    group.stop(Duration::ZERO).await;
+    let status = status.map_err(TaskError::retry)?;
+    if status.success() {
+        return Ok(TaskOutcome::default());
+    }
+    let mut message = format!("`{}` ended with {status}", words.program);
+    if !last.is_empty() {
+        message += ": ";
+        message += &Vec::from(last).join("\n");
+    }
+    Err(TaskError::retry(anyhow!(message)))
+}
+
+/// Sends each line to the log; returns the last ones.
+async fn log_lines(pipe: Option<impl AsyncRead + Unpin>) -> VecDeque<String> {
+    let mut last = VecDeque::with_capacity(LAST_LINES);
+    let Some(pipe) = pipe else { return last };
+    let mut lines = BufReader::new(pipe).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        tracing::info!("{line}");
+        if last.len() == LAST_LINES {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(settings: Value) -> Result<(), SettingsError> {
+        Shell.check(settings.as_object().unwrap())
+    }
+
+    #[test]
+    fn takes_a_list_and_refuses_a_line() {
+        check(json!({"argv": ["echo", 1, true], "env": {"A": "b"}})).unwrap();
+        for (settings, part) in [
+            (json!({"argv": "echo hello"}), "must be a list"),
+            (json!({"argv": []}), "names no program"),
+            (json!({"argv": [["echo"]]}), "neither a text nor a number"),
+            (
+                json!({"argv": ["echo"], "shell": true}),
+                "unknown field `shell`",
+            ),
+            (
+                json!({"argv": ["echo"], "env": {"A=B": "c"}}),
+                "cannot name a variable",
+            ),
+            (json!({}), "missing field `argv`"),
+        ] {
+            let message = check(settings).unwrap_err().message;
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

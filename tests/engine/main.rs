@@ -1,0 +1,10 @@
+//! The engine through its public surface, with made-up operators.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod kit;
+mod outcomes;
+mod control;
+mod recovery;
+mod selection;
+mod process;
+mod shell;

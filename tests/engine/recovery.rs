@@ -1,0 +1,197 @@
+//! A process dies; the next one goes on.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use serde_json::json;
+use trendmill::{
+    dag::RunState,
+    engine::{EngineEvent, Error, ExecutorChoice, Placement},
+};
+
+use crate::kit::{Fake, Home, attempts, done, request, states, task};
+
+/// Notes which attempts ran; the one of `stuck` never ends.
+fn recorder(log: &Arc<Mutex<Vec<String>>>, stuck: Option<&'static str>) -> Fake {
+    let log = Arc::clone(log);
+    Fake::new("work", move |context| {
+        let log = Arc::clone(&log);
+        async move {
+            let name = format!("{}.{}", context.task_id, context.attempt);
+            log.lock().unwrap().push(name);
+            if stuck == Some(context.task_id.as_str()) {
+                std::future::pending::<()>().await;
+            }
+            done(json!(context.task_id))
+        }
+    })
+}
+
+/// Runs `work` on a runtime that is dropped without any farewell, as `kill -9` would.
+fn dies<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    // The store's threads end on their own time, and with them the lock of the home.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    result
+}
+
+#[test]
+fn the_same_command_resumes_the_run_of_a_dead_process() {
+    let home = Home::new();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let tasks = || {
+        vec![
+            task("a", "work", &[]),
+            task("b", "work", &["a"]),
+            task("c", "work", &["b"]),
+        ]
+    };
+    let first = dies(async {
+        let handle = home.start(vec![recorder(&log, Some("b"))]).await;
+        let mut events = handle.subscribe();
+        let run_id = handle.submit(request(tasks())).await.unwrap().run_id;
+        loop {
+            if let EngineEvent::AttemptStarted { task_id, .. } = events.recv().await.unwrap()
+                && task_id == "b"
+            {
+                break run_id;
+            }
+        }
+    });
+    dies(async {
+        let handle = home.start(vec![recorder(&log, None)]).await;
+        let again = handle.submit(request(tasks())).await.unwrap();
+        assert_eq!((&again.run_id, again.resumed), (&first, true));
+        let summary = handle.wait(&first).await.unwrap();
+        assert_eq!(summary.state, RunState::Succeeded);
+        let store = home.store().await;
+        assert_eq!(
+            attempts(&store, &first).await,
+            [
+                "a.1 succeeded",
+                "b.1 crashed",
+                "b.2 succeeded",
+                "c.1 succeeded"
+            ]
+        );
+        let rows = store.attempts(&first, Some("b")).await.unwrap();
+        assert_eq!(rows[0].error_code.as_deref(), Some("owner_lost"));
+        assert_eq!(store.run(&first).await.unwrap().unwrap().fence, 2);
+
+        // A finished run is not resumed: the same command makes a new one.
+        let next = handle.submit(request(tasks())).await.unwrap();
+        assert!(!next.resumed && next.run_id != first);
+        handle.wait(&next.run_id).await.unwrap();
+    });
+    let log = log.lock().unwrap();
+    assert_eq!(log[..4], ["a.1", "b.1", "b.2", "c.1"]);
+}
+
+/// The transaction is written, then the process dies before the attempt is started.
+#[test]
+fn a_death_between_transaction_and_effect_repeats_nothing_and_loses_nothing() {
+    let mut home = Home::new();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let armed = Arc::new(AtomicBool::new(true));
+    home.executors = {
+        let armed = Arc::clone(&armed);
+        ExecutorChoice::new(move |node| {
+            // Asked after the commit, before the start: the last moment to die in between.
+            assert!(
+                node.id != "b" || !armed.load(Ordering::SeqCst),
+                "the power fails"
+            );
+            Placement::Inline
+        })
+    };
+    let tasks = || vec![task("a", "work", &[]), task("b", "work", &["a"])];
+    let run_id = dies(async {
+        let handle = home.start(vec![recorder(&log, None)]).await;
+        let run_id = handle.submit(request(tasks())).await.unwrap().run_id;
+        handle.wait(&run_id).await.unwrap_err();
+        let store = home.store().await;
+        assert_eq!(states(&store, &run_id).await, ["a succeeded", "b running"]);
+        run_id
+    });
+    armed.store(false, Ordering::SeqCst);
+    dies(async {
+        let handle = home.start(vec![recorder(&log, None)]).await;
+        handle.resume(&run_id).await.unwrap();
+        let summary = handle.wait(&run_id).await.unwrap();
+        assert_eq!(summary.state, RunState::Succeeded);
+    });
+    assert_eq!(*log.lock().unwrap(), ["a.1", "b.2"]);
+}
+
+#[test]
+fn a_process_that_dies_in_one_task_again_and_again_fails_it() {
+    let home = Home::new();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let mut node = task("a", "work", &[]);
+    node.retry.crash_retries = 1;
+    let run_id = dies(async {
+        let handle = home.start(vec![recorder(&log, Some("a"))]).await;
+        handle
+            .submit(request(vec![node.clone()]))
+            .await
+            .unwrap()
+            .run_id
+    });
+    dies(async {
+        let handle = home.start(vec![recorder(&log, Some("a"))]).await;
+        handle.resume(&run_id).await.unwrap();
+    });
+    dies(async {
+        let handle = home.start(vec![recorder(&log, Some("a"))]).await;
+        let ended = handle.resume(&run_id).await.unwrap_err();
+        assert!(matches!(ended, Error::Ended(_)), "{ended}");
+        let store = home.store().await;
+        assert_eq!(
+            attempts(&store, &run_id).await,
+            ["a.1 crashed", "a.2 crashed"]
+        );
+        assert_eq!(states(&store, &run_id).await, ["a failed"]);
+    });
+}
+
+#[test]
+fn force_starts_anew_and_ends_the_unfinished_run() {
+    let home = Home::new();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let tasks = || vec![task("a", "work", &[])];
+    let first = dies(async {
+        let handle = home.start(vec![recorder(&log, Some("a"))]).await;
+        handle.submit(request(tasks())).await.unwrap().run_id
+    });
+    dies(async {
+        let handle = home.start(vec![recorder(&log, None)]).await;
+        let mut forced = request(tasks());
+        forced.force = true;
+        let second = handle.submit(forced).await.unwrap();
+        assert!(!second.resumed && second.run_id != first);
+        handle.wait(&second.run_id).await.unwrap();
+        let store = home.store().await;
+        let row = store.run(&first).await.unwrap().unwrap();
+        assert_eq!(row.state, RunState::Cancelled);
+        assert!(row.cause.contains("forced"), "{}", row.cause);
+    });
+}
+
+#[tokio::test]
+async fn a_schedule_has_one_run_per_tick() {
+    let home = Home::new();
+    let handle = home.start(Vec::new()).await;
+    let scheduled = || {
+        let mut request = request(vec![task("a", "noop", &[])]);
+        request.schedule = Some("reddit".to_owned());
+        request
+    };
+    let run_id = handle.submit(scheduled()).await.unwrap().run_id;
+    handle.wait(&run_id).await.unwrap();
+    let refusal = handle.submit(scheduled()).await.unwrap_err();
+    assert!(matches!(refusal, Error::TickTaken { .. }), "{refusal}");
+}
