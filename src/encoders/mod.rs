@@ -1,1 +1,40 @@
-//! Encoders.
+//! Contents → vectors and captions: named, pinned models that run on Burn.
+//!
+//! Begin at [`load_text`], [`load_image`] and [`load_tagger`]. A name is looked up in the
+//! [catalogue](weights::catalogue); its files are found by [`weights::locate`]; the [`DeviceSpec`]
+//! says where the arithmetic happens. [`fingerprint`] says which vectors are comparable without
+//! loading anything, so that a run with nothing to do loads nothing.
+//!
+//! Nothing outside this module and `learning` names Burn.
+//!
+//! # Bytes
+//!
+//! On Flex a row's bytes never depend on the rows beside it, nor on the number of threads: texts
+//! are batched by exact token length without padding, images are computed one by one, and every
+//! job runs on one thread (see [`workers`](self)). On LibTorch rows agree within 1e-5.
+
+mod attention;
+mod bert;
+mod checkpoint;
+mod device;
+mod efficientnet;
+mod error;
+mod fingerprint;
+mod image;
+mod tagger;
+mod text;
+pub mod weights;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+pub use attention::attention;
+pub use bert::{Pooling, TextOptions};
+pub use device::{DeviceSpec, DeviceSupport, ParseDeviceError, device_support};
+pub use error::{Error, ImageError};
+pub use fingerprint::fingerprint;
+pub use image::{ImageEncoder, ImageInput, load_image};
+pub use tagger::{Caption, Tag, Tagger, load_tagger};
+pub use text::{TextEncoder, load_text, load_text_with};
+pub use weights::{Kind, WeightsSettings};

@@ -1,0 +1,290 @@
+//! `trendmill encoders …`: encoders by themselves.
+
+mod commands;
+mod embed;
+
+use std::{io::Write, path::PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::encoders::{self, DeviceSpec, Pooling, WeightsSettings};
+
+/// What can be done with encoders.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the named encoders and the devices, and say which weights are on this machine.
+    List,
+    /// Get the weights of encoders onto this machine.
+    Pull {
+        /// The encoders; all where none is named.
+        names: Vec<String>,
+    },
+    /// Check weights against their pinned hashes, and that they load.
+    Check {
+        /// The encoders; all whose weights are on this machine where none is named.
+        names: Vec<String>,
+        /// The device to load them on.
+        #[arg(long, default_value = "flex", value_name = "DEVICE")]
+        device: DeviceSpec,
+    },
+    /// Write the vectors of texts or images into a safetensors file.
+    Embed(Embed),
+    /// Print captions of images as JSON lines.
+    Caption(Caption),
+    /// Measure rows per second.
+    Bench(Bench),
+}
+
+/// `encoders embed`
+#[derive(Debug, Args)]
+pub(crate) struct Embed {
+    /// A named encoder, or a folder with a checkpoint in its hub layout.
+    #[arg(long, value_name = "NAME|DIR")]
+    model: String,
+    /// A file with one text a line.
+    #[arg(long, value_name = "FILE")]
+    text_file: Option<PathBuf>,
+    /// Image files.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    image_file: Vec<PathBuf>,
+    /// A file of JSON lines with a text and an image each.
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// The file to write: tensor `embeddings`, `[n, d]`, rows in input order.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where to compute: `flex`, `libtorch`, `libtorch:cuda:N`.
+    #[arg(long, default_value = "flex", value_name = "DEVICE")]
+    device: DeviceSpec,
+    /// The number type to store.
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    dtype: Dtype,
+    /// Rows that are read and computed at a time; never changes a vector.
+    #[arg(long, default_value_t = 1024, value_name = "N")]
+    batch: usize,
+    /// The pooling of a checkpoint in a folder, instead of what its own files say: `cls` or `mean`.
+    #[arg(long)]
+    pooling: Option<Pooling>,
+    /// Scale the vectors of a checkpoint in a folder to unit length.
+    #[arg(long)]
+    normalize: bool,
+}
+
+/// A stored number type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// `encoders caption`
+#[derive(Debug, Args)]
+pub(crate) struct Caption {
+    /// A named captioner.
+    #[arg(long, value_name = "NAME", default_value = "imagenet-tags")]
+    model: String,
+    /// Image files.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    image_file: Vec<PathBuf>,
+    /// Words that begin the caption; only for captioners that write sentences.
+    #[arg(long)]
+    prompt: Option<String>,
+    /// The longest caption; only for captioners that write sentences.
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
+    /// Beams of the search; only for captioners that write sentences.
+    #[arg(long, value_name = "N")]
+    beams: Option<usize>,
+    /// Where to compute.
+    #[arg(long, default_value = "flex", value_name = "DEVICE")]
+    device: DeviceSpec,
+}
+
+/// `encoders bench`
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// A named encoder, or a folder with a checkpoint in its hub layout.
+    #[arg(long, value_name = "NAME|DIR")]
+    model: String,
+    /// Where to compute.
+    #[arg(long, default_value = "flex", value_name = "DEVICE")]
+    device: DeviceSpec,
+    /// The number of rows.
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    rows: usize,
+}
+
+/// Why a command failed; [`Failure::exit_code`] says with which code.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The request is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// An encoder cannot be had or does not work.
+    #[error(transparent)]
+    Encoder(#[from] encoders::Error),
+    /// Weights cannot be had.
+    #[error(transparent)]
+    Weights(#[from] encoders::weights::Error),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Some of the work failed; the rest was done.
+    #[error("{0}")]
+    Partly(String),
+}
+
+impl Failure {
+    /// 1 the work failed, 2 wrong use, 3 the machine is not fit.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Encoder(error) if error.is_environment() => 3,
+            Self::Weights(_) => 3,
+            Self::Partly(_) => 1,
+            Self::Usage(_) | Self::Encoder(_) | Self::Io(_) => 2,
+        }
+    }
+}
+
+/// What a command prints when it is done, and whether all went well.
+#[derive(Debug, Default)]
+struct Report {
+    /// Lines for stdout.
+    lines: Vec<String>,
+    /// What did not work, where the rest did.
+    failed: Option<String>,
+}
+
+/// Runs a command and writes its data to `out`.
+pub(crate) async fn run(
+    command: Command,
+    weights: WeightsSettings,
+    json: bool,
+    out: &mut (dyn Write + Send),
+) -> Result<(), Failure> {
+    // Computing blocks for long; the runtime's own threads are for waiting.
+    let work = move || match command {
+        Command::List => commands::list(&weights, json),
+        Command::Pull { names } => commands::pull(&names, &weights, json),
+        Command::Check { names, device } => commands::check(&names, device, &weights, json),
+        Command::Embed(arguments) => embed::run(&arguments, &weights, json),
+        Command::Caption(arguments) => commands::caption(&arguments, &weights),
+        Command::Bench(arguments) => commands::bench(&arguments, &weights, json),
+    };
+    let report = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Failure::Partly(format!("the command crashed: {error}")))??;
+    for line in report.lines {
+        writeln!(out, "{line}")?;
+    }
+    report
+        .failed
+        .map_or(Ok(()), |failed| Err(Failure::Partly(failed)))
+}
+
+/// Lines of data as one JSON array, or one line for each made by `line`.
+fn rows<T: serde::Serialize>(rows: &[T], json: bool, line: impl Fn(&T) -> String) -> Vec<String> {
+    if json {
+        vec![serde_json::to_string_pretty(rows).expect("plain data has a JSON form")]
+    } else {
+        rows.iter().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn settings(folder: &std::path::Path) -> WeightsSettings {
+        WeightsSettings {
+            offline: true,
+            hf_home: folder.to_owned(),
+            hf_endpoint: encoders::weights::HF_ENDPOINT.to_owned(),
+            hf_token: None,
+            cache_dir: folder.to_owned(),
+        }
+    }
+
+    async fn output(words: &[&str]) -> Result<String, (u8, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        let line = Line::try_parse_from([&["encoders"], words].concat()).unwrap();
+        let mut out = Vec::new();
+        run(line.command, settings(folder.path()), true, &mut out)
+            .await
+            .map_err(|failure| (failure.exit_code(), failure.to_string()))?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[tokio::test]
+    async fn exit_codes_tell_who_must_mend_it() {
+        let listed = output(&["list"]).await.unwrap();
+        assert!(
+            listed.contains("\"all-minilm-l6-v2\"") && listed.contains("\"libtorch\""),
+            "{listed}"
+        );
+        let embed = |model, rest: &[&'static str]| {
+            let words = [
+                &["embed", "--out", "never.safetensors", "--model", model],
+                rest,
+            ]
+            .concat();
+            async move { output(&words).await.unwrap_err() }
+        };
+        for (model, rest, code, words) in [
+            (
+                "no-such",
+                &["--text-file", "Cargo.toml"][..],
+                2,
+                "`all-minilm-l6-v2`",
+            ),
+            (
+                "all-minilm-l6-v2",
+                &["--text-file", "Cargo.toml"],
+                3,
+                "encoders pull",
+            ),
+            (
+                "all-minilm-l6-v2",
+                &["--pairs", "Cargo.toml"],
+                2,
+                "no visual encoder",
+            ),
+            (
+                "all-minilm-l6-v2",
+                &["--image-file", "a.png"],
+                2,
+                "not an image encoder",
+            ),
+            (
+                "efficientnet-lite0",
+                &["--text-file", "Cargo.toml"],
+                2,
+                "not a text encoder",
+            ),
+            ("all-minilm-l6-v2", &[], 2, "--text-file"),
+            (
+                "all-minilm-l6-v2",
+                &["--text-file", "a", "--device", "cuda:0"],
+                3,
+                "libtorch:cuda:N",
+            ),
+        ] {
+            let (found, message) = embed(model, rest).await;
+            assert_eq!(found, code, "{message}");
+            assert!(message.contains(words), "{message}");
+        }
+        let failure = output(&["caption", "--image-file", "a.png", "--beams", "3"])
+            .await
+            .unwrap_err();
+        assert_eq!(failure.0, 2, "{}", failure.1);
+    }
+}

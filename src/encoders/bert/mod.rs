@@ -1,0 +1,52 @@
+//! The BERT family: all-MiniLM-L6-v2, and any BERT checkpoint in its hub layout.
+
+mod config;
+mod model;
+mod options;
+mod pooling;
+mod tokenize;
+
+use std::path::Path;
+
+use burn::tensor::Device;
+
+pub(super) use config::BertConfig;
+pub(super) use model::Bert;
+pub(super) use options::normalizes;
+pub use options::{Pooling, TextOptions};
+pub(super) use pooling::pool;
+pub(super) use tokenize::{BertTokenizer, max_tokens};
+
+use super::{Error, checkpoint};
+
+/// Hub name → name of the module tree in [`model`].
+///
+/// | in the file | here |
+/// |---|---|
+/// | `bert.…` | `…` |
+/// | `….LayerNorm.gamma`, `….LayerNorm.beta` | `….layer_norm.weight`, `….layer_norm.bias` |
+/// | `….LayerNorm.…` | `….layer_norm.…` |
+/// | `….attention.self.…` | `….attention.heads.…` |
+const RENAMES: [(&str, &str); 5] = [
+    (r"^bert\.", ""),
+    (r"LayerNorm\.gamma$", "LayerNorm.weight"),
+    (r"LayerNorm\.beta$", "LayerNorm.bias"),
+    (r"LayerNorm", "layer_norm"),
+    (r"attention\.self\.", "attention.heads."),
+];
+
+/// Tensors that checkpoints carry and sentence vectors do not need: counted positions, and the
+/// heads of the task on which the model was first trained.
+fn may_stay(name: &str) -> bool {
+    name == "embeddings.position_ids"
+        || ["pooler.", "cls.", "classifier."]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+/// The model of `config` with the weights of the file `path`, on `device`.
+pub(super) fn load(config: &BertConfig, path: &Path, device: &Device) -> Result<Bert, Error> {
+    let mut model = config.init(device);
+    checkpoint::load(&mut model, path, &RENAMES, may_stay)?;
+    Ok(model)
+}

