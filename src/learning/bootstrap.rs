@@ -1,0 +1,183 @@
+//! Intervals for metrics, by drawing the test rows again.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    metrics::{NAMES, Scorer},
+    seeds,
+};
+use crate::corpus::Row;
+
+/// A metric with its interval; `None` (JSON `null`) where it is not defined.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The metric of the rows as they are.
+    pub value: Option<f64>,
+    /// The lower end.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+}
+
+/// Intervals by the names of their metrics.
+pub type Intervals = BTreeMap<String, Interval>;
+
+/// The least blocks that are worth drawing from; fewer say little about the spread.
+const LEAST_BLOCKS: usize = 10;
+
+/// Samples of rows, drawn once and used for every set of predictions of the same rows, so that
+/// the intervals of two models are of the same samples.
+#[derive(Debug)]
+pub struct Bootstrap {
+    samples: Vec<Vec<u32>>,
+    coverage: f64,
+}
+
+impl Bootstrap {
+    /// Draws `resamples` samples of `rows`, for intervals that hold `coverage` (0.95, say) of them.
+    ///
+    /// Posts of one day share what happened that day, so whole days are drawn, with replacement,
+    /// where at least ten are there; else blocks of 6 hours, else of one hour, else single rows;
+    /// rows without times are drawn one by one.
+    pub fn new(rows: &[&Row], resamples: usize, coverage: f64, seed: u64) -> Self {
+        let blocks = blocks(rows);
+        let mut generator = seeds::generator(seed, "bootstrap");
+        let samples = (0..resamples)
+            .map(|_| {
+                let mut counts = vec![0; rows.len()];
+                for _ in 0..blocks.len() {
+                    for &row in &blocks[generator.random_range(0..blocks.len())] {
+                        counts[row] += 1;
+                    }
+                }
+                counts
+            })
+            .collect();
+        Self { samples, coverage }
+    }
+
+    /// The percentile intervals of all metrics of `scorer`.
+    pub fn intervals(&self, scorer: &Scorer) -> Intervals {
+        let drawn: Vec<_> = self
+            .samples
+            .par_iter()
+            .map(|counts| scorer.values(counts))
+            .collect();
+        let points = scorer.metrics();
+        NAMES
+            .iter()
+            .enumerate()
+            .map(|(at, &name)| {
+                let mut values: Vec<f64> = drawn.iter().filter_map(|sample| sample[at]).collect();
+                values.sort_by(f64::total_cmp);
+                let tail = (1.0 - self.coverage) / 2.0;
+                let value = points[name];
+                let end = |share| value.and_then(|_| quantile(&values, share));
+                let interval = Interval {
+                    value,
+                    low: end(tail),
+                    high: end(1.0 - tail),
+                };
+                (name.to_owned(), interval)
+            })
+            .collect()
+    }
+}
+
+/// The quantile of sorted values, linear between two; `None` where there are none.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let place = share.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
+    let (low, high) = (
+        sorted[place.floor() as usize],
+        sorted[place.ceil() as usize],
+    );
+    Some(low + (high - low) * place.fract())
+}
+
+/// The rows in the blocks that are drawn together.
+fn blocks(rows: &[&Row]) -> Vec<Vec<usize>> {
+    let times: Option<Vec<i64>> = rows
+        .iter()
+        .map(|row| row.created_at.map(|time| time.as_millis()))
+        .collect();
+    if let Some(times) = times {
+        for hours in [24, 6, 1] {
+            let mut by_block: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+            for (row, time) in times.iter().enumerate() {
+                let block = time.div_euclid(hours * 3_600_000);
+                by_block.entry(block).or_default().push(row);
+            }
+            if by_block.len() >= LEAST_BLOCKS {
+                return by_block.into_values().collect();
+            }
+        }
+    }
+    (0..rows.len()).map(|row| vec![row]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, learning::metrics::Inverse};
+
+    fn rows(count: i64, hours_apart: i64) -> Vec<Row> {
+        (0..count)
+            .map(|i| Row {
+                id: i.to_string(),
+                created_at: Some(Timestamp::from_millis(i * hours_apart * 3_600_000)),
+                community: None,
+                author: None,
+                order: None,
+                label: None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn days_stay_together_where_there_are_enough() {
+        let many = rows(480, 1);
+        assert_eq!(blocks(&many.iter().collect::<Vec<_>>()).len(), 20);
+        let few = rows(72, 1);
+        assert_eq!(blocks(&few.iter().collect::<Vec<_>>()).len(), 12);
+        let mut bare = rows(30, 1);
+        bare[3].created_at = None;
+        assert_eq!(blocks(&bare.iter().collect::<Vec<_>>()).len(), 30);
+    }
+
+    /// The interval of a mean of independent errors is close to the one of the textbook.
+    #[test]
+    fn intervals_cover_the_value_and_repeat() {
+        let rows = rows(400, 24);
+        let rows: Vec<&Row> = rows.iter().collect();
+        let truth: Vec<f64> = (0..400).map(|i| f64::from(i % 20)).collect();
+        let prediction: Vec<f64> = (0..400).map(|i| f64::from(i % 20 + i % 3)).collect();
+        let scorer = Scorer::new(&truth, &prediction, &[], Inverse::Identity).unwrap();
+        let first = Bootstrap::new(&rows, 400, 0.95, 7).intervals(&scorer);
+        let mae = first["mae"];
+        let spread = 1.96 * (2.0_f64 / 3.0).sqrt() / 20.0;
+        assert!(
+            (mae.low.unwrap() - (mae.value.unwrap() - spread)).abs() < 0.02,
+            "{mae:?}"
+        );
+        assert!(
+            (mae.high.unwrap() - (mae.value.unwrap() + spread)).abs() < 0.02,
+            "{mae:?}"
+        );
+        assert_eq!(
+            first,
+            Bootstrap::new(&rows, 400, 0.95, 7).intervals(&scorer)
+        );
+        assert_eq!(first["spearman_within"].value, None);
+        assert_eq!(first["spearman_within"].low, None);
+    }
+
+    #[test]
+    fn quantiles_lie_between_values() {
+        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), Some(3.0));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+}

@@ -1,0 +1,336 @@
+//! What a head is worth: metrics of the test rows beside baselines, a plainer model, and the same
+//! head without each of its blocks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error, HeadKind, Split, SplitBasis, TrainSettings, baselines,
+    bootstrap::{Bootstrap, Intervals},
+    heads::{Head, Prediction},
+    metrics::{Metrics, Scorer, spearman_ceiling},
+    train::{Fitted, train_from},
+    watch::{Progress, Watch},
+};
+use crate::corpus::{FeatureMatrix, LabelAge, Row};
+
+/// The share of resamples that the interval of a metric holds.
+const METRIC_COVERAGE: f64 = 0.95;
+
+/// Metrics with their intervals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The metrics of the test rows.
+    pub metrics: Metrics,
+    /// Their 95 % intervals; see [`Bootstrap`].
+    pub intervals: Intervals,
+}
+
+/// The head without one block or category.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ablation {
+    /// What was left out.
+    pub without: String,
+    /// The metrics of the test rows.
+    pub metrics: Metrics,
+}
+
+/// How many rows play which part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitSizes {
+    /// What the rows were split by.
+    pub basis: SplitBasis,
+    /// Rows that were learned.
+    pub train: usize,
+    /// Rows that chose.
+    pub validation: usize,
+    /// Rows that judge.
+    pub test: usize,
+    /// Labelled rows in the embargo.
+    pub unused: usize,
+}
+
+/// How many labels were read at a known age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelAges {
+    /// At a known one.
+    pub known: usize,
+    /// At an unknown one.
+    pub unknown: usize,
+}
+
+/// What a head is worth, with the names of the command line's JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// What the rows were split by and how old the labels are, in one sentence.
+    pub first_line: String,
+    /// How many rows play which part.
+    pub split: SplitSizes,
+    /// How many labels were read at a known age.
+    pub label_ages: LabelAges,
+    /// The metrics of the test rows; with `spearman_ceiling` where the truth is known, and
+    /// `coverage`, the share of test targets inside their interval.
+    pub metrics: Metrics,
+    /// Their 95 % intervals.
+    pub intervals: Intervals,
+    /// Medians, learned from the training and validation rows.
+    pub baselines: BTreeMap<String, Judged>,
+    /// Plainer models on the same features.
+    pub models_compared: BTreeMap<String, Judged>,
+    /// The head trained again without each of its inputs, with one member.
+    pub ablation: Vec<Ablation>,
+}
+
+/// Judges `fitted`, which [`train`](super::train) made of `matrix` under `settings`.
+///
+/// `truth` has the noise-free value of each id, where a simulated source tells it.
+///
+/// # Errors
+///
+/// As [`train`](super::train); [`Error::Schema`] where `fitted` is not of this matrix.
+pub fn evaluate(
+    matrix: &FeatureMatrix,
+    fitted: &Fitted,
+    settings: &TrainSettings,
+    truth: Option<&HashMap<String, f64>>,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Evaluation, Error> {
+    let judge = Judge::new(matrix, fitted, settings)?;
+    watch.progress(&Progress::Stage("intervals".to_owned()));
+    let predictions = fitted.head.predict(&judge.test)?;
+    let Judged {
+        mut metrics,
+        intervals,
+    } = judge.judge(&values(&predictions))?;
+    if watch.cancelled() {
+        return Err(Error::Cancelled);
+    }
+    metrics.insert("coverage".to_owned(), judge.coverage(&predictions));
+    if let Some(truth) = truth {
+        let expected: Vec<Option<f64>> = judge
+            .test
+            .rows
+            .iter()
+            .map(|row| truth.get(&row.id).copied())
+            .collect();
+        let ceiling = spearman_ceiling(&judge.targets, &expected);
+        metrics.insert("spearman_ceiling".to_owned(), ceiling);
+    }
+
+    let mut known = judge.part(Split::Train);
+    known.extend(judge.part(Split::Validation));
+    let mut compared = BTreeMap::new();
+    for (name, predictions) in baselines::predict(matrix, &known, &judge.part(Split::Test)) {
+        compared.insert(name.to_owned(), judge.judge(&predictions)?);
+    }
+    let baselines = std::mem::take(&mut compared);
+    if settings.head != HeadKind::Ridge {
+        watch.progress(&Progress::Stage("ridge alone".to_owned()));
+        let ridge = TrainSettings {
+            head: HeadKind::Ridge,
+            ..settings.clone()
+        };
+        let ridge = train_from(matrix, &ridge, Some(&fitted.choices), device, watch)?.head;
+        compared.insert("ridge".to_owned(), judge.judge(&judge.values(&ridge)?)?);
+    }
+
+    let mut ablation = Vec::new();
+    let inputs = fitted.head.inputs();
+    if settings.ablation && inputs.len() > 1 {
+        for name in inputs {
+            watch.progress(&Progress::Stage(format!("without {name}")));
+            let mut without = settings.clone();
+            without.members = 1;
+            without.without.push(name.clone());
+            let head = train_from(matrix, &without, Some(&fitted.choices), device, watch)?.head;
+            ablation.push(Ablation {
+                metrics: judge.scorer(&judge.values(&head)?)?.metrics(),
+                without: name,
+            });
+        }
+    }
+
+    Ok(Evaluation {
+        first_line: judge.first_line(settings),
+        split: judge.sizes(),
+        label_ages: judge.label_ages(),
+        metrics,
+        intervals,
+        baselines,
+        models_compared: compared,
+        ablation,
+    })
+}
+
+/// The test rows of one matrix, and what is needed to judge predictions of them.
+struct Judge<'a> {
+    matrix: &'a FeatureMatrix,
+    basis: SplitBasis,
+    settings: &'a TrainSettings,
+    parts: Vec<Option<Split>>,
+    test: FeatureMatrix,
+    targets: Vec<f64>,
+    bootstrap: Bootstrap,
+}
+
+impl<'a> Judge<'a> {
+    fn new(
+        matrix: &'a FeatureMatrix,
+        fitted: &Fitted,
+        settings: &'a TrainSettings,
+    ) -> Result<Self, Error> {
+        let by_id: HashMap<&str, Split> = fitted
+            .split
+            .iter()
+            .map(|(id, part)| (id.as_str(), *part))
+            .collect();
+        let parts: Vec<Option<Split>> = matrix
+            .rows
+            .iter()
+            .map(|row| by_id.get(row.id.as_str()).copied())
+            .collect();
+        let test: Vec<usize> = (0..parts.len())
+            .filter(|&row| parts[row] == Some(Split::Test) && matrix.rows[row].label.is_some())
+            .collect();
+        if parts.iter().flatten().count() != fitted.split.len() || test.is_empty() {
+            return Err(Error::Schema(
+                "its rows are not those that the head was trained on".to_owned(),
+            ));
+        }
+        let test = matrix.select(&test);
+        let rows: Vec<&Row> = test.rows.iter().collect();
+        let bootstrap = Bootstrap::new(&rows, settings.resamples, METRIC_COVERAGE, settings.seed);
+        let labels = test.rows.iter().filter_map(|row| row.label);
+        Ok(Self {
+            matrix,
+            basis: fitted.basis,
+            settings,
+            parts,
+            targets: labels.map(|label| label.target).collect(),
+            test,
+            bootstrap,
+        })
+    }
+
+    fn part(&self, part: Split) -> Vec<usize> {
+        (0..self.parts.len())
+            .filter(|&row| self.parts[row] == Some(part))
+            .collect()
+    }
+
+    fn values(&self, head: &Head) -> Result<Vec<f64>, Error> {
+        Ok(values(&head.predict(&self.test)?))
+    }
+
+    fn scorer(&self, predictions: &[f64]) -> Result<Scorer, Error> {
+        let communities: Vec<Option<&str>> = self
+            .test
+            .rows
+            .iter()
+            .map(|row| row.community.as_deref())
+            .collect();
+        Scorer::new(
+            &self.targets,
+            predictions,
+            &communities,
+            self.settings.inverse,
+        )
+    }
+
+    fn judge(&self, predictions: &[f64]) -> Result<Judged, Error> {
+        let scorer = self.scorer(predictions)?;
+        Ok(Judged {
+            metrics: scorer.metrics(),
+            intervals: self.bootstrap.intervals(&scorer),
+        })
+    }
+
+    fn coverage(&self, predictions: &[Prediction]) -> Option<f64> {
+        let inside = predictions
+            .iter()
+            .zip(&self.targets)
+            .filter(|(p, target)| (p.low..=p.high).contains(target))
+            .count();
+        (!predictions.is_empty()).then(|| inside as f64 / predictions.len() as f64)
+    }
+
+    fn sizes(&self) -> SplitSizes {
+        let labelled = self
+            .matrix
+            .rows
+            .iter()
+            .filter(|row| row.label.is_some())
+            .count();
+        SplitSizes {
+            basis: self.basis,
+            train: self.part(Split::Train).len(),
+            validation: self.part(Split::Validation).len(),
+            test: self.part(Split::Test).len(),
+            unused: labelled - self.parts.iter().flatten().count(),
+        }
+    }
+
+    fn label_ages(&self) -> LabelAges {
+        let mut ages = LabelAges::default();
+        for label in self.matrix.rows.iter().filter_map(|row| row.label) {
+            match label.age {
+                LabelAge::Known(_) => ages.known += 1,
+                LabelAge::Unknown => ages.unknown += 1,
+            }
+        }
+        ages
+    }
+
+    fn first_line(&self, settings: &TrainSettings) -> String {
+        let (sizes, ages) = (self.sizes(), self.label_ages());
+        let by = match self.basis {
+            SplitBasis::Time => {
+                let times = self.test.rows.iter().filter_map(|row| row.created_at);
+                let (first, last) = (times.clone().min(), times.max());
+                match (first, last) {
+                    (Some(first), Some(last)) => {
+                        format!(
+                            "the last {} by creation time, {first} to {last}",
+                            settings.test
+                        )
+                    }
+                    _ => format!("the last {} by creation time", settings.test),
+                }
+            }
+            SplitBasis::Order => format!(
+                "the last {} by the source's order (the rows have no creation times)",
+                settings.test
+            ),
+            SplitBasis::Author => {
+                "chosen by a hash of the author (the rows have neither times nor an order)"
+                    .to_owned()
+            }
+            SplitBasis::Id => {
+                "chosen by a hash of the id (the rows have neither times, order nor authors)"
+                    .to_owned()
+            }
+        };
+        let labels = match (ages.known, ages.unknown) {
+            (_, 0) => "every label was read at a known age".to_owned(),
+            (0, _) => "the age of the labels is unknown".to_owned(),
+            (known, unknown) => format!(
+                "of {} labels {unknown} were read at an unknown age",
+                known + unknown
+            ),
+        };
+        format!(
+            "tested on {} rows, {by}; learned from {} + {} rows; {labels}",
+            sizes.test, sizes.train, sizes.validation
+        )
+    }
+}
+
+fn values(predictions: &[Prediction]) -> Vec<f64> {
+    predictions
+        .iter()
+        .map(|prediction| prediction.value)
+        .collect()
+}

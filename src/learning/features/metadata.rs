@@ -1,0 +1,378 @@
+//! Features of a record that need no encoder.
+
+use std::{f64::consts::TAU, fmt};
+
+use serde_json::Value;
+
+use super::MetadataSchema;
+use crate::{
+    corpus::{MediaInfo, Record},
+    learning::Error,
+};
+
+/// The names that a pipeline can list as numbers, besides `fields.NAME`.
+///
+/// - `hour`: the time of day in UTC as two waves (24 h and 12 h).
+/// - `weekday`: seven columns, one of which is 1.
+/// - `title_length`: `ln(1 + characters)`, `ln(1 + words)`.
+/// - `title_style`: whether it asks, calls, has a digit, has a tag in brackets; the share of
+///   capital letters.
+/// - `media_count`: `ln(1 + images)`.
+/// - `image_shape`: `ln(width / height)` and `ln(1 + megapixels)` of the first image.
+/// - `fields.NAME`: `ln(1 + x)` of a number of the source (`-ln(1 - x)` below zero), 1 and 0 of a
+///   truth value.
+///
+/// Where the record lacks what a name needs, its columns are 0 and a column `NAME_missing` is 1.
+pub const METADATA_NAMES: [&str; 6] = [
+    "hour",
+    "weekday",
+    "title_length",
+    "title_style",
+    "media_count",
+    "image_shape",
+];
+
+/// The names that a pipeline can list as categories, besides `fields.NAME`.
+pub const CATEGORY_NAMES: [&str; 2] = ["community", "author"];
+
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const FIELD: &str = "fields.";
+
+/// A group of numbers that are had or missing together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    Hour,
+    Weekday,
+    TitleLength,
+    TitleStyle,
+    MediaCount,
+    ImageShape,
+    Field(String),
+}
+
+/// A categorical column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Category {
+    Community,
+    Author,
+    Field(String),
+}
+
+impl Number {
+    pub(super) fn parse(name: &str) -> Result<Self, Error> {
+        Ok(match name {
+            "hour" => Self::Hour,
+            "weekday" => Self::Weekday,
+            "title_length" => Self::TitleLength,
+            "title_style" => Self::TitleStyle,
+            "media_count" => Self::MediaCount,
+            "image_shape" => Self::ImageShape,
+            _ => Self::Field(field(name, "metadata", &METADATA_NAMES)?),
+        })
+    }
+
+    /// The columns' names; the last is the one that tells a missing value, where one can be.
+    pub(super) fn columns(&self) -> Vec<String> {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        match self {
+            Self::Hour => owned(&[
+                "hour_sin",
+                "hour_cos",
+                "hour_sin2",
+                "hour_cos2",
+                "hour_missing",
+            ]),
+            Self::Weekday => {
+                let days = WEEKDAYS.iter().map(|day| format!("weekday_{day}"));
+                days.chain(["weekday_missing".to_owned()]).collect()
+            }
+            Self::TitleLength => owned(&["title_chars", "title_words"]),
+            Self::TitleStyle => owned(&[
+                "title_question",
+                "title_exclamation",
+                "title_digit",
+                "title_tag",
+                "title_caps",
+            ]),
+            Self::MediaCount => owned(&["media_count"]),
+            Self::ImageShape => owned(&["image_aspect", "image_megapixels", "image_shape_missing"]),
+            Self::Field(name) => vec![name.clone(), format!("{name}_missing")],
+        }
+    }
+
+    /// The values of [`columns`](Self::columns).
+    fn values(&self, record: &Record, media: &[MediaInfo]) -> Vec<f64> {
+        let title = record.title.as_deref().unwrap_or_default();
+        match self {
+            Self::Hour => or_missing(record.created_at.map(|time| {
+                let day = 86_400_000;
+                let angle = time.as_millis().rem_euclid(day) as f64 / day as f64 * TAU;
+                [
+                    angle.sin(),
+                    angle.cos(),
+                    (2.0 * angle).sin(),
+                    (2.0 * angle).cos(),
+                ]
+            })),
+            Self::Weekday => or_missing(record.created_at.map(|time| {
+                let mut days = [0.0; 7];
+                days[time.weekday() as usize % 7] = 1.0;
+                days
+            })),
+            Self::TitleLength => {
+                let words = title.split_whitespace().count();
+                [title.chars().count(), words]
+                    .map(|n| (n as f64).ln_1p())
+                    .to_vec()
+            }
+            Self::TitleStyle => {
+                let letters = title.chars().filter(|c| c.is_alphabetic()).count();
+                let capitals = title.chars().filter(|c| c.is_uppercase()).count();
+                let has = |found: bool| f64::from(u8::from(found));
+                vec![
+                    has(title.contains(['?', '？'])),
+                    has(title.contains(['!', '！'])),
+                    has(title.chars().any(char::is_numeric)),
+                    has(title.contains('[') && title.contains(']')),
+                    capitals as f64 / letters.max(1) as f64,
+                ]
+            }
+            // The record knows of images that could not be fetched.
+            Self::MediaCount => vec![(record.media.len().max(media.len()) as f64).ln_1p()],
+            Self::ImageShape => or_missing(media.first().map(|image| {
+                let (width, height) = (
+                    f64::from(image.width.max(1)),
+                    f64::from(image.height.max(1)),
+                );
+                [(width / height).ln(), (width * height / 1e6).ln_1p()]
+            })),
+            Self::Field(name) => {
+                let value = record.fields.get(name).and_then(number);
+                or_missing(value.map(|value| [value.abs().ln_1p().copysign(value)]))
+            }
+        }
+    }
+}
+
+impl Category {
+    pub(super) fn parse(name: &str) -> Result<Self, Error> {
+        Ok(match name {
+            "community" => Self::Community,
+            "author" => Self::Author,
+            _ => Self::Field(field(name, "category", &CATEGORY_NAMES)?),
+        })
+    }
+
+    fn value(&self, record: &Record) -> Option<String> {
+        match self {
+            Self::Community => record.community.clone(),
+            Self::Author => record.author.clone(),
+            Self::Field(name) => match record.fields.get(name)? {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                Value::Bool(truth) => Some(truth.to_string()),
+                Value::Null | Value::Array(_) | Value::Object(_) => None,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hour => "hour",
+            Self::Weekday => "weekday",
+            Self::TitleLength => "title_length",
+            Self::TitleStyle => "title_style",
+            Self::MediaCount => "media_count",
+            Self::ImageShape => "image_shape",
+            Self::Field(name) => return write!(f, "{FIELD}{name}"),
+        })
+    }
+}
+
+impl fmt::Display for Category {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Community => f.write_str("community"),
+            Self::Author => f.write_str("author"),
+            Self::Field(name) => write!(f, "{FIELD}{name}"),
+        }
+    }
+}
+
+/// The numbers of one record, in the order of [`MetadataSchema::columns`]; all are finite.
+pub(super) fn numbers_of(
+    schema: &MetadataSchema,
+    record: &Record,
+    media: &[MediaInfo],
+) -> Vec<f32> {
+    schema
+        .numbers()
+        .iter()
+        .flat_map(|number| number.values(record, media))
+        .map(|value| value as f32)
+        .collect()
+}
+
+/// The categories of one record, in the order of [`MetadataSchema::category_names`].
+pub(super) fn category_of(schema: &MetadataSchema, record: &Record) -> Vec<Option<String>> {
+    schema
+        .categories()
+        .iter()
+        .map(|c| c.value(record))
+        .collect()
+}
+
+/// The values and 0, or zeros and 1.
+fn or_missing<const N: usize>(values: Option<[f64; N]>) -> Vec<f64> {
+    let missing = f64::from(u8::from(values.is_none()));
+    let mut all = values.unwrap_or([0.0; N]).to_vec();
+    all.push(missing);
+    all
+}
+
+/// The finite number that a field holds; tables hold numbers as text.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::Bool(truth) => Some(f64::from(u8::from(*truth))),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+    .filter(|number| number.is_finite())
+}
+
+fn field(name: &str, what: &'static str, known: &[&str]) -> Result<String, Error> {
+    match name.strip_prefix(FIELD) {
+        Some(field) if !field.is_empty() => Ok(field.to_owned()),
+        _ => Err(Error::UnknownName {
+            what,
+            name: name.to_owned(),
+            allowed: format!("{}, {FIELD}NAME (a field of the source)", known.join(", ")),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::corpus::ContentHash;
+
+    fn record(title: Option<&str>, created_at: Option<&str>) -> Record {
+        Record {
+            id: "a".to_owned(),
+            community: Some("pics".to_owned()),
+            author: None,
+            title: title.map(str::to_owned),
+            created_at: created_at.map(|text| text.parse().unwrap()),
+            media: Vec::new(),
+            fields: serde_json::Map::new(),
+        }
+    }
+
+    fn named(names: &[&str], record: &Record, media: &[MediaInfo]) -> BTreeMap<String, f32> {
+        let schema = MetadataSchema::new(names, &[]).unwrap();
+        let values = numbers_of(&schema, record, media);
+        assert_eq!(values.len(), schema.columns().len());
+        schema.columns().into_iter().zip(values).collect()
+    }
+
+    #[test]
+    fn numbers_are_what_their_names_say() {
+        let mut post = record(Some("Is THIS [OC] 1?"), Some("2026-01-17T06:00:00Z"));
+        post.fields.insert("subscribers".to_owned(), json!(999));
+        post.fields.insert("karma".to_owned(), json!("-9"));
+        post.fields.insert("over_18".to_owned(), json!(true));
+        let image = MediaInfo {
+            content: ContentHash::of("x"),
+            bytes: 1,
+            format: "png".to_owned(),
+            width: 2000,
+            height: 1000,
+        };
+        let mut names = METADATA_NAMES.to_vec();
+        names.extend([
+            "fields.subscribers",
+            "fields.karma",
+            "fields.over_18",
+            "fields.none",
+        ]);
+        let found = named(&names, &post, &[image]);
+        let near = |name: &str, value: f32| {
+            assert!(
+                (found[name] - value).abs() < 1e-6,
+                "{name}: {}",
+                found[name]
+            );
+        };
+        near("hour_sin", 1.0);
+        near("hour_cos", 0.0);
+        near("hour_cos2", -1.0);
+        near("weekday_sat", 1.0);
+        near("weekday_sun", 0.0);
+        near("title_words", 4.0_f32.ln_1p());
+        near("title_question", 1.0);
+        near("title_exclamation", 0.0);
+        near("title_tag", 1.0);
+        near("title_digit", 1.0);
+        near("title_caps", 7.0 / 8.0);
+        near("media_count", 2.0_f32.ln());
+        near("image_aspect", 2.0_f32.ln());
+        near("image_megapixels", 3.0_f32.ln());
+        near("subscribers", 1000.0_f32.ln());
+        near("karma", -10.0_f32.ln());
+        near("over_18", 2.0_f32.ln());
+        near("none_missing", 1.0);
+        near("subscribers_missing", 0.0);
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let found = named(&METADATA_NAMES, &record(None, None), &[]);
+        assert_eq!(found["hour_missing"], 1.0);
+        assert_eq!(found["weekday_missing"], 1.0);
+        assert_eq!(found["image_shape_missing"], 1.0);
+        assert_eq!(found["title_chars"], 0.0);
+    }
+
+    #[test]
+    fn categories_are_texts() {
+        let mut post = record(None, None);
+        post.fields.insert("flair".to_owned(), json!("OC"));
+        post.fields.insert("year".to_owned(), json!(1999));
+        let schema = MetadataSchema::new(
+            &[],
+            &[
+                "community",
+                "author",
+                "fields.flair",
+                "fields.year",
+                "fields.none",
+            ],
+        )
+        .unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            category_of(&schema, &post),
+            [text("pics"), None, text("OC"), text("1999"), None]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_title_and_field_gives_finite_numbers(title in ".{0,80}", value: f64, time: i64) {
+            let mut post = record(Some(&title), None);
+            post.created_at = Some(crate::clock::Timestamp::from_millis(time));
+            post.fields.insert("x".to_owned(), json!(value));
+            let mut names = METADATA_NAMES.to_vec();
+            names.push("fields.x");
+            prop_assert!(named(&names, &post, &[]).values().all(|value| value.is_finite()));
+        }
+    }
+}

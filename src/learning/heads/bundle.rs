@@ -1,0 +1,186 @@
+//! A head as one safetensors file.
+//!
+//! The numbers are tensors; everything else is one JSON text in the file's metadata. Equal heads
+//! give equal bytes.
+
+use std::collections::HashMap;
+
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{TensorView, serialize},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Head, Linear, Network};
+use crate::learning::{
+    Error, HeadKind,
+    design::Design,
+    seeds,
+    target::{Curve, Reach, TargetScale},
+};
+
+/// The key of the JSON text in the file's metadata.
+const KEY: &str = "trendmill_head";
+/// What this program writes and reads.
+const FORMAT: u32 = 1;
+
+/// What is not a tensor.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    format: u32,
+    kind: HeadKind,
+    design: Design,
+    scale: TargetScale,
+    curve: Option<Curve>,
+    reach: Reach,
+    intercept: f64,
+    blend: f64,
+    members: usize,
+    hidden: usize,
+    residual_blocks: usize,
+}
+
+impl Head {
+    /// The head as the bytes of a safetensors file; equal heads give equal bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where a name is too long for the format.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, Error> {
+        let first = self.members.first();
+        let description = Description {
+            format: FORMAT,
+            kind: self.kind,
+            design: self.design.clone(),
+            scale: self.scale.clone(),
+            curve: self.curve.clone(),
+            reach: self.reach,
+            intercept: self.linear.intercept,
+            blend: self.blend,
+            members: self.members.len(),
+            hidden: first.map_or(0, |member| member.mix.outputs),
+            residual_blocks: first.map_or(0, |member| member.blocks.len()),
+        };
+        let text = serde_json::to_string(&description).map_err(format_error)?;
+
+        let mut tensors: Vec<(String, Dtype, usize, Vec<u8>)> = Vec::new();
+        let single = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        for (name, values) in self.design.tensors() {
+            tensors.push((name, Dtype::F32, values.len(), single(values)));
+        }
+        let weights = &self.linear.weights;
+        let bytes = weights.iter().flat_map(|v| v.to_le_bytes()).collect();
+        tensors.push((
+            "linear.weights".to_owned(),
+            Dtype::F64,
+            weights.len(),
+            bytes,
+        ));
+        for (at, mut member) in self.members.iter().cloned().enumerate() {
+            for (name, values) in member.tensors_mut() {
+                let name = format!("members.{at}.{name}");
+                tensors.push((name, Dtype::F32, values.len(), single(values)));
+            }
+        }
+        let mut views = Vec::with_capacity(tensors.len());
+        for (name, kind, length, bytes) in &tensors {
+            let view = TensorView::new(*kind, vec![*length], bytes).map_err(format_error)?;
+            views.push((name.as_str(), view));
+        }
+        // One key only: a map of several has no fixed order.
+        let metadata = HashMap::from([(KEY.to_owned(), text)]);
+        serialize(views, Some(metadata)).map_err(format_error)
+    }
+
+    /// The head that [`to_safetensors`](Self::to_safetensors) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where the bytes are no such file, or a tensor is missing or has another
+    /// size.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self, Error> {
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format_error)?;
+        let text = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(KEY))
+            .ok_or_else(|| Error::Format(format!("its metadata have no `{KEY}`")))?;
+        let description: Description = serde_json::from_str(text).map_err(format_error)?;
+        if description.format != FORMAT {
+            let found = description.format;
+            return Err(Error::Format(format!(
+                "it has format {found}; this program reads {FORMAT}"
+            )));
+        }
+        let file = SafeTensors::deserialize(bytes).map_err(format_error)?;
+
+        let mut design = description.design;
+        design.restore(|name, length| read_f32(&file, name, length))?;
+        let weights = read(&file, "linear.weights", Dtype::F64, design.width())?
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|bytes| f64::from_le_bytes(*bytes))
+            .collect();
+        let groups = design.groups();
+        let mut members = Vec::with_capacity(description.members.min(1024));
+        for at in 0..description.members {
+            // Only the shapes are wanted: every number is replaced.
+            let mut member = Network::random(
+                &groups,
+                description.hidden,
+                description.residual_blocks,
+                &mut seeds::generator(0, "shapes"),
+            );
+            for (name, values) in member.tensors_mut() {
+                let name = format!("members.{at}.{name}");
+                *values = read_f32(&file, &name, values.len())?;
+            }
+            members.push(member);
+        }
+        Ok(Self {
+            kind: description.kind,
+            design,
+            scale: description.scale,
+            curve: description.curve,
+            reach: description.reach,
+            linear: Linear {
+                weights,
+                intercept: description.intercept,
+            },
+            blend: description.blend,
+            members,
+        })
+    }
+}
+
+fn read<'a>(
+    file: &SafeTensors<'a>,
+    name: &str,
+    kind: Dtype,
+    length: usize,
+) -> Result<&'a [u8], Error> {
+    let tensor = file.tensor(name).map_err(format_error)?;
+    if tensor.dtype() != kind || tensor.shape() != [length] {
+        return Err(Error::Format(format!(
+            "its tensor `{name}` is {:?} {:?}, not {kind:?} [{length}]",
+            tensor.dtype(),
+            tensor.shape(),
+        )));
+    }
+    Ok(tensor.data())
+}
+
+fn read_f32(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Vec<f32>, Error> {
+    let bytes = read(file, name, Dtype::F32, length)?;
+    Ok(bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect())
+}
+
+fn format_error(error: impl std::fmt::Display) -> Error {
+    Error::Format(error.to_string())
+}

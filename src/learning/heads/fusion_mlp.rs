@@ -1,0 +1,424 @@
+//! The fusion network in Burn, and how it is trained.
+
+use burn::{
+    module::{Module, Param},
+    nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
+    optim::{AdamWConfig, GradientsParams},
+    tensor::{Device, Tensor, TensorData, activation::gelu},
+};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::network::{Dense, EPSILON, Network, Norm, Residual};
+use crate::learning::{
+    Error, TrainSettings,
+    design::{Designed, Group},
+    seeds,
+    watch::{Progress, Watch},
+};
+
+/// The share of all steps over which the learning rate rises.
+const WARM_UP: f64 = 0.05;
+/// From which distance on a residual counts linearly, not squared.
+const HUBER: f32 = 1.5;
+
+/// The network as a Burn module; see [`Network`] for what it computes.
+#[derive(Module, Debug)]
+struct Fusion {
+    encoders: Vec<Encoder>,
+    mix: Linear,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    last: Linear,
+}
+
+#[derive(Module, Debug)]
+struct Encoder {
+    linear: Linear,
+    norm: LayerNorm,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    norm: LayerNorm,
+    up: Linear,
+    down: Linear,
+}
+
+/// What is multiplied with activations in a training step; drawn from a generator of our own.
+struct Masks {
+    /// Per group `[batch, width]`.
+    inputs: Vec<Tensor<2>>,
+    /// `[batch, groups × hidden]`: whole groups and single activations.
+    joined: Tensor<2>,
+    /// Per block `[batch, 2 × hidden]`.
+    blocks: Vec<Tensor<2>>,
+}
+
+impl Fusion {
+    /// # Shapes
+    ///
+    /// - inputs: per group `[batch, width]`
+    /// - output: `[batch, 1]`
+    fn forward(&self, inputs: Vec<Tensor<2>>, masks: Option<Masks>) -> Tensor<2> {
+        let (inputs, joined_mask, block_masks) = match masks {
+            Some(masks) => (
+                inputs
+                    .into_iter()
+                    .zip(masks.inputs)
+                    .map(|(x, mask)| x * mask)
+                    .collect(),
+                Some(masks.joined),
+                masks.blocks.into_iter().map(Some).collect(),
+            ),
+            None => (inputs, None, vec![None; self.blocks.len()]),
+        };
+        let encoded = self
+            .encoders
+            .iter()
+            .zip(inputs)
+            .map(|(encoder, x): (&Encoder, Tensor<2>)| {
+                gelu(encoder.norm.forward(encoder.linear.forward(x)))
+            })
+            .collect();
+        let mut joined = Tensor::cat(encoded, 1);
+        if let Some(mask) = joined_mask {
+            joined = joined * mask;
+        }
+        let mut state = self.mix.forward(joined);
+        for (block, mask) in self.blocks.iter().zip(block_masks) {
+            let mut wide = gelu(block.up.forward(block.norm.forward(state.clone())));
+            if let Some(mask) = mask {
+                wide = wide * mask;
+            }
+            state = state + block.down.forward(wide);
+        }
+        self.last.forward(self.norm.forward(state))
+    }
+
+    fn from_plain(network: &Network, device: &Device) -> Self {
+        Self {
+            encoders: network
+                .encoders
+                .iter()
+                .map(|(dense, norm)| Encoder {
+                    linear: linear(dense, device),
+                    norm: layer_norm(norm, device),
+                })
+                .collect(),
+            mix: linear(&network.mix, device),
+            blocks: network
+                .blocks
+                .iter()
+                .map(|block| Block {
+                    norm: layer_norm(&block.norm, device),
+                    up: linear(&block.up, device),
+                    down: linear(&block.down, device),
+                })
+                .collect(),
+            norm: layer_norm(&network.norm, device),
+            last: linear(&network.last, device),
+        }
+    }
+
+    fn to_plain(&self) -> Network {
+        Network {
+            encoders: self
+                .encoders
+                .iter()
+                .map(|encoder| (dense(&encoder.linear), norm(&encoder.norm)))
+                .collect(),
+            mix: dense(&self.mix),
+            blocks: self
+                .blocks
+                .iter()
+                .map(|block| Residual {
+                    norm: norm(&block.norm),
+                    up: dense(&block.up),
+                    down: dense(&block.down),
+                })
+                .collect(),
+            norm: norm(&self.norm),
+            last: dense(&self.last),
+        }
+    }
+}
+
+fn parameter<const D: usize>(
+    values: &[f32],
+    shape: [usize; D],
+    device: &Device,
+) -> Param<Tensor<D>> {
+    Param::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+fn linear(dense: &Dense, device: &Device) -> Linear {
+    let mut linear = LinearConfig::new(dense.inputs, dense.outputs).init(device);
+    linear.weight = parameter(&dense.weight, [dense.inputs, dense.outputs], device);
+    linear.bias = Some(parameter(&dense.bias, [dense.outputs], device));
+    linear
+}
+
+fn layer_norm(norm: &Norm, device: &Device) -> LayerNorm {
+    let width = norm.gamma.len();
+    let mut layer = LayerNormConfig::new(width)
+        .with_epsilon(f64::from(EPSILON))
+        .init(device);
+    layer.gamma = parameter(&norm.gamma, [width], device);
+    layer.beta = Some(parameter(&norm.beta, [width], device));
+    layer
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    let data = tensor.into_data().convert::<f32>();
+    data.try_into_vec().expect("the data were converted to f32")
+}
+
+fn dense(linear: &Linear) -> Dense {
+    let [inputs, outputs] = linear.weight.val().dims();
+    let bias = linear.bias.as_ref();
+    Dense {
+        inputs,
+        outputs,
+        weight: numbers(linear.weight.val()),
+        bias: bias.map_or_else(|| vec![0.0; outputs], |bias| numbers(bias.val())),
+    }
+}
+
+fn norm(layer: &LayerNorm) -> Norm {
+    let gamma = numbers(layer.gamma.val());
+    let beta = layer.beta.as_ref();
+    Norm {
+        beta: beta.map_or_else(|| vec![0.0; gamma.len()], |beta| numbers(beta.val())),
+        gamma,
+    }
+}
+
+/// The rows that a network learns from, and those that tell when it has learned enough.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task<'a> {
+    /// The numbers of all rows.
+    pub(crate) design: &'a Designed,
+    /// The groups of its columns.
+    pub(crate) groups: &'a [Group],
+    /// The rows to learn from, and what to learn of each.
+    pub(crate) train: (&'a [usize], &'a [f64]),
+    /// The rows to stop by, and what should be predicted of each.
+    pub(crate) validation: (&'a [usize], &'a [f64]),
+}
+
+/// One epoch of the training of one network.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Epoch {
+    /// Which member of the ensemble, from 1.
+    pub member: usize,
+    /// Which pass over the training rows, from 1.
+    pub epoch: usize,
+    /// The mean Huber loss over its batches, with dropout.
+    pub train_loss: f64,
+    /// The mean squared error on the validation rows after it, on the scale that is learned.
+    pub validation_loss: f64,
+}
+
+/// Trains one member of the ensemble; the weights of the best epoch, and the history.
+///
+/// # Errors
+///
+/// [`Error::Cancelled`]; [`Error::Numerics`] where the loss is not finite.
+pub(crate) fn train(
+    task: &Task<'_>,
+    settings: &TrainSettings,
+    member: usize,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<(Network, Vec<Epoch>), Error> {
+    let mut generator = seeds::generator(settings.seed, &format!("member {member}"));
+    let mut best = Network::random(
+        task.groups,
+        settings.hidden,
+        settings.residual_blocks,
+        &mut generator,
+    );
+    let training = device.clone().autodiff();
+    let mut model = Fusion::from_plain(&best, &training);
+    let mut optimizer = AdamWConfig::new()
+        .with_weight_decay(settings.weight_decay as f32)
+        .with_epsilon(1e-8)
+        .init();
+
+    let (rows, targets) = task.train;
+    let batch = settings.batch_of(rows.len());
+    let steps = rows.len().div_ceil(batch);
+    let total = steps * settings.epochs;
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    let mut history = Vec::new();
+    // The network begins as zero: training can only improve on what it is added to.
+    let mut least = mean_square(task.validation.1.iter().copied());
+    let mut since = 0;
+    let mut step = 0;
+    for epoch in 1..=settings.epochs {
+        seeds::shuffle(&mut order, &mut generator);
+        let mut loss_sum = 0.0;
+        for chunk in order.chunks(batch) {
+            if watch.cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let inputs = gather(task, chunk.iter().map(|&at| rows[at]), device);
+            let wanted: Vec<f32> = chunk.iter().map(|&at| targets[at] as f32).collect();
+            let wanted = Tensor::from_data(TensorData::new(wanted, [chunk.len(), 1]), device);
+            let masks = Masks::draw(task.groups, settings, chunk.len(), device, &mut generator);
+            let output = model.forward(inputs, Some(masks));
+            let loss = huber(output - wanted);
+            loss_sum += f64::from(numbers(loss.clone().inner())[0]) * chunk.len() as f64;
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            let rate = settings.learning_rate * schedule(step, total);
+            model = optimizer.step(rate, model, gradients);
+            step += 1;
+        }
+        let plain = model.to_plain();
+        let errors = predict_all(&plain, task.design, task.validation.0)
+            .into_iter()
+            .zip(task.validation.1)
+            .map(|(found, wanted)| found - wanted);
+        let told = Epoch {
+            member,
+            epoch,
+            train_loss: loss_sum / rows.len() as f64,
+            validation_loss: mean_square(errors),
+        };
+        if !told.train_loss.is_finite() || !told.validation_loss.is_finite() {
+            return Err(Error::Numerics(format!(
+                "the loss of epoch {epoch} is not finite; lower `learning_rate` (now {})",
+                settings.learning_rate
+            )));
+        }
+        history.push(told);
+        watch.progress(&Progress::Epoch {
+            epoch,
+            epochs: settings.epochs,
+            train_loss: told.train_loss,
+            validation_loss: told.validation_loss,
+        });
+        if told.validation_loss < least {
+            least = told.validation_loss;
+            best = plain;
+            since = 0;
+        } else {
+            since += 1;
+            if since >= settings.patience {
+                break;
+            }
+        }
+    }
+    Ok((best, history))
+}
+
+/// The values of a network for the rows at `rows`.
+pub(crate) fn predict_all(network: &Network, design: &Designed, rows: &[usize]) -> Vec<f64> {
+    rows.par_iter()
+        .map(|&row| network.predict(design.row(row)))
+        .collect()
+}
+
+/// The columns of some rows, per group.
+fn gather(
+    task: &Task<'_>,
+    rows: impl Iterator<Item = usize> + Clone,
+    device: &Device,
+) -> Vec<Tensor<2>> {
+    let count = rows.clone().count();
+    let of_group = |group: &Group| {
+        let values: Vec<f32> = rows
+            .clone()
+            .flat_map(|row| &task.design.row(row)[group.start..group.start + group.width])
+            .copied()
+            .collect();
+        Tensor::from_data(TensorData::new(values, [count, group.width]), device)
+    };
+    task.groups.iter().map(of_group).collect()
+}
+
+impl Masks {
+    fn draw(
+        groups: &[Group],
+        settings: &TrainSettings,
+        batch: usize,
+        device: &Device,
+        generator: &mut ChaCha8Rng,
+    ) -> Self {
+        let hidden = settings.hidden;
+        let tensor =
+            |values, width| Tensor::from_data(TensorData::new(values, [batch, width]), device);
+        let inputs = groups
+            .iter()
+            .map(|group| {
+                // Few columns are all needed; a vector of many is redundant.
+                let rate = if group.width >= 64 {
+                    settings.input_dropout
+                } else {
+                    0.0
+                };
+                tensor(mask(batch * group.width, rate, generator), group.width)
+            })
+            .collect();
+        let mut joined = mask(batch * groups.len() * hidden, settings.dropout, generator);
+        let whole = mask(batch * groups.len(), settings.modality_dropout, generator);
+        for (values, keep) in joined.chunks_mut(hidden).zip(whole) {
+            values.iter_mut().for_each(|value| *value *= keep);
+        }
+        let blocks = (0..settings.residual_blocks)
+            .map(|_| {
+                tensor(
+                    mask(batch * 2 * hidden, settings.dropout, generator),
+                    2 * hidden,
+                )
+            })
+            .collect();
+        Self {
+            inputs,
+            joined: tensor(joined, groups.len() * hidden),
+            blocks,
+        }
+    }
+}
+
+/// `count` numbers that are 0 with probability `rate`, else as much above 1 as keeps the mean.
+fn mask(count: usize, rate: f64, generator: &mut ChaCha8Rng) -> Vec<f32> {
+    if rate <= 0.0 {
+        return vec![1.0; count];
+    }
+    let keep = (1.0 / (1.0 - rate)) as f32;
+    let limit = (rate * 65_536.0) as u16;
+    let mut values = Vec::with_capacity(count + 1);
+    while values.len() < count {
+        let drawn = generator.random::<u32>();
+        for half in [drawn as u16, (drawn >> 16) as u16] {
+            values.push(if half < limit { 0.0 } else { keep });
+        }
+    }
+    values.truncate(count);
+    values
+}
+
+fn huber(residual: Tensor<2>) -> Tensor<1> {
+    let distance = residual.abs();
+    let near = distance.clone().clamp_max(HUBER);
+    (near.clone() * near.clone() * 0.5 + (distance - near) * HUBER).mean()
+}
+
+/// The share of the learning rate at one step: linear up, then half a cosine down to 0.
+fn schedule(step: usize, total: usize) -> f64 {
+    let at = (step as f64 + 0.5) / total.max(1) as f64;
+    if at < WARM_UP {
+        at / WARM_UP
+    } else {
+        let down = (at - WARM_UP) / (1.0 - WARM_UP);
+        0.5 * (1.0 + (std::f64::consts::PI * down).cos())
+    }
+}
+
+fn mean_square(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v * v, count + 1.0));
+    sum / f64::max(count, 1.0)
+}

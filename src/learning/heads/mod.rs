@@ -1,0 +1,100 @@
+//! What is trained, saved and asked.
+
+mod bundle;
+mod fusion_mlp;
+mod network;
+mod ridge;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+pub use fusion_mlp::Epoch;
+pub(crate) use fusion_mlp::{Task, predict_all, train as train_network};
+pub(crate) use network::Network;
+pub(crate) use ridge::{Choice, Linear, Problem};
+
+use super::{
+    Error, HeadKind,
+    design::Design,
+    target::{Curve, Reach, TargetScale},
+};
+use crate::corpus::FeatureMatrix;
+
+/// A prediction on the training scale.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The expected target.
+    pub value: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
+}
+
+/// A trained head with everything that was fitted for it: scalers, vocabularies, weights, the way
+/// back to the target and the width of intervals.
+///
+/// The value of a row is `ridge(row) + blend · mean of members(row)` on the scale that was learned,
+/// then led back to the target. It depends on that row alone, bit for bit, whatever else is in the
+/// matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub(crate) kind: HeadKind,
+    pub(crate) design: Design,
+    pub(crate) scale: TargetScale,
+    /// The way back, where the scale is a rank.
+    pub(crate) curve: Option<Curve>,
+    pub(crate) reach: Reach,
+    pub(crate) linear: Linear,
+    /// What the mean of the members is multiplied with.
+    pub(crate) blend: f64,
+    pub(crate) members: Vec<Network>,
+}
+
+impl Head {
+    /// Which learner it is.
+    pub const fn kind(&self) -> HeadKind {
+        self.kind
+    }
+
+    /// The names of the blocks and categories that it uses.
+    pub fn inputs(&self) -> Vec<String> {
+        let groups = self.design.groups().into_iter();
+        groups.map(|group| group.name).collect()
+    }
+
+    /// The predictions of all rows of `matrix`, in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`] where the matrix lacks a block or category, or has other columns.
+    pub fn predict(&self, matrix: &FeatureMatrix) -> Result<Vec<Prediction>, Error> {
+        let design = self.design.apply(matrix)?;
+        Ok((0..design.rows)
+            .into_par_iter()
+            .map(|row| self.prediction(self.scaled(design.row(row))))
+            .collect())
+    }
+
+    /// The value of one row of a design, on the scale that was learned.
+    pub(crate) fn scaled(&self, row: &[f32]) -> f64 {
+        let members = self.members.iter().map(|member| member.predict(row));
+        let mean = members.sum::<f64>() / self.members.len().max(1) as f64;
+        self.linear.predict(row) + self.blend * mean
+    }
+
+    /// From the scale that was learned to the target.
+    pub(crate) fn prediction(&self, scaled: f64) -> Prediction {
+        let value = match &self.curve {
+            Some(curve) => curve.target(scaled),
+            None => self.scale.target(scaled),
+        };
+        let (low, high) = self.reach.around(scaled);
+        Prediction {
+            value,
+            // A mean can lie outside the quantiles of a skewed target.
+            low: self.scale.target(low).min(value),
+            high: self.scale.target(high).max(value),
+        }
+    }
+}

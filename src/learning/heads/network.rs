@@ -1,0 +1,228 @@
+//! The weights of a fusion network as plain numbers, and what they compute.
+//!
+//! Training runs in Burn on any device; a finished network is these numbers. Prediction is done
+//! here, row by row, so that a row's value depends on no other row, on no batch and no device, and
+//! that `predict` starts without one. A test holds it against Burn's own forward pass.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::learning::design::Group;
+
+/// What is added to a variance before its root is taken.
+pub(crate) const EPSILON: f32 = 1e-5;
+
+/// A linear layer: `x·W + b`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Dense {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    /// Shape `[inputs, outputs]`, row-major.
+    pub(crate) weight: Vec<f32>,
+    /// Shape `[outputs]`.
+    pub(crate) bias: Vec<f32>,
+}
+
+/// Layer normalisation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Norm {
+    /// Shape `[width]`.
+    pub(crate) gamma: Vec<f32>,
+    /// Shape `[width]`.
+    pub(crate) beta: Vec<f32>,
+}
+
+/// `x + down(gelu(up(norm(x))))`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Residual {
+    pub(crate) norm: Norm,
+    pub(crate) up: Dense,
+    pub(crate) down: Dense,
+}
+
+/// One network: each group of columns gets an encoder, their outputs are joined and mixed, a
+/// residual block follows, and a last layer gives one number.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Network {
+    /// Per group: linear, layer norm, GELU.
+    pub(crate) encoders: Vec<(Dense, Norm)>,
+    pub(crate) mix: Dense,
+    pub(crate) blocks: Vec<Residual>,
+    pub(crate) norm: Norm,
+    pub(crate) last: Dense,
+}
+
+impl Dense {
+    /// Weights of variance `1 / inputs`, so that outputs of standardised inputs are standard.
+    fn random(inputs: usize, outputs: usize, generator: &mut ChaCha8Rng) -> Self {
+        let bound = (3.0 / inputs.max(1) as f32).sqrt();
+        Self {
+            inputs,
+            outputs,
+            weight: (0..inputs * outputs)
+                .map(|_| (2.0 * generator.random::<f32>() - 1.0) * bound)
+                .collect(),
+            bias: vec![0.0; outputs],
+        }
+    }
+
+    fn zeros(inputs: usize, outputs: usize) -> Self {
+        Self {
+            inputs,
+            outputs,
+            weight: vec![0.0; inputs * outputs],
+            bias: vec![0.0; outputs],
+        }
+    }
+
+    fn apply(&self, input: &[f32]) -> Vec<f32> {
+        let mut output = self.bias.clone();
+        for (&value, weights) in input.iter().zip(self.weight.chunks_exact(self.outputs)) {
+            for (sum, weight) in output.iter_mut().zip(weights) {
+                *sum += value * weight;
+            }
+        }
+        output
+    }
+}
+
+impl Norm {
+    fn new(width: usize) -> Self {
+        Self {
+            gamma: vec![1.0; width],
+            beta: vec![0.0; width],
+        }
+    }
+
+    fn apply(&self, input: &[f32]) -> Vec<f32> {
+        let count = input.len() as f32;
+        let mean = input.iter().sum::<f32>() / count;
+        let variance = input.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / count;
+        let inverse = (variance + EPSILON).sqrt().recip();
+        input
+            .iter()
+            .zip(self.gamma.iter().zip(&self.beta))
+            .map(|(x, (gamma, beta))| (x - mean) * inverse * gamma + beta)
+            .collect()
+    }
+}
+
+impl Network {
+    /// A network that gives 0 for every row, ready to learn.
+    pub(crate) fn random(
+        groups: &[Group],
+        hidden: usize,
+        blocks: usize,
+        generator: &mut ChaCha8Rng,
+    ) -> Self {
+        let encoders: Vec<(Dense, Norm)> = groups
+            .iter()
+            .map(|group| {
+                (
+                    Dense::random(group.width, hidden, generator),
+                    Norm::new(hidden),
+                )
+            })
+            .collect();
+        let mix = Dense::random(hidden * encoders.len(), hidden, generator);
+        let blocks = (0..blocks)
+            .map(|_| Residual {
+                norm: Norm::new(hidden),
+                up: Dense::random(hidden, 2 * hidden, generator),
+                down: Dense::random(2 * hidden, hidden, generator),
+            })
+            .collect();
+        Self {
+            encoders,
+            mix,
+            blocks,
+            norm: Norm::new(hidden),
+            last: Dense::zeros(hidden, 1),
+        }
+    }
+
+    /// The value for one row of a design.
+    pub(crate) fn predict(&self, row: &[f32]) -> f64 {
+        let mut joined = Vec::with_capacity(self.mix.inputs);
+        let mut rest = row;
+        for (dense, norm) in &self.encoders {
+            let (input, after) = rest.split_at(dense.inputs);
+            rest = after;
+            joined.extend(norm.apply(&dense.apply(input)).into_iter().map(gelu));
+        }
+        let mut state = self.mix.apply(&joined);
+        for block in &self.blocks {
+            let wide = block.up.apply(&block.norm.apply(&state));
+            let wide: Vec<f32> = wide.into_iter().map(gelu).collect();
+            for (sum, value) in state.iter_mut().zip(block.down.apply(&wide)) {
+                *sum += value;
+            }
+        }
+        f64::from(self.last.apply(&self.norm.apply(&state))[0])
+    }
+
+    /// Every tensor with its name, for saving and loading.
+    pub(crate) fn tensors_mut(&mut self) -> Vec<(String, &mut Vec<f32>)> {
+        let mut all = Vec::new();
+        for (at, (dense, norm)) in self.encoders.iter_mut().enumerate() {
+            push_dense(&mut all, &format!("encoders.{at}"), dense);
+            push_norm(&mut all, &format!("encoders.{at}.norm"), norm);
+        }
+        push_dense(&mut all, "mix", &mut self.mix);
+        for (at, block) in self.blocks.iter_mut().enumerate() {
+            push_norm(&mut all, &format!("blocks.{at}.norm"), &mut block.norm);
+            push_dense(&mut all, &format!("blocks.{at}.up"), &mut block.up);
+            push_dense(&mut all, &format!("blocks.{at}.down"), &mut block.down);
+        }
+        push_norm(&mut all, "norm", &mut self.norm);
+        push_dense(&mut all, "last", &mut self.last);
+        all
+    }
+}
+
+fn push_dense<'a>(all: &mut Vec<(String, &'a mut Vec<f32>)>, name: &str, dense: &'a mut Dense) {
+    all.push((format!("{name}.weight"), &mut dense.weight));
+    all.push((format!("{name}.bias"), &mut dense.bias));
+}
+
+fn push_norm<'a>(all: &mut Vec<(String, &'a mut Vec<f32>)>, name: &str, norm: &'a mut Norm) {
+    all.push((format!("{name}.gamma"), &mut norm.gamma));
+    all.push((format!("{name}.beta"), &mut norm.beta));
+}
+
+/// `x·Φ(x)`.
+fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+/// The error function to 1.5e-7 (Abramowitz and Stegun, 7.1.26).
+fn erf(x: f32) -> f32 {
+    const FACTORS: [f32; 5] = [
+        1.061_405_4,
+        -1.453_152,
+        1.421_413_7,
+        -0.284_496_74,
+        0.254_829_6,
+    ];
+    let t = (1.0 + 0.327_591_1 * x.abs()).recip();
+    let polynomial = FACTORS.iter().fold(0.0, |sum, factor| (sum + factor) * t);
+    (1.0 - polynomial * (-x * x).exp()).copysign(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of SciPy's `special.erf`.
+    #[test]
+    fn the_error_function_is_close() {
+        for (x, expected) in [
+            (0.0, 0.0),
+            (0.5, 0.520_499_9),
+            (-1.0, -0.842_700_8),
+            (3.0, 0.999_977_9),
+        ] {
+            assert!((erf(x) - expected).abs() < 1e-6, "{x}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The settings of a training, as a pipeline file gives them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Error,
+    metrics::Inverse,
+    span::{Span, duration_text},
+    splits::SplitSettings,
+};
+
+/// Which learner is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// Ridge regression, and an ensemble of fusion networks on what it leaves.
+    #[default]
+    FusionMlp,
+    /// Ridge regression alone.
+    Ridge,
+}
+
+/// On which scale the target is learned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// The one of the two whose ridge orders unseen folds of the training rows better.
+    #[default]
+    Auto,
+    /// The target itself, standardised.
+    Standard,
+    /// Its rank among the training rows: better where the target has heavy tails.
+    Rank,
+}
+
+/// How a head is trained and judged. Every setting has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSettings {
+    /// Which learner: `fusion_mlp` or `ridge`.
+    pub head: HeadKind,
+    /// What all randomness comes from.
+    pub seed: u64,
+    /// How many networks are averaged.
+    pub members: usize,
+    /// The most passes over the training rows.
+    pub epochs: usize,
+    /// How many passes without a better validation loss end a training.
+    pub patience: usize,
+    /// The highest learning rate of `AdamW`; it rises over 5 % of all steps, then falls to 0.
+    pub learning_rate: f64,
+    /// The weight decay of `AdamW`.
+    pub weight_decay: f64,
+    /// Rows per step; by default so many that a pass has about 24 steps.
+    pub batch: Option<usize>,
+    /// The width of each encoder and of what follows.
+    pub hidden: usize,
+    /// How many residual blocks follow the fusion.
+    pub residual_blocks: usize,
+    /// The share of activations that a training step leaves out.
+    pub dropout: f64,
+    /// The share of the numbers of a vector that a training step leaves out.
+    pub input_dropout: f64,
+    /// The share of rows for which a training step leaves a whole block out.
+    pub modality_dropout: f64,
+    /// On which scale the target is learned.
+    pub target: TargetKind,
+    /// The part that tests: `20%` of the labelled rows, or the last `3d`.
+    pub test: Span,
+    /// The part that validates: `15%` of the rest, or its last days.
+    pub validation: Span,
+    /// How long before the first test row nothing may be learned from.
+    #[serde(with = "duration_text")]
+    pub embargo: Duration,
+    /// How a target leads back to the number that people know.
+    pub inverse: Inverse,
+    /// The share of new targets that the interval of a prediction is meant to hold.
+    pub coverage: f64,
+    /// How many samples the intervals of metrics are made of.
+    pub resamples: usize,
+    /// Whether the evaluation trains again without each block.
+    pub ablation: bool,
+    /// Blocks and categories that are left out.
+    pub without: Vec<String>,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            head: HeadKind::default(),
+            seed: 0,
+            members: 3,
+            epochs: 40,
+            patience: 8,
+            learning_rate: 2e-3,
+            weight_decay: 0.1,
+            batch: None,
+            hidden: 64,
+            residual_blocks: 1,
+            dropout: 0.3,
+            input_dropout: 0.3,
+            modality_dropout: 0.1,
+            target: TargetKind::default(),
+            test: Span::Share(0.2),
+            validation: Span::Share(0.15),
+            embargo: Duration::ZERO,
+            inverse: Inverse::default(),
+            coverage: 0.8,
+            resamples: 400,
+            ablation: true,
+            without: Vec::new(),
+        }
+    }
+}
+
+impl TrainSettings {
+    /// How rows are split.
+    pub fn split(&self) -> SplitSettings {
+        SplitSettings {
+            test: self.test,
+            validation: self.validation,
+            embargo: self.embargo,
+        }
+    }
+
+    /// Rows per step, of `rows` training rows.
+    pub(crate) fn batch_of(&self, rows: usize) -> usize {
+        let batch = self.batch.unwrap_or_else(|| (rows / 24).clamp(32, 512));
+        batch.min(rows).max(1)
+    }
+
+    /// Checks that every number lies where it makes sense.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for the first that does not.
+    pub fn check(&self) -> Result<(), Error> {
+        let count = |name, value: usize, most: usize, allowed| {
+            if (1..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(setting(name, value, allowed))
+            }
+        };
+        let number = |name, value: f64, holds: bool, allowed| {
+            if value.is_finite() && holds {
+                Ok(())
+            } else {
+                Err(setting(name, value, allowed))
+            }
+        };
+        count("members", self.members, 32, "write 1 to 32")?;
+        count("epochs", self.epochs, 10_000, "write 1 to 10000")?;
+        count("patience", self.patience, 10_000, "write 1 to 10000")?;
+        count("hidden", self.hidden, 4096, "write 1 to 4096")?;
+        count(
+            "batch",
+            self.batch.unwrap_or(1),
+            1 << 20,
+            "write at least 1",
+        )?;
+        count(
+            "residual_blocks",
+            self.residual_blocks + 1,
+            17,
+            "write 0 to 16",
+        )?;
+        count("resamples", self.resamples, 100_000, "write 1 to 100000")?;
+        let rate = self.learning_rate;
+        number(
+            "learning_rate",
+            rate,
+            rate > 0.0 && rate <= 1.0,
+            "write more than 0, at most 1",
+        )?;
+        let decay = self.weight_decay;
+        number(
+            "weight_decay",
+            decay,
+            (0.0..=10.0).contains(&decay),
+            "write 0 to 10",
+        )?;
+        for (name, value) in [
+            ("dropout", self.dropout),
+            ("input_dropout", self.input_dropout),
+            ("modality_dropout", self.modality_dropout),
+        ] {
+            number(
+                name,
+                value,
+                (0.0..0.95).contains(&value),
+                "write 0 to less than 0.95",
+            )?;
+        }
+        let coverage = self.coverage;
+        number(
+            "coverage",
+            coverage,
+            coverage > 0.0 && coverage < 1.0,
+            "write between 0 and 1",
+        )
+    }
+}
+
+fn setting(name: &'static str, value: impl ToString, allowed: &'static str) -> Error {
+    Error::Setting {
+        name,
+        value: value.to_string(),
+        allowed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_file_says_only_what_differs() {
+        let text = "head = \"ridge\"\ntest = \"3d\"\nembargo = \"36h\"\ninverse = \"expm1\"\nwithout = [\"image\"]";
+        let settings: TrainSettings = toml::from_str(text).unwrap();
+        assert_eq!(settings.head, HeadKind::Ridge);
+        assert_eq!(settings.test, Span::Time(Duration::from_secs(3 * 86_400)));
+        assert_eq!(settings.epochs, TrainSettings::default().epochs);
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(
+            serde_json::from_str::<TrainSettings>(&json).unwrap(),
+            settings
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert!(TrainSettings::default().check().is_ok());
+        assert!(toml::from_str::<TrainSettings>("epoch = 3").is_err());
+        assert!(toml::from_str::<TrainSettings>("test = \"0%\"").is_err());
+        for text in [
+            "epochs = 0",
+            "dropout = 1.0",
+            "learning_rate = nan",
+            "coverage = 80.0",
+        ] {
+            let settings: TrainSettings = toml::from_str(text).unwrap();
+            let name = text.split(' ').next().unwrap();
+            let error = settings.check().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{name}`")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! Which rows train, which validate, which test.
+//!
+//! The test rows are the latest, the validation rows those just before, the rest trains: a model
+//! is judged by what came after everything it saw. Rows without a time are split by the source's
+//! `order`, else by a hash of the author, else of the id; never by their place in a file.
+
+use std::{cmp::Ordering, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Error, seeds, span::Span};
+use crate::corpus::{ContentHash, FeatureMatrix, LabelAge, Row};
+
+/// The least labelled rows that are split in three.
+pub const LEAST_LABELS: usize = 10;
+
+/// The part that a labelled row plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// Its target is learned.
+    Train,
+    /// Its target chooses: penalties, when to stop, how wide intervals are.
+    Validation,
+    /// Its target only judges.
+    Test,
+}
+
+/// What the rows were split by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitBasis {
+    /// The time of creation.
+    Time,
+    /// The value of the source's `order` expression.
+    Order,
+    /// A hash of the author.
+    Author,
+    /// A hash of the id.
+    Id,
+}
+
+/// How rows are split.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SplitSettings {
+    /// The part that tests: a share of the labelled rows, or the last days.
+    pub test: Span,
+    /// The part that validates: a share of the rest, or its last days.
+    pub validation: Span,
+    /// How long before the first test row nothing may be learned from; rows in between are unused.
+    pub embargo: Duration,
+}
+
+/// The parts of all rows of one matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Splits {
+    /// The part of each row; `None` where it has no label or lies in the embargo.
+    pub parts: Vec<Option<Split>>,
+    /// What the rows were split by.
+    pub basis: SplitBasis,
+    /// The hash of the labelled rows: ids, targets, ages and parts, whatever their order.
+    pub rows_sha256: ContentHash,
+}
+
+impl Splits {
+    /// The indices of the rows of `part`, ascending.
+    pub fn rows(&self, part: Split) -> Vec<usize> {
+        let is_part = |&index: &usize| self.parts[index] == Some(part);
+        (0..self.parts.len()).filter(is_part).collect()
+    }
+}
+
+/// The place of a row in the line that is cut: a time or a number, then a hash that breaks ties.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    row: usize,
+    key: f64,
+    tie: f64,
+}
+
+/// Splits the labelled rows of `matrix`.
+///
+/// Rows with one key (a time, say) are kept in one part wherever that leaves none of the parts
+/// empty. Where most rows have a time and some have none, those train: nobody knows whether they
+/// are late.
+///
+/// # Errors
+///
+/// [`Error::TooFewLabels`] below [`LEAST_LABELS`]; [`Error::EmptyPart`] where a length of time
+/// leaves a part empty; [`Error::Setting`] where a length of time is asked of rows without times;
+/// [`Error::Row`] for a target that is not finite.
+pub fn split(matrix: &FeatureMatrix, settings: &SplitSettings) -> Result<Splits, Error> {
+    let labelled: Vec<usize> = (0..matrix.rows.len())
+        .filter(|&i| matrix.rows[i].label.is_some())
+        .collect();
+    for &index in &labelled {
+        let row = &matrix.rows[index];
+        if let Some(label) = row.label.filter(|label| !label.target.is_finite()) {
+            return Err(Error::Row {
+                id: row.id.clone(),
+                reason: format!("its target is {}", label.target),
+            });
+        }
+    }
+    if labelled.len() < LEAST_LABELS {
+        return Err(Error::TooFewLabels {
+            labelled: labelled.len(),
+            needed: LEAST_LABELS,
+        });
+    }
+    let basis = basis(matrix, &labelled);
+    let mut parts = vec![None; matrix.rows.len()];
+    match basis {
+        SplitBasis::Time | SplitBasis::Order => {
+            cut(matrix, &labelled, basis, settings, &mut parts)?
+        }
+        SplitBasis::Author | SplitBasis::Id => by_hash(matrix, &labelled, settings, &mut parts)?,
+    }
+    for (part, name) in [
+        (Split::Train, "train"),
+        (Split::Validation, "validation"),
+        (Split::Test, "test"),
+    ] {
+        if !parts.contains(&Some(part)) {
+            return Err(Error::EmptyPart {
+                part: name,
+                rows: 0,
+                hint: "the rows are too few or too close in time: write shares such as \
+                       `test = \"20%\"`, or a shorter embargo",
+            });
+        }
+    }
+    let rows_sha256 = hash_rows(matrix, &parts);
+    Ok(Splits {
+        parts,
+        basis,
+        rows_sha256,
+    })
+}
+
+/// What at least half of the labelled rows can be split by.
+fn basis(matrix: &FeatureMatrix, labelled: &[usize]) -> SplitBasis {
+    let half = |has: &dyn Fn(&Row) -> bool| {
+        2 * labelled.iter().filter(|&&i| has(&matrix.rows[i])).count() >= labelled.len()
+    };
+    if half(&|row| row.created_at.is_some()) {
+        SplitBasis::Time
+    } else if half(&|row| row.order.is_some_and(f64::is_finite)) {
+        SplitBasis::Order
+    } else if half(&|row| row.author.is_some()) {
+        SplitBasis::Author
+    } else {
+        SplitBasis::Id
+    }
+}
+
+/// Cuts the rows in line: the last are for the test, those before validate.
+fn cut(
+    matrix: &FeatureMatrix,
+    labelled: &[usize],
+    basis: SplitBasis,
+    settings: &SplitSettings,
+    parts: &mut [Option<Split>],
+) -> Result<(), Error> {
+    let mut line = Vec::with_capacity(labelled.len());
+    for &row in labelled {
+        let key = match basis {
+            SplitBasis::Time => matrix.rows[row].created_at.map(|t| t.as_millis() as f64),
+            _ => matrix.rows[row].order.filter(|order| order.is_finite()),
+        };
+        parts[row] = Some(Split::Train);
+        if let Some(key) = key {
+            let tie = seeds::fraction(&matrix.rows[row].id);
+            line.push(Place { row, key, tie });
+        }
+    }
+    line.sort_by(|a, b| match a.key.total_cmp(&b.key) {
+        Ordering::Equal => a.tie.total_cmp(&b.tie),
+        other => other,
+    });
+
+    let first_test = boundary(&line, settings.test, basis, "test")?;
+    let (before, test) = line.split_at(first_test);
+    let kept = match test.first() {
+        Some(first) if basis == SplitBasis::Time && !settings.embargo.is_zero() => {
+            let end = first.key - settings.embargo.as_millis() as f64;
+            before.partition_point(|place| place.key < end)
+        }
+        _ => before.len(),
+    };
+    let (before, unused) = before.split_at(kept);
+    let first_validation = boundary(before, settings.validation, basis, "validation")?;
+    for place in test {
+        parts[place.row] = Some(Split::Test);
+    }
+    for place in unused {
+        parts[place.row] = None;
+    }
+    for place in &before[first_validation..] {
+        parts[place.row] = Some(Split::Validation);
+    }
+    Ok(())
+}
+
+/// Where the last `span` of `line` begins: between two different keys, unless they are all one.
+fn boundary(
+    line: &[Place],
+    span: Span,
+    basis: SplitBasis,
+    name: &'static str,
+) -> Result<usize, Error> {
+    let wanted = match span {
+        Span::Share(share) => {
+            let last = (line.len() as f64 * share).round().max(1.0);
+            line.len().saturating_sub(last as usize)
+        }
+        Span::Time(_) if basis != SplitBasis::Time => return Err(no_times(name, span)),
+        Span::Time(time) => {
+            let end = line.last().map_or(0.0, |place| place.key);
+            let start = end - time.as_millis() as f64;
+            return Ok(line.partition_point(|place| place.key <= start));
+        }
+    };
+    let is_cut = |&at: &usize| at > 0 && at < line.len() && line[at - 1].key < line[at].key;
+    let up = (wanted..line.len()).find(is_cut);
+    let down = (1..=wanted).rev().find(is_cut);
+    Ok(match (down, up) {
+        (Some(down), Some(up)) if wanted - down <= up - wanted => down,
+        (_, Some(up)) => up,
+        (Some(down), None) => down,
+        (None, None) => wanted,
+    })
+}
+
+/// Splits by a hash of the author, so that none is on two sides, or of the id.
+fn by_hash(
+    matrix: &FeatureMatrix,
+    labelled: &[usize],
+    settings: &SplitSettings,
+    parts: &mut [Option<Split>],
+) -> Result<(), Error> {
+    let share = |span, name| match span {
+        Span::Share(share) => Ok(share),
+        Span::Time(_) => Err(no_times(name, span)),
+    };
+    let test = share(settings.test, "test")?;
+    let validation = share(settings.validation, "validation")?;
+    for &index in labelled {
+        let row = &matrix.rows[index];
+        let at = seeds::fraction(row.author.as_deref().unwrap_or(&row.id));
+        parts[index] = Some(if at < test {
+            Split::Test
+        } else if at < test + (1.0 - test) * validation {
+            Split::Validation
+        } else {
+            Split::Train
+        });
+    }
+    Ok(())
+}
+
+fn no_times(name: &'static str, span: Span) -> Error {
+    Error::Setting {
+        name,
+        value: format!("`{span}`"),
+        allowed: "the rows have no creation times; write a share such as `20%`",
+    }
+}
+
+/// The hash of the labelled rows, whatever their order.
+fn hash_rows(matrix: &FeatureMatrix, parts: &[Option<Split>]) -> ContentHash {
+    let mut lines: Vec<String> = matrix
+        .rows
+        .iter()
+        .zip(parts)
+        .filter_map(|(row, part)| {
+            let label = row.label?;
+            let age = match label.age {
+                LabelAge::Known(age) => age.as_millis().to_string(),
+                LabelAge::Unknown => "unknown".to_owned(),
+            };
+            let target = label.target.to_bits();
+            Some(format!("{:?}\t{target:016x}\t{age}\t{part:?}\n", row.id))
+        })
+        .collect();
+    lines.sort_unstable();
+    let mut digest = Sha256::new();
+    for line in lines {
+        digest.update(line);
+    }
+    ContentHash::from_bytes(&digest.finalize()).expect("a SHA-256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{clock::Timestamp, corpus::Label};
+
+    fn row(id: usize, time: Option<i64>, order: Option<f64>, author: Option<&str>) -> Row {
+        Row {
+            id: format!("r{id}"),
+            created_at: time.map(|hours| Timestamp::from_millis(hours * 3_600_000)),
+            community: None,
+            author: author.map(str::to_owned),
+            order,
+            label: Some(Label {
+                target: id as f64,
+                age: LabelAge::Unknown,
+            }),
+        }
+    }
+
+    fn matrix(rows: Vec<Row>) -> FeatureMatrix {
+        FeatureMatrix {
+            rows,
+            ..FeatureMatrix::default()
+        }
+    }
+
+    fn settings(test: &str, embargo: u64) -> SplitSettings {
+        SplitSettings {
+            test: test.parse().unwrap(),
+            validation: "15%".parse().unwrap(),
+            embargo: Duration::from_secs(embargo * 3600),
+        }
+    }
+
+    proptest! {
+        /// Later parts are later, equal times are together, and the file's order plays no part.
+        #[test]
+        fn time_only_goes_forward(hours in prop::collection::vec(0_i64..40, 20..120)) {
+            prop_assume!(hours.iter().collect::<std::collections::BTreeSet<_>>().len() > 12);
+            let rows: Vec<Row> = (0..hours.len()).map(|i| row(i, Some(hours[i]), None, None)).collect();
+            let forward = matrix(rows.clone());
+            let found = split(&forward, &settings("20%", 0)).unwrap();
+            let range = |part| {
+                let mut of: Vec<i64> = found.rows(part).iter().map(|&i| hours[i]).collect();
+                of.sort_unstable();
+                (of[0], of[of.len() - 1], of.len())
+            };
+            let (train, validation, test) =
+                (range(Split::Train), range(Split::Validation), range(Split::Test));
+            prop_assert!(train.1 < validation.0 && validation.1 < test.0);
+            prop_assert_eq!(train.2 + validation.2 + test.2, hours.len());
+
+            let backward = matrix(rows.into_iter().rev().collect());
+            let other = split(&backward, &settings("20%", 0)).unwrap();
+            prop_assert_eq!(other.rows_sha256, found.rows_sha256);
+            prop_assert_eq!(other.parts.into_iter().rev().collect::<Vec<_>>(), found.parts);
+        }
+
+        /// No author is on two sides.
+        #[test]
+        fn authors_stay_together(authors in prop::collection::vec(0_u8..60, 60..200)) {
+            let rows = authors
+                .iter()
+                .enumerate()
+                .map(|(i, a)| row(i, None, None, Some(&format!("author {a}"))))
+                .collect();
+            if let Ok(found) = split(&matrix(rows), &settings("20%", 0)) {
+                prop_assert_eq!(found.basis, SplitBasis::Author);
+                for (i, a) in authors.iter().enumerate() {
+                    let first = authors.iter().position(|b| a == b).unwrap();
+                    prop_assert_eq!(found.parts[i], found.parts[first]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_days_test() {
+        let matrix = matrix(
+            (0..240)
+                .map(|i| row(i, Some(i as i64), None, None))
+                .collect(),
+        );
+        let found = split(&matrix, &settings("2d", 0)).unwrap();
+        assert_eq!(found.rows(Split::Test), (192..240).collect::<Vec<_>>());
+        assert_eq!(
+            found.rows(Split::Validation),
+            (163..192).collect::<Vec<_>>()
+        );
+
+        let with_embargo = split(&matrix, &settings("2d", 36)).unwrap();
+        assert_eq!(with_embargo.rows(Split::Test), found.rows(Split::Test));
+        assert!(with_embargo.parts[156..192].iter().all(Option::is_none));
+        assert_ne!(with_embargo.rows_sha256, found.rows_sha256);
+    }
+
+    #[test]
+    fn without_times_the_order_decides_then_hashes() {
+        let ordered = matrix(
+            (0..50)
+                .map(|i| row(i, None, Some(-(i as f64)), None))
+                .collect(),
+        );
+        let found = split(&ordered, &settings("20%", 0)).unwrap();
+        assert_eq!(found.basis, SplitBasis::Order);
+        assert_eq!(found.rows(Split::Test), (0..10).collect::<Vec<_>>());
+
+        let bare = matrix((0..200).map(|i| row(i, None, None, None)).collect());
+        let found = split(&bare, &settings("20%", 0)).unwrap();
+        assert_eq!(found.basis, SplitBasis::Id);
+        assert!((25..55).contains(&found.rows(Split::Test).len()));
+        let error = split(&bare, &settings("3d", 0)).unwrap_err().to_string();
+        assert!(error.contains("no creation times"), "{error}");
+    }
+
+    #[test]
+    fn rows_of_one_moment_are_cut_anyway() {
+        let found = split(
+            &matrix((0..40).map(|i| row(i, Some(7), None, None)).collect()),
+            &settings("20%", 0),
+        )
+        .unwrap();
+        assert_eq!(found.rows(Split::Test).len(), 8);
+    }
+
+    #[test]
+    fn few_labels_are_refused_and_unlabelled_rows_are_in_no_part() {
+        let mut rows: Vec<Row> = (0..12)
+            .map(|i| row(i, Some(i as i64), None, None))
+            .collect();
+        rows[5].label = None;
+        assert_eq!(
+            split(&matrix(rows.clone()), &settings("20%", 0))
+                .unwrap()
+                .parts[5],
+            None
+        );
+        for row in &mut rows[..5] {
+            row.label = None;
+        }
+        assert!(matches!(
+            split(&matrix(rows), &settings("20%", 0)),
+            Err(Error::TooFewLabels {
+                labelled: 6,
+                needed: 10
+            })
+        ));
+    }
+}

@@ -1,0 +1,309 @@
+//! From a matrix to a trained head.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+
+use super::{
+    Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
+    design::{Design, Designed, Group},
+    heads::{Choice, Epoch, Head, Network, Problem, Task, predict_all, train_network},
+    rank::{Ranked, spearman},
+    splits::{Splits, split},
+    target::{Curve, Reach, TargetScale},
+    watch::{Progress, Watch},
+};
+use crate::corpus::{ContentHash, FeatureMatrix};
+
+/// The least training rows for which the rank scale is considered.
+const LEAST_FOR_RANKS: usize = 200;
+
+/// A trained head and how it came to be.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// The head.
+    pub head: Head,
+    /// The id and part of each labelled row that was not in the embargo.
+    pub split: Vec<(String, Split)>,
+    /// What the rows were split by.
+    pub basis: SplitBasis,
+    /// The hash of the labelled rows: ids, targets, ages, parts.
+    pub rows_sha256: ContentHash,
+    /// The passes of all members.
+    pub history: Vec<Epoch>,
+    /// What was chosen on the way.
+    pub choices: Choices,
+}
+
+/// What a training chose by itself.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Choices {
+    /// The penalty of the ridge regression.
+    pub penalty: f64,
+    /// The weight of each block and category in it.
+    pub weights: BTreeMap<String, f64>,
+    /// The scale on which the target was learned: `standard` or `rank`.
+    pub target: TargetKind,
+    /// How much of the networks' output is used, 0 to 1.
+    pub blend: f64,
+}
+
+/// Trains a head on the labelled rows of `matrix`.
+///
+/// 1. The rows are split by time; the design is fitted on the training rows.
+/// 2. A ridge regression is fitted; its penalty is the one that predicts left-out folds of the
+///    training rows (runs of neighbours in time) best.
+/// 3. For `fusion_mlp`, networks learn what the ridge leaves over on folds it had not seen, and
+///    stop by the validation rows; their mean is added as far as it helps there.
+/// 4. The validation rows tell how wide intervals are; then the ridge is fitted once more, with
+///    them.
+///
+/// The test rows play no part. On Flex, equal arguments give equal bytes.
+///
+/// # Errors
+///
+/// See [`Error`]; [`Error::Cancelled`] soon after `watch` says so.
+pub fn train(
+    matrix: &FeatureMatrix,
+    settings: &TrainSettings,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Fitted, Error> {
+    train_from(matrix, settings, None, device, watch)
+}
+
+/// As [`train`]; with `known`, the scale and the weights of the groups are taken from an earlier
+/// training of the same rows, not searched for again.
+pub(crate) fn train_from(
+    matrix: &FeatureMatrix,
+    settings: &TrainSettings,
+    known: Option<&Choices>,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Fitted, Error> {
+    settings.check()?;
+    let splits = split(matrix, &settings.split())?;
+    let fitted = Fit::new(matrix, settings, &splits)?.run(settings, known, device, watch)?;
+    let (head, history, choices) = fitted;
+    let ids = matrix.rows.iter().zip(&splits.parts);
+    Ok(Fitted {
+        head,
+        split: ids
+            .filter_map(|(row, part)| Some((row.id.clone(), (*part)?)))
+            .collect(),
+        basis: splits.basis,
+        rows_sha256: splits.rows_sha256,
+        history,
+        choices,
+    })
+}
+
+/// The rows of one training, designed.
+struct Fit {
+    design: Design,
+    rows: Designed,
+    groups: Vec<Group>,
+    targets: Vec<f64>,
+    train: Vec<usize>,
+    validation: Vec<usize>,
+}
+
+impl Fit {
+    fn new(
+        matrix: &FeatureMatrix,
+        settings: &TrainSettings,
+        splits: &Splits,
+    ) -> Result<Self, Error> {
+        let mut train = splits.rows(Split::Train);
+        // Folds of neighbours are only worth their name in the order of time.
+        train.sort_by_key(|&i| (matrix.rows[i].created_at, matrix.rows[i].id.as_str()));
+        let design = Design::fit(matrix, &train, &settings.without)?;
+        Ok(Self {
+            rows: design.apply(matrix)?,
+            groups: design.groups(),
+            design,
+            targets: matrix
+                .rows
+                .iter()
+                .map(|row| row.label.map_or(0.0, |label| label.target))
+                .collect(),
+            train,
+            validation: splits.rows(Split::Validation),
+        })
+    }
+
+    fn targets(&self, rows: &[usize]) -> Vec<f64> {
+        rows.iter().map(|&row| self.targets[row]).collect()
+    }
+
+    fn run(
+        self,
+        settings: &TrainSettings,
+        known: Option<&Choices>,
+        device: &Device,
+        watch: &dyn Watch,
+    ) -> Result<(Head, Vec<Epoch>, Choices), Error> {
+        watch.progress(&Progress::Stage("ridge".to_owned()));
+        let problem = Problem::new(&self.rows, &self.groups, &self.train);
+        let (scale, kind, chosen) = self.choose(&problem, settings, known, watch)?;
+        let on_scale = |rows: &[usize]| -> Vec<f64> {
+            rows.iter()
+                .map(|&row| scale.scaled(self.targets[row]))
+                .collect()
+        };
+        let (train_targets, wanted) = (on_scale(&self.train), on_scale(&self.validation));
+        let linear = problem.fit(&train_targets, &chosen.strength)?;
+        drop(problem);
+        let base = |rows: &[usize]| -> Vec<f64> {
+            rows.iter()
+                .map(|&row| linear.predict(self.rows.row(row)))
+                .collect()
+        };
+        let mut unseen = base(&self.validation);
+
+        let (mut members, mut history, mut blend) = (Vec::new(), Vec::new(), 0.0);
+        if settings.head == HeadKind::FusionMlp {
+            let left = difference(&train_targets, &chosen.unseen);
+            let left_to_validate = difference(&wanted, &unseen);
+            (members, history) = self.members(settings, &left, &left_to_validate, device, watch)?;
+            let added = self.mean_of(&members, &self.validation);
+            blend = best_blend(&added, &left_to_validate);
+            for (value, added) in unseen.iter_mut().zip(&added) {
+                *value += blend * added;
+            }
+        }
+
+        let reach = Reach::fit(&difference(&wanted, &unseen), settings.coverage);
+        let curve = (kind == TargetKind::Rank).then(|| {
+            let scaled = [chosen.unseen.as_slice(), &unseen].concat();
+            let rows = [self.train.as_slice(), &self.validation].concat();
+            Curve::fit(&scaled, &self.targets(&rows))
+        });
+        let all = [self.train.as_slice(), &self.validation].concat();
+        let linear =
+            Problem::new(&self.rows, &self.groups, &all).fit(&on_scale(&all), &chosen.strength)?;
+        let names = self.groups.iter().map(|group| group.name.clone());
+        let choices = Choices {
+            penalty: chosen.strength.penalty,
+            weights: names.zip(chosen.strength.weights).collect(),
+            target: kind,
+            blend,
+        };
+        let head = Head {
+            kind: settings.head,
+            design: self.design,
+            scale,
+            curve,
+            reach,
+            linear,
+            blend,
+            members,
+        };
+        Ok((head, history, choices))
+    }
+
+    /// The scale and penalty under which ridge orders and predicts unseen folds best.
+    fn choose(
+        &self,
+        problem: &Problem,
+        settings: &TrainSettings,
+        known: Option<&Choices>,
+        watch: &dyn Watch,
+    ) -> Result<(TargetScale, TargetKind, Choice), Error> {
+        let wanted = known.map_or(settings.target, |known| known.target);
+        let targets = self.targets(&self.train);
+        let mut scales = Vec::new();
+        if wanted != TargetKind::Rank {
+            scales.push((TargetScale::standard(&targets), TargetKind::Standard));
+        }
+        let ranks = match wanted {
+            TargetKind::Standard => false,
+            TargetKind::Rank => true,
+            TargetKind::Auto => targets.len() >= LEAST_FOR_RANKS,
+        };
+        if ranks {
+            scales.push((TargetScale::rank(&targets), TargetKind::Rank));
+        }
+        let scaled: Vec<Vec<f64>> = scales
+            .iter()
+            .map(|(scale, _)| targets.iter().map(|&target| scale.scaled(target)).collect())
+            .collect();
+        let cancelled = || watch.cancelled();
+        let weight = |group: &Group| {
+            known
+                .and_then(|known| known.weights.get(&group.name).copied())
+                .unwrap_or(1.0)
+        };
+        let weights: Vec<f64> = self.groups.iter().map(weight).collect();
+        let chosen = problem.choose(&scaled, &weights, &cancelled)?;
+        let truth = Ranked::new(&targets);
+        let counts = vec![1; targets.len()];
+        let order = |choice: &Choice| {
+            spearman(&truth, &Ranked::new(&choice.unseen), &counts).unwrap_or(-1.0)
+        };
+        let tried = scales.into_iter().zip(scaled).zip(chosen);
+        let best = tried.reduce(|best, other| {
+            if order(&other.1) > order(&best.1) {
+                other
+            } else {
+                best
+            }
+        });
+        let (((scale, kind), scaled), mut choice) = best.expect("at least one scale is tried");
+        if known.is_none() {
+            choice = problem.refine(&scaled, choice, &cancelled)?;
+        }
+        Ok((scale, kind, choice))
+    }
+
+    fn members(
+        &self,
+        settings: &TrainSettings,
+        left: &[f64],
+        left_to_validate: &[f64],
+        device: &Device,
+        watch: &dyn Watch,
+    ) -> Result<(Vec<Network>, Vec<Epoch>), Error> {
+        let task = Task {
+            design: &self.rows,
+            groups: &self.groups,
+            train: (&self.train, left),
+            validation: (&self.validation, left_to_validate),
+        };
+        let mut members = Vec::with_capacity(settings.members);
+        let mut history = Vec::new();
+        for member in 1..=settings.members {
+            let stage = format!("member {member} of {}", settings.members);
+            watch.progress(&Progress::Stage(stage));
+            let (network, epochs) = train_network(&task, settings, member, device, watch)?;
+            members.push(network);
+            history.extend(epochs);
+        }
+        Ok((members, history))
+    }
+
+    fn mean_of(&self, members: &[Network], rows: &[usize]) -> Vec<f64> {
+        let mut mean = vec![0.0; rows.len()];
+        for member in members {
+            for (sum, value) in mean.iter_mut().zip(predict_all(member, &self.rows, rows)) {
+                *sum += value / members.len() as f64;
+            }
+        }
+        mean
+    }
+}
+
+/// The share of `added`, from 0 to 1, that leaves the least squared error of `left`.
+fn best_blend(added: &[f64], left: &[f64]) -> f64 {
+    let product: f64 = added.iter().zip(left).map(|(a, b)| a * b).sum();
+    let square: f64 = added.iter().map(|a| a * a).sum();
+    if square > 0.0 {
+        (product / square).clamp(0.0, 1.0)
+    } else {
+        0.0
+    }
+}
+
+fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
