@@ -1,5 +1,65 @@
 //! trendmill runs a popularity pipeline every day and remembers what it learned: posts in, a
 //! versioned model with its metrics out.
+//!
+//! This page is the architecture: the words, the layers, and one post's way through them.
+//!
+//! # Words
+//!
+//! A **pipeline** is a DAG written in a TOML file under `pipelines/`. An **operator** is what a
+//! task does; a **task** is one node, an operator with its settings. A **run** is one execution
+//! of a pipeline for one data interval `[start, end)`; an **attempt** is one try of one task in
+//! it. A **record** is one row of data; an **observation** is a reading of its changing numbers at
+//! a moment; **media** is an image by content hash. An **encoder** turns a content into a vector,
+//! an **embedding**, which is keyed by the encoder's fingerprint and the content's hash. The
+//! **feature matrix** joins them by record. A **head** is trained on it; a **model version** is
+//! what is kept of that, for ever, and `champion` is an alias of one.
+//!
+//! # How a post travels
+//!
+//! 1. [`operators::Scrape`] asks a [`sources::Source`] for pages of records and stores each page
+//!    in one transaction. Where the walk ended is stored only when it is whole.
+//! 2. [`operators::Refresh`] reads the score again at the label's horizon: the label is a reading
+//!    at a fixed age, never the score of today.
+//! 3. [`operators::Filter`] keeps the records for which an expression holds; each other one is
+//!    counted under a reason.
+//! 4. [`operators::FetchImages`] stores images once, by the hash of their bytes.
+//! 5. [`operators::Embed`] gives titles, images and captions their vectors, and
+//!    [`operators::Caption`] gives images words: whatever lacks a result under the encoder's
+//!    fingerprint, in committed batches.
+//! 6. [`operators::Merge`] makes the matrix; a missing modality is masked, not dropped.
+//! 7. [`operators::Train`] fits the head on the older posts, [`operators::Evaluate`] holds it
+//!    against the newer ones beside the baselines, [`operators::Persist`] files it as a version.
+//! 8. [`operators::Score`] lets the champion predict the posts whose label is still to come.
+//!
+//! # Layers
+//!
+//! Dependencies point down this list; `tests/tidy.rs` fails on an import that it does not grant.
+//!
+//! | layer | may use |
+//! |---|---|
+//! | [`cli`] | [`app`] and what it shows |
+//! | [`app`] | everything but `cli` |
+//! | [`sandbox`] | `clock corpus media` |
+//! | [`server`] | its place is kept for the daemon's API |
+//! | [`pipelines`] | `dag engine config expression` |
+//! | [`operators`] | `engine corpus clock expression store artifacts sources encoders learning registry media net` |
+//! | [`engine`] | `clock config dag expression store artifacts telemetry` |
+//! | [`registry`] | `clock corpus store artifacts` |
+//! | [`learning`] | `clock corpus encoders config expression` |
+//! | [`encoders`] | `corpus config net media` |
+//! | [`sources`] | `clock corpus config expression net media` |
+//! | [`artifacts`] | `corpus` |
+//! | [`store`] | `clock corpus dag config` |
+//! | [`clock`] [`corpus`] [`dag`] [`config`] [`expression`] [`net`] [`media`] [`telemetry`] | each other |
+//!
+//! # Invariants
+//!
+//! - The engine never imports an operator; operators never write SQL; nothing outside
+//!   [`encoders`] and [`learning`] names Burn.
+//! - Nothing outside `sources::reddit`, [`sandbox`] and [`app`] knows the word "Reddit".
+//! - Nothing is trained on what would not have been known when the post was made, except the
+//!   target.
+//! - No effect happens before its row is durable, and each one may happen twice without harm.
 
 pub mod clock;
 pub mod corpus;

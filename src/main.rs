@@ -1,2 +1,7 @@
-//! Command line.
-fn main() {}
+//! The command line of trendmill.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trendmill::cli::main(std::env::args_os())
+}

@@ -1,4 +1,243 @@
-//! The command line.
+//! The command line: names, JSON and exit codes are a contract.
 
-pub mod config;
-pub mod pipelines;
+mod failure;
+mod output;
+mod run;
+mod report;
+mod progress;
+mod pipelines;
+mod runs;
+mod models;
+mod predict;
+mod encoders;
+mod records;
+mod sandbox;
+mod config;
+mod attempt;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::{
+    failure::{Failure, OK, WRONG_USE},
+    output::Output,
+};
+use crate::{
+    app::{self, App},
+    config::{LogFormat, Settings},
+    telemetry::{self, TelemetrySettings},
+};
+
+/// Learns every day how popular a post will be.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trendmill",
+    version,
+    about = "Learns every day how popular a post will be",
+    after_help = "Examples:\n  trendmill run reddit --source sandbox\n  trendmill models history \
+                  reddit --metric spearman\n  trendmill predict reddit@champion --input posts.jsonl",
+    max_term_width = 100
+)]
+struct Arguments {
+    /// The home, with `trendmill.toml`, `pipelines/`, `model_registry/` and `data/`.
+    #[arg(long, global = true, value_name = "DIR", env = "TRENDMILL_HOME")]
+    home: Option<PathBuf>,
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print nothing but data and errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Tell more; twice: tell everything.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Whether to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Command),
+    /// See and check pipelines.
+    #[command(subcommand)]
+    Pipelines(pipelines::Command),
+    /// See runs and their logs.
+    #[command(subcommand)]
+    Runs(runs::Command),
+    /// Ask the registry.
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Score new records with a model.
+    Predict(predict::Command),
+    /// Encoders by themselves: list, pull, embed, caption.
+    #[command(subcommand)]
+    Encoders(encoders::Command),
+    /// See and export the records.
+    #[command(subcommand)]
+    Records(records::Command),
+    /// A simulated Reddit.
+    Sandbox(sandbox::SandboxArguments),
+    /// The settings and where each comes from.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Run one attempt of a task; the engine starts this.
+    #[command(hide = true)]
+    Attempt(attempt::Command),
+}
+
+/// Runs the command line of this process; the exit code tells how it went.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { WRONG_USE } else { OK };
+            // A closed pipe is the reader's choice, not a fault.
+            let _printed = error.print();
+            return code.into();
+        }
+    };
+    let output = Output {
+        json: arguments.json,
+        quiet: arguments.quiet,
+        lively: arguments.color != Color::Never && output::stderr_is_terminal() && !arguments.quiet,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Failure::unfit(error), output),
+    };
+    match runtime.block_on(Box::pin(dispatch(arguments, output))) {
+        Ok(code) => code.into(),
+        Err(failure) => report(&failure, output),
+    }
+}
+
+/// Says why a command failed.
+fn report(failure: &Failure, _output: Output) -> ExitCode {
+    let loud = Output {
+        json: false,
+        quiet: false,
+        lively: false,
+    };
+    // Where even stderr is closed the exit code still tells.
+    let _said = loud.say(failure.to_string());
+    failure.code.into()
+}
+
+async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
+    let home = match arguments.home {
+        Some(home) => home,
+        None => std::env::current_dir()?,
+    };
+    let settings = App::settings_of(&home)?;
+    // A run tells what it does where no bars show it.
+    let told = i8::from(matches!(arguments.command, Command::Run(_)) && !output.lively);
+    let asked = i8::try_from(arguments.verbose).unwrap_or(i8::MAX);
+    telemetry::init(&TelemetrySettings {
+        verbosity: if output.quiet {
+            -1
+        } else {
+            asked.saturating_add(told)
+        },
+        filter: (settings.log.level != "info").then(|| settings.log.level.clone()),
+        color: output.lively,
+        json: settings.log.format == LogFormat::Json,
+        data_dir: Some(home.join("data")),
+    })
+    .map_err(Failure::wrong_use)?;
+    let mut stdout = std::io::stdout();
+    match arguments.command {
+        Command::Run(command) => return run::run(command, &home, settings, output).await,
+        Command::Attempt(command) => return attempt::run(command, &home, settings).await,
+        Command::Pipelines(command) => {
+            let app = App::detached(&home, settings).await?;
+            let catalogue = app.catalogue();
+            return Ok(pipelines::run(
+                &command,
+                &home,
+                &catalogue,
+                output.json,
+                &mut stdout,
+            )?);
+        }
+        Command::Runs(command) => return runs_command(command, &home, settings, output).await,
+        Command::Models(command) => {
+            models::run(command, &App::read(&home, settings).await?, output).await?;
+        }
+        Command::Predict(command) => {
+            predict::run(command, &App::read(&home, settings).await?, output).await?;
+        }
+        Command::Records(command) => {
+            records::run(command, &App::read(&home, settings).await?, output).await?;
+        }
+        Command::Encoders(command) => {
+            encoders::run(command, app::weights(&settings), output.json, &mut stdout).await?;
+        }
+        Command::Sandbox(arguments) => sandbox::run(arguments).await.map_err(Failure::failed)?,
+        Command::Config(command) => config::run(&command, &settings, output.json, &mut stdout)?,
+    }
+    Ok(OK)
+}
+
+/// `runs`: reading works beside a live run; ending and repeating one needs to write.
+async fn runs_command(
+    command: runs::Command,
+    home: &Path,
+    settings: Settings,
+    output: Output,
+) -> Result<u8, Failure> {
+    let writes = matches!(
+        command,
+        runs::Command::Cancel { .. } | runs::Command::Retry { .. }
+    );
+    let app = if writes {
+        App::open(home, settings).await?
+    } else {
+        App::read(home, settings).await?
+    };
+    let data_dir = home.join("data");
+    let scene = runs::Scene {
+        store: app.store(),
+        data_dir: &data_dir,
+        clock: app.clock().as_ref(),
+        json: output.json,
+    };
+    let engine = async || Ok(app.start_engine().await?);
+    match runs::run(command, scene, engine, &mut std::io::stdout()).await? {
+        None => Ok(OK),
+        Some(summary) => {
+            report::print(&app, &summary, output).await?;
+            Ok(report::exit_code(&summary))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_and_commands_fit_together() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,7 +1,41 @@
-//! Operators.
+//! The operators, in the order in which a post meets them.
+//!
+//! Each one asks the store "which of these contents lack a result under this fingerprint?", works
+//! in batches and commits each batch: incremental days, resumable tasks and idempotence follow
+//! from that one rule.
 
+mod environment;
+mod selection;
+mod settings;
+mod report;
+mod scrape;
+mod refresh;
+mod filter;
+mod fetch_images;
+mod embed;
+mod caption;
+mod merge;
+mod train;
+mod evaluate;
+mod persist;
+mod score;
 mod shell;
 mod noop;
 
+pub use caption::Caption;
+pub(crate) use caption::caption_of;
+pub use embed::Embed;
+pub use environment::{Environment, Loaded, OpenedSource, SourceOpener};
+pub use evaluate::Evaluate;
+pub use fetch_images::FetchImages;
+pub(crate) use fetch_images::place;
+pub use filter::Filter;
+pub use merge::Merge;
+pub(crate) use merge::mean_vector;
 pub use noop::Noop;
+pub use persist::Persist;
+pub use refresh::Refresh;
+pub use score::Score;
+pub use scrape::Scrape;
 pub use shell::Shell;
+pub use train::Train;

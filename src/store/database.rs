@@ -88,14 +88,28 @@ impl Database {
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_with(SqliteConnectOptions::new().in_memory(true).foreign_keys(true))
+            .connect_with(
+                SqliteConnectOptions::new()
+                    .in_memory(true)
+                    .foreign_keys(true),
+            )
             .await
-            .map_err(|source| Error::Open { path: path.to_owned(), source })?;
+            .map_err(|source| Error::Open {
+                path: path.to_owned(),
+                source,
+            })?;
         kind.migrations
             .run(&writer)
             .await
-            .map_err(|source| Error::Migrate { path: path.to_owned(), source })?;
-        Ok(Self { readers: writer.clone(), writer, log: log_path(path) })
+            .map_err(|source| Error::Migrate {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            readers: writer.clone(),
+            writer,
+            log: log_path(path),
+        })
     }
 
     pub(super) async fn open_read_only(path: &Path) -> Result<Self, Error> {

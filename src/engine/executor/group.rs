@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use nix::{
-    sys::signal::{Signal, kill, killpg},
-    unistd::{Pid, getpgrp},
-};
+use rustix::process::{Pid, Signal, getpgrp, getpid, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 
 /// A child that leads a process group of its own; dropping it kills the whole group.
@@ -27,7 +24,7 @@ impl ChildGroup {
         let group = child
             .id()
             .and_then(|pid| i32::try_from(pid).ok())
-            .map(Pid::from_raw);
+            .and_then(Pid::from_raw);
         Ok(Self { child, group })
     }
 
@@ -38,9 +35,9 @@ impl ChildGroup {
 
     /// Ends the group: asks it, waits at most `grace`, then kills what is left.
     pub async fn stop(&mut self, grace: Duration) {
-        self.signal(Signal::SIGTERM);
+        self.signal(Signal::TERM);
         let left = tokio::time::timeout(grace, self.child.wait()).await;
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::KILL);
         if left.is_err() {
             // It cannot refuse this one; waiting takes its entry out of the process table.
             let _ = self.child.wait().await;
@@ -50,14 +47,14 @@ impl ChildGroup {
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
             // A group that is gone already needs no signal.
-            let _ = killpg(group, signal);
+            let _ = kill_process_group(group, signal);
         }
     }
 }
 
 impl Drop for ChildGroup {
     fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::KILL);
     }
 }
 
@@ -68,17 +65,17 @@ pub(in crate::engine) fn kill_if_attempt(pid: u32, attempt_id: &str) {
         line.split(|&byte| byte == 0)
             .any(|word| word == attempt_id.as_bytes())
     });
-    if is_it && let Ok(pid) = i32::try_from(pid) {
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    if is_it && let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
 /// Kills this process and its group, if it leads one; otherwise this process alone.
 pub(in crate::engine) fn kill_own_group() {
-    let own = Pid::this();
+    let own = getpid();
     if getpgrp() == own {
-        let _ = killpg(own, Signal::SIGKILL);
+        let _ = kill_process_group(own, Signal::KILL);
     } else {
-        let _ = kill(own, Signal::SIGKILL);
+        let _ = kill_process(own, Signal::KILL);
     }
 }

@@ -1,0 +1,222 @@
+//! The composition root: a home with its settings, store, registry, sources and operators.
+
+mod error;
+mod open_source;
+mod prepare;
+mod predict;
+mod settings;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use error::Error;
+pub use predict::{PredictedRow, Predictor, record_from_words};
+pub use prepare::{Prepared, RunRequest};
+use serde_json::Value;
+pub use settings::weights;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Settings,
+    engine::{
+        self, Catalogue, EngineParts, EngineSettings, ExecutorChoice, Handle, HomeLock, Placement,
+    },
+    media::MediaStore,
+    net::Fetcher,
+    operators::{self, Environment, Loaded},
+    registry::Registry,
+    store::Store,
+};
+
+/// A home, ready to work with.
+#[derive(Debug)]
+pub struct App {
+    home: PathBuf,
+    working_dir: PathBuf,
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+    environment: Arc<Environment>,
+}
+
+impl App {
+    /// The home at `home`, its databases made where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// Where the home cannot be written, or the settings ask for what cannot be had.
+    pub async fn open(home: &Path, settings: Settings) -> Result<Self, Error> {
+        let data = home.join("data");
+        fs_err::create_dir_all(&data).map_err(|error| {
+            Error::unfit(
+                format!("the home cannot be written: {error}"),
+                "give another one with `--home DIR`".to_owned(),
+            )
+        })?;
+        let store = Store::open(&data).await?;
+        Self::with_store(home, settings, store)
+    }
+
+    /// The home at `home`, for reading only.
+    ///
+    /// # Errors
+    ///
+    /// Where there are no databases yet, or they cannot be read.
+    pub async fn read(home: &Path, settings: Settings) -> Result<Self, Error> {
+        let store = Store::open_read_only(&home.join("data")).await?;
+        Self::with_store(home, settings, store)
+    }
+
+    /// The home at `home` without its databases: for what only checks.
+    ///
+    /// # Errors
+    ///
+    /// Where the settings ask for what cannot be had.
+    pub async fn detached(home: &Path, settings: Settings) -> Result<Self, Error> {
+        let store = Store::in_memory().await?;
+        Self::with_store(home, settings, store)
+    }
+
+    fn with_store(home: &Path, settings: Settings, store: Store) -> Result<Self, Error> {
+        let unfit = |message: String| Error::unfit(message, None);
+        let settings = Arc::new(settings);
+        let registry = Registry::new(home.join("model_registry"), store.clone());
+        let fetcher =
+            Fetcher::new(&settings::fetch(&settings)).map_err(|error| unfit(error.to_string()))?;
+        let opener = Arc::clone(&settings);
+        let environment = Environment {
+            store,
+            registry,
+            media: MediaStore::new(home.join("data").join("media")),
+            limits: settings::limits(&settings),
+            fetcher,
+            weights: weights(&settings),
+            device: settings.encoders.device.parse().map_err(
+                |error: crate::encoders::ParseDeviceError| Error::wrong(error.to_string(), None),
+            )?,
+            open_source: Box::new(move |text| {
+                Box::pin(open_source::open(text, Arc::clone(&opener)))
+            }),
+            sources: tokio::sync::Mutex::new(BTreeMap::new()),
+            loaded: Loaded::default(),
+        };
+        Ok(Self {
+            home: home.to_owned(),
+            working_dir: std::env::current_dir().unwrap_or_else(|_| home.to_owned()),
+            settings,
+            clock: Arc::new(SystemClock),
+            environment: Arc::new(environment),
+        })
+    }
+
+    /// Locks the home and starts an engine on it.
+    ///
+    /// # Errors
+    ///
+    /// Where another process runs on the home; the error names it and its run.
+    pub async fn start_engine(&self) -> Result<Handle, engine::Error> {
+        let mut settings = EngineSettings::new(&self.home);
+        settings.parallelism = self.settings.engine.parallelism;
+        settings.pools.clone_from(&self.settings.engine.pools);
+        let lock = HomeLock::acquire(&settings.data_dir(), self.clock.now())?;
+        let parts = EngineParts {
+            settings,
+            store: self.store().clone(),
+            catalogue: self.catalogue(),
+            clock: Arc::clone(&self.clock),
+            executors: self.executors(),
+        };
+        Handle::start(parts, lock).await
+    }
+
+    /// Work on LibTorch has a process of its own: the worker that lies beside this executable.
+    fn executors(&self) -> ExecutorChoice {
+        let worker = std::env::current_exe()
+            .ok()
+            .map(|this| this.with_file_name("trendmill-worker"))
+            .filter(|worker| worker.exists());
+        let default = self.settings.encoders.device.clone();
+        ExecutorChoice::new(move |node| {
+            let device = node
+                .settings
+                .get("device")
+                .and_then(Value::as_str)
+                .unwrap_or(&default);
+            let computes = matches!(node.op.as_str(), "embed" | "caption" | "train" | "evaluate");
+            match &worker {
+                Some(executable) if computes && device.starts_with("libtorch") => {
+                    Placement::Process {
+                        executable: executable.clone(),
+                    }
+                }
+                _ => Placement::Inline,
+            }
+        })
+    }
+
+    /// The operators of this home.
+    pub fn catalogue(&self) -> Catalogue {
+        catalogue(&self.environment)
+    }
+
+    /// The home's folder.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Where relative paths begin that people write.
+    pub fn working_dir(&self) -> &Path {
+        &self.working_dir
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where the time comes from.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The databases.
+    pub fn store(&self) -> &Store {
+        &self.environment.store
+    }
+
+    /// The model versions.
+    pub fn registry(&self) -> &Registry {
+        &self.environment.registry
+    }
+
+    /// The images' files.
+    pub fn media(&self) -> &MediaStore {
+        &self.environment.media
+    }
+
+    /// What operators may touch.
+    pub fn environment(&self) -> Arc<Environment> {
+        Arc::clone(&self.environment)
+    }
+}
+
+/// All operators, working in `environment`.
+fn catalogue(environment: &Arc<Environment>) -> Catalogue {
+    let with = || Arc::clone(environment);
+    Catalogue::default()
+        .with(operators::Scrape(with()))
+        .with(operators::Refresh(with()))
+        .with(operators::Filter(with()))
+        .with(operators::FetchImages(with()))
+        .with(operators::Embed(with()))
+        .with(operators::Caption(with()))
+        .with(operators::Merge(with()))
+        .with(operators::Train(with()))
+        .with(operators::Evaluate(with()))
+        .with(operators::Persist(with()))
+        .with(operators::Score(with()))
+        .with(operators::Shell)
+        .with(operators::Noop)
+}

@@ -1,0 +1,125 @@
+//! From a source's text to a source that is ready to be read.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::net::TcpListener;
+
+use crate::{
+    clock::Timestamp,
+    config::Settings,
+    net::{self, Fetcher},
+    operators::OpenedSource,
+    sandbox::{self, SandboxSettings, SandboxState},
+    sources::{
+        DumpSource, Error, Source, SourceSpec, TableSource,
+        reddit::{Credentials, Endpoint, RedditSource},
+    },
+};
+
+/// The host under which a sandbox's images are recorded: the port on which it happens to listen
+/// must not make them new.
+const SANDBOX_IMAGES: &str = "images.sandbox.invalid";
+
+/// How long a simulated history is read for the truth: as far as any run looks.
+const TRUTH_DAYS: u64 = 400;
+
+/// Makes a source of its text.
+///
+/// A sandbox is served in this process, on a loopback port of its own.
+///
+/// # Errors
+///
+/// Where the text is wrong or the source cannot be had.
+pub(super) async fn open(text: String, settings: Arc<Settings>) -> Result<OpenedSource, Error> {
+    match text.parse()? {
+        SourceSpec::Sandbox(options) => sandbox(&options, &settings).await,
+        SourceSpec::Dump(path) => plain(Arc::new(DumpSource::open(&path)?), &settings),
+        spec @ SourceSpec::Table(_) => plain(table(spec)?, &settings),
+        SourceSpec::Reddit => plain(Arc::new(reddit(&settings)?), &settings),
+    }
+}
+
+/// A table, ready to be read.
+pub(super) fn table(spec: SourceSpec) -> Result<Arc<dyn Source>, Error> {
+    match spec {
+        SourceSpec::Table(table) => Ok(Arc::new(TableSource::open(table)?)),
+        other => Err(Error::Wrong(format!("`{other}` is no table"))),
+    }
+}
+
+/// The settings of a sandbox, from its options.
+pub(super) fn sandbox_settings(options: &str) -> Result<SandboxSettings, Error> {
+    options
+        .parse()
+        .map_err(|error: sandbox::ParseSettingsError| Error::Wrong(error.to_string()))
+}
+
+fn plain(source: Arc<dyn Source>, settings: &Settings) -> Result<OpenedSource, Error> {
+    let fetcher = Fetcher::new(&super::settings::fetch(settings)).map_err(no_client)?;
+    Ok(OpenedSource {
+        source,
+        routes: BTreeMap::new(),
+        fetcher,
+        truth: None,
+    })
+}
+
+async fn sandbox(options: &str, settings: &Settings) -> Result<OpenedSource, Error> {
+    let world = sandbox_settings(options)?;
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map_err(unserved)?;
+    let address: SocketAddr = listener.local_addr().map_err(unserved)?;
+    let start = Timestamp::at_midnight(world.start);
+    let state = Arc::new(
+        SandboxState::new(world.clone(), start).with_images_at(&format!("http://{SANDBOX_IMAGES}")),
+    );
+    tokio::spawn(sandbox::serve(state, listener, std::future::pending()));
+    let until = start + Duration::from_hours(24 * TRUTH_DAYS);
+    let truth: HashMap<String, f64> = sandbox::truth(&world, until)
+        .map(|post| (post.id, post.expected))
+        .collect();
+    let mut fetch = super::settings::fetch(settings);
+    fetch.allow_addresses.push(address);
+    let source = RedditSource::new(
+        net::client(&super::settings::net(settings)).map_err(no_client)?,
+        Endpoint::sandbox(&format!("http://{address}")),
+        Credentials::sandbox(),
+        world.to_string(),
+        sandbox::communities(),
+    );
+    Ok(OpenedSource {
+        source: Arc::new(source),
+        routes: BTreeMap::from([(SANDBOX_IMAGES.to_owned(), address)]),
+        fetcher: Fetcher::new(&fetch).map_err(no_client)?,
+        truth: Some(Arc::new(truth)),
+    })
+}
+
+fn reddit(settings: &Settings) -> Result<RedditSource, Error> {
+    let credentials = Credentials::from_settings(
+        settings.reddit.client_id.as_deref(),
+        settings.reddit.client_secret.as_deref(),
+    )?;
+    let http = net::client(&super::settings::net(settings)).map_err(no_client)?;
+    Ok(RedditSource::new(
+        http,
+        Endpoint::reddit(),
+        credentials,
+        "reddit".to_owned(),
+        Vec::new(),
+    ))
+}
+
+fn no_client(error: net::Error) -> Error {
+    Error::Unfit(error.to_string())
+}
+
+fn unserved(error: std::io::Error) -> Error {
+    Error::Unfit(format!("the sandbox cannot listen on loopback: {error}"))
+}

@@ -1,0 +1,149 @@
+//! From what a person asks for to a run that can start: pipeline, source, interval, moment.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use serde_json::Value;
+
+use super::{App, Error, open_source};
+use crate::{
+    clock::Timestamp,
+    config::duration,
+    dag::Graph,
+    engine::Interval,
+    pipelines::{self, Compiled, RunArguments},
+    sources::SourceSpec,
+};
+
+/// A day.
+const DAY: Duration = Duration::from_hours(24);
+
+/// On which day a sandbox is run where none is asked for, counted from its start.
+const SANDBOX_DAY: Duration = Duration::from_hours(16 * 24);
+
+/// What a person asks for.
+#[derive(Clone, Debug, Default)]
+pub struct RunRequest {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The day of the data interval.
+    pub date: Option<NaiveDate>,
+    /// The source.
+    pub source: Option<String>,
+    /// The profile.
+    pub profile: Option<String>,
+    /// Parameters.
+    pub params: Vec<(String, String)>,
+}
+
+/// A run that can start.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The pipeline with the run's parameters.
+    pub compiled: Compiled,
+    /// The source, as written in full; `None` where the pipeline has none.
+    pub source: Option<String>,
+    /// The data interval.
+    pub interval: Interval,
+    /// The moment whose knowledge the run may use.
+    pub as_of: Timestamp,
+}
+
+impl App {
+    /// Finds and checks everything that a run needs, without doing anything.
+    ///
+    /// # Errors
+    ///
+    /// Where the pipeline, the source, a parameter or the profile is wrong, with what is allowed.
+    pub fn prepare(&self, request: &RunRequest) -> Result<Prepared, Error> {
+        let definition = pipelines::find(self.home(), &request.pipeline)?;
+        let default = |name: &str| {
+            definition
+                .params
+                .iter()
+                .find(|param| param.name == name)
+                .and_then(|param| param.default.as_str().map(str::to_owned))
+        };
+        let given = |name: &str| {
+            request
+                .params
+                .iter()
+                .rev()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.clone())
+        };
+        let source = match request
+            .source
+            .clone()
+            .or_else(|| given("source"))
+            .or_else(|| default("source"))
+        {
+            Some(text) => Some(text.parse::<SourceSpec>()?.resolve(self.working_dir())),
+            None => None,
+        };
+        let mut params = request.params.clone();
+        params.retain(|(name, _)| name != "source");
+        // A table whose label has an age of its own is asked for at that age.
+        if let (Some(SourceSpec::Table(table)), None) = (&source, given("horizon"))
+            && let Some(age) = table.score.as_ref().and_then(|score| score.age)
+            && default("horizon").is_some()
+        {
+            params.push(("horizon".to_owned(), format!("{}s", age.as_secs())));
+        }
+        let horizon = params
+            .iter()
+            .rev()
+            .find(|(name, _)| name == "horizon")
+            .map(|(_, value)| value.clone())
+            .or_else(|| default("horizon"))
+            .and_then(|text| duration::parse(&text))
+            .unwrap_or_default();
+        let start = match request.date {
+            Some(date) => Timestamp::at_midnight(date),
+            None => self.usual_start(source.as_ref())?,
+        };
+        let interval = Interval {
+            start,
+            end: start + DAY,
+        };
+        let as_of = interval.end + horizon;
+        let arguments = RunArguments {
+            params,
+            profile: request.profile.clone(),
+            source: source.as_ref().map(ToString::to_string),
+            scheduled_for: interval.end,
+            interval,
+            as_of,
+        };
+        let mut compiled = pipelines::compile(&definition, &arguments, &self.catalogue())?;
+        if matches!(source, Some(SourceSpec::Dump(_) | SourceSpec::Table(_)))
+            && given("subreddits").is_none()
+        {
+            compiled.graph = without_communities(compiled.graph);
+        }
+        Ok(Prepared {
+            compiled,
+            source: source.map(|source| source.to_string()),
+            interval,
+            as_of,
+        })
+    }
+
+    /// The interval that has just ended; for a sandbox a fixed one, so that runs repeat.
+    fn usual_start(&self, source: Option<&SourceSpec>) -> Result<Timestamp, Error> {
+        if let Some(SourceSpec::Sandbox(options)) = source {
+            let settings = open_source::sandbox_settings(options)?;
+            return Ok(Timestamp::at_midnight(settings.start) + SANDBOX_DAY);
+        }
+        Ok(Timestamp::at_midnight(self.clock().now().date()) - DAY)
+    }
+}
+
+/// A file is read as a whole: the communities of a live source limit it only when asked for.
+fn without_communities(graph: Graph) -> Graph {
+    let mut nodes: Vec<crate::dag::Node> = graph.into();
+    for node in nodes.iter_mut().filter(|node| node.op == "scrape") {
+        node.settings.insert("communities".to_owned(), Value::Null);
+    }
+    Graph::new(nodes).expect("settings do not change the shape of a graph")
+}

@@ -1,0 +1,69 @@
+//! What the settings mean for the layers that do not read them.
+
+use super::{App, Error};
+use crate::{
+    config::{self, Settings},
+    encoders::WeightsSettings,
+    media::Limits,
+    net::{FetchSettings, NetSettings},
+};
+
+impl App {
+    /// The settings of a home, from its file and the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// Every unknown key and wrong value, with its place and what is allowed.
+    pub fn settings_of(home: &std::path::Path) -> Result<Settings, Error> {
+        Settings::load(home, std::env::vars()).map_err(|error| match error {
+            config::Error::Wrong(_) => Error::wrong(error.to_string(), None),
+            config::Error::Read(_) => Error::unfit(error.to_string(), None),
+        })
+    }
+}
+
+/// How other machines are asked.
+pub(super) fn net(settings: &Settings) -> NetSettings {
+    let net = &settings.net;
+    NetSettings {
+        contact: net.contact.clone(),
+        connect_timeout: net.connect_timeout,
+        idle_timeout: net.idle_timeout,
+        total_timeout: net.total_timeout,
+        redirects: net.redirects,
+    }
+}
+
+/// How images are fetched.
+pub(super) fn fetch(settings: &Settings) -> FetchSettings {
+    FetchSettings {
+        net: net(settings),
+        max_bytes: settings.net.max_bytes,
+        allow_addresses: settings.net.allow_addresses.clone(),
+        per_host: settings.net.per_host,
+        at_once: settings.net.concurrency,
+        use_proxy: settings.net.use_proxy,
+    }
+}
+
+/// What images are taken.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    let media = &settings.media;
+    Limits {
+        max_bytes: media.max_bytes,
+        max_pixels: media.max_pixels,
+        max_alloc: media.max_alloc,
+    }
+}
+
+/// Where weights are looked for.
+pub fn weights(settings: &Settings) -> WeightsSettings {
+    let encoders = &settings.encoders;
+    WeightsSettings {
+        offline: encoders.offline,
+        hf_home: encoders.hf_home.clone(),
+        hf_endpoint: encoders.hf_endpoint.clone(),
+        hf_token: encoders.hf_token.as_deref().map(str::to_owned),
+        cache_dir: encoders.cache_dir.clone(),
+    }
+}

@@ -1,0 +1,28 @@
+//! `attempt`: one attempt of a task in a process of its own; the engine starts it.
+
+use std::{path::Path, sync::Arc};
+
+use clap::Args;
+
+use super::failure::{Failure, OK};
+use crate::{app::App, config::Settings, engine};
+
+/// Run one attempt of a task; the engine starts this.
+#[derive(Debug, Args)]
+pub(crate) struct Command {
+    /// The attempt's id.
+    id: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Where there is no such attempt. How the attempt itself ended stands in the store.
+pub(crate) async fn run(command: Command, home: &Path, settings: Settings) -> Result<u8, Failure> {
+    let app = App::open(home, settings).await?;
+    let data = home.join("data");
+    let clock = Arc::clone(app.clock());
+    engine::attempt::run(app.store(), &app.catalogue(), clock, &data, &command.id).await?;
+    Ok(OK)
+}

@@ -1,0 +1,190 @@
+//! How a command fails: what is said, and with which exit code.
+
+use std::fmt;
+
+use crate::{app, encoders, pipelines, registry, sources, store};
+
+/// Done.
+pub(crate) const OK: u8 = 0;
+/// The work failed: a run failed, a check found faults.
+pub(crate) const FAILED: u8 = 1;
+/// Wrong use: an unknown pipeline, a bad flag, a bad file.
+pub(crate) const WRONG_USE: u8 = 2;
+/// The environment is not fit: no database, no weights, no device.
+pub(crate) const UNFIT: u8 = 3;
+/// Interrupted.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// What was wrong, in full.
+    pub(crate) message: String,
+    /// What to do, where there is something to do.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// The work failed.
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Self::new(FAILED, message)
+    }
+
+    /// The command was used wrongly.
+    pub(crate) fn wrong_use(message: impl fmt::Display) -> Self {
+        Self::new(WRONG_USE, message)
+    }
+
+    /// The environment is not fit.
+    pub(crate) fn unfit(message: impl fmt::Display) -> Self {
+        Self::new(UNFIT, message)
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn new(code: u8, message: impl fmt::Display) -> Self {
+        Self {
+            code,
+            message: message.to_string(),
+            hint: None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\n\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An error with all that caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Missing(_) | store::Error::Open { .. } | store::Error::Migrate { .. } => {
+                Self::unfit(chain(&error))
+            }
+            _ => Self::failed(chain(&error)),
+        }
+    }
+}
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Self {
+        match error {
+            registry::Error::Name(_) | registry::Error::Unknown { .. } => {
+                Self::wrong_use(chain(&error))
+            }
+            registry::Error::Store(error) => error.into(),
+            registry::Error::File(_) | registry::Error::Damaged { .. } => {
+                Self::failed(chain(&error))
+            }
+        }
+    }
+}
+
+impl From<sources::Error> for Failure {
+    fn from(error: sources::Error) -> Self {
+        match error {
+            sources::Error::Wrong(_) => Self::wrong_use(chain(&error)),
+            sources::Error::Unfit(_) => Self::unfit(chain(&error)),
+            _ => Self::failed(chain(&error)),
+        }
+    }
+}
+
+impl From<encoders::Error> for Failure {
+    fn from(error: encoders::Error) -> Self {
+        if error.is_environment() {
+            Self::unfit(chain(&error))
+        } else {
+            Self::wrong_use(chain(&error))
+        }
+    }
+}
+
+impl From<pipelines::Error> for Failure {
+    fn from(error: pipelines::Error) -> Self {
+        let failure = Self::wrong_use(chain(&error));
+        match error {
+            pipelines::Error::Unknown { hint, .. } => failure.hint(hint),
+            pipelines::Error::Argument {
+                hint: Some(hint), ..
+            } => failure.hint(hint),
+            _ => failure,
+        }
+    }
+}
+
+impl From<app::Error> for Failure {
+    fn from(error: app::Error) -> Self {
+        match error {
+            app::Error::Store(error) => error.into(),
+            app::Error::Registry(error) => error.into(),
+            app::Error::Source(error) => error.into(),
+            app::Error::Encoder(error) => error.into(),
+            app::Error::Pipeline(error) => error.into(),
+            app::Error::Wrong { message, hint } => {
+                let failure = Self::wrong_use(message);
+                match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
+            app::Error::Unfit { message, hint } => {
+                let failure = Self::unfit(message);
+                match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
+            app::Error::Failed(message) => Self::failed(message),
+        }
+    }
+}
+
+impl From<super::runs::Error> for Failure {
+    fn from(error: super::runs::Error) -> Self {
+        match error {
+            super::runs::Error::Usage(message) => Self::wrong_use(message),
+            super::runs::Error::Other(error) => Self::failed(format!("{error:#}")),
+        }
+    }
+}
+
+impl From<super::encoders::Failure> for Failure {
+    fn from(error: super::encoders::Failure) -> Self {
+        Self::new(error.exit_code(), chain(&error))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed(error)
+    }
+}

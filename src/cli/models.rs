@@ -1,0 +1,253 @@
+//! `models`: what the registry holds.
+
+use clap::Subcommand;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    failure::Failure,
+    output::{Output, number, table},
+};
+use crate::{
+    app::App,
+    clock::Timestamp,
+    registry::{ModelName, ModelVersion},
+};
+
+/// Ask the registry.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// All versions of all models, or of one.
+    List {
+        /// The model's name.
+        name: Option<String>,
+    },
+    /// One version: where it comes from and how good it is.
+    #[command(
+        after_help = "Examples:\n  trendmill models show reddit@champion\n  trendmill models \
+                            show reddit/3 --predictions"
+    )]
+    Show {
+        /// `NAME/VERSION` or `NAME@ALIAS`; a bare name means its champion.
+        model: String,
+        /// Print the evaluated rows as JSON lines: id, split, target, prediction.
+        #[arg(long)]
+        predictions: bool,
+    },
+    /// How a metric went from version to version.
+    #[command(after_help = "Example:\n  trendmill models history reddit --metric spearman")]
+    History {
+        /// The model's name.
+        name: String,
+        /// The metric.
+        #[arg(long, default_value = "spearman")]
+        metric: String,
+    },
+}
+
+/// One line of `models list`.
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    version: u32,
+    created_at: Timestamp,
+    run_id: &'a str,
+    aliases: &'a [String],
+    metrics: &'a Value,
+}
+
+/// One point of `models history`.
+#[derive(Serialize)]
+struct Point {
+    version: u32,
+    interval_start: Timestamp,
+    value: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Where there is no such model, or the registry cannot be read.
+pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::List { name } => list(app, name.as_deref(), output).await,
+        Command::Show { model, predictions } => show(app, &model, predictions, output).await,
+        Command::History { name, metric } => history(app, &name, &metric, output).await,
+    }
+}
+
+async fn list(app: &App, name: Option<&str>, output: Output) -> Result<(), Failure> {
+    let versions = app.registry().list(name).await?;
+    let listed: Vec<Listed<'_>> = versions
+        .iter()
+        .map(|version| Listed {
+            name: &version.manifest.name,
+            version: version.manifest.version,
+            created_at: version.manifest.created_at,
+            run_id: &version.manifest.run_id,
+            aliases: &version.aliases,
+            metrics: &version.manifest.evaluation["metrics"],
+        })
+        .collect();
+    if output.json {
+        return Ok(output.json(&listed)?);
+    }
+    let mut rows = table(&["model", "aliases", "made", "rows", "spearman", "mae"]);
+    for (version, listed) in versions.iter().zip(&listed) {
+        rows.add_row([
+            format!("{}/{}", listed.name, listed.version),
+            listed.aliases.join(", "),
+            listed.created_at.to_string(),
+            version.manifest.matrix.rows.to_string(),
+            number(listed.metrics["spearman"].as_f64()),
+            number(listed.metrics["mae"].as_f64()),
+        ]);
+    }
+    if versions.is_empty() {
+        output.say("the registry is empty; `trendmill run PIPELINE` makes a version")?;
+        return Ok(());
+    }
+    Ok(output.data(rows.to_string())?)
+}
+
+async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Result<(), Failure> {
+    let name: ModelName = model.parse()?;
+    let version = app.registry().resolve(&name).await?;
+    if predictions {
+        for row in version.evaluated_rows()? {
+            output.json_line(&row)?;
+        }
+        return Ok(());
+    }
+    if output.json {
+        let mut document = json!(version.manifest);
+        document["aliases"] = json!(version.aliases);
+        return Ok(output.json(&document)?);
+    }
+    let manifest = &version.manifest;
+    let mut facts = table(&["", ""]);
+    facts.set_header(Vec::<String>::new());
+    let window = match (manifest.data_window.from, manifest.data_window.to) {
+        (Some(from), Some(to)) => format!("{from} to {to}"),
+        _ => "rows without times".to_owned(),
+    };
+    for (name, value) in [
+        ("model", format!("{}/{}", manifest.name, manifest.version)),
+        ("aliases", version.aliases.join(", ")),
+        (
+            "made",
+            format!("{} by run {}", manifest.created_at, manifest.run_id),
+        ),
+        (
+            "interval",
+            format!("{} to {}", manifest.interval_start, manifest.interval_end),
+        ),
+        ("data set", manifest.dataset.clone()),
+        ("labels", window),
+        ("target", manifest.target.clone()),
+        (
+            "matrix",
+            format!(
+                "{} rows × {} columns",
+                manifest.matrix.rows, manifest.matrix.columns
+            ),
+        ),
+        ("weights", manifest.weights_sha256.to_string()),
+    ] {
+        facts.add_row([name.to_owned(), value]);
+    }
+    output.data(facts.to_string())?;
+    output.data(metrics_table(&manifest.evaluation))?;
+    Ok(())
+}
+
+/// Metrics beside the baselines, with their intervals.
+pub(crate) fn metrics_table(evaluation: &Value) -> String {
+    const SHOWN: [&str; 5] = ["spearman", "spearman_within", "r2", "mae", "rmse"];
+    let mut rows = table(&["model", "spearman", "within", "r2", "mae", "rmse"]);
+    let mut add = |name: &str, part: &Value| {
+        let cells = SHOWN.iter().map(|metric| {
+            let value = number(part["metrics"][*metric].as_f64());
+            let interval = &part["intervals"][*metric];
+            match (interval["low"].as_f64(), interval["high"].as_f64()) {
+                (Some(low), Some(high)) if *metric == "spearman" => {
+                    format!("{value} [{} {}]", number(Some(low)), number(Some(high)))
+                }
+                _ => value,
+            }
+        });
+        rows.add_row(std::iter::once(name.to_owned()).chain(cells));
+    };
+    add("this version", evaluation);
+    for group in ["models_compared", "baselines"] {
+        for (name, part) in evaluation[group].as_object().unwrap_or(&Map::new()) {
+            add(name, part);
+        }
+    }
+    for part in evaluation["ablation"].as_array().unwrap_or(&Vec::new()) {
+        add(
+            &format!("without {}", part["without"].as_str().unwrap_or("?")),
+            part,
+        );
+    }
+    let mut text = rows.to_string();
+    if let Some(ceiling) = evaluation["metrics"]["spearman_ceiling"].as_f64() {
+        text.push_str(&format!(
+            "\nspearman of the noise-free truth: {}",
+            number(Some(ceiling))
+        ));
+    }
+    text
+}
+
+async fn history(app: &App, name: &str, metric: &str, output: Output) -> Result<(), Failure> {
+    let mut versions = app.registry().list(Some(name)).await?;
+    if versions.is_empty() {
+        let wanted = ModelName::Alias(name.to_owned(), "champion".to_owned());
+        app.registry().resolve(&wanted).await?;
+    }
+    versions.sort_by_key(|version| (version.manifest.interval_start, version.manifest.version));
+    let points: Vec<Point> = versions
+        .iter()
+        .map(|version| point(version, metric))
+        .collect::<Result<_, _>>()?;
+    if output.json {
+        return Ok(output.json(&points)?);
+    }
+    let mut rows = table(&["version", "interval", metric, "low", "high"]);
+    for point in &points {
+        rows.add_row([
+            point.version.to_string(),
+            point.interval_start.date().to_string(),
+            number(point.value),
+            number(point.low),
+            number(point.high),
+        ]);
+    }
+    Ok(output.data(rows.to_string())?)
+}
+
+fn point(version: &ModelVersion, metric: &str) -> Result<Point, Failure> {
+    let evaluation = &version.manifest.evaluation;
+    let metrics = evaluation["metrics"].as_object();
+    let Some(value) = metrics.and_then(|metrics| metrics.get(metric)) else {
+        let known: Vec<&str> = metrics
+            .into_iter()
+            .flat_map(Map::keys)
+            .map(String::as_str)
+            .collect();
+        return Err(Failure::wrong_use(format!("there is no metric `{metric}`"))
+            .hint(format!("the metrics are {}", known.join(", "))));
+    };
+    let interval = &evaluation["intervals"][metric];
+    Ok(Point {
+        version: version.manifest.version,
+        interval_start: version.manifest.interval_start,
+        value: value.as_f64(),
+        low: interval["low"].as_f64(),
+        high: interval["high"].as_f64(),
+    })
+}

@@ -1,0 +1,78 @@
+//! `predict`: scores for new records.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{failure::Failure, output::Output};
+use crate::{
+    app::{App, record_from_words},
+    registry::ModelName,
+};
+
+/// Score new records with a model.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  trendmill predict reddit@champion --input posts.jsonl\n  \
+                        trendmill records export --format jsonl | trendmill predict reddit --input -\n  \
+                        trendmill predict reddit --text 'My first oil painting' --image it.jpg \
+                        --set community=art"
+)]
+pub(crate) struct Command {
+    /// `NAME/VERSION` or `NAME@ALIAS`; a bare name means its champion.
+    model: String,
+    /// JSON lines, CSV or GeoJSON with the records; `-` reads JSON lines from stdin.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "image", "set"])]
+    input: Option<PathBuf>,
+    /// An image of one record.
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
+    /// The title of one record.
+    #[arg(long)]
+    text: Option<String>,
+    /// A field of one record: `community=art`, `created_at=2026-01-31T08:00:00Z`.
+    #[arg(long, value_name = "K=V", value_parser = key_value)]
+    set: Vec<(String, Value)>,
+}
+
+/// `K=V`, where V is JSON if it reads as JSON and text otherwise.
+fn key_value(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is not `K=V`"))?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((key.to_owned(), value))
+}
+
+/// Runs the command: JSON lines `{id, prediction, low, high}`.
+///
+/// # Errors
+///
+/// Where there is no such model or the input cannot be read.
+pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(), Failure> {
+    let name: ModelName = command.model.parse()?;
+    let mut predictor = app.predictor(&name).await?;
+    let records = match &command.input {
+        Some(path) if path.as_os_str() == "-" => {
+            let folder = tempfile::Builder::new().suffix(".jsonl").tempfile_in(".")?;
+            let mut stdin = std::io::stdin().lock();
+            std::io::copy(&mut stdin, &mut folder.as_file())?;
+            app.records_of_file(folder.path()).await?
+        }
+        Some(path) => app.records_of_file(path).await?,
+        None if command.text.is_none() && command.image.is_empty() && command.set.is_empty() => {
+            return Err(Failure::wrong_use("there is nothing to predict")
+                .hint("give `--input FILE`, or `--text`, `--image` and `--set` for one record"));
+        }
+        None => vec![record_from_words(
+            command.text.as_deref(),
+            &command.image,
+            &command.set,
+        )?],
+    };
+    for row in predictor.predict(&records).await? {
+        output.json_line(&row)?;
+    }
+    Ok(())
+}

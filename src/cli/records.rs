@@ -1,0 +1,236 @@
+//! `records`: what the store holds.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use super::{
+    failure::Failure,
+    output::{Output, table},
+};
+use crate::{
+    app::App,
+    clock::Timestamp,
+    corpus::{LabelAge, MediaLocation, Observation, Record},
+    operators::place,
+    store::PlaceState,
+};
+
+/// See and export the records.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The data sets and how many records each has.
+    List,
+    /// All records of a data set, in the form that `predict` and the `table` source read.
+    #[command(after_help = "Example:\n  trendmill records export --format jsonl --out posts.jsonl")]
+    Export {
+        /// The data set; not needed where there is only one.
+        #[arg(long)]
+        dataset: Option<String>,
+        /// The form.
+        #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+        format: Format,
+        /// The file to write; stdout where it is not given.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values; nested values are JSON.
+    Csv,
+}
+
+/// The columns of an export.
+const COLUMNS: [&str; 10] = [
+    "id",
+    "title",
+    "community",
+    "author",
+    "created_at",
+    "score",
+    "observed_at",
+    "age_seconds",
+    "images",
+    "fields",
+];
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Where there is no such data set or the file cannot be written.
+pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::List => list(app, output).await,
+        Command::Export {
+            dataset,
+            format,
+            out,
+        } => {
+            let dataset = choose(app, dataset).await?;
+            export(app, &dataset, format, out.as_deref(), output).await
+        }
+    }
+}
+
+async fn list(app: &App, output: Output) -> Result<(), Failure> {
+    let datasets = app.store().datasets().await?;
+    if output.json {
+        let listed: Vec<Value> = datasets
+            .iter()
+            .map(|(dataset, records)| json!({ "dataset": dataset, "records": records }))
+            .collect();
+        return Ok(output.json(&listed)?);
+    }
+    let mut rows = table(&["data set", "records"]);
+    for (dataset, records) in datasets {
+        rows.add_row([dataset, records.to_string()]);
+    }
+    Ok(output.data(rows.to_string())?)
+}
+
+/// The data set that is meant.
+async fn choose(app: &App, wanted: Option<String>) -> Result<String, Failure> {
+    let names: Vec<String> = app
+        .store()
+        .datasets()
+        .await?
+        .into_iter()
+        .map(|(dataset, _)| dataset)
+        .collect();
+    let known = || format!("the data sets are: `{}`", names.join("`, `"));
+    match (wanted, names.as_slice()) {
+        (Some(wanted), _) if names.contains(&wanted) => Ok(wanted),
+        (Some(wanted), _) => {
+            Err(Failure::wrong_use(format!("there is no data set `{wanted}`")).hint(known()))
+        }
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => Err(Failure::failed("the store has no records yet")
+            .hint("`trendmill run PIPELINE` reads some")),
+        (None, _) => Err(Failure::wrong_use(
+            "there are several data sets; say which by `--dataset`",
+        )
+        .hint(known())),
+    }
+}
+
+async fn export(
+    app: &App,
+    dataset: &str,
+    format: Format,
+    out: Option<&Path>,
+    output: Output,
+) -> Result<(), Failure> {
+    let store = app.store();
+    let records = store
+        .records(dataset, Timestamp::from_millis(i64::MAX))
+        .await?;
+    let readings = store.last_readings(dataset).await?;
+    let places: Vec<String> = records
+        .iter()
+        .flat_map(|record| &record.media)
+        .map(place)
+        .collect();
+    let known = store.media_places(&places).await?;
+    let folder = match out.and_then(Path::parent) {
+        Some(folder) if !folder.as_os_str().is_empty() => fs_err::canonicalize(folder)?,
+        _ => app.working_dir().to_owned(),
+    };
+    let image = |location: &MediaLocation| match known.get(&place(location)) {
+        Some(PlaceState::Stored(info)) => app
+            .media()
+            .find(&info.content)
+            .map_or_else(|| place(location), |path: PathBuf| relative(&path, &folder)),
+        _ => place(location),
+    };
+    let rows = records.iter().map(|record| {
+        let images: Vec<String> = record.media.iter().map(&image).collect();
+        row(record, readings.get(&record.id), &images)
+    });
+    let text = match format {
+        Format::Jsonl => json_lines(rows)?,
+        Format::Csv => csv(rows)?,
+    };
+    match out {
+        Some(path) => {
+            crate::artifacts::write_atomic(path, text.as_bytes())?;
+            output.say(format!(
+                "{} records written to {}",
+                records.len(),
+                path.display()
+            ))?;
+        }
+        None => output.data(text.trim_end_matches('\n'))?,
+    }
+    Ok(())
+}
+
+fn row(record: &Record, reading: Option<&Observation>, images: &[String]) -> Map<String, Value> {
+    let age = reading.and_then(|reading| match reading.age {
+        LabelAge::Known(age) => Some(age.as_secs_f64()),
+        LabelAge::Unknown => None,
+    });
+    let values = [
+        json!(record.id),
+        json!(record.title),
+        json!(record.community),
+        json!(record.author),
+        json!(record.created_at),
+        json!(reading.and_then(|reading| reading.score)),
+        json!(reading.and_then(|reading| reading.observed_at)),
+        json!(age),
+        json!(images),
+        Value::Object(record.fields.clone()),
+    ];
+    COLUMNS
+        .iter()
+        .map(|&column| column.to_owned())
+        .zip(values)
+        .collect()
+}
+
+fn json_lines(rows: impl Iterator<Item = Map<String, Value>>) -> Result<String, Failure> {
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&serde_json::to_string(&row).map_err(Failure::failed)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn csv(rows: impl Iterator<Item = Map<String, Value>>) -> Result<String, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(COLUMNS).map_err(Failure::failed)?;
+    for row in rows {
+        let cells = row.values().map(|value| match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        writer.write_record(cells).map_err(Failure::failed)?;
+    }
+    let bytes = writer.into_inner().map_err(Failure::failed)?;
+    String::from_utf8(bytes).map_err(Failure::failed)
+}
+
+/// `path` as seen from `folder`, with `/` between its parts.
+fn relative(path: &Path, folder: &Path) -> String {
+    let path = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let shared = path
+        .components()
+        .zip(folder.components())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let up = folder.components().skip(shared).map(|_| "..".to_owned());
+    let down = path
+        .components()
+        .skip(shared)
+        .map(|part| part.as_os_str().to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<_>>().join("/")
+}

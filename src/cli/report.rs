@@ -1,0 +1,133 @@
+//! How a finished run is told: a table for people, one JSON document for scripts.
+
+use serde_json::{Value, json};
+
+use super::{
+    failure::{FAILED, Failure, OK},
+    models::metrics_table,
+    output::{Output, number, seconds, table},
+};
+use crate::{app::App, dag::RunState, engine::RunSummary};
+
+/// Prints a finished run with its model.
+///
+/// # Errors
+///
+/// Where the registry cannot be read or nothing can be printed.
+pub(crate) async fn print(app: &App, run: &RunSummary, output: Output) -> Result<(), Failure> {
+    let model = model(app, &run.run_id).await?;
+    if output.json {
+        let mut document = json!(run);
+        document["model"] = model;
+        return Ok(output.json(&document)?);
+    }
+    output.data(tasks_table(run))?;
+    if !model.is_null() {
+        output.data(format!(
+            "\nmodel {}/{}{}",
+            model["name"].as_str().unwrap_or_default(),
+            model["version"],
+            if model["reused"] == json!(true) {
+                " (nothing has changed since)"
+            } else {
+                ""
+            }
+        ))?;
+        output.data(metrics_table(&model))?;
+        if let Some(line) = previous(app, &model).await? {
+            output.data(line)?;
+        }
+    }
+    output.data(format!(
+        "\nrun {} {} in {}",
+        run.run_id,
+        run.state,
+        seconds(run.seconds)
+    ))?;
+    Ok(())
+}
+
+/// 0 where a run succeeded, else 1.
+pub(crate) fn exit_code(run: &RunSummary) -> u8 {
+    if run.state == RunState::Succeeded {
+        OK
+    } else {
+        FAILED
+    }
+}
+
+fn tasks_table(run: &RunSummary) -> String {
+    let mut rows = table(&[
+        "task", "state", "time", "in", "out", "computed", "reused", "message",
+    ]);
+    for task in &run.tasks {
+        let dropped: Vec<String> = task
+            .dropped
+            .iter()
+            .map(|(reason, rows)| format!("{rows} {reason}"))
+            .collect();
+        let mut message = task.message.clone().unwrap_or_default();
+        if !dropped.is_empty() {
+            if !message.is_empty() {
+                message.push_str("; ");
+            }
+            message.push_str("dropped ");
+            message.push_str(&dropped.join(", "));
+        }
+        rows.add_row([
+            task.id.clone(),
+            task.state.to_string(),
+            seconds(task.seconds),
+            task.rows_in.to_string(),
+            task.rows_out.to_string(),
+            task.rows_computed.to_string(),
+            task.rows_reused.to_string(),
+            message,
+        ]);
+    }
+    rows.to_string()
+}
+
+/// The version in which a run ended, as `run --json` tells it; null where there is none.
+pub(crate) async fn model(app: &App, run_id: &str) -> Result<Value, Failure> {
+    let Some((name, number)) = app.store().model_version_of_run(run_id).await? else {
+        return Ok(Value::Null);
+    };
+    let name = crate::registry::ModelName::Version(name, number);
+    let version = app.registry().resolve(&name).await?;
+    let manifest = version.manifest;
+    let mut model = manifest.evaluation;
+    let facts = json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "reused": manifest.run_id != run_id,
+        "matrix": manifest.matrix,
+        "weights_sha256": manifest.weights_sha256,
+    });
+    if let (Some(model), Value::Object(facts)) = (model.as_object_mut(), facts) {
+        model.extend(facts);
+    }
+    Ok(model)
+}
+
+/// How the version before did, in one line.
+async fn previous(app: &App, model: &Value) -> Result<Option<String>, Failure> {
+    let (name, version) = (
+        model["name"].as_str().unwrap_or_default(),
+        model["version"].as_u64(),
+    );
+    let versions = app.registry().list(Some(name)).await?;
+    let before = versions
+        .iter()
+        .rev()
+        .find(|other| Some(u64::from(other.manifest.version)) < version);
+    Ok(before.map(|before| {
+        let metrics = &before.manifest.evaluation["metrics"];
+        format!(
+            "the version before, {name}/{}: spearman {}, mae {}",
+            before.manifest.version,
+            number(metrics["spearman"].as_f64()),
+            number(metrics["mae"].as_f64()),
+        )
+    }))
+}

@@ -1,0 +1,217 @@
+//! `run`: one run, now.
+
+use std::{collections::BTreeMap, path::Path};
+
+use chrono::NaiveDate;
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    failure::{Failure, INTERRUPTED, OK, chain},
+    output::Output,
+    progress, report,
+};
+use crate::{
+    app::{App, Prepared, RunRequest},
+    config::Settings,
+    engine::{self, Earlier, Selection, Submitted, Trigger},
+    pipelines,
+};
+
+/// Run a pipeline once, now.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  trendmill run reddit --source sandbox\n  trendmill run reddit \
+                        --source dump:posts.ndjson.zst --date 2026-01-31\n  trendmill run reddit \
+                        --source table:posts.csv,images=photos --param keep=true\n  trendmill run \
+                        reddit --from train --param seed=8\n\nThe same command goes on with a run \
+                        that was interrupted."
+)]
+pub(crate) struct Command {
+    /// The pipeline's name.
+    pipeline: String,
+    /// The day of the data interval; default: the one that has just ended.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    date: Option<NaiveDate>,
+    /// Where records come from: `sandbox`, `dump:FILE`, `table:FILE`, `reddit`.
+    #[arg(long, value_name = "KIND[:PATH]")]
+    source: Option<String>,
+    /// The set of encoders.
+    #[arg(long)]
+    profile: Option<String>,
+    /// A parameter of the pipeline; may be given several times.
+    #[arg(long, value_name = "K=V", value_parser = key_value)]
+    param: Vec<(String, String)>,
+    /// Begin at this task; the tasks before it are taken over from the last run.
+    #[arg(long, value_name = "TASK", conflicts_with = "only")]
+    from: Option<String>,
+    /// Run this task alone.
+    #[arg(long, value_name = "TASK")]
+    only: Option<String>,
+    /// Start a new run and compute everything again.
+    #[arg(long)]
+    force: bool,
+    /// Show what would run, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is not `K=V`"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Runs the command; the exit code says how the run ended.
+///
+/// # Errors
+///
+/// Where the run cannot start.
+pub(crate) async fn run(
+    command: Command,
+    home: &Path,
+    settings: Settings,
+    output: Output,
+) -> Result<u8, Failure> {
+    // Everything that can be wrong is found before anything is written.
+    let request = RunRequest {
+        pipeline: command.pipeline.clone(),
+        date: command.date,
+        source: command.source.clone(),
+        profile: command.profile.clone(),
+        params: command.param.clone(),
+    };
+    let detached = App::detached(home, settings.clone()).await?;
+    let prepared = detached.prepare(&request)?;
+    if command.dry_run {
+        return dry_run(&prepared, output);
+    }
+    if let Some(source) = &prepared.source {
+        detached.environment().source(source).await?;
+    }
+    drop(detached);
+
+    let app = App::open(home, settings).await?;
+    let engine = app.start_engine().await?;
+    let selection = selection(&app, &command, &prepared).await?;
+    let events = engine.subscribe();
+    let submitted = engine
+        .submit(request_of(prepared, command.force, selection))
+        .await?;
+    let Submitted { run_id, resumed } = submitted;
+    if resumed {
+        output.say(format!("going on with run {run_id}, which was interrupted"))?;
+    }
+    let shown = tokio::spawn(progress::show(events, output.lively));
+    let summary = tokio::select! {
+        summary = engine.wait(&run_id) => summary?,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            output.say("stopping; the same command goes on with the run")?;
+            engine.stop();
+            engine.stopped_for_good().await;
+            return Ok(INTERRUPTED);
+        }
+    };
+    engine.stop();
+    engine.stopped_for_good().await;
+    // What is shown is not worth failing for.
+    let _shown = shown.await;
+    report::print(&app, &summary, output).await?;
+    Ok(report::exit_code(&summary))
+}
+
+fn request_of(prepared: Prepared, force: bool, selection: Selection) -> engine::RunRequest {
+    let Prepared {
+        compiled,
+        source,
+        interval,
+        as_of,
+    } = prepared;
+    engine::RunRequest {
+        pipeline: compiled.pipeline,
+        definition: compiled.text,
+        graph: compiled.graph,
+        interval,
+        scheduled_for: interval.end,
+        as_of,
+        source,
+        profile: compiled.profile,
+        params: compiled.params,
+        force,
+        schedule: None,
+        trigger: Trigger::Manual,
+        selection,
+    }
+}
+
+/// Which tasks run, and the earlier run that the others are taken from: the last one of the same
+/// pipeline, interval and source.
+async fn selection(
+    app: &App,
+    command: &Command,
+    prepared: &Prepared,
+) -> Result<Selection, Failure> {
+    let Some(task) = command.from.clone().or_else(|| command.only.clone()) else {
+        return Ok(Selection::All);
+    };
+    let runs = app
+        .store()
+        .runs(Some(&prepared.compiled.pipeline), 1000)
+        .await?;
+    let last = runs
+        .into_iter()
+        .find(|run| run.interval_start == prepared.interval.start && run.source == prepared.source);
+    let earlier = match last {
+        Some(run) => Earlier::load(app.store(), &run.id).await?,
+        None => Earlier {
+            run_id: String::new(),
+            results: BTreeMap::new(),
+        },
+    };
+    Ok(if command.from.is_some() {
+        Selection::From { task, earlier }
+    } else {
+        Selection::Only { task, earlier }
+    })
+}
+
+fn dry_run(prepared: &Prepared, output: Output) -> Result<u8, Failure> {
+    if output.json {
+        output.json(&json!({
+            "pipeline": prepared.compiled.pipeline,
+            "source": prepared.source,
+            "interval_start": prepared.interval.start,
+            "interval_end": prepared.interval.end,
+            "as_of": prepared.as_of,
+            "params": prepared.compiled.params,
+            "profile": prepared.compiled.profile,
+            "tasks": prepared.compiled.graph.nodes(),
+        }))?;
+        return Ok(OK);
+    }
+    output.data(format!(
+        "{} for {} to {}, with what is known at {}\nsource: {}\n",
+        prepared.compiled.pipeline,
+        prepared.interval.start,
+        prepared.interval.end,
+        prepared.as_of,
+        prepared.source.as_deref().unwrap_or("none"),
+    ))?;
+    output.data(pipelines::text(&prepared.compiled.graph))?;
+    Ok(OK)
+}
+
+impl From<engine::Error> for Failure {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::Locked { .. } | engine::Error::Lock { .. } => Self::unfit(chain(&error)),
+            engine::Error::UnknownOperator { .. }
+            | engine::Error::UnknownTask { .. }
+            | engine::Error::NoEarlierResult { .. }
+            | engine::Error::UnknownRun(_) => Self::wrong_use(chain(&error)),
+            _ => Self::failed(chain(&error)),
+        }
+    }
+}

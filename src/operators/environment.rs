@@ -1,0 +1,147 @@
+//! What operators may touch.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::future::BoxFuture;
+use url::Url;
+
+use crate::{
+    corpus::MediaLocation,
+    encoders::{self, DeviceSpec, ImageEncoder, TextEncoder, WeightsSettings},
+    media::{Limits, MediaStore},
+    net::Fetcher,
+    registry::Registry,
+    sources::{self, Source},
+    store::Store,
+};
+
+/// Makes a source of its text, as people write it: `sandbox`, `dump:FILE`, `table:FILE`.
+pub type SourceOpener =
+    Box<dyn Fn(String) -> BoxFuture<'static, Result<OpenedSource, sources::Error>> + Send + Sync>;
+
+/// A source that is ready to be read.
+#[derive(Clone, Debug)]
+pub struct OpenedSource {
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// Where hosts of its images really are: a simulated source serves them on loopback.
+    pub routes: BTreeMap<String, SocketAddr>,
+    /// Fetches its images; a simulated source's may go to loopback.
+    pub fetcher: Fetcher,
+    /// By record id, the noise-free expected label of a simulated source, on the scale
+    /// `log1p(score)`.
+    pub truth: Option<Arc<HashMap<String, f64>>>,
+}
+
+impl OpenedSource {
+    /// Where to ask for an image that is said to be at `location`.
+    pub fn route(&self, location: &MediaLocation) -> MediaLocation {
+        let MediaLocation::Url(text) = location else {
+            return location.clone();
+        };
+        let routed = Url::parse(text).ok().and_then(|mut url| {
+            let address = self.routes.get(url.host_str()?)?;
+            url.set_ip_host(address.ip()).ok()?;
+            url.set_port(Some(address.port())).ok()?;
+            Some(MediaLocation::Url(url.into()))
+        });
+        routed.unwrap_or_else(|| location.clone())
+    }
+}
+
+/// What operators may touch: the store, the registry, the media, the sources and the encoders.
+pub struct Environment {
+    /// The databases.
+    pub store: Store,
+    /// The model versions.
+    pub registry: Registry,
+    /// The images' files.
+    pub media: MediaStore,
+    /// What an image may be.
+    pub limits: Limits,
+    /// Fetches images.
+    pub fetcher: Fetcher,
+    /// Where weights are looked for.
+    pub weights: WeightsSettings,
+    /// Where encoders and training compute.
+    pub device: DeviceSpec,
+    /// Makes sources.
+    pub open_source: SourceOpener,
+    /// Sources that are open.
+    pub sources: tokio::sync::Mutex<BTreeMap<String, OpenedSource>>,
+    /// Encoders that are loaded.
+    pub loaded: Loaded,
+}
+
+/// Encoders that are loaded; several tasks of a run share one.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    texts: Mutex<HashMap<String, Arc<TextEncoder>>>,
+    images: Mutex<HashMap<String, Arc<ImageEncoder>>>,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// The source of this text, opened once per process.
+    ///
+    /// # Errors
+    ///
+    /// Where the text is wrong or the source cannot be had.
+    pub async fn source(&self, text: &str) -> Result<OpenedSource, sources::Error> {
+        let mut sources = self.sources.lock().await;
+        if let Some(opened) = sources.get(text) {
+            return Ok(opened.clone());
+        }
+        let opened = (self.open_source)(text.to_owned()).await?;
+        sources.insert(text.to_owned(), opened.clone());
+        Ok(opened)
+    }
+
+    /// The text encoder of this name, loaded once per process. Blocks while it loads.
+    ///
+    /// # Errors
+    ///
+    /// Where its weights cannot be had or are wrong.
+    pub fn text_encoder(&self, name: &str) -> Result<Arc<TextEncoder>, encoders::Error> {
+        share(&self.loaded.texts, name, || {
+            encoders::load_text(name, &self.device, &self.weights)
+        })
+    }
+
+    /// The image encoder of this name, loaded once per process. Blocks while it loads.
+    ///
+    /// # Errors
+    ///
+    /// Where its weights cannot be had or are wrong.
+    pub fn image_encoder(&self, name: &str) -> Result<Arc<ImageEncoder>, encoders::Error> {
+        share(&self.loaded.images, name, || {
+            encoders::load_image(name, &self.device, &self.weights)
+        })
+    }
+}
+
+fn share<T>(
+    cache: &Mutex<HashMap<String, Arc<T>>>,
+    name: &str,
+    load: impl FnOnce() -> Result<T, encoders::Error>,
+) -> Result<Arc<T>, encoders::Error> {
+    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(loaded) = cache.get(name) {
+        return Ok(Arc::clone(loaded));
+    }
+    let loaded = Arc::new(load()?);
+    cache.insert(name.to_owned(), Arc::clone(&loaded));
+    Ok(loaded)
+}

@@ -1,0 +1,170 @@
+//! `evaluate`: the fitted head on rows that it has not seen, beside the baselines.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Environment,
+    merge::MergeOutput,
+    report::{blocking, upstream},
+    settings,
+    train::{AttemptWatch, FitFile, TrainOutput, learning_error},
+};
+use crate::{
+    artifacts,
+    corpus::FeatureMatrix,
+    engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
+    learning::{self, Fitted, Head, Split, TrainSettings},
+    registry::EvaluatedRow,
+};
+
+/// `evaluate`: metrics with intervals, baselines, and what each block is worth.
+#[derive(Clone, Debug)]
+pub struct Evaluate(pub Arc<Environment>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Whether the head is fitted again without each block.
+    #[serde(default = "yes")]
+    ablation: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What an `evaluate` task leaves for the tasks downstream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct EvaluateOutput {
+    /// The name of the evaluation's file within the run's folder; empty where the version
+    /// existed already and carries its own.
+    pub evaluation: String,
+    /// Whether every metric that decides is a number.
+    pub finite: bool,
+}
+
+/// The file that an evaluation leaves.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct EvaluationFile {
+    /// Split, metrics, intervals, baselines, ablation.
+    pub evaluation: Value,
+    /// The hash of row ids and split.
+    pub row_set: String,
+    /// The rows with their predictions.
+    pub rows: Vec<EvaluatedRow>,
+}
+
+impl Operator for Evaluate {
+    fn name(&self) -> &'static str {
+        "evaluate"
+    }
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
+        settings::parse::<Settings>(settings).map(drop)
+    }
+
+    fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
+        Box::pin(self.evaluate(context))
+    }
+}
+
+impl Evaluate {
+    async fn evaluate(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
+        let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
+        let merged = MergeOutput::upstream(&context)?;
+        let trained = TrainOutput::upstream(&context)?;
+        let mut outcome = TaskOutcome {
+            rows_in: merged.labelled,
+            rows_out: merged.labelled,
+            ..TaskOutcome::default()
+        };
+        if let Some(version) = trained.existing {
+            outcome.rows_reused = merged.labelled;
+            outcome.message = Some(format!("as it was for version {version}"));
+            outcome.output = json!(EvaluateOutput {
+                evaluation: String::new(),
+                finite: true
+            });
+            return Ok(outcome);
+        }
+        let truth = match upstream(&context, "source").and_then(Value::as_str) {
+            Some(source) => self.0.source(source).await?.truth,
+            None => None,
+        };
+        let (environment, watch) = (Arc::clone(&self.0), AttemptWatch::of(&context));
+        let run_dir = context.run_dir.clone();
+        let name = format!("{}.json", context.task_id);
+        let path = run_dir.join(&name);
+        let (headline, finite) = blocking(move || {
+            let matrix = artifacts::read_matrix(&run_dir.join(&merged.matrix))?;
+            let head = Head::from_safetensors(&fs_err::read(run_dir.join(&trained.weights))?)
+                .map_err(TaskError::fail)?;
+            let fit: FitFile = serde_json::from_slice(&fs_err::read(run_dir.join(&trained.fit))?)
+                .map_err(TaskError::fail)?;
+            let fitted = fit.with_head(head);
+            let device = environment.device.open().map_err(TaskError::fail)?;
+            let training = TrainSettings {
+                ablation: settings.ablation,
+                ..trained.training
+            };
+            let truth = truth.as_deref();
+            let evaluation =
+                learning::evaluate(&matrix, &fitted, &training, truth, &device, &watch)
+                    .map_err(|error| learning_error(error, &watch))?;
+            let rows = evaluated_rows(&matrix, &fitted)?;
+            // A constant has no rank correlation; an error that is no number is a fault.
+            let finite = ["mae", "rmse"].iter().all(|metric| {
+                evaluation
+                    .metrics
+                    .get(*metric)
+                    .copied()
+                    .flatten()
+                    .is_some_and(f64::is_finite)
+            });
+            let headline = evaluation.first_line.clone();
+            let file = EvaluationFile {
+                row_set: fitted.rows_sha256.to_string(),
+                evaluation: json!(evaluation),
+                rows,
+            };
+            artifacts::write_json(&path, &file)?;
+            Ok::<_, TaskError>((headline, finite))
+        })
+        .await??;
+        outcome.rows_computed = outcome.rows_out;
+        outcome.message = Some(headline);
+        outcome.output = json!(EvaluateOutput {
+            evaluation: name,
+            finite
+        });
+        Ok(outcome)
+    }
+}
+
+/// The labelled rows with their predictions, in the order of the matrix.
+fn evaluated_rows(matrix: &FeatureMatrix, fitted: &Fitted) -> Result<Vec<EvaluatedRow>, TaskError> {
+    let predictions = fitted.head.predict(matrix).map_err(TaskError::fail)?;
+    let parts: HashMap<&str, Split> = fitted
+        .split
+        .iter()
+        .map(|(id, part)| (id.as_str(), *part))
+        .collect();
+    let rows = matrix
+        .rows
+        .iter()
+        .zip(predictions)
+        .filter_map(|(row, prediction)| {
+            let split = parts.get(row.id.as_str())?;
+            Some(EvaluatedRow {
+                id: row.id.clone(),
+                split: json!(split).as_str().unwrap_or_default().to_owned(),
+                target: row.label?.target,
+                prediction: prediction.value,
+            })
+        });
+    Ok(rows.collect())
+}

@@ -1,0 +1,356 @@
+//! `merge`: vectors, metadata and labels → one feature matrix.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Environment,
+    embed::{Contents, EmbedOutput, images_of},
+    report::{blocking, upstream},
+    selection::{Selection, record_names},
+    settings,
+};
+use crate::{
+    artifacts::{self, MatrixFile},
+    corpus::{ContentHash, Label, MediaInfo, Record, Vector},
+    engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
+    expression::{Expression, Outcome},
+    learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
+    registry::BlockEncoder,
+    store::{Horizon, LabelReading},
+};
+
+/// `merge`: joins by key what is known of each record; a missing modality is masked, not dropped.
+#[derive(Clone, Debug)]
+pub struct Merge(pub Arc<Environment>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// By block: the task whose vectors it holds.
+    blocks: BTreeMap<String, String>,
+    /// Metadata that become numbers.
+    #[serde(default)]
+    numbers: Vec<String>,
+    /// Metadata that become categories.
+    #[serde(default)]
+    categories: Vec<String>,
+    /// The target, an expression over the label's reading and the record.
+    target: String,
+    /// An expression that orders records without a time.
+    #[serde(default)]
+    order: String,
+}
+
+impl Settings {
+    fn metadata(&self) -> Result<MetadataSchema, SettingsError> {
+        MetadataSchema::new(&self.numbers, &self.categories)
+            .map_err(|error| settings::wrong("numbers", error.to_string(), None))
+    }
+
+    fn target(&self) -> Result<Expression, SettingsError> {
+        Expression::compile(&self.target)
+            .map_err(|error| settings::wrong("target", error.to_string(), None))
+    }
+
+    fn order(&self) -> Result<Option<Expression>, SettingsError> {
+        if self.order.is_empty() {
+            return Ok(None);
+        }
+        Expression::compile(&self.order)
+            .map(Some)
+            .map_err(|error| settings::wrong("order", error.to_string(), None))
+    }
+}
+
+/// What a `merge` task leaves for the tasks downstream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MergeOutput {
+    /// The matrix file's name within the run's folder.
+    pub matrix: String,
+    /// Its size and hash.
+    pub matrix_file: MatrixFile,
+    /// What a row must bring.
+    pub schema: FeatureSchema,
+    /// The encoder behind each block.
+    pub encoders: Vec<BlockEncoder>,
+    /// The target's expression.
+    pub target: String,
+    /// How a prediction goes back to the score's own scale.
+    pub inverse: Inverse,
+    /// How many rows have a label.
+    pub labelled: u64,
+}
+
+impl MergeOutput {
+    /// The output of the `merge` task upstream.
+    pub(super) fn upstream(context: &TaskContext) -> Result<Self, TaskError> {
+        let found = context
+            .upstream
+            .values()
+            .find(|output| output.get("matrix_file").is_some())
+            .ok_or_else(|| {
+                TaskError::fail(anyhow::anyhow!(
+                    "no task upstream of `{}` made a matrix; put a `merge` task before it",
+                    context.task_id
+                ))
+            })?;
+        serde_json::from_value(found.clone()).map_err(TaskError::fail)
+    }
+}
+
+impl Operator for Merge {
+    fn name(&self) -> &'static str {
+        "merge"
+    }
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
+        let settings: Settings = settings::parse(settings)?;
+        settings.metadata()?;
+        settings.order()?;
+        settings.target().map(drop)
+    }
+
+    fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
+        Box::pin(self.merge(context))
+    }
+}
+
+impl Merge {
+    async fn merge(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
+        let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
+        let metadata = settings.metadata().map_err(TaskError::fail)?;
+        let target = settings.target().map_err(TaskError::fail)?;
+        let order = settings.order().map_err(TaskError::fail)?;
+        let selection = Selection::read(&self.0.store, &context).await?;
+        let mut outcome = TaskOutcome {
+            rows_in: selection.records.len() as u64,
+            ..TaskOutcome::default()
+        };
+
+        let readings = match horizon(&context) {
+            Some(horizon) => {
+                self.0
+                    .store
+                    .labels(&selection.dataset, context.as_of, horizon)
+                    .await?
+            }
+            None => HashMap::new(),
+        };
+        let media = media_of(&self.0, &selection.records).await?;
+        let blocks = self
+            .blocks(&context, &settings.blocks, &selection.records)
+            .await?;
+
+        let mut rows = Vec::with_capacity(selection.records.len());
+        for record in &selection.records {
+            let label = match label_of(&target, record, readings.get(&record.id))? {
+                Ok(label) => label,
+                Err(reason) => {
+                    *outcome.dropped.entry(reason).or_default() += 1;
+                    continue;
+                }
+            };
+            rows.push(RowInput {
+                record,
+                media: media.get(&record.id).map_or(&[], Vec::as_slice),
+                vectors: blocks
+                    .iter()
+                    .map(|block| block.vectors.get(&record.id).cloned())
+                    .collect(),
+                label,
+                order: order_of(order.as_ref(), record)?,
+            });
+        }
+        let schema = FeatureSchema {
+            blocks: blocks.iter().map(|block| block.schema.clone()).collect(),
+            metadata,
+        };
+        let matrix = assemble(rows, &schema).map_err(TaskError::fail)?;
+        let labelled = matrix.rows.iter().filter(|row| row.label.is_some()).count() as u64;
+        outcome.rows_out = matrix.rows.len() as u64;
+        outcome.rows_computed = outcome.rows_out;
+        let name = format!("{}.safetensors", context.task_id);
+        let path = context.run_dir.join(&name);
+        let matrix_file = blocking(move || artifacts::write_matrix(&path, &matrix)).await??;
+        outcome.message = Some(format!(
+            "{} rows × {} columns, {labelled} with a label",
+            matrix_file.rows, matrix_file.columns
+        ));
+        outcome.output = json!(MergeOutput {
+            matrix: name,
+            matrix_file,
+            schema,
+            encoders: blocks.into_iter().map(|block| block.encoder).collect(),
+            inverse: match target.inverse() {
+                crate::expression::Inverse::Expm1 => Inverse::Expm1,
+                crate::expression::Inverse::Identity => Inverse::Identity,
+            },
+            target: settings.target,
+            labelled,
+        });
+        Ok(outcome)
+    }
+
+    /// The blocks whose tasks have run, by name; a task that was skipped leaves none.
+    async fn blocks(
+        &self,
+        context: &TaskContext,
+        tasks: &BTreeMap<String, String>,
+        records: &[Record],
+    ) -> Result<Vec<BlockVectors>, TaskError> {
+        let mut blocks = Vec::new();
+        for (name, task) in tasks {
+            let Some(output) = context.upstream.get(task) else {
+                continue;
+            };
+            let output: EmbedOutput =
+                serde_json::from_value(output.clone()).map_err(TaskError::fail)?;
+            let contents = Contents::of(&self.0, &output, records).await?;
+            let distinct: Vec<ContentHash> = contents.distinct.into_keys().collect();
+            let stored = self
+                .0
+                .store
+                .embeddings(output.fingerprint, &distinct)
+                .await?;
+            let vectors: HashMap<String, Vec<f32>> = contents
+                .by_record
+                .into_iter()
+                .filter_map(|(id, contents)| Some((id, mean_vector(&stored, &contents)?)))
+                .collect();
+            // An encoder that nothing was given to has no say in the matrix.
+            let Some(width) = vectors.values().next().map(Vec::len) else {
+                continue;
+            };
+            blocks.push(BlockVectors {
+                schema: BlockSchema {
+                    name: name.clone(),
+                    width,
+                    encoder: output.fingerprint,
+                },
+                encoder: output.block_encoder(name),
+                vectors,
+            });
+        }
+        Ok(blocks)
+    }
+}
+
+/// One block before it is laid out in rows.
+struct BlockVectors {
+    schema: BlockSchema,
+    encoder: BlockEncoder,
+    /// By record id.
+    vectors: HashMap<String, Vec<f32>>,
+}
+
+/// The horizon that the `refresh` task upstream worked with.
+fn horizon(context: &TaskContext) -> Option<Horizon> {
+    let seconds = |key| {
+        upstream(context, key)
+            .and_then(Value::as_u64)
+            .map(Duration::from_secs)
+    };
+    Some(Horizon {
+        age: seconds("horizon")?,
+        tolerance: seconds("tolerance")?,
+    })
+}
+
+/// What is known of the stored images of each record, in the author's order.
+async fn media_of(
+    environment: &Environment,
+    records: &[Record],
+) -> Result<HashMap<String, Vec<MediaInfo>>, TaskError> {
+    let images = images_of(environment, records).await?;
+    let distinct: Vec<ContentHash> = images
+        .values()
+        .flatten()
+        .copied()
+        .collect::<HashSet<_>>()
+        .into_iter()
+        .collect();
+    let infos = environment.store.media_infos(&distinct).await?;
+    Ok(images
+        .into_iter()
+        .map(|(id, contents)| {
+            (
+                id,
+                contents
+                    .iter()
+                    .filter_map(|content| infos.get(content).cloned())
+                    .collect(),
+            )
+        })
+        .collect())
+}
+
+/// The mean of the stored vectors of several contents; `None` where none is stored.
+pub(crate) fn mean_vector(
+    stored: &HashMap<ContentHash, Vector>,
+    contents: &[ContentHash],
+) -> Option<Vec<f32>> {
+    let vectors: Vec<Vec<f32>> = contents
+        .iter()
+        .filter_map(|content| stored.get(content))
+        .map(Vector::values)
+        .collect();
+    let (first, rest) = vectors.split_first()?;
+    let mut mean = first.clone();
+    for vector in rest {
+        for (sum, value) in mean.iter_mut().zip(vector) {
+            *sum += value;
+        }
+    }
+    for sum in &mut mean {
+        *sum /= vectors.len() as f32;
+    }
+    Some(mean)
+}
+
+/// The label of a record: none where there is no reading, an `Err` with the reason where the
+/// target's expression lacks a name.
+fn label_of(
+    target: &Expression,
+    record: &Record,
+    reading: Option<&LabelReading>,
+) -> Result<Result<Option<Label>, String>, TaskError> {
+    let Some(reading) = reading else {
+        return Ok(Ok(None));
+    };
+    let mut names = record_names(record);
+    names.extend(reading.values.clone());
+    names.insert("score".to_owned(), json!(reading.score));
+    if let crate::corpus::LabelAge::Known(age) = reading.age {
+        names.insert("age_hours".to_owned(), json!(age.as_secs_f64() / 3600.0));
+    }
+    match target.evaluate(&names).map_err(TaskError::fail)? {
+        Outcome::Missing(names) => Ok(Err(format!("missing:{}", names.join(",")))),
+        Outcome::Value(value) => match value.as_f64().filter(|target| target.is_finite()) {
+            Some(target) => Ok(Ok(Some(Label {
+                target,
+                age: reading.age,
+            }))),
+            None => Ok(Err("target_not_finite".to_owned())),
+        },
+    }
+}
+
+/// The value of the order's expression; a record that lacks one of its names has none.
+fn order_of(order: Option<&Expression>, record: &Record) -> Result<Option<f64>, TaskError> {
+    let Some(order) = order else { return Ok(None) };
+    match order
+        .evaluate(&record_names(record))
+        .map_err(TaskError::fail)?
+    {
+        Outcome::Missing(_) => Ok(None),
+        Outcome::Value(value) => Ok(value.as_f64()),
+    }
+}

@@ -1,0 +1,109 @@
+//! What operators find in the outputs of the tasks upstream, and how their errors decide.
+
+use serde_json::Value;
+
+use crate::{
+    encoders,
+    engine::{TaskContext, TaskError},
+    registry, sources,
+    store::{self, Writer},
+};
+
+/// The value that a task upstream left under `key`, the nearest one where there are several.
+pub(super) fn upstream<'a>(context: &'a TaskContext, key: &str) -> Option<&'a Value> {
+    context.upstream.values().find_map(|output| output.get(key))
+}
+
+/// The text that a task upstream left under `key`.
+///
+/// # Errors
+///
+/// Fails the task, naming the operator that should have been upstream.
+pub(super) fn upstream_text(
+    context: &TaskContext,
+    key: &str,
+    operator: &str,
+) -> Result<String, TaskError> {
+    upstream(context, key)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            TaskError::fail(anyhow::anyhow!(
+                "no task upstream of `{}` left a `{key}`; put a `{operator}` task before it",
+                context.task_id
+            ))
+        })
+}
+
+/// Who stores, for the store.
+pub(super) fn writer(context: &TaskContext) -> Writer<'_> {
+    Writer {
+        run_id: &context.run_id,
+        task_id: &context.task_id,
+        stored_at: context.clock.now(),
+    }
+}
+
+/// Ends the attempt where it was told to stop.
+pub(super) fn checkpoint(context: &TaskContext) -> Result<(), TaskError> {
+    if context.cancelled.is_cancelled() {
+        Err(TaskError::Cancelled)
+    } else {
+        Ok(())
+    }
+}
+
+/// Runs `work` on a thread of its own, so that the runtime stays free; a panic goes on here.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, TaskError> {
+    let span = tracing::Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+        Ok(value) => Ok(value),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(TaskError::Cancelled),
+        },
+    }
+}
+
+impl From<store::Error> for TaskError {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Database(_) => Self::retry(error),
+            other => Self::fail(other),
+        }
+    }
+}
+
+impl From<sources::Error> for TaskError {
+    fn from(error: sources::Error) -> Self {
+        match error {
+            sources::Error::Unavailable { .. } => Self::retry(error),
+            sources::Error::Cancelled => Self::Cancelled,
+            other => Self::fail(other),
+        }
+    }
+}
+
+impl From<registry::Error> for TaskError {
+    fn from(error: registry::Error) -> Self {
+        match error {
+            registry::Error::File(_) => Self::retry(error),
+            registry::Error::Store(error) => error.into(),
+            other => Self::fail(other),
+        }
+    }
+}
+
+impl From<encoders::Error> for TaskError {
+    fn from(error: encoders::Error) -> Self {
+        Self::fail(error)
+    }
+}
+
+impl From<std::io::Error> for TaskError {
+    fn from(error: std::io::Error) -> Self {
+        Self::retry(error)
+    }
+}

@@ -1,0 +1,79 @@
+//! The records that a run goes on with, as the filter left them.
+
+use std::{collections::HashSet, path::Path};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::report::{upstream, upstream_text};
+use crate::{
+    artifacts,
+    corpus::Record,
+    engine::{TaskContext, TaskError},
+    store::Store,
+};
+
+/// The file that the filter leaves.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SelectionFile {
+    /// The ids of the records that were kept, in the order of creation time and id.
+    pub ids: Vec<String>,
+}
+
+/// The records that a task works on.
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// Their data set.
+    pub dataset: String,
+    /// The records, in the order of creation time and id.
+    pub records: Vec<Record>,
+}
+
+impl Selection {
+    /// The records that the filter upstream kept; all of the data set where there is none.
+    pub(super) async fn read(store: &Store, context: &TaskContext) -> Result<Self, TaskError> {
+        let dataset = upstream_text(context, "dataset", "scrape")?;
+        let mut records = store.records(&dataset, context.as_of).await?;
+        if let Some(file) = upstream(context, "selection").and_then(Value::as_str) {
+            let kept: SelectionFile =
+                serde_json::from_slice(&fs::read(context.run_dir.join(file))?)
+                    .map_err(TaskError::fail)?;
+            let kept: HashSet<String> = kept.ids.into_iter().collect();
+            records.retain(|record| kept.contains(&record.id));
+        }
+        Ok(Self { dataset, records })
+    }
+}
+
+/// Writes the ids that were kept; returns the file's name within the run's folder.
+pub(super) fn write(run_dir: &Path, task_id: &str, ids: Vec<String>) -> std::io::Result<String> {
+    let name = format!("{task_id}.json");
+    artifacts::write_json(&run_dir.join(&name), &SelectionFile { ids })?;
+    Ok(name)
+}
+
+/// The names that an expression over a record can use, with their values.
+///
+/// `id`, `title`, `community`, `author`, `created_at`, `hour`, `weekday`, `media_count`, and the
+/// source's other fields under their own names, which never hide one of these.
+pub(crate) fn record_names(record: &Record) -> Map<String, Value> {
+    let mut names = record.fields.clone();
+    names.extend([
+        ("id".to_owned(), json!(record.id)),
+        ("title".to_owned(), json!(record.title)),
+        ("community".to_owned(), json!(record.community)),
+        ("author".to_owned(), json!(record.author)),
+        ("created_at".to_owned(), json!(record.created_at)),
+        (
+            "hour".to_owned(),
+            json!(record.created_at.map(|time| time.hour())),
+        ),
+        (
+            "weekday".to_owned(),
+            json!(record.created_at.map(|time| time.weekday())),
+        ),
+        ("media_count".to_owned(), json!(record.media.len())),
+    ]);
+    names
+}

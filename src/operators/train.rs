@@ -1,0 +1,257 @@
+//! `train`: the feature matrix → a fitted head.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{Environment, merge::MergeOutput, report::blocking, settings};
+use crate::{
+    artifacts,
+    corpus::ContentHash,
+    engine::{Operator, Progress, SettingsError, TaskContext, TaskError, TaskOutcome},
+    learning::{self, Choices, Fitted, Head, LEAST_LABELS, Split, SplitBasis, TrainSettings},
+};
+
+/// `train`: fits the head on the rows that have a label.
+///
+/// Where the registry has a version of the same rows, settings and encoders, nothing is fitted
+/// and the run goes on with that version.
+#[derive(Clone, Debug)]
+pub struct Train(pub Arc<Environment>);
+
+/// What a `train` task leaves for the tasks downstream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct TrainOutput {
+    /// The hash of matrix, settings and encoders: equal means the same model.
+    pub content_key: String,
+    /// The version that exists already; nothing was fitted then.
+    pub existing: Option<u32>,
+    /// The name of the weights' file within the run's folder; empty where nothing was fitted.
+    pub weights: String,
+    /// The name of the file within the run's folder that tells how the rows were split.
+    pub fit: String,
+    /// The hash of the weights' file.
+    pub weights_sha256: Option<ContentHash>,
+    /// The settings of the training, seeds included.
+    pub training: TrainSettings,
+}
+
+impl TrainOutput {
+    /// The output of the `train` task upstream.
+    pub(super) fn upstream(context: &TaskContext) -> Result<Self, TaskError> {
+        let found = context
+            .upstream
+            .values()
+            .find(|output| output.get("content_key").is_some())
+            .ok_or_else(|| {
+                TaskError::fail(anyhow::anyhow!(
+                    "no task upstream of `{}` fitted a head; put a `train` task before it",
+                    context.task_id
+                ))
+            })?;
+        serde_json::from_value(found.clone()).map_err(TaskError::fail)
+    }
+}
+
+/// How a head came to be, as far as its evaluation needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FitFile {
+    /// The id and part of each labelled row.
+    split: Vec<(String, Split)>,
+    /// What the rows were split by.
+    basis: SplitBasis,
+    /// The hash of the labelled rows: ids, targets, ages, parts.
+    pub rows_sha256: ContentHash,
+    /// What was chosen on the way.
+    choices: Choices,
+}
+
+impl FitFile {
+    fn of(fitted: &Fitted) -> Self {
+        Self {
+            split: fitted.split.clone(),
+            basis: fitted.basis,
+            rows_sha256: fitted.rows_sha256,
+            choices: fitted.choices.clone(),
+        }
+    }
+
+    /// The fit of which this tells, with its head.
+    pub(super) fn with_head(self, head: Head) -> Fitted {
+        Fitted {
+            head,
+            split: self.split,
+            basis: self.basis,
+            rows_sha256: self.rows_sha256,
+            history: Vec::new(),
+            choices: self.choices,
+        }
+    }
+}
+
+fn fit_name(task_id: &str) -> String {
+    format!("{task_id}.json")
+}
+
+impl Operator for Train {
+    fn name(&self) -> &'static str {
+        "train"
+    }
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
+        read(settings).map(drop)
+    }
+
+    fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
+        Box::pin(self.train(context))
+    }
+}
+
+/// The settings, checked.
+fn read(settings: &Map<String, Value>) -> Result<TrainSettings, SettingsError> {
+    let read: TrainSettings = settings::parse(settings)?;
+    read.check().map_err(|error| SettingsError {
+        key: settings
+            .keys()
+            .find(|key| error.to_string().contains(&format!("`{key}`")))
+            .cloned(),
+        message: error.to_string(),
+        hint: None,
+    })?;
+    Ok(read)
+}
+
+impl Train {
+    async fn train(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
+        let merged = MergeOutput::upstream(&context)?;
+        let training = TrainSettings {
+            inverse: merged.inverse,
+            ..read(&context.settings).map_err(TaskError::fail)?
+        };
+        if merged.labelled == 0 {
+            return Err(TaskError::skip("no mature labels"));
+        }
+        if merged.labelled < LEAST_LABELS as u64 {
+            return Err(TaskError::skip(format!(
+                "too few mature labels: {} where at least {LEAST_LABELS} are needed",
+                merged.labelled
+            )));
+        }
+        let content_key = content_key(&merged, &training);
+        let mut outcome = TaskOutcome {
+            rows_in: merged.labelled,
+            ..TaskOutcome::default()
+        };
+        outcome.rows_out = merged.labelled;
+        let existing = self
+            .0
+            .registry
+            .existing(&context.pipeline, &content_key)
+            .await?;
+        if let (Some(version), false) = (existing, context.force) {
+            outcome.rows_reused = merged.labelled;
+            outcome.message = Some(format!("nothing has changed since version {version}"));
+            outcome.output = json!(TrainOutput {
+                content_key,
+                existing,
+                weights: String::new(),
+                fit: String::new(),
+                weights_sha256: None,
+                training,
+            });
+            return Ok(outcome);
+        }
+        let weights = format!("{}.safetensors", context.task_id);
+        let (fit, fit_name) = (fit_name(&context.task_id), fit_name(&context.task_id));
+        let (path, run_dir) = (context.run_dir.join(&weights), context.run_dir.clone());
+        let (environment, settings) = (Arc::clone(&self.0), training.clone());
+        let watch = AttemptWatch::of(&context);
+        let (summary, hash) = blocking(move || {
+            let matrix = artifacts::read_matrix(&run_dir.join(&merged.matrix))?;
+            let device = environment.device.open().map_err(TaskError::fail)?;
+            let fitted = learning::train(&matrix, &settings, &device, &watch)
+                .map_err(|error| learning_error(error, &watch))?;
+            let bytes = fitted.head.to_safetensors().map_err(TaskError::fail)?;
+            artifacts::write_json(&run_dir.join(&fit), &FitFile::of(&fitted))?;
+            artifacts::write_atomic(&path, &bytes)?;
+            let choices = &fitted.choices;
+            let summary = format!(
+                "ridge penalty {:.3}, networks blended in at {:.2}",
+                choices.penalty, choices.blend
+            );
+            Ok::<_, TaskError>((summary, ContentHash::of(&bytes)))
+        })
+        .await??;
+        outcome.rows_computed = outcome.rows_out;
+        outcome.message = Some(summary);
+        outcome.output = json!(TrainOutput {
+            content_key,
+            existing: None,
+            weights,
+            fit: fit_name,
+            weights_sha256: Some(hash),
+            training,
+        });
+        Ok(outcome)
+    }
+}
+
+/// Equal for equal rows, labels, features, settings and encoders.
+fn content_key(merged: &MergeOutput, training: &TrainSettings) -> String {
+    let parts = json!({
+        "matrix": merged.matrix_file.sha256,
+        "schema": merged.schema,
+        "target": merged.target,
+        "training": training,
+    });
+    ContentHash::of(parts.to_string()).to_string()
+}
+
+/// An error of the learning as the decision of a task.
+pub(super) fn learning_error(error: learning::Error, watch: &AttemptWatch) -> TaskError {
+    use learning::Watch;
+    if watch.cancelled() {
+        TaskError::Cancelled
+    } else {
+        TaskError::fail(error)
+    }
+}
+
+/// Shows the learning to the attempt: its progress, and when to stop.
+#[derive(Debug)]
+pub(super) struct AttemptWatch {
+    cancelled: tokio_util::sync::CancellationToken,
+    progress: Progress,
+}
+
+impl AttemptWatch {
+    pub(super) fn of(context: &TaskContext) -> Self {
+        Self {
+            cancelled: context.cancelled.clone(),
+            progress: context.progress.clone(),
+        }
+    }
+}
+
+impl learning::Watch for AttemptWatch {
+    fn progress(&self, progress: &learning::Progress) {
+        match progress {
+            learning::Progress::Stage(stage) => tracing::debug!(stage, "training"),
+            learning::Progress::Epoch {
+                epoch,
+                epochs,
+                train_loss,
+                validation_loss,
+            } => {
+                tracing::trace!(epoch, epochs, train_loss, validation_loss, "a pass is done");
+                self.progress.advance(1);
+            }
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
+}
