@@ -86,7 +86,7 @@ impl Dice {
     }
 }
 
-/// A number in which every bit of `value` has a say (the finaliser of SplitMix64).
+/// A number in which every bit of `value` has a say (the finaliser of `SplitMix64`).
 fn mixed(value: u64) -> u64 {
     let mut bits = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -230,7 +230,7 @@ fn listing(
     let after = query.after.as_deref().filter(|after| !after.is_empty());
     let cursor = after.map(|after| world.place(after.strip_prefix("t3_").unwrap_or(after)));
     if cursor == Some(None) {
-        return Ok(wire::listing(Vec::new(), None));
+        return Ok(wire::listing(&[], None));
     }
     let below = cursor.flatten();
     let mut places = world
@@ -242,11 +242,11 @@ fn listing(
     let posts: Vec<_> = page.iter().map(|place| world.post(*place)).collect();
     let base = state.base(headers);
     let last = posts.last().map(|post| format!("t3_{}", post.id));
-    let children = posts
+    let children: Vec<_> = posts
         .iter()
         .map(|post| wire::post(world, post, now, &base))
         .collect();
-    Ok(wire::listing(children, last.filter(|_| more)))
+    Ok(wire::listing(&children, last.as_deref().filter(|_| more)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -264,7 +264,7 @@ async fn info(
     let now = state.now(&headers)?;
     let base = state.base(&headers);
     let world = &state.world;
-    let children = query
+    let children: Vec<_> = query
         .id
         .split(',')
         .take(100)
@@ -273,7 +273,7 @@ async fn info(
         .filter(|post| post.created_at <= now)
         .map(|post| wire::post(world, &post, now, &base))
         .collect();
-    Ok(Json(wire::listing(children, None)))
+    Ok(Json(wire::listing(&children, None)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -305,9 +305,7 @@ async fn users(
 /// An image; what is gone, and what is a page, answers as such.
 async fn image(State(state): Shared, Path(file): Path<String>) -> Result<Response, Refusal> {
     // An image has an address only through its post: it is served whatever the clock says.
-    let end_of_time = Timestamp::from_millis(i64::MAX);
-    let (post, number) =
-        wire::image_named(&state.world, end_of_time, &file).ok_or_else(Refusal::not_found)?;
+    let (post, number) = wire::image_named(&state.world, &file).ok_or_else(Refusal::not_found)?;
     let placed = |status, kind, bytes: Vec<u8>| {
         (status, [(header::CONTENT_TYPE, kind)], bytes).into_response()
     };

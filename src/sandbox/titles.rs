@@ -1,9 +1,9 @@
-//! Titles: a story, a feeling, a subject and somebody who was there, in varying order.
+//! Titles: a story, a feeling and a subject, in varying order.
 
 use super::{
     dice::Dice,
     process::{TitleParts, standardised_evenly},
-    words::{COMPANIONS, Group, OPENINGS, STORIES},
+    words::{Group, OPENINGS, STORIES},
 };
 
 /// The standardised qualities of the groups of words.
@@ -11,7 +11,6 @@ use super::{
 pub(super) struct Titles {
     openings: Vec<f64>,
     stories: Vec<f64>,
-    companions: Vec<f64>,
     /// By the number of phrases in a story's group.
     wordings: Vec<f64>,
 }
@@ -26,7 +25,6 @@ impl Titles {
         Self {
             openings: qualities(OPENINGS),
             stories: qualities(STORIES),
-            companions: qualities(COMPANIONS),
             wordings: standardised_evenly(&wordings),
         }
     }
@@ -35,25 +33,22 @@ impl Titles {
     pub(super) fn compose(&self, dice: &mut Dice, subjects: &[&str]) -> (String, f64) {
         let opening = dice.below(OPENINGS.len());
         let story = dice.below(STORIES.len());
-        let companion = dice.below(COMPANIONS.len());
         let wording = dice.below(STORIES[story].phrases.len());
         let parts = TitleParts {
             story: self.stories[story],
             opening: self.openings[opening],
-            companion: self.companions[companion],
             wording: self.wordings[wording],
         };
         let said = STORIES[story].phrases[wording];
         let opening = dice.pick(OPENINGS[opening].phrases);
-        let companion = dice.pick(COMPANIONS[companion].phrases);
         let subject = dice.pick(subjects);
         let title = match dice.below(4) {
-            0 => format!("{opening} {subject}, {companion}. {}", capitalised(said)),
-            1 => format!("{opening} {subject} {companion} ({said})"),
-            2 => format!("{opening} {subject} {companion} - {said}"),
+            0 => format!("{opening} {subject}. {}", capitalised(said)),
+            1 => format!("{opening} {subject} ({said})"),
+            2 => format!("{opening} {subject} - {said}"),
             _ => {
                 let end = if said.ends_with('?') { "" } else { "." };
-                format!("{}{end} {opening} {subject} {companion}", capitalised(said))
+                format!("{}{end} {opening} {subject}", capitalised(said))
             }
         };
         (title, parts.combined())

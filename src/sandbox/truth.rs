@@ -56,7 +56,7 @@ pub fn spearman_ceiling(posts: &[Truth]) -> Option<f64> {
 pub fn spearman(left: &[f64], right: &[f64]) -> Option<f64> {
     let (left, right) = (ranks(left), ranks(right));
     let count = left.len() as f64;
-    let middle = (count + 1.0) / 2.0;
+    let middle = f64::midpoint(count, 1.0);
     let product = |a: &[f64], b: &[f64]| -> f64 {
         let terms = a.iter().zip(b).map(|(a, b)| (a - middle) * (b - middle));
         terms.sum()
@@ -71,9 +71,9 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut from = 0;
     while from < order.len() {
-        let equal = |place: &&usize| values[**place] == values[order[from]];
+        let equal = |place: &&usize| values[**place].total_cmp(&values[order[from]]).is_eq();
         let ties = order[from..].iter().take_while(equal).count();
-        let rank = from as f64 + (ties as f64 + 1.0) / 2.0;
+        let rank = from as f64 + f64::midpoint(ties as f64, 1.0);
         for place in &order[from..from + ties] {
             ranks[*place] = rank;
         }

@@ -14,13 +14,13 @@ pub(super) fn image_stem(post: &Post, number: u32) -> String {
 }
 
 /// The post and the number that an image's file name belongs to.
-pub(super) fn image_named(world: &World, now: Timestamp, file: &str) -> Option<(Post, u32)> {
+pub(super) fn image_named(world: &World, file: &str) -> Option<(Post, u32)> {
     let (stem, extension) = file.rsplit_once('.')?;
     let (id, number) = stem.split_once('_')?;
     let post = world.post(world.place(id)?);
     let number: u32 = number.parse().ok()?;
-    let known = post.created_at <= now && number < post.images();
-    (known && world.frame(&post, number).format.extension() == extension).then_some((post, number))
+    (number < post.images() && world.frame(&post, number).format.extension() == extension)
+        .then_some((post, number))
 }
 
 /// A post as a child of a listing, with its numbers as they are at `now`.
@@ -142,7 +142,7 @@ fn gallery(world: &World, post: &Post, images: u32, base: &str, fields: &mut Map
 }
 
 /// A listing of posts.
-pub(super) fn listing(children: Vec<Value>, after: Option<String>) -> Value {
+pub(super) fn listing(children: &[Value], after: Option<&str>) -> Value {
     json!({
         "kind": "Listing",
         "data": {

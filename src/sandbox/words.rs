@@ -15,7 +15,7 @@ pub(super) struct Group {
 /// How the author feels about the subject, which follows in the sentence.
 pub(super) const OPENINGS: &[Group] = &[
     Group {
-        quality: 1.5,
+        quality: 1.3,
         phrases: &[
             "Absolutely breathtaking:",
             "Stunned by the beauty of",
@@ -41,7 +41,7 @@ pub(super) const OPENINGS: &[Group] = &[
         ],
     },
     Group {
-        quality: 0.8,
+        quality: 1.0,
         phrases: &[
             "Fell in love with",
             "Deeply in love with",
@@ -54,7 +54,7 @@ pub(super) const OPENINGS: &[Group] = &[
         ],
     },
     Group {
-        quality: 0.4,
+        quality: 0.7,
         phrases: &[
             "It takes me back to my childhood:",
             "Old memories of",
@@ -67,20 +67,7 @@ pub(super) const OPENINGS: &[Group] = &[
         ],
     },
     Group {
-        quality: 0.1,
-        phrases: &[
-            "Peaceful evening with",
-            "Quiet and calm:",
-            "A slow, relaxing morning with",
-            "Breathing deeply beside",
-            "Silence around",
-            "A gentle pause with",
-            "Serene and still:",
-            "Resting next to",
-        ],
-    },
-    Group {
-        quality: -0.3,
+        quality: -0.5,
         phrases: &[
             "Here is",
             "This is",
@@ -93,7 +80,7 @@ pub(super) const OPENINGS: &[Group] = &[
         ],
     },
     Group {
-        quality: -0.7,
+        quality: -0.9,
         phrases: &[
             "Not sure what to think of",
             "Confused by",
@@ -106,7 +93,7 @@ pub(super) const OPENINGS: &[Group] = &[
         ],
     },
     Group {
-        quality: -1.1,
+        quality: -1.2,
         phrases: &[
             "Meh, just",
             "Nothing special, only",
@@ -119,7 +106,7 @@ pub(super) const OPENINGS: &[Group] = &[
         ],
     },
     Group {
-        quality: -1.6,
+        quality: -1.5,
         phrases: &[
             "Furious about",
             "Disgusted by",
@@ -136,7 +123,7 @@ pub(super) const OPENINGS: &[Group] = &[
 /// What happened: the sentence that carries most of a title's quality.
 pub(super) const STORIES: &[Group] = &[
     Group {
-        quality: 2.0,
+        quality: 1.5,
         phrases: &[
             "my cancer is finally in remission",
             "the doctors say I am cured after chemotherapy",
@@ -151,7 +138,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: 1.7,
+        quality: 1.4,
         phrases: &[
             "we rescued a freezing kitten on the way",
             "firefighters saved everyone from the flood",
@@ -166,7 +153,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: 1.4,
+        quality: 1.2,
         phrases: &[
             "a stranger paid for everything and left no name",
             "I want to thank the nurse who helped me",
@@ -181,7 +168,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: 1.1,
+        quality: 1.0,
         phrases: &[
             "I finally did it after ten years of practice",
             "my very first success after a hundred failures",
@@ -196,7 +183,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: 0.8,
+        quality: 1.0,
         phrases: &[
             "found my brother again after thirty years apart",
             "he came back from the war to his family",
@@ -211,52 +198,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: 0.4,
-        phrases: &[
-            "in memory of my late father",
-            "she passed away last night at ninety-eight",
-            "his last wish before he died",
-            "saying goodbye at the funeral",
-            "rest in peace, old friend",
-            "I scattered her ashes here",
-            "we lost him far too early",
-            "the last one she made before her death",
-            "mourning and missing you, mum",
-            "one year since we buried him",
-        ],
-    },
-    Group {
-        quality: 0.2,
-        phrases: &[
-            "then I slipped and fell into the mud, laughing",
-            "and a goat ate my sandwich",
-            "plot twist: I was wearing my shirt backwards",
-            "the pigeon stole my hat, what a comedian",
-            "my mother thought it was a potato",
-            "ten seconds later I sat on my own cake",
-            "the funniest fail of my life",
-            "best joke of the day, nobody laughed but me",
-            "my cat photobombed it with a silly face",
-            "hilarious how wrong this went",
-        ],
-    },
-    Group {
-        quality: -0.1,
-        phrases: &[
-            "scientists measured it in the nineteenth century",
-            "the chemistry behind the colour is iron oxide",
-            "fun fact: it is two million years old",
-            "according to the museum it dates from 1740",
-            "geologists explain it by slow erosion",
-            "the Latin name is hard to pronounce",
-            "a historical fact few people know",
-            "research shows it grows one millimetre a year",
-            "the physics of light makes this possible",
-            "an encyclopedia article mentions it",
-        ],
-    },
-    Group {
-        quality: -0.5,
+        quality: -0.7,
         phrases: &[
             "50 mm lens, f/8, 1/250 s, ISO 100",
             "edited in software with a new preset",
@@ -286,7 +228,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: -1.2,
+        quality: -1.1,
         phrases: &[
             "the moderators deleted it twice for no reason",
             "the government raised the taxes again",
@@ -301,7 +243,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: -1.5,
+        quality: -1.3,
         phrases: &[
             "prints for sale, 20 % off in my online shop",
             "use my discount code for free shipping",
@@ -316,7 +258,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: -1.8,
+        quality: -1.4,
         phrases: &[
             "idk, was bored at work, lol",
             "random upload, did not bother to crop",
@@ -331,7 +273,7 @@ pub(super) const STORIES: &[Group] = &[
         ],
     },
     Group {
-        quality: -2.1,
+        quality: -1.6,
         phrases: &[
             "please upvote, I need karma",
             "upvote this or you have no soul",
@@ -343,98 +285,6 @@ pub(super) const STORIES: &[Group] = &[
             "nobody will ever upvote this",
             "trade: your upvote for mine",
             "cake day, gimme karma",
-        ],
-    },
-];
-
-/// Who was there.
-pub(super) const COMPANIONS: &[Group] = &[
-    Group {
-        quality: 1.3,
-        phrases: &[
-            "with my grandmother",
-            "beside my 95-year-old grandfather",
-            "with grandma and grandpa",
-            "for my great-grandmother",
-            "holding grandpa's hand",
-            "together with my elderly grandparents",
-        ],
-    },
-    Group {
-        quality: 1.0,
-        phrases: &[
-            "with my newborn daughter",
-            "with our baby",
-            "with my toddler",
-            "with my little son on my shoulders",
-            "together with the kids",
-            "for a child in kindergarten",
-        ],
-    },
-    Group {
-        quality: 0.8,
-        phrases: &[
-            "with my wife on our honeymoon",
-            "with my fiancé",
-            "with the love of my life",
-            "with my husband",
-            "on our first date",
-            "with my bride",
-        ],
-    },
-    Group {
-        quality: 0.5,
-        phrases: &[
-            "with my best friends",
-            "together with old school friends",
-            "with my buddies around a campfire",
-            "with my roommates and pals",
-            "with the whole gang",
-            "on a road trip with friends",
-        ],
-    },
-    Group {
-        quality: 0.0,
-        phrases: &[
-            "all by myself",
-            "alone at night",
-            "completely on my own",
-            "without anybody around",
-            "in solitude",
-            "just me, nobody else",
-        ],
-    },
-    Group {
-        quality: -0.6,
-        phrases: &[
-            "among hundreds of tourists",
-            "in a crowded queue",
-            "between pushing crowds",
-            "stuck in traffic",
-            "in a packed subway train",
-            "surrounded by noisy strangers",
-        ],
-    },
-    Group {
-        quality: -1.0,
-        phrases: &[
-            "with my boss",
-            "during a business meeting",
-            "with coworkers at the office",
-            "between two conference calls",
-            "with the accounting department",
-            "on a corporate team event",
-        ],
-    },
-    Group {
-        quality: -1.4,
-        phrases: &[
-            "with my landlord's lawyer",
-            "at the tax office",
-            "with an insurance agent",
-            "in court with my ex",
-            "with the debt collector",
-            "with a bank clerk about my mortgage",
         ],
     },
 ];

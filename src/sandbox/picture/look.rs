@@ -177,49 +177,52 @@ impl Colours {
 }
 
 /// Lays the look's texture over a picture.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the sides of a canvas are whole numbers"
+)]
 pub(super) fn lay_texture(canvas: &mut Canvas, dice: &mut Dice, look: Look) {
     // Patterns are scaled with the picture, so that they look the same at the size that an
     // encoder sees.
     let unit = canvas.side() / 320.0;
     let period = unit * dice.between(13.0, 16.0);
-    let shade = |colour: u8, by: i16| {
-        u8::try_from((i16::from(colour) + by).clamp(0, 255)).unwrap_or(u8::MAX)
-    };
-    let texture = TEXTURES[look.texture].1;
-    let strength = |x: f64, y: f64| match texture {
-        Texture::Smooth | Texture::Grain => 0,
-        Texture::Dots => {
-            let (dx, dy) = ((x / period).fract() - 0.5, (y / period).fract() - 0.5);
-            if dx * dx + dy * dy < 0.09 { -52 } else { 0 }
-        }
-        Texture::Stripes => {
-            if ((x + y) / period).fract() < 0.5 {
-                -26
-            } else {
-                26
-            }
-        }
-        Texture::Squares => {
-            if ((x / period).fract() < 0.5) == ((y / period).fract() < 0.5) {
-                -26
-            } else {
-                26
-            }
-        }
-    };
-    match texture {
+    let width = canvas.width() as usize;
+    // Where in the period a column, a row or a diagonal lies; once for the whole picture.
+    let phases: Vec<f64> = (0..width + canvas.height() as usize)
+        .map(|at| (at as f64 / period).fract())
+        .collect();
+    let sign = |is_bright: bool| if is_bright { 26 } else { -26 };
+    match TEXTURES[look.texture].1 {
         Texture::Smooth => {}
-        Texture::Grain => grain(canvas, dice, unit, shade),
-        _ => {
-            for (y, row) in canvas.rows_mut().enumerate() {
-                for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
-                    let by = strength(x as f64, y as f64);
-                    for channel in pixel {
-                        *channel = shade(*channel, by);
-                    }
+        Texture::Grain => grain(canvas, dice, unit),
+        Texture::Dots => {
+            let squares: Vec<f64> = phases.iter().map(|at| (at - 0.5).powi(2)).collect();
+            lay(canvas, |x, y| {
+                if squares[x] + squares[y] < 0.09 {
+                    -52
+                } else {
+                    0
                 }
-            }
+            });
         }
+        Texture::Stripes => lay(canvas, |x, y| sign(phases[x + y] < 0.5)),
+        Texture::Squares => lay(canvas, |x, y| sign((phases[x] < 0.5) != (phases[y] < 0.5))),
+    }
+}
+
+/// Adds to each pixel what `by` gives for its place.
+fn lay(canvas: &mut Canvas, by: impl Fn(usize, usize) -> i16) {
+    for (y, row) in canvas.rows_mut().enumerate() {
+        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
+            shade(pixel, by(x, y));
+        }
+    }
+}
+
+fn shade(pixel: &mut [u8], by: i16) {
+    for channel in pixel {
+        *channel = u8::try_from((i16::from(*channel) + by).clamp(0, 255)).unwrap_or(u8::MAX);
     }
 }
 
@@ -229,7 +232,7 @@ pub(super) fn lay_texture(canvas: &mut Canvas, dice: &mut Dice, look: Look) {
     clippy::cast_sign_loss,
     reason = "a size of a few pixels, and numbers below 256"
 )]
-fn grain(canvas: &mut Canvas, dice: &mut Dice, unit: f64, shade: impl Fn(u8, i16) -> u8) {
+fn grain(canvas: &mut Canvas, dice: &mut Dice, unit: f64) {
     let cell = (2.0 * unit).round().max(2.0) as usize;
     let across = canvas.width() as usize / cell + 1;
     let mut cells = vec![0_i16; across];
@@ -237,9 +240,9 @@ fn grain(canvas: &mut Canvas, dice: &mut Dice, unit: f64, shade: impl Fn(u8, i16
         if y % cell == 0 {
             cells.fill_with(|| dice.between(-64.0, 64.0) as i16);
         }
-        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
-            for channel in pixel {
-                *channel = shade(*channel, cells[x / cell]);
+        for (pixels, by) in row.chunks_mut(3 * cell).zip(&cells) {
+            for pixel in pixels.chunks_exact_mut(3) {
+                shade(pixel, *by);
             }
         }
     }

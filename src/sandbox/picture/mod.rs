@@ -22,7 +22,7 @@ pub(super) struct Frame {
 }
 
 /// Longer sides in pixels, each with its part of all pictures.
-const SIDES: &[(u32, f64)] = &[(320, 0.60), (384, 0.25), (448, 0.11), (640, 0.04)];
+const SIDES: &[(u32, f64)] = &[(320, 0.72), (384, 0.18), (448, 0.07), (640, 0.03)];
 
 /// Height to width.
 const RATIOS: &[f64] = &[0.75, 0.75, 0.667, 1.0, 1.333];
@@ -43,8 +43,8 @@ impl Frame {
         } else {
             (part(1.0 / ratio), side)
         };
-        // Drawings and screenshots come as PNG; they are small, since grain does not compress.
-        let format = if dice.unit() < 0.12 && side == 320 {
+        // More PNG than on Reddit: it is written ten times as fast as JPEG.
+        let format = if dice.unit() < 0.4 {
             Format::Png
         } else {
             Format::Jpeg

@@ -67,7 +67,7 @@ fn takes_the_mature_reading_where_there_is_one() {
     let post = parsed(&json);
     assert_eq!(
         post.observation.age,
-        LabelAge::Known(Duration::from_secs(129_660))
+        LabelAge::Known(Duration::from_mins(36 * 60 + 1))
     );
     assert_eq!(post.record.fields["subscribers"], json!(1000));
     assert_eq!(post.record.fields["was_deleted_later"], json!(true));

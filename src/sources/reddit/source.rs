@@ -192,11 +192,11 @@ impl Source for RedditSource {
         }
     }
 
-    fn scrape<'a>(
-        &'a self,
+    fn scrape(
+        &self,
         request: ScrapeRequest,
         pages: mpsc::Sender<Page>,
-    ) -> BoxFuture<'a, Result<ScrapeSummary, Error>> {
+    ) -> BoxFuture<'_, Result<ScrapeSummary, Error>> {
         Box::pin(self.scrape_all(request, pages))
     }
 
