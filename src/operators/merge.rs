@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     artifacts::{self, MatrixFile},
-    corpus::{ContentHash, Label, MediaInfo, Record, Vector},
+    corpus::{ContentHash, Label, LabelAge, MediaInfo, Record, Vector},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     expression::{Expression, Outcome},
     learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
@@ -135,7 +135,8 @@ impl Merge {
             ..TaskOutcome::default()
         };
 
-        let readings = match horizon(&context) {
+        let horizon = horizon(&context);
+        let readings = match horizon {
             Some(horizon) => {
                 self.0
                     .store
@@ -151,7 +152,7 @@ impl Merge {
 
         let mut rows = Vec::with_capacity(selection.records.len());
         for record in &selection.records {
-            let label = match label_of(&target, record, readings.get(&record.id))? {
+            let label = match label_of(&target, record, readings.get(&record.id), horizon)? {
                 Ok(label) => label,
                 Err(reason) => {
                     *outcome.dropped.entry(reason).or_default() += 1;
@@ -321,6 +322,7 @@ fn label_of(
     target: &Expression,
     record: &Record,
     reading: Option<&LabelReading>,
+    horizon: Option<Horizon>,
 ) -> Result<Result<Option<Label>, String>, TaskError> {
     let Some(reading) = reading else {
         return Ok(Ok(None));
@@ -328,7 +330,7 @@ fn label_of(
     let mut names = record_names(record);
     names.extend(reading.values.clone());
     names.insert("score".to_owned(), json!(reading.score));
-    if let crate::corpus::LabelAge::Known(age) = reading.age {
+    if let LabelAge::Known(age) = at_horizon(reading.age, horizon) {
         names.insert("age_hours".to_owned(), json!(age.as_secs_f64() / 3600.0));
     }
     match target.evaluate(&names).map_err(TaskError::fail)? {
@@ -340,6 +342,15 @@ fn label_of(
             }))),
             None => Ok(Err("target_not_finite".to_owned())),
         },
+    }
+}
+
+/// A reading within the tolerance counts as one at the horizon: when within it the reading was
+/// made is chance, and equal posts must make equal rows.
+fn at_horizon(age: LabelAge, horizon: Option<Horizon>) -> LabelAge {
+    match (age, horizon) {
+        (LabelAge::Known(_), Some(horizon)) => LabelAge::Known(horizon.age),
+        _ => age,
     }
 }
 

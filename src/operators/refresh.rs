@@ -30,7 +30,7 @@ pub struct Refresh(pub Arc<Environment>);
 pub(super) struct HorizonSettings {
     /// The age at which the label is read: `36h`.
     horizon: String,
-    /// How much earlier or later it may be read: `1h`.
+    /// How much later it may be read: `1h`.
     tolerance: String,
 }
 

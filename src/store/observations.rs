@@ -14,9 +14,9 @@ use crate::{
 /// At which age a reading is a label, and how far off it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Horizon {
-    /// The age at which the label is read.
+    /// The age at which the label is read; an earlier reading is none.
     pub age: Duration,
-    /// How much earlier or later the reading may be.
+    /// How much later the reading may be.
     pub tolerance: Duration,
 }
 
@@ -73,7 +73,7 @@ impl Store {
                WHERE dataset = ?1 AND created_at + ?2 <= ?4 AND NOT EXISTS (
                    SELECT 1 FROM observations
                    WHERE observations.dataset = records.dataset AND record_id = records.id
-                     AND abs(age - ?2) <= ?3)
+                     AND age BETWEEN ?2 AND ?2 + ?3)
                ORDER BY created_at, id"#,
             dataset,
             age,
@@ -120,8 +120,8 @@ impl Store {
 
     /// By record id: the reading that is its label by what was known at `as_of`.
     ///
-    /// That is the reading nearest to the horizon within its tolerance; failing that, one of
-    /// unknown age.
+    /// That is the first reading at the horizon or within the tolerance after it; failing that,
+    /// one of unknown age.
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT record_id, age, score, "values" FROM observations
                WHERE dataset = ?1 AND ifnull(observed_at, ?2) <= ?2
-                 AND (age IS NULL OR abs(age - ?3) <= ?4)
-               ORDER BY record_id, age IS NULL, abs(age - ?3), observed_at"#,
+                 AND (age IS NULL OR age BETWEEN ?3 AND ?3 + ?4)
+               ORDER BY record_id, age IS NULL, age, observed_at"#,
             dataset,
             as_of,
             age,
