@@ -338,7 +338,7 @@ fn label_of(
         Outcome::Value(value) => match value.as_f64().filter(|target| target.is_finite()) {
             Some(target) => Ok(Ok(Some(Label {
                 target,
-                age: reading.age,
+                age: at_horizon(reading.age, horizon),
             }))),
             None => Ok(Err("target_not_finite".to_owned())),
         },

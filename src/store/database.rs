@@ -58,6 +58,8 @@ impl Database {
         // Waiting for the only writer is normal work, so the pool's own limit is long.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            // A file does not go away as a server does; asking first costs a thread hop each time.
+            .test_before_acquire(false)
             .acquire_timeout(Duration::from_mins(10))
             .connect_with(options)
             .await
@@ -71,6 +73,7 @@ impl Database {
             })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
+            .test_before_acquire(false)
             .connect_with(connect_options(path).read_only(true))
             .await
             .map_err(opened)?;

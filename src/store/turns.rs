@@ -270,11 +270,7 @@ impl Store {
         for run in &turn.new_runs {
             insert_run(&mut transaction, run).await?;
         }
-        update_runs(&mut transaction, &turn.runs).await?;
-        update_tasks(&mut transaction, &turn.tasks).await?;
-        end_attempts(&mut transaction, &turn.ended).await?;
-        insert_attempts(&mut transaction, &turn.started).await?;
-        insert_transitions(&mut transaction, &turn.transitions).await?;
+        write_changes(&mut transaction, turn).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -343,123 +339,72 @@ async fn insert_run(
     Ok(())
 }
 
-async fn update_runs(
+/// Writes all sets of a turn with one call, because each call costs two changes of thread.
+async fn write_changes(
     transaction: &mut Transaction<'static, Sqlite>,
-    runs: &[RunChange],
+    turn: &Turn,
 ) -> Result<(), Error> {
-    if runs.is_empty() {
-        return Ok(());
-    }
-    let rows = document(&runs);
+    let (runs, tasks) = (document(&turn.runs), document(&turn.tasks));
+    let (ended, started) = (document(&turn.ended), document(&turn.started));
+    let transitions = document(&turn.transitions);
     let done = sqlx::query!(
-        "UPDATE runs SET
-             fence = j.value ->> 'new_fence', owner = j.value ->> 'owner',
-             state = j.value ->> 'state', cause = j.value ->> 'cause',
-             cancel_requested = max(cancel_requested, j.value ->> 'cancel_requested'),
-             started_at = ifnull(started_at, j.value ->> 'started_at'),
-             ended_at = j.value ->> 'ended_at'
-         FROM json_each(?) AS j
-         WHERE runs.id = j.value ->> 'run' AND runs.fence = j.value ->> 'fence'",
-        rows,
-    )
-    .execute(&mut **transaction)
-    .await?;
-    all_written(done.rows_affected(), runs.len())
-}
+        r#"UPDATE runs SET
+               fence = j.value ->> 'new_fence', owner = j.value ->> 'owner',
+               state = j.value ->> 'state', cause = j.value ->> 'cause',
+               cancel_requested = max(cancel_requested, j.value ->> 'cancel_requested'),
+               started_at = ifnull(started_at, j.value ->> 'started_at'),
+               ended_at = j.value ->> 'ended_at'
+           FROM json_each(?) AS j
+           WHERE runs.id = j.value ->> 'run' AND runs.fence = j.value ->> 'fence';
 
-async fn update_tasks(
-    transaction: &mut Transaction<'static, Sqlite>,
-    tasks: &[TaskChange],
-) -> Result<(), Error> {
-    if tasks.is_empty() {
-        return Ok(());
-    }
-    let rows = document(&tasks);
-    let done = sqlx::query!(
-        "UPDATE tasks SET
-             state = j.value ->> 'state', cause = j.value ->> 'cause',
-             delayed_until = j.value ->> 'delayed_until', attempts = j.value ->> 'attempts',
-             failures = j.value ->> 'failures', crashes = j.value ->> 'crashes',
-             message = j.value ->> 'message', outcome = j.value ->> 'outcome',
-             started_at = ifnull(tasks.started_at, j.value ->> 'started_at'),
-             ended_at = j.value ->> 'ended_at'
-         FROM json_each(?) AS j, runs
-         WHERE tasks.run_id = j.value ->> 'run' AND tasks.position = j.value ->> 'position'
-             AND runs.id = j.value ->> 'run' AND runs.fence = j.value ->> 'fence'",
-        rows,
-    )
-    .execute(&mut **transaction)
-    .await?;
-    all_written(done.rows_affected(), tasks.len())
-}
+           UPDATE tasks SET
+               state = j.value ->> 'state', cause = j.value ->> 'cause',
+               delayed_until = j.value ->> 'delayed_until', attempts = j.value ->> 'attempts',
+               failures = j.value ->> 'failures', crashes = j.value ->> 'crashes',
+               message = j.value ->> 'message', outcome = j.value ->> 'outcome',
+               started_at = ifnull(tasks.started_at, j.value ->> 'started_at'),
+               ended_at = j.value ->> 'ended_at'
+           FROM json_each(?) AS j, runs
+           WHERE tasks.run_id = j.value ->> 'run' AND tasks.position = j.value ->> 'position'
+               AND runs.id = j.value ->> 'run' AND runs.fence = j.value ->> 'fence';
 
-async fn insert_attempts(
-    transaction: &mut Transaction<'static, Sqlite>,
-    attempts: &[NewAttempt],
-) -> Result<(), Error> {
-    if attempts.is_empty() {
-        return Ok(());
-    }
-    let rows = document(&attempts);
-    sqlx::query!(
-        "INSERT INTO attempts (id, run_id, position, task_id, number, owner, fence, state,
-             started_at, heartbeat_at, rows_done, log)
-         SELECT value ->> 'id', value ->> 'run', value ->> 'position', value ->> 'task_id',
-             value ->> 'number', value ->> 'owner', value ->> 'fence', 'running',
-             value ->> 'started_at', value ->> 'started_at', 0, value ->> 'log'
-         FROM json_each(?)",
-        rows,
-    )
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
+           UPDATE attempts SET
+               state = j.value ->> 'state', ended_at = j.value ->> 'ended_at',
+               heartbeat_at = j.value ->> 'ended_at', seconds = j.value ->> 'seconds',
+               rows_done = max(rows_done, j.value ->> 'rows_done'),
+               rows_in = j.value ->> 'rows_in', rows_out = j.value ->> 'rows_out',
+               rows_computed = j.value ->> 'rows_computed',
+               rows_reused = j.value ->> 'rows_reused', bytes = j.value ->> 'bytes',
+               dropped = j.value ->> 'dropped', error = j.value ->> 'error',
+               error_code = j.value ->> 'error_code', result = NULL
+           FROM json_each(?) AS j
+           WHERE attempts.id = j.value ->> 'id' AND attempts.state = 'running';
 
-async fn end_attempts(
-    transaction: &mut Transaction<'static, Sqlite>,
-    ended: &[AttemptEnded],
-) -> Result<(), Error> {
-    if ended.is_empty() {
-        return Ok(());
-    }
-    let rows = document(&ended);
-    let done = sqlx::query!(
-        "UPDATE attempts SET
-             state = j.value ->> 'state', ended_at = j.value ->> 'ended_at',
-             heartbeat_at = j.value ->> 'ended_at', seconds = j.value ->> 'seconds',
-             rows_done = max(rows_done, j.value ->> 'rows_done'),
-             rows_in = j.value ->> 'rows_in', rows_out = j.value ->> 'rows_out',
-             rows_computed = j.value ->> 'rows_computed',
-             rows_reused = j.value ->> 'rows_reused', bytes = j.value ->> 'bytes',
-             dropped = j.value ->> 'dropped', error = j.value ->> 'error',
-             error_code = j.value ->> 'error_code', result = NULL
-         FROM json_each(?) AS j
-         WHERE attempts.id = j.value ->> 'id' AND attempts.state = 'running'",
-        rows,
-    )
-    .execute(&mut **transaction)
-    .await?;
-    all_written(done.rows_affected(), ended.len())
-}
+           INSERT INTO attempts (id, run_id, position, task_id, number, owner, fence, state,
+               started_at, heartbeat_at, rows_done, log)
+           SELECT value ->> 'id', value ->> 'run', value ->> 'position', value ->> 'task_id',
+               value ->> 'number', value ->> 'owner', value ->> 'fence', 'running',
+               value ->> 'started_at', value ->> 'started_at', 0, value ->> 'log'
+           FROM json_each(?);
 
-async fn insert_transitions(
-    transaction: &mut Transaction<'static, Sqlite>,
-    transitions: &[Transition],
-) -> Result<(), Error> {
-    if transitions.is_empty() {
-        return Ok(());
-    }
-    let rows = document(&transitions);
-    sqlx::query!(
-        r#"INSERT INTO transitions (run_id, position, "from", "to", cause, at)
+           INSERT INTO transitions (run_id, position, "from", "to", cause, at)
            SELECT value ->> 'run', value ->> 'position', value ->> 'from', value ->> 'to',
                value ->> 'cause', value ->> 'at'
-           FROM json_each(?)"#,
-        rows,
+           FROM json_each(?);"#,
+        runs,
+        tasks,
+        ended,
+        started,
+        transitions,
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    let wanted = turn.runs.len()
+        + turn.tasks.len()
+        + turn.ended.len()
+        + turn.started.len()
+        + turn.transitions.len();
+    all_written(done.rows_affected(), wanted)
 }
 
 fn all_written(written: u64, wanted: usize) -> Result<(), Error> {

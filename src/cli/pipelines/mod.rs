@@ -264,9 +264,8 @@ mod tests {
         horizon     duration  36h
         tolerance   duration  1h
 
-        profile        text              image                  caption          visual
-        cpu (default)  all-minilm-l6-v2  efficientnet-lite0     imagenet-tags    none
-        gpu            bge-m3            vit-large-patch16-384  florence-2-base  visualized-bge-m3
+        profile        text              image               caption        visual
+        cpu (default)  all-minilm-l6-v2  efficientnet-lite0  imagenet-tags  none
 
         tasks
          1  scrape
@@ -283,7 +282,7 @@ mod tests {
          9  train                  ← merge
         10  evaluate               ← train
         11  persist                ← evaluate
-        12  score                  ← persist
+        12  score (none_failed)    ← persist
         "#);
         let (_, shown) = said(home.path(), &["show", "reddit"], true);
         let shown: Value = serde_json::from_str(&shown).unwrap();
