@@ -108,7 +108,7 @@ fn outside_crates_have_one_owner() {
 fn every_file_begins_with_what_it_is() {
     let bare: Vec<PathBuf> = sources()
         .into_iter()
-        .filter(|file| !std::fs::read_to_string(file).unwrap().starts_with("//!"))
+        .filter(|file| !fs_err::read_to_string(file).unwrap().starts_with("//!"))
         .collect();
     assert!(bare.is_empty(), "files without a `//!` head: {bare:?}");
 }
@@ -143,7 +143,7 @@ fn grouped(text: &str) -> impl Iterator<Item = String> {
 
 /// The part of a file before its tests.
 fn production(file: &Path) -> String {
-    let text = std::fs::read_to_string(file).unwrap();
+    let text = fs_err::read_to_string(file).unwrap();
     text.split("#[cfg(test)]\nmod tests {")
         .next()
         .unwrap_or("")
@@ -163,7 +163,7 @@ fn sources() -> Vec<PathBuf> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
+        for entry in fs_err::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);

@@ -116,10 +116,12 @@ fn reddit(settings: &Settings) -> Result<RedditSource, Error> {
     ))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn no_client(error: net::Error) -> Error {
     Error::Unfit(error.to_string())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn unserved(error: std::io::Error) -> Error {
     Error::Unfit(format!("the sandbox cannot listen on loopback: {error}"))
 }

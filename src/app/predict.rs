@@ -17,6 +17,9 @@ use crate::{
     store::PlaceState,
 };
 
+/// The images of one record that can be had; bytes only where the media store lacks them.
+type FoundImages = Vec<(MediaInfo, Option<Vec<u8>>)>;
+
 /// How many records are predicted together.
 const CHUNK: usize = 500;
 
@@ -202,10 +205,7 @@ impl Predictor {
 
     /// The images of each record that can be had, in the author's order; bytes only where they
     /// are not in the media store.
-    async fn images(
-        &self,
-        records: &[Record],
-    ) -> Result<Vec<Vec<(MediaInfo, Option<Vec<u8>>)>>, Error> {
+    async fn images(&self, records: &[Record]) -> Result<Vec<FoundImages>, Error> {
         let environment = &self.environment;
         let places: Vec<String> = records
             .iter()
@@ -244,7 +244,7 @@ impl Predictor {
         &mut self,
         block: &BlockEncoder,
         records: &[Record],
-        images: &[Vec<(MediaInfo, Option<Vec<u8>>)>],
+        images: &[FoundImages],
     ) -> Result<Vec<Option<Vec<f32>>>, Error> {
         let texts_of_row: Vec<Vec<String>> = match block.input.as_str() {
             "title" => records
@@ -290,7 +290,7 @@ impl Predictor {
     async fn captions(
         &mut self,
         block: &BlockEncoder,
-        images: &[Vec<(MediaInfo, Option<Vec<u8>>)>],
+        images: &[FoundImages],
     ) -> Result<Vec<Vec<String>>, Error> {
         let name = block.captioner.clone().unwrap_or_default();
         let tagger = if let Some(tagger) = self.taggers.get(&name) {
@@ -320,7 +320,7 @@ impl Predictor {
     async fn image_vectors(
         &self,
         encoder: &str,
-        images: &[Vec<(MediaInfo, Option<Vec<u8>>)>],
+        images: &[FoundImages],
     ) -> Result<HashMap<ContentHash, Vector>, Error> {
         let distinct: HashMap<ContentHash, Option<Vec<u8>>> = images
             .iter()

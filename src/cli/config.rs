@@ -9,7 +9,7 @@ use crate::config::Settings;
 
 /// The settings and where each comes from.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Print each setting with its value and where it comes from; secrets are masked.
     Show,
 }
@@ -19,7 +19,7 @@ pub enum Command {
 /// # Errors
 ///
 /// Where `out` cannot be written.
-pub fn run(
+pub(super) fn run(
     command: &Command,
     settings: &Settings,
     json: bool,

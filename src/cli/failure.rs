@@ -132,8 +132,8 @@ impl From<pipelines::Error> for Failure {
     fn from(error: pipelines::Error) -> Self {
         let failure = Self::wrong_use(chain(&error));
         match error {
-            pipelines::Error::Unknown { hint, .. } => failure.hint(hint),
-            pipelines::Error::Argument {
+            pipelines::Error::Unknown { hint, .. }
+            | pipelines::Error::Argument {
                 hint: Some(hint), ..
             } => failure.hint(hint),
             _ => failure,

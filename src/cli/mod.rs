@@ -1,5 +1,10 @@
 //! The command line: names, JSON and exit codes are a contract.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "a command runs on the main thread, which holds the standard streams"
+)]
+
 mod failure;
 mod output;
 mod run;

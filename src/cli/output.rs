@@ -18,6 +18,10 @@ pub(crate) struct Output {
 
 impl Output {
     /// Prints data.
+    #[expect(
+        clippy::unused_self,
+        reason = "data is printed where everything else is said"
+    )]
     pub(crate) fn data(self, text: impl AsRef<str>) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_ref().as_bytes())?;
@@ -64,7 +68,7 @@ pub(crate) fn table(header: &[&str]) -> Table {
 pub(crate) fn number(value: Option<f64>) -> String {
     match value {
         None => "–".to_owned(),
-        Some(value) if value == 0.0 => "0".to_owned(),
+        Some(0.0) => "0".to_owned(),
         Some(value) if value.abs() >= 1000.0 => format!("{value:.0}"),
         Some(value) if value.abs() >= 10.0 => format!("{value:.2}"),
         Some(value) => format!("{value:.4}"),

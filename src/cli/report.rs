@@ -76,7 +76,7 @@ fn tasks_table(run: &RunSummary) -> String {
         }
         rows.add_row([
             task.id.clone(),
-            task.state.to_string(),
+            task.state.to_owned(),
             seconds(task.seconds),
             task.rows_in.to_string(),
             task.rows_out.to_string(),

@@ -21,7 +21,7 @@ use crate::{
 
 /// Look at runs, stop them, run them again. RUN is an id, its unique beginning, or `latest`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// List the newest runs.
     List {
         /// Only those of this pipeline.
@@ -65,7 +65,7 @@ pub enum Command {
 
 /// What the commands work on.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub(super) struct Scene<'a> {
     /// The store of the home; for `cancel` one that can be written.
     pub store: &'a Store,
     /// The home's data folder.
@@ -78,7 +78,7 @@ pub struct Scene<'a> {
 
 /// Why a command could not be done, by whose fault.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     /// The person named what does not exist; exit code 2.
     #[error("{0}")]
     Usage(String),
@@ -93,7 +93,7 @@ pub enum Error {
 /// # Errors
 ///
 /// Where the run or task does not exist, or the store fails.
-pub async fn run(
+pub(super) async fn run(
     command: Command,
     scene: Scene<'_>,
     engine: impl AsyncFnOnce() -> anyhow::Result<Handle>,
@@ -129,7 +129,7 @@ fn other(error: impl Into<anyhow::Error>) -> Error {
 /// # Errors
 ///
 /// [`Error::Usage`] where none or several fit.
-pub async fn find(store: &Store, name: &str) -> Result<RunRow, Error> {
+pub(super) async fn find(store: &Store, name: &str) -> Result<RunRow, Error> {
     let mut rows = if name == "latest" {
         store.runs(None, 1).await
     } else {
@@ -303,7 +303,7 @@ async fn cancel(scene: Scene<'_>, row: &RunRow, out: &mut dyn Write) -> anyhow::
 /// # Errors
 ///
 /// Where the store fails.
-pub async fn retry_request(
+pub(super) async fn retry_request(
     store: &Store,
     row: &RunRow,
     from: Option<String>,
@@ -342,7 +342,11 @@ pub async fn retry_request(
 /// # Errors
 ///
 /// Where the output cannot be written.
-pub fn print_summary(summary: &RunSummary, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn print_summary(
+    summary: &RunSummary,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     if json {
         return print_json(summary, out);
     }

@@ -20,7 +20,7 @@ use crate::{
 
 /// A simulated Reddit: OAuth, listings, info, users, images; time moves as told
 #[derive(Clone, Debug, Args)]
-pub struct SandboxArguments {
+pub(super) struct SandboxArguments {
     #[command(subcommand)]
     command: Option<SandboxCommand>,
 
@@ -100,7 +100,7 @@ fn first_run(settings: &SandboxSettings) -> Timestamp {
 /// # Errors
 ///
 /// Where the address cannot be listened at, or the file cannot be written.
-pub async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
     match arguments.command {
         Some(SandboxCommand::Truth { world, out, until }) => {
             let settings = world.settings();

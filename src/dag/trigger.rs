@@ -77,16 +77,14 @@ impl TriggerRule {
         } = upstream;
         let all_ended = succeeded + failed + skipped == total;
         match self {
-            Self::AllSuccess if failed > 0 => Verdict::Fail,
+            Self::AllSuccess | Self::NoneFailed if failed > 0 => Verdict::Fail,
             Self::AllSuccess if all_ended && skipped > 0 => Verdict::Skip,
-            Self::NoneFailed if failed > 0 => Verdict::Fail,
             Self::OneSuccess if succeeded > 0 || total == 0 => Verdict::Start,
             Self::OneSuccess if all_ended && failed > 0 => Verdict::Fail,
             Self::OneSuccess if all_ended => Verdict::Skip,
-            Self::OneSuccess => Verdict::Wait,
-            Self::Always => Verdict::Start,
             Self::AllSuccess | Self::AllDone | Self::NoneFailed if all_ended => Verdict::Start,
-            Self::AllSuccess | Self::AllDone | Self::NoneFailed => Verdict::Wait,
+            Self::OneSuccess | Self::AllSuccess | Self::AllDone | Self::NoneFailed => Verdict::Wait,
+            Self::Always => Verdict::Start,
         }
     }
 }

@@ -44,7 +44,7 @@ pub async fn run(
     let stop = CancellationToken::new();
     let context = context(
         store,
-        clock.clone(),
+        Arc::clone(&clock),
         data_dir,
         &run,
         &attempt,

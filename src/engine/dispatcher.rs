@@ -281,9 +281,10 @@ impl Dispatcher {
                     .or_default()
                     .push(Event::CancelRequested);
             }
-            Message::Wait { run_id, reply } => match self.live.get_mut(&run_id) {
-                Some(live) => live.waiting.push(reply),
-                None => {
+            Message::Wait { run_id, reply } => {
+                if let Some(live) = self.live.get_mut(&run_id) {
+                    live.waiting.push(reply);
+                } else {
                     let answer = match self.parts.store.run(&run_id).await? {
                         Some(row) if row.state.is_final() => Ok(row.state),
                         Some(_) => Err(Error::Idle(run_id)),
@@ -291,7 +292,7 @@ impl Dispatcher {
                     };
                     let _ = reply.send(answer);
                 }
-            },
+            }
             Message::Ended(ended) => self.ended(*ended, step, now).await?,
             Message::Tick => {}
             Message::Drain | Message::Stop => {

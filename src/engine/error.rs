@@ -86,10 +86,10 @@ fn locked(pid: Option<u32>, run_id: Option<&str>, started_at: Option<Timestamp>)
         None => "another process is at work on this home".to_owned(),
     };
     if let Some(run_id) = run_id {
-        text += &format!(", on run `{run_id}`");
+        text.extend([", on run `", run_id, "`"]);
     }
     if let Some(started_at) = started_at {
-        text += &format!(", since {started_at}");
+        text.extend([", since ", &started_at.to_string()]);
     }
     text + "; wait for it or stop it"
 }

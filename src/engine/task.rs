@@ -89,7 +89,7 @@ pub struct Interval {
 /// What an attempt knows of its run, and its means to report and to be stopped.
 #[derive(Clone, Debug)]
 pub struct TaskContext {
-    /// The run's id, a UUIDv7.
+    /// The run's id, a `UUIDv7`.
     pub run_id: String,
     /// The pipeline's name.
     pub pipeline: String,

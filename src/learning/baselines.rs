@@ -17,7 +17,7 @@ pub(super) const NAMES: [&str; 3] = ["global_median", "community_median", "commu
 /// - `community_median`: the median of the row's community; the global one where it is unknown.
 /// - `community_hour`: the median of the community's rows of that hour of the day (UTC), drawn to
 ///   the community's median as if 20 rows more lay there; that median where the hour has no rows.
-pub fn predict(
+pub(super) fn predict(
     matrix: &FeatureMatrix,
     known: &[usize],
     test: &[usize],

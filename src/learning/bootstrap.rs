@@ -102,7 +102,10 @@ pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 fn blocks(rows: &[&Row]) -> Vec<Vec<usize>> {
     let times: Option<Vec<i64>> = rows
         .iter()
-        .map(|row| row.created_at.map(|time| time.as_millis()))
+        .map(|row| {
+            row.created_at
+                .map(super::super::clock::Timestamp::as_millis)
+        })
         .collect();
     if let Some(times) = times {
         for hours in [24, 6, 1] {

@@ -83,6 +83,9 @@ pub struct Evaluation {
     pub ablation: Vec<Ablation>,
 }
 
+/// By record id, the noise-free value that a simulated source tells.
+pub type Truth = HashMap<String, f64>;
+
 /// Judges `fitted`, which [`train`](super::train) made of `matrix` under `settings`.
 ///
 /// `truth` has the noise-free value of each id, where a simulated source tells it.
@@ -94,7 +97,7 @@ pub fn evaluate(
     matrix: &FeatureMatrix,
     fitted: &Fitted,
     settings: &TrainSettings,
-    truth: Option<&HashMap<String, f64>>,
+    truth: Option<&Truth>,
     device: &Device,
     watch: &dyn Watch,
 ) -> Result<Evaluation, Error> {

@@ -245,9 +245,10 @@ fn errors(truth: &[f64], prediction: &[f64], counts: &[u32]) -> [Option<f64>; 3]
     [r2, Some(absolute), Some(squared.sqrt())]
 }
 
-/// Spearman between the targets and the noise-free values that a simulated source tells: the best
-/// that any prediction can be expected to reach. Rows without a known value are left out; `None`
-/// where fewer than two remain or a side is constant.
+/// Spearman between the targets and the noise-free values that a simulated source tells.
+///
+/// It is the best that any prediction can be expected to reach. Rows without a known value are
+/// left out; `None` where fewer than two remain or a side is constant.
 pub fn spearman_ceiling(targets: &[f64], expected: &[Option<f64>]) -> Option<f64> {
     let (targets, expected): (Vec<f64>, Vec<f64>) = targets
         .iter()

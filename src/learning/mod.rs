@@ -3,6 +3,19 @@
 //! Everything here is a function of its arguments: no IO, no clock, and no randomness but from the
 //! seed in the settings, so that the same rows and settings give the same bytes on Flex.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "networks compute in f32, and indices come from shares of a length"
+)]
+#![expect(
+    clippy::float_cmp,
+    clippy::many_single_char_names,
+    clippy::needless_pass_by_value,
+    clippy::needless_for_each,
+    reason = "ties are exact, matrices have the names of the literature, loops are short"
+)]
+
 mod baselines;
 mod bootstrap;
 mod design;
@@ -23,7 +36,7 @@ mod watch;
 
 pub use bootstrap::{Bootstrap, Interval, Intervals};
 pub use error::Error;
-pub use evaluate::{Ablation, Evaluation, Judged, LabelAges, SplitSizes, evaluate};
+pub use evaluate::{Ablation, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate};
 pub use features::{
     BlockSchema, CATEGORY_NAMES, FeatureSchema, METADATA_BLOCK, METADATA_NAMES, MetadataSchema,
     RowInput, assemble,

@@ -221,7 +221,7 @@ mod tests {
         let text = "head = \"ridge\"\ntest = \"3d\"\nembargo = \"36h\"\ninverse = \"expm1\"\nwithout = [\"image\"]";
         let settings: TrainSettings = toml::from_str(text).unwrap();
         assert_eq!(settings.head, HeadKind::Ridge);
-        assert_eq!(settings.test, Span::Time(Duration::from_secs(3 * 86_400)));
+        assert_eq!(settings.test, Span::Time(Duration::from_hours(72)));
         assert_eq!(settings.epochs, TrainSettings::default().epochs);
         let json = serde_json::to_string(&settings).unwrap();
         assert_eq!(

@@ -113,7 +113,7 @@ pub fn split(matrix: &FeatureMatrix, settings: &SplitSettings) -> Result<Splits,
     let mut parts = vec![None; matrix.rows.len()];
     match basis {
         SplitBasis::Time | SplitBasis::Order => {
-            cut(matrix, &labelled, basis, settings, &mut parts)?
+            cut(matrix, &labelled, basis, settings, &mut parts)?;
         }
         SplitBasis::Author | SplitBasis::Id => by_hash(matrix, &labelled, settings, &mut parts)?,
     }
@@ -374,7 +374,7 @@ mod tests {
     fn the_last_days_test() {
         let matrix = matrix(
             (0..240)
-                .map(|i| row(i, Some(i as i64), None, None))
+                .map(|i| row(i, i64::try_from(i).ok(), None, None))
                 .collect(),
         );
         let found = split(&matrix, &settings("2d", 0)).unwrap();
@@ -422,7 +422,7 @@ mod tests {
     #[test]
     fn few_labels_are_refused_and_unlabelled_rows_are_in_no_part() {
         let mut rows: Vec<Row> = (0..12)
-            .map(|i| row(i, Some(i as i64), None, None))
+            .map(|i| row(i, i64::try_from(i).ok(), None, None))
             .collect();
         rows[5].label = None;
         assert_eq!(

@@ -250,12 +250,15 @@ impl Embed {
     }
 }
 
+/// The vector of an image, or why there is none.
+type ImageVector = (ContentHash, Result<Vector, String>);
+
 /// Vectors of stored images, or why there is none.
 fn embed_files(
     environment: &Environment,
     name: &str,
     contents: &[ContentHash],
-) -> Result<Vec<(ContentHash, Result<Vector, String>)>, encoders::Error> {
+) -> Result<Vec<ImageVector>, encoders::Error> {
     let encoder = environment.image_encoder(name)?;
     let files: Vec<Option<std::path::PathBuf>> = contents
         .iter()

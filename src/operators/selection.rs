@@ -67,11 +67,15 @@ pub(crate) fn record_names(record: &Record) -> Map<String, Value> {
         ("created_at".to_owned(), json!(record.created_at)),
         (
             "hour".to_owned(),
-            json!(record.created_at.map(|time| time.hour())),
+            json!(record.created_at.map(super::super::clock::Timestamp::hour)),
         ),
         (
             "weekday".to_owned(),
-            json!(record.created_at.map(|time| time.weekday())),
+            json!(
+                record
+                    .created_at
+                    .map(super::super::clock::Timestamp::weekday)
+            ),
         ),
         ("media_count".to_owned(), json!(record.media.len())),
     ]);

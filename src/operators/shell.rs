@@ -215,6 +215,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "tests write their settings in place"
+    )]
     fn check(settings: Value) -> Result<(), SettingsError> {
         Shell.check(settings.as_object().unwrap())
     }

@@ -46,11 +46,11 @@ pub trait Source: Send + Sync + fmt::Debug {
     ///
     /// Where the source ends before its time (a truncated file, a server that gives up); the
     /// pages sent before stand.
-    fn scrape<'a>(
-        &'a self,
+    fn scrape(
+        &self,
         request: ScrapeRequest,
         pages: mpsc::Sender<Page>,
-    ) -> BoxFuture<'a, Result<ScrapeSummary, Error>>;
+    ) -> BoxFuture<'_, Result<ScrapeSummary, Error>>;
 
     /// Reads the numbers of these records again, at the age at which each is due.
     ///

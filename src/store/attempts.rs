@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 /// One try of one task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AttemptRow {
-    /// Its id, a UUIDv7.
+    /// Its id, a `UUIDv7`.
     pub id: String,
     /// The run.
     pub run_id: String,

@@ -35,7 +35,7 @@ impl Store {
         .fetch_all(self.content.read())
         .await?;
         rows.into_iter()
-            .map(|bytes| hashes::read("embeddings", bytes))
+            .map(|bytes| hashes::read("embeddings", &bytes))
             .collect()
     }
 
@@ -61,7 +61,7 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let content = hashes::read("embeddings", row.content)?;
+                let content = hashes::read("embeddings", &row.content)?;
                 let kind = match row.kind.as_str() {
                     "f32" => VectorType::F32,
                     _ => VectorType::F16,
@@ -136,7 +136,7 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let content = hashes::read("captions", row.content)?;
+                let content = hashes::read("captions", &row.content)?;
                 let details =
                     serde_json::from_str(&row.details).map_err(|error| Error::Inconsistent {
                         table: "captions",

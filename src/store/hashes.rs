@@ -9,8 +9,8 @@ pub(super) fn to_json(hashes: &[ContentHash]) -> String {
 }
 
 /// A hash from its stored bytes.
-pub(super) fn read(table: &'static str, bytes: Vec<u8>) -> Result<ContentHash, Error> {
-    ContentHash::from_bytes(&bytes).ok_or_else(|| Error::Inconsistent {
+pub(super) fn read(table: &'static str, bytes: &[u8]) -> Result<ContentHash, Error> {
+    ContentHash::from_bytes(bytes).ok_or_else(|| Error::Inconsistent {
         table,
         column: "content",
         row: format!("{bytes:02x?}"),

@@ -117,7 +117,7 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let content = hashes::read("media", row.content)?;
+                let content = hashes::read("media", &row.content)?;
                 let side = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
                 let info = MediaInfo {
                     content,

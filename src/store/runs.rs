@@ -11,7 +11,7 @@ use crate::{
 /// A run, without its graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
-    /// Its id, a UUIDv7.
+    /// Its id, a `UUIDv7`.
     pub id: String,
     /// The pipeline's name.
     pub pipeline: String,

@@ -41,7 +41,7 @@ impl Turn {
 /// A run that begins to exist.
 #[derive(Clone, Debug)]
 pub struct NewRun {
-    /// Its id, a UUIDv7.
+    /// Its id, a `UUIDv7`.
     pub id: String,
     /// The pipeline's name.
     pub pipeline: String,
@@ -165,7 +165,7 @@ pub struct TaskChange {
 /// An attempt that starts.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewAttempt {
-    /// Its id, a UUIDv7.
+    /// Its id, a `UUIDv7`.
     pub id: String,
     /// The run.
     pub run: String,
@@ -236,6 +236,10 @@ pub struct Transition {
     pub at: Timestamp,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands references over"
+)]
 fn millis<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_i64(time.as_millis())
 }

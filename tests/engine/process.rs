@@ -24,8 +24,8 @@ const ATTEMPT: &str = "TRENDMILL_TEST_ATTEMPT";
 fn script(folder: &Path, body: &str) -> PathBuf {
     let path = folder.join("worker.sh");
     let text = format!("#!/bin/sh\nhome=$2\nattempt=$4\n{body}\n");
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    fs_err::write(&path, text).unwrap();
+    fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     path
 }
 
@@ -157,7 +157,7 @@ async fn a_timeout_kills_the_child_and_what_it_has_started() {
     let store = home.store().await;
     assert_eq!(attempts(&store, &run_id).await, ["a.1 timed_out"]);
     for name in ["child", "grandchild"] {
-        let pid = std::fs::read_to_string(folder.join(name)).unwrap();
+        let pid = fs_err::read_to_string(folder.join(name)).unwrap();
         assert!(gone(pid.trim()), "{name} is alive");
     }
 }
@@ -165,7 +165,7 @@ async fn a_timeout_kills_the_child_and_what_it_has_started() {
 /// Whether a process has ended; one that nobody has waited for yet counts as ended.
 pub(crate) fn gone(pid: &str) -> bool {
     (0..50).any(|_| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let ended = stat.is_empty() || stat.contains(") Z ");
         if !ended {
             std::thread::sleep(Duration::from_millis(10));

@@ -30,7 +30,7 @@ async fn run(home: &Home, node: Node) -> RunSummary {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder)
+    let mut names: Vec<String> = fs_err::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -64,7 +64,7 @@ async fn variables_reach_the_program() {
     });
     let summary = run(&home, shell(settings)).await;
     assert_eq!(summary.state, RunState::Succeeded);
-    let text = std::fs::read_to_string(folder.path().join("out")).unwrap();
+    let text = fs_err::read_to_string(folder.path().join("out")).unwrap();
     assert_eq!(text, "a; b a 2026-01-17T00:00:00Z\n");
 }
 
@@ -94,6 +94,6 @@ async fn a_timeout_ends_everything_the_program_started() {
     handle.wait(&run_id).await.unwrap();
     let store = home.store().await;
     assert_eq!(attempts(&store, &run_id).await, ["a.1 timed_out"]);
-    let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+    let pid = fs_err::read_to_string(folder.path().join("pid")).unwrap();
     assert!(gone(pid.trim()));
 }

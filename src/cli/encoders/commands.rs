@@ -358,7 +358,7 @@ fn title(row: usize) -> String {
 fn picture(seed: u32) -> Result<Vec<u8>, Failure> {
     let pixels = image::RgbImage::from_fn(640, 480, |x, y| {
         let wave = |step: u32| {
-            u8::try_from((x * step + y * 3 + (x * y >> 7) + seed * 37) % 256).unwrap_or(0)
+            u8::try_from((x * step + y * 3 + ((x * y) >> 7) + seed * 37) % 256).unwrap_or(0)
         };
         image::Rgb([wave(1), wave(2), wave(5)])
     });

@@ -17,7 +17,7 @@ use crate::{
 
 /// See and check pipelines.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// List the pipelines of this home.
     List,
     /// Print a pipeline's schedule, parameters, profiles and tasks.
@@ -43,7 +43,7 @@ pub enum Command {
 
 /// How a graph is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For a terminal of 80 columns.
     #[default]
     Text,
@@ -58,7 +58,7 @@ pub enum Format {
 /// # Errors
 ///
 /// An unknown or faulty pipeline, a file that cannot be read, or an `out` that cannot be written.
-pub fn run(
+pub(super) fn run(
     command: &Command,
     home: &Path,
     catalogue: &Catalogue,

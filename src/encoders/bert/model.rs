@@ -19,6 +19,10 @@ pub(in crate::encoders) struct Bert {
 }
 
 /// Token ids → vectors.
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of the weights"
+)]
 #[derive(Module, Debug)]
 struct Embeddings {
     word_embeddings: Embedding,
@@ -164,9 +168,9 @@ impl Embeddings {
     /// - output: `[rows, tokens, hidden]`
     fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [_, tokens] = ids.dims();
-        let positions = self.position_embeddings.weight.val().slice([0..tokens]);
+        let positions = self.position_embeddings.weight.val().narrow(0, 0, tokens);
         // Every token has the first type: a text has no second sentence.
-        let kind = self.token_type_embeddings.weight.val().slice([0..1]);
+        let kind = self.token_type_embeddings.weight.val().narrow(0, 0, 1);
         let words = self.word_embeddings.forward(ids);
         self.layer_norm
             .forward((words + kind.unsqueeze()) + positions.unsqueeze())

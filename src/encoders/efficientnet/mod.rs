@@ -1,6 +1,6 @@
 //! EfficientNet-Lite0: photographs → 1280 pooled features, and the classifier that reads them.
 //!
-//! No squeeze-and-excitation and ReLU6 instead of swish make the Lite family cheap on processors.
+//! No squeeze-and-excitation and `ReLU6` instead of swish make the Lite family cheap on processors.
 
 mod checkpoint;
 mod fold;

@@ -87,7 +87,7 @@ fn a_vector_does_not_depend_on_its_batch_and_broken_images_harm_none() {
     let pictures: Vec<RgbImage> = (0..7)
         .map(|seed| {
             RgbImage::from_fn(180 + seed * 50, 300, |x, y| {
-                Rgb([(x * seed) as u8, (y * 3 + seed) as u8, (x ^ y) as u8])
+                Rgb([x * seed, y * 3 + seed, x ^ y].map(|value| value.to_le_bytes()[0]))
             })
         })
         .collect();

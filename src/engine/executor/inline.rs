@@ -1,6 +1,6 @@
 //! Attempts as tokio tasks of this process.
 
-use std::{any::Any, future::Future, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use tokio::task::{JoinError, JoinHandle};
@@ -51,8 +51,7 @@ async fn run(assignment: Assignment) -> AttemptResult {
             let limit = timeout.unwrap_or_default();
             match leave(&mut task, grace).await {
                 // It came in just behind the line: the work is done.
-                Some(answer @ Ok(Ok(_))) => finished(answer, true),
-                Some(answer @ Err(_)) => finished(answer, true),
+                Some(answer @ (Ok(Ok(_)) | Err(_))) => finished(answer, true),
                 Some(Ok(Err(_))) | None => AttemptResult::TimedOut {
                     message: format!("took longer than its timeout of {limit:?}"),
                 },
@@ -61,12 +60,10 @@ async fn run(assignment: Assignment) -> AttemptResult {
     }
 }
 
-pub(super) fn overdue(timeout: Option<Duration>) -> impl Future<Output = ()> {
-    async move {
-        match timeout {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
-        }
+pub(super) async fn overdue(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
     }
 }
 

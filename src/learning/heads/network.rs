@@ -213,7 +213,7 @@ fn erf(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Values of SciPy's `special.erf`.
+    /// Values of `SciPy`'s `special.erf`.
     #[test]
     fn the_error_function_is_close() {
         for (x, expected) in [

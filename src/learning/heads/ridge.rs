@@ -469,7 +469,7 @@ mod tests {
             let all: Vec<usize> = (0..rows).collect();
             let full = Problem::new(&design, &groups(width), &all);
             let found = full
-                .choose(&[target.clone()], &[1.0; 2], &|| false)
+                .choose(std::slice::from_ref(&target), &[1.0; 2], &|| false)
                 .unwrap()
                 .remove(0);
             let error = found.error;

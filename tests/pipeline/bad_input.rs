@@ -1,11 +1,7 @@
 //! Bad input: a clear message, the right exit code, and nothing lost that was there.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
 use std::fmt::Write as _;
 
-use common::{Home, stderr, task};
+use crate::home::{Home, stderr, task};
 
 /// A pipeline without encoders, so that a run takes no weights.
 const PLAIN: &str = r#"
@@ -70,6 +66,7 @@ fn home() -> Home {
 }
 
 /// Lines of a dump, as the API gives them.
+#[expect(clippy::unwrap_used, reason = "writing to a text cannot fail")]
 fn posts(count: usize) -> String {
     let mut text = String::new();
     for post in 0..count {

@@ -1,15 +1,11 @@
 //! `kill -9` at any moment: the same command goes on where the run was and ends as it would have.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
 use std::{
     process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
-use common::{Home, task};
+use crate::home::{Home, task};
 use serde_json::Value;
 
 const RUN: [&str; 4] = ["run", "reddit", "--source", "sandbox:posts=14"];

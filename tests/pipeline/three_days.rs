@@ -1,9 +1,5 @@
 //! Day after day: only what is new is computed, and nothing depends on when it was seen.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::{Home, task};
+use crate::home::{Home, task};
 use serde_json::Value;
 
 /// Few posts, so that the whole pipeline runs in seconds.
@@ -67,7 +63,7 @@ fn three_days_make_three_versions_and_compute_only_what_is_new() {
     // What was evaluated is predicted again, also by records that the store does not know.
     let evaluated = home.json_lines(&["models", "show", "reddit/3", "--predictions"]);
     home.run(&["records", "export", "--out", "posts.jsonl"]);
-    let text = std::fs::read_to_string(home.path().join("posts.jsonl")).unwrap();
+    let text = fs_err::read_to_string(home.path().join("posts.jsonl")).unwrap();
     let predicted = home.json_lines(&["predict", "reddit/3", "--input", "posts.jsonl"]);
     let of = |rows: &[Value], id: &Value, key: &str| {
         rows.iter()

@@ -10,18 +10,18 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A home with the repository's pipelines.
-pub struct Home {
+pub(crate) struct Home {
     folder: TempDir,
 }
 
 impl Home {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pipelines = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
-        std::fs::create_dir(folder.path().join("pipelines")).unwrap();
-        for entry in std::fs::read_dir(pipelines).unwrap() {
+        fs_err::create_dir(folder.path().join("pipelines")).unwrap();
+        for entry in fs_err::read_dir(pipelines).unwrap() {
             let entry = entry.unwrap();
-            std::fs::copy(
+            fs_err::copy(
                 entry.path(),
                 folder.path().join("pipelines").join(entry.file_name()),
             )
@@ -30,19 +30,19 @@ impl Home {
         Self { folder }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, text).unwrap();
         path
     }
 
     /// The command line in this home.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trendmill"));
         command
             .arg("--home")
@@ -53,12 +53,12 @@ impl Home {
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// Runs a command that must succeed and answer with one JSON document.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[&["--json"], arguments].concat());
         assert!(
             output.status.success(),
@@ -69,7 +69,7 @@ impl Home {
     }
 
     /// Runs a command that must succeed and answer with JSON lines.
-    pub fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
         let output = self.run(arguments);
         assert!(
             output.status.success(),
@@ -83,12 +83,12 @@ impl Home {
     }
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The task with this id in the answer of `run --json`.
-pub fn task<'a>(run: &'a Value, id: &str) -> &'a Value {
+pub(crate) fn task<'a>(run: &'a Value, id: &str) -> &'a Value {
     run["tasks"]
         .as_array()
         .unwrap()

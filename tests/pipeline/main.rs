@@ -1,0 +1,6 @@
+//! The pipeline through the command line, in a home of its own for each test.
+
+mod home;
+mod three_days;
+mod kill;
+mod bad_input;
