@@ -21,7 +21,7 @@ pub struct TaskRun {
     pub crashes: u32,
 }
 
-/// The state of one run; [`plan`](super::plan) is the only way to change it.
+/// The state of one run; [`plan`](super::plan()) is the only way to change it.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub(super) id: String,

@@ -2,7 +2,7 @@
 //!
 //! Begin at [`load_text`], [`load_image`] and [`load_tagger`]. A name is looked up in the
 //! [catalogue](weights::catalogue); its files are found by [`weights::locate`]; the [`DeviceSpec`]
-//! says where the arithmetic happens. [`fingerprint`] says which vectors are comparable without
+//! says where the arithmetic happens. [`fingerprint()`] says which vectors are comparable without
 //! loading anything, so that a run with nothing to do loads nothing.
 //!
 //! Nothing outside this module and `learning` names Burn.

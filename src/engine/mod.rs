@@ -1,6 +1,6 @@
 //! The engine runs graphs of tasks; it knows nothing of posts or of Burn.
 //!
-//! One [dispatcher](dispatcher) owns all run state. Each turn it takes everything that has
+//! One dispatcher owns all run state. Each turn it takes everything that has
 //! happened, asks [`dag::plan`](crate::dag::plan) what follows, writes that in one transaction,
 //! and only then acts. Executors run attempts and tell the dispatcher how they ended. Everybody
 //! else holds a [`Handle`].

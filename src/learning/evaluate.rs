@@ -86,13 +86,13 @@ pub struct Evaluation {
 /// By record id, the noise-free value that a simulated source tells.
 pub type Truth = HashMap<String, f64>;
 
-/// Judges `fitted`, which [`train`](super::train) made of `matrix` under `settings`.
+/// Judges `fitted`, which [`train`](super::train()) made of `matrix` under `settings`.
 ///
 /// `truth` has the noise-free value of each id, where a simulated source tells it.
 ///
 /// # Errors
 ///
-/// As [`train`](super::train); [`Error::Schema`] where `fitted` is not of this matrix.
+/// As [`train`](super::train()); [`Error::Schema`] where `fitted` is not of this matrix.
 pub fn evaluate(
     matrix: &FeatureMatrix,
     fitted: &Fitted,

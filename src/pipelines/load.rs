@@ -33,7 +33,7 @@ pub fn files(home: &Path) -> Result<Vec<PathBuf>, Error> {
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the file by itself; [`check`](super::check) knows the operators
+/// Everything that is wrong with the file by itself; [`check`](super::check()) knows the operators
 /// too.
 pub fn load(path: &Path, shown: &Path) -> Result<Definition, Error> {
     let (definition, faults) = load_all(path, shown)?;

@@ -1,7 +1,7 @@
 //! Pipeline files: from TOML to a checked graph.
 //!
 //! A file is [found](find) and read as a [`Definition`] whose every key remembers its place,
-//! [checked](check) against the operators, and [compiled](compile) with the arguments of a run
+//! [checked](check()) against the operators, and [compiled](compile()) with the arguments of a run
 //! into a [`Compiled`] graph in which no template is left.
 
 mod check;

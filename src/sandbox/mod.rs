@@ -1,7 +1,7 @@
 //! A simulated Reddit: a world of posts with a planted popularity process, served over HTTP.
 //!
 //! [`World`] is a pure function of its [`SandboxSettings`]: it holds no state and can be looked
-//! at as of any moment. [`serve`] speaks Reddit's wire shapes over it; [`truth`] and [`journal`]
+//! at as of any moment. [`serve`] speaks Reddit's wire shapes over it; [`truth()`] and [`journal`]
 //! tell what a client cannot know.
 
 mod communities;

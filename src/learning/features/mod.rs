@@ -1,7 +1,7 @@
 //! From records and vectors to a feature matrix.
 //!
 //! A feature is a pure function of one record, so that training and prediction cannot differ: the
-//! same [`assemble`] serves both.
+//! same [`assemble()`] serves both.
 
 mod assemble;
 mod metadata;
