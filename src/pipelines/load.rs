@@ -98,7 +98,7 @@ pub fn find(home: &Path, name: &str) -> Result<Definition, Error> {
 /// The pipeline files of a home with the path by which messages name each: as [`check`] takes
 /// them.
 ///
-/// [`check`]: super::check
+/// [`check`]: super::check()
 ///
 /// # Errors
 ///
