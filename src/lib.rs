@@ -41,7 +41,7 @@
 //! | [`app`] | everything but `cli` |
 //! | [`sandbox`] | `clock corpus media` |
 //! | [`server`] | its place is kept for the daemon's API |
-//! | [`pipelines`] | `dag engine config expression` |
+//! | [`pipelines`] | `clock dag engine config expression` |
 //! | [`operators`] | `engine corpus clock expression store artifacts sources encoders learning registry media net` |
 //! | [`engine`] | `clock config dag expression store artifacts telemetry` |
 //! | [`registry`] | `clock corpus store artifacts` |

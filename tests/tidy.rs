@@ -30,7 +30,7 @@ const GRANTS: &[(&str, &str)] = &[
         "operators",
         "clock engine corpus expression store artifacts sources encoders learning registry media net",
     ),
-    ("pipelines", "dag engine config expression"),
+    ("pipelines", "clock dag engine config expression"),
     ("server", ""),
     ("sandbox", "clock corpus media"),
     (

@@ -1,3 +1,5 @@
+//! Tests of the fetcher.
+
 use std::{
     io,
     net::IpAddr,

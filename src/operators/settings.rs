@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{config::duration, engine::SettingsError};
+use crate::{engine::SettingsError, expression::duration};
 
 /// Reads an operator's settings into its own struct, whose unknown keys are refused.
 pub(super) fn parse<T: DeserializeOwned>(

@@ -1,3 +1,5 @@
+//! Tests of the dump reader.
+
 use std::{collections::BTreeMap, io::Write};
 
 use serde_json::json;

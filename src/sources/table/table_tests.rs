@@ -1,3 +1,5 @@
+//! Tests of the table reader.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
