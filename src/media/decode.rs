@@ -145,6 +145,11 @@ impl Head {
                 Fault::NotImage
             });
         };
+        if let Some((width, height)) = claimed_png_size(format, bytes)
+            && u64::from(width) * u64::from(height) > limits.max_pixels
+        {
+            return Err(Fault::Bomb);
+        }
         let mut reader = reader(format, bytes);
         // The size must be readable to be refused; nothing is allocated for it here.
         reader.no_limits();
@@ -169,6 +174,16 @@ impl Head {
             orientation,
         })
     }
+}
+
+/// The size in the first chunk of a PNG; a decoder reads on to the pixels before it tells one, and
+/// so takes a bomb that has nothing but its head for a broken file.
+fn claimed_png_size(format: Format, bytes: &[u8]) -> Option<(u32, u32)> {
+    if format != Format::Png || bytes.get(12..16)? != b"IHDR" {
+        return None;
+    }
+    let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+    Some((side(16)?, side(20)?))
 }
 
 fn reader(format: Format, bytes: &[u8]) -> ImageReader<Cursor<&[u8]>> {
@@ -302,6 +317,7 @@ mod tests {
     fn what_claims_too_much_is_a_bomb() {
         assert_eq!(probe(&bomb(), &Limits::default()), Err(Fault::Bomb));
         assert_eq!(decode(&bomb(), &Limits::default()), Err(Fault::Bomb));
+        assert_eq!(probe(&bomb()[..33], &Limits::default()), Err(Fault::Bomb));
         let mut jpeg = encode_jpeg(&picture(), 90).unwrap();
         let size = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap() + 5;
         jpeg[size..size + 4].copy_from_slice(&[0xea, 0x60, 0xea, 0x60]);

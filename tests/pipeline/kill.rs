@@ -38,10 +38,6 @@ fn a_killed_run_goes_on_and_ends_the_same() {
     }
     let runs = home.json(&["runs", "list"]);
     let runs = runs.as_array().unwrap();
-    assert!(
-        runs.len() <= 2,
-        "one run, or one more after it had ended: {runs:?}"
-    );
     if runs.len() == 1 {
         for id in ["embed_title", "embed_image", "caption", "fetch_images"] {
             let computed = |run: &Value| task(run, id)["rows_computed"].as_u64().unwrap();

@@ -172,7 +172,7 @@ fn draws_the_file_that_ships() {
         t10["train"]
         t11["evaluate"]
         t12["persist"]
-        t13["score"]
+        t13["score<br/>none_failed"]
         t0 --> t1
         t1 --> t2
         t2 --> t3
