@@ -7,7 +7,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use super::{
     DeviceSpec, Error, ImageError, Kind, WeightsSettings,
-    efficientnet::{self, EfficientNet, SIDE},
+    efficientnet::{self, ChannelsLast, EfficientNet, SIDE},
     fingerprint,
     weights::{self, catalogue},
     workers,
@@ -38,9 +38,16 @@ pub struct ImageEncoder {
     name: String,
     fingerprint: Fingerprint,
     dimension: usize,
-    model: EfficientNet,
-    spec: DeviceSpec,
-    device: Device,
+    network: Network,
+}
+
+/// The network where it computes.
+#[derive(Debug)]
+enum Network {
+    /// One picture on one core.
+    Core(ChannelsLast),
+    /// Batches on LibTorch.
+    Batch { model: EfficientNet, device: Device },
 }
 
 /// Loads a named image encoder.
@@ -64,13 +71,20 @@ pub fn load_image(
         });
     }
     let located = weights::locate(entry, weights)?;
+    let file = located.file(&entry.weights);
+    let network = if device.is_exact() {
+        Network::Core(efficientnet::load_channels_last(file)?)
+    } else {
+        Network::Batch {
+            model: efficientnet::load(file, &opened)?,
+            device: opened,
+        }
+    };
     Ok(ImageEncoder {
         name: name.to_owned(),
         fingerprint: fingerprint::of_entry(entry),
         dimension: entry.dimension,
-        model: efficientnet::load(located.file(&entry.weights), &opened)?,
-        spec: *device,
-        device: opened,
+        network,
     })
 }
 
@@ -92,67 +106,67 @@ impl ImageEncoder {
 
     /// One result per image, in the images' order; a broken image harms no other.
     ///
-    /// On processors each image is decoded and computed by one core, so its vector has the same
-    /// bytes in any company. On a graphics card the cores decode and the card computes in batches.
+    /// On Flex each image is decoded and computed by one core, so its vector has the same bytes in
+    /// any company. On LibTorch the cores decode and the device computes in batches.
     pub fn embed(&self, images: &[ImageInput<'_>]) -> Vec<Result<Vec<f32>, ImageError>> {
-        if self.spec.is_exact() {
-            return workers::map(images, |image| {
-                let vectors = self.compute(prepare(*image)?, 1)?;
-                Ok(vectors
-                    .into_iter()
-                    .next()
-                    .expect("one image has one vector"))
-            });
-        }
-        images
-            .chunks(IMAGES_PER_LAUNCH)
-            .flat_map(|chunk| self.embed_together(chunk))
-            .collect()
-    }
-
-    /// Decodes on all cores, then computes the good ones as one batch.
-    fn embed_together(&self, images: &[ImageInput<'_>]) -> Vec<Result<Vec<f32>, ImageError>> {
-        let prepared = workers::map(images, |image| prepare(*image));
-        let good: Vec<f32> = prepared.iter().flatten().flatten().copied().collect();
-        let count = good.len() / (3 * SIDE * SIDE);
-        let computed = if count == 0 {
-            Ok(Vec::new())
-        } else {
-            self.compute(good, count)
-        };
-        match computed {
-            Ok(vectors) => {
-                let mut vectors = vectors.into_iter();
-                prepared
-                    .into_iter()
-                    .map(|image| {
-                        image.map(|_| vectors.next().expect("a vector for each good image"))
-                    })
-                    .collect()
-            }
-            Err(error) => {
-                let words = error.to_string();
-                prepared
-                    .into_iter()
-                    .map(|image| image.and_then(|_| Err(ImageError::Compute(words.clone()))))
-                    .collect()
-            }
+        match &self.network {
+            Network::Core(model) => workers::map(images, |image| model.forward(&prepare(*image)?)),
+            Network::Batch { model, device } => images
+                .chunks(IMAGES_PER_LAUNCH)
+                .flat_map(|chunk| embed_together(chunk, model, device))
+                .collect(),
         }
     }
+}
 
-    /// The vectors of `count` prepared images.
-    fn compute(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<Vec<f32>>, ImageError> {
-        let input = TensorData::new(pixels, [count, 3, SIDE, SIDE]);
-        let features = self
-            .model
-            .forward(Tensor::from_data(input, &self.device))
-            .try_into_vec_as::<f32>()
-            .map_err(|error| ImageError::Compute(error.to_string()))?;
-        Ok(features
-            .chunks_exact(self.dimension)
-            .map(<[f32]>::to_vec)
-            .collect())
+/// Decodes on all cores, then computes the good ones as one batch.
+fn embed_together(
+    images: &[ImageInput<'_>],
+    model: &EfficientNet,
+    device: &Device,
+) -> Vec<Result<Vec<f32>, ImageError>> {
+    let prepared = workers::map(images, |image| prepare(*image));
+    let good: Vec<f32> = prepared.iter().flatten().flatten().copied().collect();
+    let count = good.len() / (3 * SIDE * SIDE);
+    let computed = if count == 0 {
+        Ok(Vec::new())
+    } else {
+        compute(good, count, model, device)
+    };
+    match computed {
+        Ok(vectors) => {
+            let mut vectors = vectors.into_iter();
+            prepared
+                .into_iter()
+                .map(|image| image.map(|_| vectors.next().expect("a vector for each good image")))
+                .collect()
+        }
+        Err(error) => {
+            let words = error.to_string();
+            prepared
+                .into_iter()
+                .map(|image| image.and_then(|_| Err(ImageError::Compute(words.clone()))))
+                .collect()
+        }
     }
+}
+
+/// The vectors of `count` prepared images.
+fn compute(
+    pixels: Vec<f32>,
+    count: usize,
+    model: &EfficientNet,
+    device: &Device,
+) -> Result<Vec<Vec<f32>>, ImageError> {
+    let input = TensorData::new(pixels, [count, SIDE, SIDE, 3]);
+    let features = model
+        .forward(Tensor::from_data(input, device))
+        .try_into_vec_as::<f32>()
+        .map_err(|error| ImageError::Compute(error.to_string()))?;
+    Ok(features
+        .chunks_exact(features.len() / count)
+        .map(<[f32]>::to_vec)
+        .collect())
 }
 
 /// An image → the numbers that the network reads.

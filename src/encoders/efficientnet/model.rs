@@ -40,10 +40,10 @@ impl EfficientNet {
     /// The pooled features.
     ///
     /// # Shapes
-    /// - pixels: `[batch, 3, SIDE, SIDE]`
+    /// - pixels: `[batch, SIDE, SIDE, 3]`
     /// - output: `[batch, FEATURES]`
     pub(in crate::encoders) fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let mut maps = relu6(self.stem.forward(pixels));
+        let mut maps = relu6(self.stem.forward(pixels.permute([0, 3, 1, 2])));
         for block in &self.blocks {
             maps = block.forward(maps);
         }
@@ -107,7 +107,7 @@ impl Convolution {
 }
 
 /// TensorFlow's "same" padding: what is odd goes to the end.
-const fn same(size: usize, side: usize, stride: usize) -> (usize, usize) {
+pub(super) const fn same(size: usize, side: usize, stride: usize) -> (usize, usize) {
     let needed = (size.div_ceil(stride) - 1) * stride + side;
     let total = needed.saturating_sub(size);
     (total / 2, total - total / 2)

@@ -15,7 +15,7 @@ pub(in crate::encoders) const SIDE: usize = 224;
 /// `(value − 127) / 128`.
 ///
 /// # Shapes
-/// - output: `[3, SIDE, SIDE]`, row-major, red first
+/// - output: `[SIDE, SIDE, 3]`, row-major, red first
 pub(in crate::encoders) fn preprocess(picture: &RgbImage) -> Result<Vec<f32>, ImageError> {
     let (width, height) = picture.dimensions();
     if width == 0 || height == 0 {
@@ -38,18 +38,11 @@ pub(in crate::encoders) fn preprocess(picture: &RgbImage) -> Result<Vec<f32>, Im
     Resizer::new()
         .resize(&source, &mut square, &options)
         .map_err(|error| decode(&error))?;
-    let bytes = square.buffer();
-    let mut planes = Vec::with_capacity(3 * SIDE * SIDE);
-    for channel in 0..3 {
-        planes.extend(
-            bytes
-                .iter()
-                .skip(channel)
-                .step_by(3)
-                .map(|v| (f32::from(*v) - 127.0) / 128.0),
-        );
-    }
-    Ok(planes)
+    Ok(square
+        .buffer()
+        .iter()
+        .map(|value| (f32::from(*value) - 127.0) / 128.0)
+        .collect())
 }
 
 #[cfg(test)]
@@ -68,14 +61,14 @@ mod tests {
                 Rgb([9, 9, 9])
             }
         });
-        let planes = preprocess(&picture).unwrap();
-        assert_eq!(planes.len(), 3 * SIDE * SIDE);
+        let values = preprocess(&picture).unwrap();
+        assert_eq!(values.len(), 3 * SIDE * SIDE);
         let centre = SIDE * SIDE / 2 + SIDE / 2;
-        let pixel = [0, 1, 2].map(|channel| planes[channel * SIDE * SIDE + centre]);
-        assert_eq!(
-            pixel.map(f32::to_bits),
-            [0.0, 1.0, -127.0 / 128.0].map(f32::to_bits)
-        );
+        let pixel: Vec<u32> = values[centre * 3..][..3]
+            .iter()
+            .map(|v| v.to_bits())
+            .collect();
+        assert_eq!(pixel, [0.0_f32, 1.0, -127.0 / 128.0].map(f32::to_bits));
         assert!(preprocess(&RgbImage::new(0, 3)).is_err());
         assert!(preprocess(&RgbImage::new(1, 1)).is_ok());
     }

@@ -1,11 +1,14 @@
 //! EfficientNet-Lite0 and its captions with their real weights.
 
+use burn::tensor::{Device, Tensor, TensorData};
 use image::{Rgb, RgbImage};
 use serde::Deserialize;
 
 use super::{devices, distance, fixture, has_weights, settings, shared};
 use crate::encoders::{
-    DeviceSpec, ImageEncoder, ImageInput, Tagger, fingerprint, load_image, load_tagger,
+    DeviceSpec, ImageEncoder, ImageInput, Tagger, efficientnet, fingerprint, load_image,
+    load_tagger,
+    weights::{self, catalogue},
 };
 
 const NAME: &str = "efficientnet-lite0";
@@ -80,6 +83,27 @@ fn features_are_those_of_pytorch() {
         assert!(worst < 1e-3, "{worst} on {device}");
         assert!((tagger().caption(&vector).tags[0].score - reference.score).abs() < 2e-3);
     }
+}
+
+#[test]
+fn both_forms_of_the_network_agree() {
+    if !has_weights(NAME) {
+        return;
+    }
+    let located = weights::locate(catalogue::find(NAME).unwrap(), &settings()).unwrap();
+    let (_, file) = located.files().next().unwrap();
+    let device = Device::flex();
+    let pixels = efficientnet::preprocess(&waves()).unwrap();
+    let one = efficientnet::load_channels_last(file)
+        .unwrap()
+        .forward(&pixels)
+        .unwrap();
+    let batch = TensorData::new(pixels, [1, efficientnet::SIDE, efficientnet::SIDE, 3]);
+    let other = efficientnet::load(file, &device)
+        .unwrap()
+        .forward(Tensor::from_data(batch, &device));
+    let other: Vec<f32> = other.into_data().try_into_vec().unwrap();
+    assert!(distance(&one, &other) < 1e-4);
 }
 
 #[test]
