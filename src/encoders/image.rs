@@ -45,7 +45,7 @@ pub struct ImageEncoder {
 #[derive(Debug)]
 enum Network {
     /// One picture on one core.
-    Core(ChannelsLast),
+    Core(Box<ChannelsLast>),
     /// Batches on LibTorch.
     Batch { model: EfficientNet, device: Device },
 }
@@ -73,7 +73,7 @@ pub fn load_image(
     let located = weights::locate(entry, weights)?;
     let file = located.file(&entry.weights);
     let network = if device.is_exact() {
-        Network::Core(efficientnet::load_channels_last(file)?)
+        Network::Core(Box::new(efficientnet::load_channels_last(file)?))
     } else {
         Network::Batch {
             model: efficientnet::load(file, &opened)?,

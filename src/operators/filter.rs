@@ -8,13 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Environment,
+    evaluation::value_of,
     report::checkpoint,
     selection::{self, Selection, record_names},
     settings,
 };
 use crate::{
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    expression::{Expression, Outcome},
+    expression::Expression,
 };
 
 /// `filter`: keeps the records for which an expression holds and counts the others by reason.
@@ -68,22 +69,19 @@ impl Filter {
         let mut ids = Vec::new();
         for record in selection.records {
             checkpoint(&context)?;
-            let kept = keep
-                .evaluate(&record_names(&record))
-                .map_err(TaskError::fail)?;
-            let reason = match kept {
-                Outcome::Value(Value::Bool(true)) => {
+            let reason = match value_of("keep", &keep, &record_names(&record))? {
+                Ok(Value::Bool(true)) => {
                     ids.push(record.id);
                     continue;
                 }
-                Outcome::Value(Value::Bool(false)) => "not_kept".to_owned(),
-                Outcome::Value(other) => {
+                Ok(Value::Bool(false)) => "not_kept".to_owned(),
+                Ok(other) => {
                     return Err(TaskError::fail(anyhow::anyhow!(
                         "`keep` gives `{other}` for record `{}`; it must give true or false",
                         record.id
                     )));
                 }
-                Outcome::Missing(names) => format!("missing:{}", names.join(",")),
+                Err(reason) => reason,
             };
             *outcome.dropped.entry(reason).or_default() += 1;
         }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Environment,
     embed::{Contents, EmbedOutput, images_of},
+    evaluation::value_of,
     report::{blocking, upstream},
     selection::{Selection, record_names},
     settings,
@@ -21,7 +22,7 @@ use crate::{
     artifacts::{self, MatrixFile},
     corpus::{ContentHash, Label, LabelAge, MediaInfo, Record, Vector},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    expression::{Expression, Outcome},
+    expression::Expression,
     learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
     registry::BlockEncoder,
     store::{Horizon, LabelReading},
@@ -317,7 +318,7 @@ pub(crate) fn mean_vector(
 }
 
 /// The label of a record: none where there is no reading, an `Err` with the reason where the
-/// target's expression lacks a name.
+/// target's expression has no value.
 fn label_of(
     target: &Expression,
     record: &Record,
@@ -333,9 +334,9 @@ fn label_of(
     if let LabelAge::Known(age) = at_horizon(reading.age, horizon) {
         names.insert("age_hours".to_owned(), json!(age.as_secs_f64() / 3600.0));
     }
-    match target.evaluate(&names).map_err(TaskError::fail)? {
-        Outcome::Missing(names) => Ok(Err(format!("missing:{}", names.join(",")))),
-        Outcome::Value(value) => match value.as_f64().filter(|target| target.is_finite()) {
+    match value_of("target", target, &names)? {
+        Err(reason) => Ok(Err(reason)),
+        Ok(value) => match value.as_f64().filter(|target| target.is_finite()) {
             Some(target) => Ok(Ok(Some(Label {
                 target,
                 age: at_horizon(reading.age, horizon),
@@ -354,14 +355,9 @@ fn at_horizon(age: LabelAge, horizon: Option<Horizon>) -> LabelAge {
     }
 }
 
-/// The value of the order's expression; a record that lacks one of its names has none.
+/// The value of the order's expression; a record without one has none.
 fn order_of(order: Option<&Expression>, record: &Record) -> Result<Option<f64>, TaskError> {
     let Some(order) = order else { return Ok(None) };
-    match order
-        .evaluate(&record_names(record))
-        .map_err(TaskError::fail)?
-    {
-        Outcome::Missing(_) => Ok(None),
-        Outcome::Value(value) => Ok(value.as_f64()),
-    }
+    let value = value_of("order", order, &record_names(record))?;
+    Ok(value.ok().and_then(|value| value.as_f64()))
 }

@@ -13,6 +13,7 @@ mod refresh;
 mod filter;
 mod fetch_images;
 mod embed;
+mod evaluation;
 mod caption;
 mod merge;
 mod train;

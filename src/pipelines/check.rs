@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::{
     Definition, Error, Fault, RunArguments, Task,
     compile::{Report, Scope, context, graph_offset, nodes, within},
     fault::Faults,
-    load::load_all,
+    load::{PipelineFile, load_all},
     params,
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) enum Site {
     Argument(String),
 }
 
-/// Checks pipeline files, given as their path and how messages name it.
+/// Checks pipeline files.
 ///
 /// Keys, names, types and durations; operators and their settings, with the parameters' defaults
 /// and each profile; templates and expressions; unknown upstream names and cycles; references to
@@ -46,11 +46,12 @@ pub(super) enum Site {
 /// # Errors
 ///
 /// Where a file cannot be read at all.
-pub fn check(files: &[(PathBuf, PathBuf)], catalogue: &Catalogue) -> Result<Vec<Fault>, Error> {
+pub fn check(files: &[PipelineFile], catalogue: &Catalogue) -> Result<Vec<Fault>, Error> {
     let mut faults = Vec::new();
     let mut seen: BTreeMap<String, &Path> = BTreeMap::new();
-    for (path, shown) in files {
-        let (definition, mut found) = load_all(path, shown)?;
+    for file in files {
+        let shown = &file.shown;
+        let (definition, mut found) = load_all(file)?;
         found.extend(check_definition(&definition, catalogue));
         found.sort();
         found.dedup();

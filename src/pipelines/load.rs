@@ -1,42 +1,112 @@
 //! Where pipeline files are, and which one a name means.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use super::{Definition, Error, Fault, read::read};
 use crate::config::{
-    document::{Document, find as entry},
+    document::{Document, find as entry, locate},
     suggest,
 };
 
-/// The pipeline files of a home, in alphabetical order; none where it has no `pipelines/`.
+/// The pipelines that come with the program, for a home that has no folder `pipelines/`: with them
+/// an empty folder is a home that works. A home that has the folder has exactly what lies there.
+const BUILT_IN: [(&str, &str); 1] = [(
+    "built-in/reddit.toml",
+    include_str!("../../pipelines/reddit.toml"),
+)];
+
+/// A pipeline file that has not been read.
+#[derive(Clone, Debug)]
+pub struct PipelineFile {
+    /// How messages name it: relative to the home where it lies there.
+    pub shown: PathBuf,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Disk(PathBuf),
+    BuiltIn(&'static str),
+}
+
+impl PipelineFile {
+    /// The file at this path, which messages name so too.
+    pub fn at(path: &Path) -> Self {
+        Self::named(path, path)
+    }
+
+    fn named(path: &Path, shown: &Path) -> Self {
+        Self {
+            shown: shown.to_owned(),
+            place: Place::Disk(path.to_owned()),
+        }
+    }
+
+    fn bytes(&self) -> Result<Cow<'static, [u8]>, Error> {
+        Ok(match &self.place {
+            Place::Disk(path) => Cow::Owned(fs_err::read(path)?),
+            Place::BuiltIn(text) => Cow::Borrowed(text.as_bytes()),
+        })
+    }
+
+    /// The name that the file gives itself, else its own.
+    fn name(&self) -> String {
+        self.bytes()
+            .ok()
+            .and_then(|bytes| {
+                let (document, _) = Document::parse(std::str::from_utf8(&bytes).ok()?);
+                let name = entry(&document.root, "name")?.value.as_text()?;
+                (!name.is_empty()).then(|| name.to_owned())
+            })
+            .unwrap_or_else(|| self.stem())
+    }
+
+    fn stem(&self) -> String {
+        self.shown
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// The pipeline files of a home, in alphabetical order; those that come with the program where it
+/// has no `pipelines/`.
 ///
 /// # Errors
 ///
 /// Where the folder is there and cannot be read.
-pub fn files(home: &Path) -> Result<Vec<PathBuf>, Error> {
+pub fn files(home: &Path) -> Result<Vec<PipelineFile>, Error> {
     let folder = home.join("pipelines");
     if !folder.is_dir() {
-        return Ok(Vec::new());
+        let built_in = |&(shown, text): &(&str, &'static str)| PipelineFile {
+            shown: shown.into(),
+            place: Place::BuiltIn(text),
+        };
+        return Ok(BUILT_IN.iter().map(built_in).collect());
     }
     let mut files = Vec::new();
     for file in fs_err::read_dir(&folder)? {
         let path = file?.path();
         if path.extension().is_some_and(|end| end == "toml") && path.is_file() {
-            files.push(path);
+            let shown = path.strip_prefix(home).unwrap_or(&path);
+            files.push(PipelineFile::named(&path, shown));
         }
     }
-    files.sort();
+    files.sort_by(|a, b| a.shown.cmp(&b.shown));
     Ok(files)
 }
 
-/// Reads a pipeline file. `shown` is how faults name it.
+/// Reads a pipeline file.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with the file by itself; [`check`](super::check()) knows the operators
 /// too.
-pub fn load(path: &Path, shown: &Path) -> Result<Definition, Error> {
-    let (definition, faults) = load_all(path, shown)?;
+pub fn load(file: &PipelineFile) -> Result<Definition, Error> {
+    let (definition, faults) = load_all(file)?;
     if faults.is_empty() {
         Ok(definition)
     } else {
@@ -45,22 +115,22 @@ pub fn load(path: &Path, shown: &Path) -> Result<Definition, Error> {
 }
 
 /// Reads a pipeline file as far as it can be read.
-pub(super) fn load_all(path: &Path, shown: &Path) -> Result<(Definition, Vec<Fault>), Error> {
-    let bytes = fs_err::read(path)?;
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(read(shown, &text)),
+pub(super) fn load_all(file: &PipelineFile) -> Result<(Definition, Vec<Fault>), Error> {
+    let bytes = file.bytes()?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(read(&file.shown, text)),
         Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-            let (line, column) = crate::config::document::locate(&text, valid);
+            let valid = error.valid_up_to();
+            let text = String::from_utf8_lossy(&bytes[..valid]).into_owned();
+            let (line, column) = locate(&text, valid);
             let fault = Fault {
-                file: shown.to_owned(),
+                file: file.shown.clone(),
                 line,
                 column,
                 message: "the file is not UTF-8 text".to_owned(),
                 hint: None,
             };
-            Ok((read(shown, &text).0, vec![fault]))
+            Ok((read(&file.shown, &text).0, vec![fault]))
         }
     }
 }
@@ -73,63 +143,24 @@ pub(super) fn load_all(path: &Path, shown: &Path) -> Result<(Definition, Vec<Fau
 /// An unknown name with the nearest one and all that there are, or the faults of the file.
 pub fn find(home: &Path, name: &str) -> Result<Definition, Error> {
     let files = files(home)?;
-    let named: Vec<(String, &PathBuf)> = files.iter().map(|file| (name_of(file), file)).collect();
-    let by_name = named.iter().find(|(known, _)| known == name);
-    let by_stem = || named.iter().find(|(_, file)| stem(file) == name);
-    if let Some((_, file)) = by_name.or_else(by_stem) {
-        return load(file, shown(home, file));
+    let names: Vec<String> = files.iter().map(PipelineFile::name).collect();
+    let by_name = names.iter().position(|known| known == name);
+    let by_stem = || files.iter().position(|file| file.stem() == name);
+    if let Some(at) = by_name.or_else(by_stem) {
+        return load(&files[at]);
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|end| end == "toml") && path.is_file() {
-        return load(path, path);
+        return load(&PipelineFile::at(path));
     }
-    let hint = if named.is_empty() {
+    let hint = if names.is_empty() {
         let folder = home.join("pipelines");
         format!("there is no pipeline file in `{}`", folder.display())
     } else {
-        suggest::hint(name, named.iter().map(|(known, _)| known.as_str()))
+        suggest::hint(name, names.iter().map(String::as_str))
     };
     Err(Error::Unknown {
         name: name.to_owned(),
         hint,
     })
-}
-
-/// The pipeline files of a home with the path by which messages name each: as [`check`] takes
-/// them.
-///
-/// [`check`]: super::check()
-///
-/// # Errors
-///
-/// As [`files`].
-pub fn named(home: &Path) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
-    let pair = |file: PathBuf| {
-        let shown = shown(home, &file).to_owned();
-        (file, shown)
-    };
-    Ok(files(home)?.into_iter().map(pair).collect())
-}
-
-/// The name that a pipeline file gives itself, else the name of the file.
-fn name_of(path: &Path) -> String {
-    fs_err::read_to_string(path)
-        .ok()
-        .and_then(|text| {
-            let (document, _) = Document::parse(&text);
-            let name = entry(&document.root, "name")?.value.as_text()?;
-            (!name.is_empty()).then(|| name.to_owned())
-        })
-        .unwrap_or_else(|| stem(path))
-}
-
-/// A file of a home as messages name it: relative to the home.
-pub(super) fn shown<'a>(home: &Path, file: &'a Path) -> &'a Path {
-    file.strip_prefix(home).unwrap_or(file)
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned())
-        .unwrap_or_default()
 }

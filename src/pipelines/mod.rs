@@ -21,7 +21,7 @@ pub use self::definition::{
 };
 pub use self::fault::{Error, Fault};
 pub use self::graph::{mermaid, text};
-pub use self::load::{files, find, load, named};
+pub use self::load::{PipelineFile, files, find, load};
 pub use self::params::{Param, ParamKind};
 
 #[cfg(test)]

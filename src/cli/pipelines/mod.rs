@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::Catalogue,
-    pipelines::{self, Definition, Error},
+    pipelines::{self, Definition, Error, PipelineFile},
 };
 
 /// See and check pipelines.
@@ -78,8 +78,9 @@ pub(super) fn run(
 
 fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
     let mut rows = Vec::new();
-    for (file, shown) in pipelines::named(home)? {
-        rows.push(match pipelines::load(&file, &shown) {
+    for file in pipelines::files(home)? {
+        let shown = &file.shown;
+        rows.push(match pipelines::load(&file) {
             Ok(definition) => json!({
                 "name": definition.name,
                 "description": definition.description,
@@ -129,12 +130,9 @@ fn check(
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     let files = if files.is_empty() {
-        pipelines::named(home)?
+        pipelines::files(home)?
     } else {
-        files
-            .iter()
-            .map(|file| (file.clone(), file.clone()))
-            .collect()
+        files.iter().map(|file| PipelineFile::at(file)).collect()
     };
     let faults = pipelines::check(&files, catalogue)?;
     if json {

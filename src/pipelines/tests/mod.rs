@@ -2,7 +2,7 @@
 
 mod faults;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures::future::BoxFuture;
 use proptest::prelude::*;
@@ -339,9 +339,10 @@ fn finds_pipelines_by_name_and_says_which_there_are() {
         Err(Error::Unknown { name, hint }) => format!("no {name}; {hint}"),
         Err(error) => error.to_string(),
     };
-    assert!(hint("reddit").starts_with("no reddit; there is no pipeline file in"));
+    assert_eq!(hint("reddit"), "reddit in built-in/reddit.toml");
     let folder = home.path().join("pipelines");
     fs_err::create_dir_all(&folder).unwrap();
+    assert!(hint("reddit").starts_with("no reddit; there is no pipeline file in"));
     let file = |name: &str| format!("name = \"{name}\"\n[[task]]\nid = \"a\"\nop = \"noop\"\n");
     fs_err::write(folder.join("one.toml"), file("reddit")).unwrap();
     fs_err::write(folder.join("two.toml"), file("films")).unwrap();
@@ -361,13 +362,13 @@ fn finds_pipelines_by_name_and_says_which_there_are() {
     no ../pipelines/one; allowed: `bad`, `reddit`, `films`
     pipelines/bad.toml:2:3: the file is not UTF-8 text
     ");
-    let pair = |name: &str| (folder.join(name), PathBuf::from(name));
     fs_err::write(folder.join("three.toml"), file("films")).unwrap();
-    let faults = super::check(&[pair("two.toml"), pair("three.toml")], &catalogue()).unwrap();
-    assert_eq!(
-        faults[0].to_string(),
-        "three.toml:1:8: `two.toml` has the name `films` too\n  hint: names of pipelines must differ"
-    );
+    fs_err::remove_file(folder.join("bad.toml")).unwrap();
+    let faults = super::check(&super::files(home.path()).unwrap(), &catalogue()).unwrap();
+    insta::assert_snapshot!(faults[0], @"
+    pipelines/two.toml:1:8: `pipelines/three.toml` has the name `films` too
+      hint: names of pipelines must differ
+    ");
 }
 
 proptest! {

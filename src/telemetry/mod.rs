@@ -1,0 +1,102 @@
+//! What the program says while it works: lines on standard error, and a log per attempt.
+//!
+//! An attempt runs in a span `task` whose field `log.path` names its log below the data folder;
+//! every event within that span, however deep, goes there too.
+
+mod attempt_logs;
+mod console;
+mod words;
+
+use std::path::PathBuf;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+use self::{attempt_logs::AttemptLogs, console::Lines};
+
+/// How much is said, and where.
+#[derive(Clone, Debug, Default)]
+pub struct TelemetrySettings {
+    /// −1 errors, 0 warnings too, 1 what happens, 2 how, 3 everything.
+    pub verbosity: i8,
+    /// A filter in the words of `tracing`'s `EnvFilter`, instead of `verbosity`.
+    pub filter: Option<String>,
+    /// Whether standard error may be coloured.
+    pub color: bool,
+    /// Whether standard error gets JSON lines.
+    pub json: bool,
+    /// The data folder, below which attempts have their logs; `None` for no logs.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter cannot be read.
+    #[error("`{filter}` is not a log filter; write `info` or `trendmill=debug,sqlx=warn`")]
+    Filter {
+        /// The filter.
+        filter: String,
+        /// Why.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Something else in this process listens already.
+    #[error("telemetry is set up twice")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Sets up both ways of saying things; once per process.
+///
+/// # Errors
+///
+/// Where the filter cannot be read, or it was done before.
+pub fn init(settings: &TelemetrySettings) -> Result<(), Error> {
+    let filter = match &settings.filter {
+        Some(filter) => EnvFilter::try_new(filter).map_err(|source| Error::Filter {
+            filter: filter.clone(),
+            source,
+        })?,
+        None => EnvFilter::new(match settings.verbosity {
+            ..=-1 => "error",
+            0 => "warn",
+            1 => "warn,trendmill=info",
+            2 => "info,trendmill=debug",
+            3.. => "trace",
+        }),
+    };
+    let stderr: Box<dyn Layer<Registry> + Send + Sync> = if settings.json {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .json()
+            .with_filter(filter)
+            .boxed()
+    } else {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(settings.color)
+            .fmt_fields(console::TaskOnly)
+            .event_format(Lines {
+                everything: settings.verbosity > 1,
+            })
+            .with_filter(filter)
+            .boxed()
+    };
+    // A log is read long after; it keeps what would be too much on a screen.
+    let logs = settings.data_dir.clone().map(|data_dir| {
+        AttemptLogs::new(data_dir).with_filter(
+            Targets::new()
+                .with_default(LevelFilter::INFO)
+                .with_target("trendmill", LevelFilter::DEBUG)
+                .with_target("trendmill::store", LevelFilter::INFO),
+        )
+    });
+    tracing_subscriber::registry()
+        .with(stderr)
+        .with(logs)
+        .try_init()
+        .map_err(Error::Twice)
+}
