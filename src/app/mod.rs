@@ -5,6 +5,7 @@ mod open_source;
 mod prepare;
 mod predict;
 mod settings;
+mod worker;
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +16,8 @@ use std::{
 pub use error::Error;
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
-use serde_json::Value;
-pub use settings::weights;
+pub use settings::{device, weights};
+pub use worker::Worker;
 
 use crate::{
     clock::{Clock, SystemClock},
@@ -93,9 +94,7 @@ impl App {
             limits: settings::limits(&settings),
             fetcher,
             weights: weights(&settings),
-            device: settings.encoders.device.parse().map_err(
-                |error: crate::encoders::ParseDeviceError| Error::wrong(error.to_string(), None),
-            )?,
+            device: device(&settings)?,
             open_source: Box::new(move |text| {
                 Box::pin(open_source::open(text, Arc::clone(&opener)))
             }),
@@ -131,26 +130,16 @@ impl App {
         Handle::start(parts, lock).await
     }
 
-    /// Work on LibTorch has a process of its own: the worker that lies beside this executable.
+    /// Work on LibTorch has a process of its own; [`App::check_devices`] has told who lacks one.
     fn executors(&self) -> ExecutorChoice {
-        let worker = std::env::current_exe()
-            .ok()
-            .map(|this| this.with_file_name("trendmill-worker"))
-            .filter(|worker| worker.exists());
-        let default = self.settings.encoders.device.clone();
+        let default = self.environment.device;
         ExecutorChoice::new(move |node| {
-            let device = node
-                .settings
-                .get("device")
-                .and_then(Value::as_str)
-                .unwrap_or(&default);
-            let computes = matches!(node.op.as_str(), "embed" | "caption" | "train" | "evaluate");
-            match &worker {
-                Some(executable) if computes && device.starts_with("libtorch") => {
-                    Placement::Process {
-                        executable: executable.clone(),
-                    }
-                }
+            let device = operators::device_of(&node.op, &node.settings, default);
+            let worker = device.ok().flatten().map(Worker::for_device);
+            match worker {
+                Some(Ok(Some(worker))) => Placement::Process {
+                    executable: worker.executable().to_owned(),
+                },
                 _ => Placement::Inline,
             }
         })

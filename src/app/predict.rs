@@ -343,7 +343,7 @@ impl Predictor {
         }
         let (environment, name) = (Arc::clone(&self.environment), encoder.to_owned());
         let computed = blocking(move || {
-            let encoder = environment.image_encoder(&name)?;
+            let encoder = environment.image_encoder(&name, environment.device)?;
             let files: Vec<Vec<u8>> = missing
                 .iter()
                 .map(|(content, bytes)| match bytes {
@@ -395,7 +395,7 @@ impl Predictor {
         }
         let (environment, name) = (Arc::clone(&self.environment), encoder.to_owned());
         let computed = blocking(move || {
-            let encoder = environment.text_encoder(&name)?;
+            let encoder = environment.text_encoder(&name, environment.device)?;
             let texts: Vec<&str> = missing.iter().map(|(_, text)| text.as_str()).collect();
             let vectors = encoder.embed(&texts)?;
             Ok::<_, Error>(

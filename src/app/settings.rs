@@ -3,7 +3,7 @@
 use super::{App, Error};
 use crate::{
     config::{self, Settings},
-    encoders::WeightsSettings,
+    encoders::{DeviceSpec, ParseDeviceError, WeightsSettings},
     media::Limits,
     net::{FetchSettings, NetSettings},
 };
@@ -66,4 +66,14 @@ pub fn weights(settings: &Settings) -> WeightsSettings {
         hf_token: encoders.hf_token.as_deref().map(str::to_owned),
         cache_dir: encoders.cache_dir.clone(),
     }
+}
+
+/// Where encoders and training compute, where a task does not say.
+///
+/// # Errors
+///
+/// Where the setting names no device.
+pub fn device(settings: &Settings) -> Result<DeviceSpec, Error> {
+    let wrong = |error: ParseDeviceError| Error::wrong(format!("encoders.device: {error}"), None);
+    settings.encoders.device.parse().map_err(wrong)
 }

@@ -33,6 +33,25 @@ pub(crate) enum Command {
     Caption(Caption),
     /// Measure rows per second.
     Bench(Bench),
+    /// Say whether a device can be used; exit code 3 where it cannot.
+    #[command(hide = true)]
+    Device {
+        /// The device.
+        device: DeviceSpec,
+    },
+}
+
+impl Command {
+    /// Where the command computes.
+    pub(crate) const fn device(&self) -> Option<DeviceSpec> {
+        match self {
+            Self::List | Self::Pull { .. } => None,
+            Self::Check { device, .. } | Self::Device { device } => Some(*device),
+            Self::Embed(arguments) => Some(arguments.device),
+            Self::Caption(arguments) => Some(arguments.device),
+            Self::Bench(arguments) => Some(arguments.device),
+        }
+    }
 }
 
 /// `encoders embed`
@@ -171,6 +190,10 @@ pub(crate) async fn run(
         Command::Embed(arguments) => embed::run(&arguments, &weights, json),
         Command::Caption(arguments) => commands::caption(&arguments, &weights),
         Command::Bench(arguments) => commands::bench(&arguments, &weights, json),
+        Command::Device { device } => match device.open() {
+            Ok(_) => Ok(Report::default()),
+            Err(error) => Err(encoders::Error::from(error).into()),
+        },
     };
     let report = tokio::task::spawn_blocking(work)
         .await

@@ -33,7 +33,7 @@ use self::{
     output::Output,
 };
 use crate::{
-    app::{self, App},
+    app::{self, App, Worker},
     config::{LogFormat, Settings},
     telemetry::{self, TelemetrySettings},
 };
@@ -188,12 +188,20 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             models::run(command, &App::read(&home, settings).await?, output).await?;
         }
         Command::Predict(command) => {
+            if let Some(worker) = Worker::for_device(app::device(&settings)?)? {
+                return Ok(worker.stand_in().await?);
+            }
             predict::run(command, &App::read(&home, settings).await?, output).await?;
         }
         Command::Records(command) => {
             records::run(command, &App::read(&home, settings).await?, output).await?;
         }
         Command::Encoders(command) => {
+            if let Some(device) = command.device()
+                && let Some(worker) = Worker::for_device(device)?
+            {
+                return Ok(worker.stand_in().await?);
+            }
             encoders::run(command, app::weights(&settings), output.json, &mut stdout).await?;
         }
         Command::Sandbox(arguments) => sandbox::run(arguments).await.map_err(Failure::failed)?,

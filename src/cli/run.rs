@@ -90,6 +90,7 @@ pub(crate) async fn run(
     if let Some(source) = &prepared.source {
         detached.environment().source(source).await?;
     }
+    detached.check_devices(&prepared.compiled.graph).await?;
     drop(detached);
 
     let app = App::open(home, settings).await?;

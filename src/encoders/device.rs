@@ -103,6 +103,11 @@ impl DeviceSpec {
         matches!(self, Self::Flex)
     }
 
+    /// Whether it computes with LibTorch.
+    pub const fn is_libtorch(self) -> bool {
+        matches!(self, Self::LibTorch | Self::LibTorchCuda(_))
+    }
+
     /// Whether it is a graphics card, which wants large batches.
     pub const fn is_on_card(self) -> bool {
         matches!(self, Self::LibTorchCuda(_) | Self::Cuda(_))
@@ -154,8 +159,8 @@ mod libtorch {
     pub(super) fn open(device: DeviceSpec) -> Result<Device, Error> {
         Err(Error::NotBuiltIn {
             device,
-            hint: "use `flex`, or the executable `trendmill-worker`, which is built with \
-                   `cargo build --release --features libtorch --bin trendmill-worker`",
+            hint: "use `flex`, or build the worker beside it: `cargo build --release --features \
+                   libtorch --bin trendmill-worker`",
         })
     }
 }

@@ -47,7 +47,10 @@ enum Network {
     /// One picture on one core.
     Core(Box<ChannelsLast>),
     /// Batches on LibTorch.
-    Batch { model: EfficientNet, device: Device },
+    Batch {
+        model: Box<EfficientNet>,
+        device: Device,
+    },
 }
 
 /// Loads a named image encoder.
@@ -76,7 +79,7 @@ pub fn load_image(
         Network::Core(Box::new(efficientnet::load_channels_last(file)?))
     } else {
         Network::Batch {
-            model: efficientnet::load(file, &opened)?,
+            model: Box::new(efficientnet::load(file, &opened)?),
             device: opened,
         }
     };

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Environment,
     caption::CaptionOutput,
+    device,
     fetch_images::place,
     report::{blocking, checkpoint, writer},
     selection::Selection,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     corpus::{ContentHash, Fingerprint, Record, Vector, VectorType},
-    encoders::{self, ImageInput},
+    encoders::{self, DeviceSpec, ImageInput},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     registry::BlockEncoder,
     store::PlaceState,
@@ -57,10 +58,6 @@ struct Settings {
     encoder: String,
     /// What is embedded.
     input: Input,
-    /// Where to compute; the configured device where it is not given.
-    #[serde(default)]
-    #[expect(dead_code, reason = "read by the choice of the executor")]
-    device: Option<String>,
 }
 
 /// What an `embed` task leaves for the tasks downstream.
@@ -98,7 +95,8 @@ impl Operator for Embed {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        let settings: Settings = settings::parse(settings)?;
+        let (_, settings) = device::split(settings)?;
+        let settings: Settings = settings::parse(&settings)?;
         if settings.encoder == "none" || settings.input == Input::Visual {
             return Ok(());
         }
@@ -114,7 +112,9 @@ impl Operator for Embed {
 
 impl Embed {
     async fn embed(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
-        let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
+        let (device, settings) = device::split(&context.settings).map_err(TaskError::fail)?;
+        let settings: Settings = settings::parse(&settings).map_err(TaskError::fail)?;
+        let device = device.unwrap_or(self.0.device);
         if settings.encoder == "none" {
             return Err(TaskError::skip("the profile names no such encoder"));
         }
@@ -151,9 +151,10 @@ impl Embed {
             .collect();
         context.progress.expect(missing.len() as u64);
         let failed = if output.input == Input::Image {
-            self.embed_images(&context, &output, &missing).await?
+            self.embed_images(&context, &output, device, &missing)
+                .await?
         } else {
-            self.embed_texts(&context, &output, missing).await?;
+            self.embed_texts(&context, &output, device, missing).await?;
             BTreeMap::new()
         };
         self.0.store.sync_content().await?;
@@ -182,6 +183,7 @@ impl Embed {
         &self,
         context: &TaskContext,
         output: &EmbedOutput,
+        device: DeviceSpec,
         mut missing: Vec<(ContentHash, Option<String>)>,
     ) -> Result<(), TaskError> {
         // Texts of similar length together make fuller batches for the encoder.
@@ -191,7 +193,7 @@ impl Embed {
             let (environment, name) = (Arc::clone(&self.0), output.encoder.clone());
             let batch = batch.to_vec();
             let vectors = blocking(move || {
-                let encoder = environment.text_encoder(&name)?;
+                let encoder = environment.text_encoder(&name, device)?;
                 let texts: Vec<&str> = batch
                     .iter()
                     .map(|(_, text)| text.as_deref().unwrap_or_default())
@@ -221,6 +223,7 @@ impl Embed {
         &self,
         context: &TaskContext,
         output: &EmbedOutput,
+        device: DeviceSpec,
         missing: &[(ContentHash, Option<String>)],
     ) -> Result<BTreeMap<String, u64>, TaskError> {
         let mut failed = BTreeMap::new();
@@ -228,7 +231,8 @@ impl Embed {
             checkpoint(context)?;
             let (environment, name) = (Arc::clone(&self.0), output.encoder.clone());
             let contents: Vec<ContentHash> = batch.iter().map(|(content, _)| *content).collect();
-            let vectors = blocking(move || embed_files(&environment, &name, &contents)).await??;
+            let vectors =
+                blocking(move || embed_files(&environment, &name, device, &contents)).await??;
             let rows = vectors.len() as u64;
             let mut good = Vec::with_capacity(vectors.len());
             for (content, vector) in vectors {
@@ -257,9 +261,10 @@ type ImageVector = (ContentHash, Result<Vector, String>);
 fn embed_files(
     environment: &Environment,
     name: &str,
+    device: DeviceSpec,
     contents: &[ContentHash],
 ) -> Result<Vec<ImageVector>, encoders::Error> {
-    let encoder = environment.image_encoder(name)?;
+    let encoder = environment.image_encoder(name, device)?;
     let files: Vec<Option<std::path::PathBuf>> = contents
         .iter()
         .map(|content| environment.media.find(content))

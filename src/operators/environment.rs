@@ -68,7 +68,7 @@ pub struct Environment {
     pub fetcher: Fetcher,
     /// Where weights are looked for.
     pub weights: WeightsSettings,
-    /// Where encoders and training compute.
+    /// Where encoders and training compute, where a task does not say.
     pub device: DeviceSpec,
     /// Makes sources.
     pub open_source: SourceOpener,
@@ -78,11 +78,14 @@ pub struct Environment {
     pub loaded: Loaded,
 }
 
+/// By name and device.
+type Cache<T> = Mutex<HashMap<(String, DeviceSpec), Arc<T>>>;
+
 /// Encoders that are loaded; several tasks of a run share one.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    texts: Mutex<HashMap<String, Arc<TextEncoder>>>,
-    images: Mutex<HashMap<String, Arc<ImageEncoder>>>,
+    texts: Cache<TextEncoder>,
+    images: Cache<ImageEncoder>,
 }
 
 impl fmt::Debug for Environment {
@@ -109,39 +112,49 @@ impl Environment {
         Ok(opened)
     }
 
-    /// The text encoder of this name, loaded once per process. Blocks while it loads.
+    /// The text encoder of this name on this device, loaded once per process. Blocks while it loads.
     ///
     /// # Errors
     ///
     /// Where its weights cannot be had or are wrong.
-    pub fn text_encoder(&self, name: &str) -> Result<Arc<TextEncoder>, encoders::Error> {
-        share(&self.loaded.texts, name, || {
-            encoders::load_text(name, &self.device, &self.weights)
+    pub fn text_encoder(
+        &self,
+        name: &str,
+        device: DeviceSpec,
+    ) -> Result<Arc<TextEncoder>, encoders::Error> {
+        share(&self.loaded.texts, name, device, || {
+            encoders::load_text(name, &device, &self.weights)
         })
     }
 
-    /// The image encoder of this name, loaded once per process. Blocks while it loads.
+    /// The image encoder of this name on this device, loaded once per process. Blocks while it loads.
     ///
     /// # Errors
     ///
     /// Where its weights cannot be had or are wrong.
-    pub fn image_encoder(&self, name: &str) -> Result<Arc<ImageEncoder>, encoders::Error> {
-        share(&self.loaded.images, name, || {
-            encoders::load_image(name, &self.device, &self.weights)
+    pub fn image_encoder(
+        &self,
+        name: &str,
+        device: DeviceSpec,
+    ) -> Result<Arc<ImageEncoder>, encoders::Error> {
+        share(&self.loaded.images, name, device, || {
+            encoders::load_image(name, &device, &self.weights)
         })
     }
 }
 
 fn share<T>(
-    cache: &Mutex<HashMap<String, Arc<T>>>,
+    cache: &Cache<T>,
     name: &str,
+    device: DeviceSpec,
     load: impl FnOnce() -> Result<T, encoders::Error>,
 ) -> Result<Arc<T>, encoders::Error> {
     let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(loaded) = cache.get(name) {
+    let key = (name.to_owned(), device);
+    if let Some(loaded) = cache.get(&key) {
         return Ok(Arc::clone(loaded));
     }
     let loaded = Arc::new(load()?);
-    cache.insert(name.to_owned(), Arc::clone(&loaded));
+    cache.insert(key, Arc::clone(&loaded));
     Ok(loaded)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Environment,
+    Environment, device,
     merge::MergeOutput,
     report::{blocking, upstream},
     settings,
@@ -64,7 +64,8 @@ impl Operator for Evaluate {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        settings::parse::<Settings>(settings).map(drop)
+        let (_, settings) = device::split(settings)?;
+        settings::parse::<Settings>(&settings).map(drop)
     }
 
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
@@ -74,7 +75,9 @@ impl Operator for Evaluate {
 
 impl Evaluate {
     async fn evaluate(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
-        let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
+        let (device, settings) = device::split(&context.settings).map_err(TaskError::fail)?;
+        let settings: Settings = settings::parse(&settings).map_err(TaskError::fail)?;
+        let device = device.unwrap_or(self.0.device);
         let merged = MergeOutput::upstream(&context)?;
         let trained = TrainOutput::upstream(&context)?;
         let mut outcome = TaskOutcome {
@@ -95,7 +98,7 @@ impl Evaluate {
             Some(source) => self.0.source(source).await?.truth,
             None => None,
         };
-        let (environment, watch) = (Arc::clone(&self.0), AttemptWatch::of(&context));
+        let watch = AttemptWatch::of(&context);
         let run_dir = context.run_dir.clone();
         let name = format!("{}.json", context.task_id);
         let path = run_dir.join(&name);
@@ -106,7 +109,7 @@ impl Evaluate {
             let fit: FitFile = serde_json::from_slice(&fs_err::read(run_dir.join(&trained.fit))?)
                 .map_err(TaskError::fail)?;
             let fitted = fit.with_head(head);
-            let device = environment.device.open().map_err(TaskError::fail)?;
+            let device = device.open().map_err(TaskError::fail)?;
             let training = TrainSettings {
                 ablation: settings.ablation,
                 ..trained.training

@@ -6,6 +6,7 @@
 
 mod environment;
 mod selection;
+mod device;
 mod settings;
 mod report;
 mod scrape;
@@ -25,6 +26,7 @@ mod noop;
 
 pub use caption::Caption;
 pub(crate) use caption::caption_of;
+pub use device::device_of;
 pub use embed::Embed;
 pub use environment::{Environment, Loaded, OpenedSource, SourceOpener};
 pub use evaluate::Evaluate;

@@ -70,7 +70,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 impl From<store::Error> for TaskError {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Database(_) => Self::retry(error),
+            store::Error::Database(_) if !error.is_disk_full() => Self::retry(error),
             other => Self::fail(other),
         }
     }
@@ -89,7 +89,7 @@ impl From<sources::Error> for TaskError {
 impl From<registry::Error> for TaskError {
     fn from(error: registry::Error) -> Self {
         match error {
-            registry::Error::File(_) => Self::retry(error),
+            registry::Error::File(error) => error.into(),
             registry::Error::Store(error) => error.into(),
             other => Self::fail(other),
         }
@@ -103,7 +103,17 @@ impl From<encoders::Error> for TaskError {
 }
 
 impl From<std::io::Error> for TaskError {
+    /// What waiting does not mend fails at once: a person has to make room, or to give a right.
     fn from(error: std::io::Error) -> Self {
-        Self::retry(error)
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                Self::fail(anyhow::anyhow!(
+                    "{error}; make room and give the same command again: what is done stays done"
+                ))
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::fail(error),
+            _ => Self::retry(error),
+        }
     }
 }

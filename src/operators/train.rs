@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Environment, merge::MergeOutput, report::blocking, settings};
+use super::{Environment, device, merge::MergeOutput, report::blocking, settings};
 use crate::{
     artifacts,
     corpus::ContentHash,
@@ -101,7 +101,8 @@ impl Operator for Train {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        read(settings).map(drop)
+        let (_, settings) = device::split(settings)?;
+        read(&settings).map(drop)
     }
 
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
@@ -125,10 +126,12 @@ fn read(settings: &Map<String, Value>) -> Result<TrainSettings, SettingsError> {
 
 impl Train {
     async fn train(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
+        let (device, settings) = device::split(&context.settings).map_err(TaskError::fail)?;
+        let device = device.unwrap_or(self.0.device);
         let merged = MergeOutput::upstream(&context)?;
         let training = TrainSettings {
             inverse: merged.inverse,
-            ..read(&context.settings).map_err(TaskError::fail)?
+            ..read(&settings).map_err(TaskError::fail)?
         };
         if merged.labelled == 0 {
             return Err(TaskError::skip("no mature labels"));
@@ -166,11 +169,11 @@ impl Train {
         let weights = format!("{}.safetensors", context.task_id);
         let (fit, fit_name) = (fit_name(&context.task_id), fit_name(&context.task_id));
         let (path, run_dir) = (context.run_dir.join(&weights), context.run_dir.clone());
-        let (environment, settings) = (Arc::clone(&self.0), training.clone());
+        let settings = training.clone();
         let watch = AttemptWatch::of(&context);
         let (summary, hash) = blocking(move || {
             let matrix = artifacts::read_matrix(&run_dir.join(&merged.matrix))?;
-            let device = environment.device.open().map_err(TaskError::fail)?;
+            let device = device.open().map_err(TaskError::fail)?;
             let fitted = learning::train(&matrix, &settings, &device, &watch)
                 .map_err(|error| learning_error(error, &watch))?;
             let bytes = fitted.head.to_safetensors().map_err(TaskError::fail)?;
