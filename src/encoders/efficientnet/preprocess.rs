@@ -1,8 +1,9 @@
 //! A picture → the numbers that the network was trained on.
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 use image::RgbImage;
 
@@ -22,10 +23,11 @@ pub(in crate::encoders) fn preprocess(picture: &RgbImage) -> Result<Vec<f32>, Im
         return Err(ImageError::Empty { width, height });
     }
     let decode = |error: &dyn std::fmt::Display| ImageError::Decode(error.to_string());
-    let source = ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3)
+    // Typed, so that the library's code for the other kinds of pixels is not even compiled.
+    let source = TypedImageRef::<U8x3>::from_buffer(width, height, picture.as_raw())
         .map_err(|error| decode(&error))?;
     let side = u32::try_from(SIDE).expect("the side is small");
-    let mut square = Image::new(side, side, PixelType::U8x3);
+    let mut square = TypedImage::<U8x3>::new(side, side);
     let shorter = f64::from(width.min(height));
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
@@ -36,12 +38,13 @@ pub(in crate::encoders) fn preprocess(picture: &RgbImage) -> Result<Vec<f32>, Im
             shorter,
         );
     Resizer::new()
-        .resize(&source, &mut square, &options)
+        .resize_typed(&source, &mut square, &options)
         .map_err(|error| decode(&error))?;
     Ok(square
-        .buffer()
+        .pixels()
         .iter()
-        .map(|value| (f32::from(*value) - 127.0) / 128.0)
+        .flat_map(|pixel| pixel.0)
+        .map(|value| (f32::from(value) - 127.0) / 128.0)
         .collect())
 }
 
