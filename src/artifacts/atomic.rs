@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
@@ -16,9 +17,12 @@ use serde::Serialize;
 ///
 /// Where the disk refuses; then an older file is untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = parent_of(path);
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        // A temporary file is its owner's alone; this one becomes what its folder's others are.
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
@@ -43,7 +47,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
 ///
 /// Where the disk refuses, or `path` is there already; then nothing is left behind.
 pub fn publish_directory(path: &Path, files: &[(&str, &[u8])]) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = parent_of(path);
     fs::create_dir_all(parent)?;
     if path.exists() {
         return Err(io::Error::new(
@@ -67,6 +71,14 @@ pub fn publish_directory(path: &Path, files: &[(&str, &[u8])]) -> io::Result<()>
     sync_directory(parent)
 }
 
+/// The folder in which `path` lies; the working directory for a bare name.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Removes a folder that is there, with all it holds; one that is not there is fine.
 ///
 /// # Errors
@@ -80,15 +92,8 @@ pub fn remove_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Temporary folders are private; a published one is like any other.
-#[cfg(unix)]
 fn readable_by_all(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_path: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// Makes the names in a folder durable.

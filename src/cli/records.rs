@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// All records of a data set, in the form that `predict` and the `table` source read.
     #[command(after_help = "Example:\n  trendmill records export --format jsonl --out posts.jsonl")]
     Export {
-        /// The data set; not needed where there is only one.
+        /// The data set; by default that of the newest run.
         #[arg(long)]
         dataset: Option<String>,
         /// The form.
@@ -45,6 +45,9 @@ pub(crate) enum Format {
     /// Comma-separated values; nested values are JSON.
     Csv,
 }
+
+/// Among how many runs the newest one with a data set is looked for.
+const NEWEST: u32 = 100;
 
 /// The columns of an export.
 const COLUMNS: [&str; 10] = [
@@ -73,7 +76,7 @@ pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(
             format,
             out,
         } => {
-            let dataset = choose(app, dataset).await?;
+            let dataset = choose(app, dataset, output).await?;
             export(app, &dataset, format, out.as_deref(), output).await
         }
     }
@@ -95,8 +98,8 @@ async fn list(app: &App, output: Output) -> Result<(), Failure> {
     Ok(output.data(rows.to_string())?)
 }
 
-/// The data set that is meant.
-async fn choose(app: &App, wanted: Option<String>) -> Result<String, Failure> {
+/// The data set that is meant: without a name that of the newest run, which is then told.
+async fn choose(app: &App, wanted: Option<String>, output: Output) -> Result<String, Failure> {
     let names: Vec<String> = app
         .store()
         .datasets()
@@ -113,10 +116,21 @@ async fn choose(app: &App, wanted: Option<String>) -> Result<String, Failure> {
         (None, [only]) => Ok(only.clone()),
         (None, []) => Err(Failure::failed("the store has no records yet")
             .hint("`trendmill run PIPELINE` reads some")),
-        (None, _) => Err(Failure::wrong_use(
-            "there are several data sets; say which by `--dataset`",
-        )
-        .hint(known())),
+        (None, _) => {
+            let runs = app.store().runs(None, NEWEST).await?;
+            let mut sources = runs.into_iter().filter_map(|run| run.source);
+            let Some(newest) = sources.find(|source| names.contains(source)) else {
+                return Err(Failure::wrong_use(
+                    "there are several data sets; say which by `--dataset`",
+                )
+                .hint(known()));
+            };
+            output.say(format!(
+                "`{newest}`, which the newest run read; `--dataset` names another of: `{}`",
+                names.join("`, `")
+            ))?;
+            Ok(newest)
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use super::reader::Reader;
 /// How much runs at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
-    /// How many tasks run at once, in all pools together. Default: the number of cores.
+    /// How many tasks run at once, in all pools together. Default: 16, because most of them wait
+    /// for others; those that compute share the pool `device`.
     pub parallelism: usize,
     /// By pool: how many tasks that name it run at once. Default: one in `device`.
     pub pools: BTreeMap<String, usize>,
@@ -15,9 +16,8 @@ pub struct Engine {
 
 impl Engine {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            parallelism: reader.checked("engine.parallelism", cores, |&tasks| at_least_one(tasks)),
+            parallelism: reader.checked("engine.parallelism", 16, |&tasks| at_least_one(tasks)),
             pools: reader.map("engine.pools", [("device", 1)]),
         }
     }

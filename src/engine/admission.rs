@@ -6,10 +6,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     EngineEvent, Error, RunRequest, TaskOutcome,
-    dispatcher::{Act, Dispatcher, Step},
+    dispatcher::Dispatcher,
     live::{About, Live},
     recovery::{cancel, restore},
     request::{EarlierResult, Seat, outcome},
+    step::{Act, Step},
 };
 use crate::{
     clock::Timestamp,

@@ -18,6 +18,7 @@ mod admission;
 mod launch;
 mod executor;
 mod recovery;
+mod step;
 mod summary;
 pub mod attempt;
 

@@ -1,85 +1,10 @@
 //! Bad input: a clear message, the right exit code, and nothing lost that was there.
-use std::fmt::Write as _;
-
-use crate::home::{Home, stderr, task};
-
-/// A pipeline without encoders, so that a run takes no weights.
-const PLAIN: &str = r#"
-name = "plain"
-
-[params]
-source = "reddit"
-horizon = "36h"
-
-[[task]]
-id = "scrape"
-op = "scrape"
-source = "{{ params.source }}"
-
-[[task]]
-id = "refresh"
-op = "refresh"
-after = ["scrape"]
-horizon = "{{ params.horizon }}"
-tolerance = "1h"
-
-[[task]]
-id = "filter"
-op = "filter"
-after = ["refresh"]
-keep = "true"
-
-[[task]]
-id = "fetch_images"
-op = "fetch_images"
-after = ["filter"]
-
-[[task]]
-id = "merge"
-op = "merge"
-after = ["fetch_images"]
-blocks = {}
-numbers = ["hour", "weekday", "title_length", "title_style"]
-categories = ["community"]
-target = "log1p(score)"
-
-[[task]]
-id = "train"
-op = "train"
-after = ["merge"]
-
-[[task]]
-id = "evaluate"
-op = "evaluate"
-after = ["train"]
-
-[[task]]
-id = "persist"
-op = "persist"
-after = ["evaluate"]
-"#;
+use crate::home::{Home, PLAIN, posts, stderr, task};
 
 fn home() -> Home {
     let home = Home::new();
     home.write("pipelines/plain.toml", PLAIN);
     home
-}
-
-/// Lines of a dump, as the API gives them.
-#[expect(clippy::unwrap_used, reason = "writing to a text cannot fail")]
-fn posts(count: usize) -> String {
-    let mut text = String::new();
-    for post in 0..count {
-        writeln!(
-            text,
-            r#"{{"id":"p{post:04}","title":"post {post}","subreddit":"pics","author":"a{}","created_utc":{},"score":{},"url":"https://example.invalid/{post}.jpg","over_18":false}}"#,
-            post % 7,
-            1_700_000_000 + post * 3600,
-            (post * 37) % 211,
-        )
-        .unwrap();
-    }
-    text
 }
 
 #[test]

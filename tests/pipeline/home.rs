@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -15,8 +16,15 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    /// A home in which nothing is.
+    pub(crate) fn empty() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let Self { folder } = Self::empty();
         let pipelines = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
         fs_err::create_dir(folder.path().join("pipelines")).unwrap();
         for entry in fs_err::read_dir(pipelines).unwrap() {
@@ -95,4 +103,76 @@ pub(crate) fn task<'a>(run: &'a Value, id: &str) -> &'a Value {
         .iter()
         .find(|task| task["id"] == id)
         .unwrap()
+}
+
+/// A pipeline without encoders, so that a run takes no weights.
+pub(crate) const PLAIN: &str = r#"
+name = "plain"
+
+[params]
+source = "reddit"
+horizon = "36h"
+
+[[task]]
+id = "scrape"
+op = "scrape"
+source = "{{ params.source }}"
+
+[[task]]
+id = "refresh"
+op = "refresh"
+after = ["scrape"]
+horizon = "{{ params.horizon }}"
+tolerance = "1h"
+
+[[task]]
+id = "filter"
+op = "filter"
+after = ["refresh"]
+keep = "true"
+
+[[task]]
+id = "fetch_images"
+op = "fetch_images"
+after = ["filter"]
+
+[[task]]
+id = "merge"
+op = "merge"
+after = ["fetch_images"]
+blocks = {}
+numbers = ["hour", "weekday", "title_length", "title_style"]
+categories = ["community"]
+target = "log1p(score)"
+
+[[task]]
+id = "train"
+op = "train"
+after = ["merge"]
+
+[[task]]
+id = "evaluate"
+op = "evaluate"
+after = ["train"]
+
+[[task]]
+id = "persist"
+op = "persist"
+after = ["evaluate"]
+"#;
+
+/// Lines of a dump, as the API gives them.
+pub(crate) fn posts(count: usize) -> String {
+    let mut text = String::new();
+    for post in 0..count {
+        writeln!(
+            text,
+            r#"{{"id":"p{post:04}","title":"post {post}","subreddit":"pics","author":"a{}","created_utc":{},"score":{},"url":"https://example.invalid/{post}.jpg","over_18":false}}"#,
+            post % 7,
+            1_700_000_000 + post * 3600,
+            (post * 37) % 211,
+        )
+        .unwrap();
+    }
+    text
 }

@@ -4,3 +4,6 @@ mod home;
 mod three_days;
 mod kill;
 mod bad_input;
+mod asking;
+mod old_homes;
+mod readme;

@@ -1,211 +1,25 @@
-//! Predictions for records that need not be in the store.
+//! The vectors of records that need not be in the store.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use serde::Serialize;
-use serde_json::Value;
-use tokio::sync::mpsc;
-
-use super::{App, Error};
+use super::Predictor;
 use crate::{
+    app::Error,
     corpus::{ContentHash, MediaInfo, MediaLocation, Record, Vector, VectorType},
-    encoders::{self, ImageInput, Tagger},
-    learning::{FeatureSchema, Head, RowInput, assemble},
-    operators::{Environment, caption_of, mean_vector, place},
-    registry::{BlockEncoder, ModelName, ModelVersion},
-    sources::{Obtained, Page, Source, SourceSpec, obtain},
+    encoders::{self, ImageInput},
+    operators::{caption_of, mean_vector, place},
+    registry::BlockEncoder,
+    sources::{Obtained, obtain},
     store::PlaceState,
 };
 
 /// The images of one record that can be had; bytes only where the media store lacks them.
-type FoundImages = Vec<(MediaInfo, Option<Vec<u8>>)>;
-
-/// How many records are predicted together.
-const CHUNK: usize = 500;
-
-/// One line of `predict`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PredictedRow {
-    /// The record's id.
-    pub id: String,
-    /// The prediction on the training scale.
-    pub prediction: f64,
-    /// The lower end of its interval.
-    pub low: f64,
-    /// The upper end of its interval.
-    pub high: f64,
-}
-
-/// A model version, ready to predict.
-pub struct Predictor {
-    environment: Arc<Environment>,
-    version: ModelVersion,
-    head: Head,
-    schema: FeatureSchema,
-    taggers: HashMap<String, Arc<Tagger>>,
-}
-
-impl std::fmt::Debug for Predictor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Predictor")
-            .field("folder", &self.version.folder)
-            .finish_non_exhaustive()
-    }
-}
-
-impl App {
-    /// A model version, ready to predict; its encoders must be those of the catalogue still.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no such version, its files are damaged, or an encoder has changed since.
-    pub async fn predictor(&self, name: &ModelName) -> Result<Predictor, Error> {
-        let version = self.registry().resolve(name).await?;
-        let head = Head::from_safetensors(&version.weights()?)
-            .map_err(|error| Error::Failed(error.to_string()))?;
-        let schema = serde_json::from_value(version.manifest.schema.clone()).map_err(|error| {
-            Error::Failed(format!(
-                "the manifest of `{name}` has a schema that cannot be read: {error}"
-            ))
-        })?;
-        for block in &version.manifest.encoders {
-            if encoders::fingerprint(&block.encoder)? != block.fingerprint {
-                return Err(Error::Failed(format!(
-                    "`{name}` was trained with another `{}` than this release has",
-                    block.encoder
-                )));
-            }
-        }
-        Ok(Predictor {
-            environment: self.environment(),
-            version,
-            head,
-            schema,
-            taggers: HashMap::new(),
-        })
-    }
-
-    /// The records of a file: JSON lines, a table, or what `records export` wrote.
-    ///
-    /// # Errors
-    ///
-    /// Where the file is not there or is no table.
-    pub async fn records_of_file(&self, path: &Path) -> Result<Vec<Record>, Error> {
-        let spec: SourceSpec = format!("table:{}", path.display()).parse()?;
-        let source: Arc<dyn Source> = super::open_source::table(spec.resolve(self.working_dir()))?;
-        let (sender, mut pages) = mpsc::channel::<Page>(1);
-        let request = crate::sources::ScrapeRequest {
-            as_of: crate::clock::Timestamp::from_millis(i64::MAX),
-            communities: None,
-            watermarks: std::collections::BTreeMap::new(),
-        };
-        let mut records = Vec::new();
-        let take = async {
-            while let Some(page) = pages.recv().await {
-                for (reason, rows) in &page.dropped {
-                    tracing::warn!(reason, rows, "rows of the input cannot be read");
-                }
-                records.extend(page.records.into_iter().map(|(record, _)| record));
-            }
-        };
-        let (walked, ()) = futures::join!(source.scrape(request, sender), take);
-        walked?;
-        Ok(records)
-    }
-}
+pub(super) type FoundImages = Vec<(MediaInfo, Option<Vec<u8>>)>;
 
 impl Predictor {
-    /// Predicts records in their order.
-    ///
-    /// Images and texts whose vector the store has are not encoded again; the others are encoded,
-    /// rounded as stored vectors are, and forgotten.
-    ///
-    /// # Errors
-    ///
-    /// Where an encoder cannot be had or a row has no finite features.
-    pub async fn predict(&mut self, records: &[Record]) -> Result<Vec<PredictedRow>, Error> {
-        let mut predicted = Vec::with_capacity(records.len());
-        for chunk in records.chunks(CHUNK) {
-            predicted.extend(self.predict_chunk(chunk).await?);
-        }
-        Ok(predicted)
-    }
-
-    async fn predict_chunk(&mut self, records: &[Record]) -> Result<Vec<PredictedRow>, Error> {
-        // Rows are joined by position's own key, since people may give two rows one id.
-        let keyed: Vec<Record> = records
-            .iter()
-            .enumerate()
-            .map(|(position, record)| Record {
-                id: format!("{position:08}"),
-                ..record.clone()
-            })
-            .collect();
-        let images = self.images(&keyed).await?;
-        let mut vectors: Vec<Vec<Option<Vec<f32>>>> = vec![Vec::new(); keyed.len()];
-        for block in self.schema.blocks.clone() {
-            let encoder = self.block_encoder(&block.name)?;
-            let column = self.block(&encoder, &keyed, &images).await?;
-            for (row, vector) in vectors.iter_mut().zip(column) {
-                row.push(vector);
-            }
-        }
-        let infos: Vec<Vec<MediaInfo>> = images
-            .iter()
-            .map(|images| images.iter().map(|(info, _)| info.clone()).collect())
-            .collect();
-        let rows = keyed
-            .iter()
-            .zip(vectors)
-            .zip(&infos)
-            .map(|((record, vectors), media)| RowInput {
-                record,
-                media,
-                vectors,
-                label: None,
-                order: None,
-            })
-            .collect();
-        let failed = |error: crate::learning::Error| Error::Failed(error.to_string());
-        let matrix = assemble(rows, &self.schema).map_err(failed)?;
-        let predictions = self.head.predict(&matrix).map_err(failed)?;
-        let mut by_key: HashMap<&str, _> = matrix
-            .rows
-            .iter()
-            .map(|row| row.id.as_str())
-            .zip(predictions)
-            .collect();
-        Ok(keyed
-            .iter()
-            .zip(records)
-            .filter_map(|(keyed, record)| {
-                let prediction = by_key.remove(keyed.id.as_str())?;
-                Some(PredictedRow {
-                    id: record.id.clone(),
-                    prediction: prediction.value,
-                    low: prediction.low,
-                    high: prediction.high,
-                })
-            })
-            .collect())
-    }
-
-    fn block_encoder(&self, block: &str) -> Result<BlockEncoder, Error> {
-        let encoders = &self.version.manifest.encoders;
-        encoders
-            .iter()
-            .find(|encoder| encoder.block == block)
-            .cloned()
-            .ok_or_else(|| {
-                Error::Failed(format!(
-                    "the manifest names no encoder for the block `{block}`"
-                ))
-            })
-    }
-
     /// The images of each record that can be had, in the author's order; bytes only where they
     /// are not in the media store.
-    async fn images(&self, records: &[Record]) -> Result<Vec<FoundImages>, Error> {
+    pub(super) async fn images(&self, records: &[Record]) -> Result<Vec<FoundImages>, Error> {
         let environment = &self.environment;
         let places: Vec<String> = records
             .iter()
@@ -240,7 +54,7 @@ impl Predictor {
     }
 
     /// One vector per record, where it has one.
-    async fn block(
+    pub(super) async fn block(
         &mut self,
         block: &BlockEncoder,
         records: &[Record],
@@ -410,50 +224,6 @@ impl Predictor {
         vectors.extend(computed);
         Ok(vectors)
     }
-}
-
-/// One record made of what people type: `--text`, `--image`, `--set K=V`.
-///
-/// # Errors
-///
-/// Where a value does not fit its field.
-pub fn record_from_words(
-    text: Option<&str>,
-    images: &[std::path::PathBuf],
-    values: &[(String, Value)],
-) -> Result<Record, Error> {
-    let mut record = Record {
-        id: "1".to_owned(),
-        community: None,
-        author: None,
-        title: text.map(str::to_owned),
-        created_at: None,
-        media: images.iter().cloned().map(MediaLocation::File).collect(),
-        fields: serde_json::Map::new(),
-    };
-    for (name, value) in values {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        match name.as_str() {
-            "id" => record.id = text,
-            "title" => record.title = Some(text),
-            "community" => record.community = Some(text),
-            "author" => record.author = Some(text),
-            "created_at" => {
-                let time = text
-                    .parse()
-                    .map_err(|error: crate::clock::ParseTimestampError| {
-                        Error::wrong(error.to_string(), None)
-                    })?;
-                record.created_at = Some(time);
-            }
-            _ => {
-                record.fields.insert(name.clone(), value.clone());
-            }
-        }
-    }
-    Ok(record)
 }
 
 /// Runs `work` on a thread of its own, so that the runtime stays free.

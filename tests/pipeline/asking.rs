@@ -1,0 +1,95 @@
+//! What a person can ask after runs: the registry, the runs, the records.
+use serde_json::{Value, json};
+
+use crate::home::{Home, stderr};
+
+/// A pipeline without encoders and a dump, run twice.
+fn home() -> Home {
+    let home = Home::new();
+    home.write("pipelines/plain.toml", crate::home::PLAIN);
+    home.write("posts.ndjson", crate::home::posts(80));
+    for date in ["2026-01-01", "2026-01-02"] {
+        let source = ["--source", "dump:posts.ndjson", "--date", date];
+        let run = home.json(&[&["run", "plain"], &source[..]].concat());
+        assert_eq!(run["state"], "succeeded");
+    }
+    home
+}
+
+/// What a command prints, with what differs from run to run replaced.
+fn said(home: &Home, arguments: &[&str]) -> String {
+    let output = home.run(arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut words = Vec::new();
+    for line in text.lines() {
+        let line: Vec<&str> = line
+            .split_whitespace()
+            .map(|word| match word {
+                _ if word.len() == 36 && word.matches('-').count() == 4 => "[run]",
+                _ if word.len() == 24 && word.ends_with('Z') => "[time]",
+                _ if word.ends_with('s') && word.trim_end_matches('s').parse::<f64>().is_ok() => {
+                    "[took]"
+                }
+                _ => word,
+            })
+            .collect();
+        words.push(line.join(" "));
+    }
+    words.join("\n")
+}
+
+#[test]
+fn runs_are_listed_shown_and_their_logs_read() {
+    let home = home();
+    insta::assert_snapshot!(said(&home, &["runs", "list"]), @r"
+    run pipeline for state began took
+    [run] plain 2026-01-03T00:00:00Z succeeded [time] [took]
+    [run] plain 2026-01-02T00:00:00Z succeeded [time] [took]
+    ");
+    let runs = home.json(&["runs", "list"]);
+    let id = runs[0]["run_id"].as_str().unwrap();
+    let shown = home.json(&["runs", "show", id]);
+    assert_eq!(shown["run_id"], id);
+    assert_eq!(shown["tasks"].as_array().unwrap().len(), 8);
+    let logs = said(&home, &["runs", "logs", "latest", "scrape"]);
+    assert!(logs.contains("scrape"), "{logs}");
+    for (arguments, code) in [
+        (&["runs", "show", "nothing"][..], 2),
+        (&["runs", "logs", "latest", "nothing"], 2),
+        (&["models", "show", "plain/99"], 2),
+        (&["models", "show", "nothing@champion"], 2),
+        (&["models", "history", "plain", "--metric", "nothing"], 2),
+    ] {
+        let output = home.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(stderr(&output).starts_with("error: "), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_day_that_changes_nothing_links_to_the_version_that_is_there() {
+    let home = home();
+    let versions = home.json(&["models", "list"]);
+    assert_eq!(versions.as_array().unwrap().len(), 1);
+    assert_eq!(versions[0]["aliases"][0], "champion");
+    let history = home.json(&["models", "history", "plain", "--metric", "mae"]);
+    let point = |version: u32, day: &str| json!([version, format!("{day}T00:00:00Z")]);
+    let points: Vec<Value> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| json!([point["version"], point["interval_start"]]))
+        .collect();
+    assert_eq!(points, [point(1, "2026-01-01")]);
+}
+
+#[test]
+fn what_was_exported_comes_in_again_as_a_table() {
+    let home = home();
+    let output = home.run(&["records", "export", "--format", "jsonl", "--out", "a.jsonl"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let run = home.json(&["run", "plain", "--source", "table:a.jsonl"]);
+    assert_eq!(crate::home::task(&run, "scrape")["rows_out"], 80);
+    assert_eq!(run["model"]["matrix"]["rows"], 80);
+}
