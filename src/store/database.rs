@@ -136,7 +136,19 @@ impl Database {
 
     /// Starts a write: `BEGIN IMMEDIATE`, because a deferred read-then-write is refused as busy.
     pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        const BEGIN: &str = "BEGIN IMMEDIATE";
+        match self.writer.begin_with(BEGIN).await {
+            // On a full disk SQLite rolls back by itself, which the connection does not notice: it
+            // believes for good that it is within a transaction. A new one knows better.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let confused = self.writer.acquire().await?;
+                if let Err(error) = confused.close().await {
+                    tracing::debug!(%error, "a connection did not close well");
+                }
+                Ok(self.writer.begin_with(BEGIN).await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     /// The readers, which see committed rows only.
@@ -171,4 +183,31 @@ fn log_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn goes_on_after_the_disk_was_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("state.db"), &STATE)
+            .await
+            .unwrap();
+        sqlx::raw_sql("CREATE TABLE filler (bytes BLOB) STRICT; PRAGMA max_page_count = 1")
+            .execute(&database.writer)
+            .await
+            .unwrap();
+        let fill = async || -> Result<(), Error> {
+            let mut transaction = database.write().await?;
+            sqlx::raw_sql("INSERT INTO filler VALUES (zeroblob(1000000))")
+                .execute(&mut *transaction)
+                .await?;
+            Ok(transaction.commit().await?)
+        };
+        assert!(fill().await.unwrap_err().is_disk_full());
+        // The limit was that connection's; the next one has room.
+        fill().await.unwrap();
+    }
 }

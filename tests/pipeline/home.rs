@@ -1,6 +1,4 @@
 //! A home of its own for each test, and the command line run in it.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},

@@ -1,9 +1,10 @@
 //! The pipeline through the command line, in a home of its own for each test.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod home;
 mod three_days;
 mod kill;
 mod bad_input;
 mod asking;
-mod old_homes;
 mod readme;
+mod old_homes;

@@ -1,5 +1,5 @@
 //! Homes that earlier releases made are opened, asked and gone on with.
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::home::{Home, PLAIN, posts, stderr};
 /// The home that a release left.
 fn home_of(packed: &Path) -> Home {
     let home = Home::empty();
-    zip::ZipArchive::new(File::open(packed).unwrap())
+    zip::ZipArchive::new(fs_err::File::open(packed).unwrap())
         .unwrap()
         .extract(home.path())
         .unwrap();

@@ -20,7 +20,7 @@ fn commands() -> Vec<Vec<String>> {
 /// The files that its examples read.
 fn write_examples(home: &Home) {
     let mut posts = Vec::new();
-    let mut table = "id,title,community,created,score,image\n".to_owned();
+    let mut table = vec!["id,title,community,created,score,image".to_owned()];
     for post in 0..60 {
         let created = 1_700_000_000 + post * 3600;
         let score = (post * 37) % 211;
@@ -30,7 +30,9 @@ fn write_examples(home: &Home) {
             "url": format!("https://example.invalid/{post}.jpg"), "over_18": false,
         });
         posts.extend(format!("{line}\n").into_bytes());
-        table += &format!("p{post},a post about {post},pics,{created},{score},{post}.png\n");
+        table.push(format!(
+            "p{post},a post about {post},pics,{created},{score},{post}.png"
+        ));
         let side = 8 + post;
         let picture = image::RgbImage::from_pixel(side, side, image::Rgb([90, 160, 40]));
         fs_err::create_dir_all(home.path().join("photos")).unwrap();
@@ -39,7 +41,7 @@ fn write_examples(home: &Home) {
             .unwrap();
     }
     home.write("posts.ndjson.zst", zstd::encode_all(&posts[..], 3).unwrap());
-    home.write("posts.csv", table);
+    home.write("posts.csv", table.join("\n"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
     app::Error,
     corpus::{ContentHash, MediaInfo, MediaLocation, Record, Vector, VectorType},
     encoders::{self, ImageInput},
-    operators::{caption_of, mean_vector, place},
+    operators::{Environment, caption_of, mean_vector, place},
     registry::BlockEncoder,
     sources::{Obtained, obtain},
     store::PlaceState,
@@ -136,27 +136,13 @@ impl Predictor {
         encoder: &str,
         images: &[FoundImages],
     ) -> Result<HashMap<ContentHash, Vector>, Error> {
-        let distinct: HashMap<ContentHash, Option<Vec<u8>>> = images
+        let distinct = images
             .iter()
             .flatten()
             .map(|(info, bytes)| (info.content, bytes.clone()))
             .collect();
-        let contents: Vec<ContentHash> = distinct.keys().copied().collect();
-        let fingerprint = encoders::fingerprint(encoder)?;
-        let mut vectors = self
-            .environment
-            .store
-            .embeddings(fingerprint, &contents)
-            .await?;
-        let missing: Vec<(ContentHash, Option<Vec<u8>>)> = distinct
-            .into_iter()
-            .filter(|(content, _)| !vectors.contains_key(content))
-            .collect();
-        if missing.is_empty() {
-            return Ok(vectors);
-        }
-        let (environment, name) = (Arc::clone(&self.environment), encoder.to_owned());
-        let computed = blocking(move || {
+        let name = encoder.to_owned();
+        self.vectors(encoder, distinct, move |environment, missing| {
             let encoder = environment.image_encoder(&name, environment.device)?;
             let files: Vec<Vec<u8>> = missing
                 .iter()
@@ -168,24 +154,18 @@ impl Predictor {
                 .map_err(|error| Error::Failed(error.to_string()))?;
             let inputs: Vec<ImageInput<'_>> =
                 files.iter().map(|bytes| ImageInput::Bytes(bytes)).collect();
-            let vectors = encoder.embed(&inputs);
-            Ok::<_, Error>(
-                missing
-                    .iter()
-                    .zip(vectors)
-                    .filter_map(|((content, _), vector)| match vector {
-                        Ok(vector) => Some((*content, Vector::new(&vector, VectorType::F16))),
-                        Err(error) => {
-                            tracing::warn!(image = %content, %error, "an image cannot be embedded");
-                            None
-                        }
-                    })
-                    .collect::<Vec<_>>(),
-            )
+            let computed = missing.iter().zip(encoder.embed(&inputs));
+            Ok(computed
+                .filter_map(|((content, _), vector)| match vector {
+                    Ok(vector) => Some((*content, vector)),
+                    Err(error) => {
+                        tracing::warn!(image = %content, %error, "an image cannot be embedded");
+                        None
+                    }
+                })
+                .collect())
         })
-        .await??;
-        vectors.extend(computed);
-        Ok(vectors)
+        .await
     }
 
     async fn text_vectors(
@@ -193,35 +173,45 @@ impl Predictor {
         encoder: &str,
         texts: HashMap<ContentHash, String>,
     ) -> Result<HashMap<ContentHash, Vector>, Error> {
-        let contents: Vec<ContentHash> = texts.keys().copied().collect();
-        let fingerprint = encoders::fingerprint(encoder)?;
-        let mut vectors = self
-            .environment
-            .store
-            .embeddings(fingerprint, &contents)
-            .await?;
-        let missing: Vec<(ContentHash, String)> = texts
-            .into_iter()
-            .filter(|(content, _)| !vectors.contains_key(content))
-            .collect();
-        if missing.is_empty() {
-            return Ok(vectors);
-        }
-        let (environment, name) = (Arc::clone(&self.environment), encoder.to_owned());
-        let computed = blocking(move || {
+        let name = encoder.to_owned();
+        self.vectors(encoder, texts, move |environment, missing| {
             let encoder = environment.text_encoder(&name, environment.device)?;
             let texts: Vec<&str> = missing.iter().map(|(_, text)| text.as_str()).collect();
             let vectors = encoder.embed(&texts)?;
-            Ok::<_, Error>(
-                missing
-                    .iter()
-                    .zip(vectors)
-                    .map(|((content, _), vector)| (*content, Vector::new(&vector, VectorType::F16)))
-                    .collect::<Vec<_>>(),
-            )
+            let contents = missing.iter().map(|(content, _)| *content);
+            Ok(contents.zip(vectors).collect())
         })
-        .await??;
-        vectors.extend(computed);
+        .await
+    }
+
+    /// The vectors that the store has, and those that `compute` makes of the contents it lacks,
+    /// rounded as stored ones are.
+    async fn vectors<T: Send + 'static>(
+        &self,
+        encoder: &str,
+        mut contents: HashMap<ContentHash, T>,
+        compute: impl FnOnce(
+            &Environment,
+            &[(ContentHash, T)],
+        ) -> Result<Vec<(ContentHash, Vec<f32>)>, Error>
+        + Send
+        + 'static,
+    ) -> Result<HashMap<ContentHash, Vector>, Error> {
+        let distinct: Vec<ContentHash> = contents.keys().copied().collect();
+        let fingerprint = encoders::fingerprint(encoder)?;
+        let store = &self.environment.store;
+        let mut vectors = store.embeddings(fingerprint, &distinct).await?;
+        contents.retain(|content, _| !vectors.contains_key(content));
+        if contents.is_empty() {
+            return Ok(vectors);
+        }
+        let environment = Arc::clone(&self.environment);
+        let missing: Vec<(ContentHash, T)> = contents.into_iter().collect();
+        let computed = blocking(move || compute(&environment, &missing)).await??;
+        let rounded = computed
+            .into_iter()
+            .map(|(content, vector)| (content, Vector::new(&vector, VectorType::F16)));
+        vectors.extend(rounded);
         Ok(vectors)
     }
 }
