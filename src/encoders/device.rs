@@ -36,7 +36,7 @@ pub enum Error {
     },
     /// The machine has no such device.
     #[error(
-        "device `{device}` is not available: {reason}; use `{instead}`, or run `trendmill doctor`"
+        "device `{device}` is not available: {reason}; use `{instead}` or `flex`"
     )]
     NotAvailable {
         /// The device.
@@ -180,27 +180,25 @@ mod libtorch {
         let DeviceSpec::LibTorchCuda(index) = spec else {
             return Ok(Device::libtorch());
         };
-        // tch panics rather than returning an error, for a missing library and a missing card.
+        let missing = |reason: String| Error::NotAvailable {
+            device: spec,
+            reason,
+            instead: DeviceSpec::LibTorch,
+        };
+        // Asked first, because burn-tch panics where there is no card.
+        let cards = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
+        if !tch::Cuda::is_available() || cards == 0 {
+            return Err(missing("LibTorch finds no graphics card".to_owned()));
+        }
+        if index >= cards {
+            return Err(missing(format!("the cards are 0 to {}", cards - 1)));
+        }
         let found = std::panic::catch_unwind(|| {
             let device = Device::libtorch_cuda(index);
             burn::tensor::Tensor::<1>::zeros([1], &device).into_data();
             device
         });
-        found.map_err(|panic| Error::NotAvailable {
-            device: spec,
-            reason: first_line(panic.as_ref()),
-            instead: DeviceSpec::LibTorch,
-        })
-    }
-
-    /// The first line of a panic's message: LibTorch's are followed by a C++ backtrace.
-    fn first_line(panic: &(dyn std::any::Any + Send)) -> String {
-        let text = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("LibTorch panicked");
-        text.lines().next().unwrap_or(text).to_owned()
+        found.map_err(|_| missing("it does not answer".to_owned()))
     }
 }
 
