@@ -35,9 +35,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// The machine has no such device.
-    #[error(
-        "device `{device}` is not available: {reason}; use `{instead}` or `flex`"
-    )]
+    #[error("device `{device}` is not available: {reason}; use `{instead}` or `flex`")]
     NotAvailable {
         /// The device.
         device: DeviceSpec,

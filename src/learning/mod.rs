@@ -34,6 +34,9 @@ mod target;
 mod train;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 pub use bootstrap::{Bootstrap, Interval, Intervals};
 pub use error::Error;
 pub use evaluate::{Ablation, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate};

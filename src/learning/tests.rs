@@ -1,0 +1,170 @@
+//! Whole trainings on rows whose popularity is known.
+
+use burn::tensor::Device;
+use rand::RngExt;
+
+use super::{
+    Head, HeadKind, Split, TrainSettings, Unwatched, evaluate,
+    rank::{self, Ranked},
+    seeds, train,
+};
+use crate::{
+    clock::Timestamp,
+    corpus::{Block, FeatureMatrix, Label, LabelAge, Row},
+    encoders::{DeviceSpec, device_support},
+};
+
+/// Rows, and the odd width of their vectors.
+const ROWS: usize = 700;
+const WIDTH: usize = 9;
+
+/// What a post's popularity is made of, beside noise.
+#[derive(Clone, Copy)]
+enum Planted {
+    /// A sum over columns and the community.
+    Line,
+    /// The product of two columns, of which a line sees nothing.
+    Product,
+}
+
+/// Rows of two blocks and a category, one an hour, of which each eleventh lacks its second block.
+fn matrix(planted: Planted) -> FeatureMatrix {
+    let mut generator = seeds::generator(5, "rows");
+    let mut normal = || {
+        let sum: f32 = (0..12).map(|_| generator.random::<f32>()).sum();
+        sum - 6.0
+    };
+    let title: Vec<f32> = (0..ROWS * WIDTH).map(|_| normal()).collect();
+    let present: Vec<bool> = (0..ROWS).map(|row| row % 11 != 3).collect();
+    let numbers: Vec<f32> = (0..ROWS * 2)
+        .map(|at| if present[at / 2] { normal() } else { 0.0 })
+        .collect();
+    let communities = ["art", "aww", "pics"];
+    let rows = (0..ROWS)
+        .map(|row| {
+            let (x, y) = (title[row * WIDTH], title[row * WIDTH + 4]);
+            let signal = match planted {
+                Planted::Line => x + 0.5 * y + numbers[row * 2] + (row % 3) as f32,
+                Planted::Product => 2.0 * x * y,
+            };
+            Row {
+                id: format!("r{row:04}"),
+                created_at: Some(Timestamp::from_seconds(row as f64 * 3600.0)),
+                community: Some(communities[row % 3].to_owned()),
+                author: None,
+                order: None,
+                label: Some(Label {
+                    target: f64::from(signal + 0.3 * normal()),
+                    age: LabelAge::Unknown,
+                }),
+            }
+        })
+        .collect();
+    let block = |name: &str, width, values, present| Block {
+        name: name.to_owned(),
+        columns: Vec::new(),
+        width,
+        values,
+        present,
+    };
+    FeatureMatrix {
+        rows,
+        blocks: vec![
+            block("title", WIDTH, title, vec![true; ROWS]),
+            block("numbers", 2, numbers, present),
+        ],
+        categories: vec![(
+            "community".to_owned(),
+            (0..ROWS)
+                .map(|row| Some(communities[row % 3].to_owned()))
+                .collect(),
+        )],
+    }
+}
+
+fn settings(head: HeadKind) -> TrainSettings {
+    TrainSettings {
+        head,
+        members: 1,
+        hidden: 16,
+        dropout: 0.1,
+        input_dropout: 0.0,
+        modality_dropout: 0.0,
+        ..TrainSettings::default()
+    }
+}
+
+/// The devices of this executable, with their names.
+fn devices() -> Vec<(DeviceSpec, Device)> {
+    device_support()
+        .into_iter()
+        .filter(|support| support.usable)
+        .map(|support| (support.device, support.device.open().unwrap()))
+        .collect()
+}
+
+/// The rank correlation of a head's predictions with the targets of the rows it has not seen.
+fn spearman(matrix: &FeatureMatrix, settings: &TrainSettings, device: &Device) -> f64 {
+    let fitted = train(matrix, settings, device, &Unwatched).unwrap();
+    let predictions = fitted.head.predict(matrix).unwrap();
+    let (mut found, mut wanted) = (Vec::new(), Vec::new());
+    for ((row, prediction), (id, part)) in matrix.rows.iter().zip(predictions).zip(&fitted.split) {
+        assert_eq!(row.id, *id);
+        if *part == Split::Test {
+            found.push(prediction.value);
+            wanted.push(row.label.unwrap().target);
+        }
+    }
+    assert_eq!(found.len(), ROWS / 5);
+    let ones = vec![1; found.len()];
+    rank::spearman(&Ranked::new(&found), &Ranked::new(&wanted), &ones).unwrap()
+}
+
+#[test]
+fn a_line_is_found_by_both_heads_and_a_product_by_the_network_alone() {
+    for (name, device) in devices() {
+        let of = |planted, head| spearman(&matrix(planted), &settings(head), &device);
+        let line = [HeadKind::Ridge, HeadKind::FusionMlp].map(|head| of(Planted::Line, head));
+        assert!(line.iter().all(|found| *found > 0.95), "{name}: {line:?}");
+        let ridge = of(Planted::Product, HeadKind::Ridge);
+        let network = of(Planted::Product, HeadKind::FusionMlp);
+        assert!(ridge.abs() < 0.3, "{name}: {ridge}");
+        assert!(network > 0.7, "{name}: {network}");
+    }
+}
+
+#[test]
+fn equal_trainings_give_equal_heads_that_survive_being_filed() {
+    let (matrix, settings) = (matrix(Planted::Line), settings(HeadKind::FusionMlp));
+    for (name, device) in devices() {
+        let heads = [0, 1].map(|_| train(&matrix, &settings, &device, &Unwatched).unwrap().head);
+        let filed = heads[0].to_safetensors().unwrap();
+        assert_eq!(Head::from_safetensors(&filed).unwrap(), heads[0]);
+        if name.is_exact() {
+            assert_eq!(filed, heads[1].to_safetensors().unwrap());
+        }
+        let [once, again] = heads.map(|head| head.predict(&matrix).unwrap());
+        for (once, again) in once.iter().zip(&again) {
+            assert!(
+                (once.value - again.value).abs() < 1e-5,
+                "{name}: {once:?} {again:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
+    let (matrix, settings) = (matrix(Planted::Line), settings(HeadKind::Ridge));
+    let device = Device::flex();
+    let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
+    let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+    let whole = evaluation.metrics["spearman"].unwrap();
+    for without in ["title", "numbers", "community"] {
+        let ablation = evaluation.ablation.iter().find(|a| a.without == without);
+        let rest = ablation.unwrap().metrics["spearman"].unwrap();
+        assert!(rest < whole - 0.02, "without {without}: {rest} of {whole}");
+    }
+    let median = &evaluation.baselines["community_median"];
+    assert!(median.metrics["spearman"].unwrap() < whole);
+}
