@@ -11,7 +11,8 @@ use crate::{
     config::duration,
     dag::Graph,
     engine::Interval,
-    pipelines::{self, Compiled, RunArguments},
+    expression::{Expression, Kind, record_fields},
+    pipelines::{self, Compiled, Definition, RunArguments},
     sources::SourceSpec,
 };
 
@@ -56,7 +57,7 @@ impl App {
     ///
     /// Where the pipeline, the source, a parameter or the profile is wrong, with what is allowed.
     pub fn prepare(&self, request: &RunRequest) -> Result<Prepared, Error> {
-        let definition = pipelines::find(self.home(), &request.pipeline)?;
+        let mut definition = pipelines::find(self.home(), &request.pipeline)?;
         let default = |name: &str| {
             definition
                 .params
@@ -81,6 +82,7 @@ impl App {
             Some(text) => Some(text.parse::<SourceSpec>()?.resolve(self.working_dir())),
             None => None,
         };
+        let mut columns = Vec::new();
         let mut params = request.params.clone();
         params.retain(|(name, _)| name != "source");
         // A table whose label has an age of its own is asked for at that age.
@@ -89,6 +91,13 @@ impl App {
             && default("horizon").is_some()
         {
             params.push(("horizon".to_owned(), format!("{}s", age.as_secs())));
+        }
+        if let (Some(SourceSpec::Table(table)), None) = (&source, given("order"))
+            && let Some(order) = &table.order
+            && default("order").is_some()
+        {
+            params.push(("order".to_owned(), order.clone()));
+            columns = columns_of(order, &definition);
         }
         let horizon = params
             .iter()
@@ -115,6 +124,7 @@ impl App {
             interval,
             as_of,
         };
+        definition.fields.extend(columns);
         let mut compiled = pipelines::compile(&definition, &arguments, &self.catalogue())?;
         if matches!(source, Some(SourceSpec::Dump(_) | SourceSpec::Table(_)))
             && given("subreddits").is_none()
@@ -136,6 +146,34 @@ impl App {
             return Ok(Timestamp::at_midnight(settings.start) + SANDBOX_DAY);
         }
         Ok(Timestamp::at_midnight(self.clock().now().date()) - DAY)
+    }
+}
+
+/// The names in a table's `order` that the pipeline does not know: columns of that table. What
+/// they hold is only seen when it is read; here they are what the expression can work with.
+fn columns_of(order: &str, definition: &Definition) -> Vec<(String, Kind)> {
+    let Ok(expression) = Expression::compile(order) else {
+        // The fault is told where all parameters are checked.
+        return Vec::new();
+    };
+    let known = record_fields(
+        definition
+            .fields
+            .iter()
+            .map(|(name, kind)| (name.as_str(), *kind)),
+    );
+    let with = |kind| -> Vec<(String, Kind)> {
+        let names = expression.names().into_iter();
+        names
+            .filter(|name| !known.contains_key(*name))
+            .map(|name| (name.to_owned(), kind))
+            .collect()
+    };
+    let mut fields = known.clone();
+    fields.extend(with(Kind::Number));
+    match expression.check(&fields) {
+        Ok(()) => with(Kind::Number),
+        Err(_) => with(Kind::Text),
     }
 }
 

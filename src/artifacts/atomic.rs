@@ -18,7 +18,7 @@ use serde::Serialize;
 /// Where the disk refuses; then an older file is untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = parent_of(path);
-    fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     let mut file = tempfile::Builder::new()
         // A temporary file is its owner's alone; this one becomes what its folder's others are.
         .permissions(std::fs::Permissions::from_mode(0o666))
@@ -48,7 +48,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
 /// Where the disk refuses, or `path` is there already; then nothing is left behind.
 pub fn publish_directory(path: &Path, files: &[(&str, &[u8])]) -> io::Result<()> {
     let parent = parent_of(path);
-    fs::create_dir_all(parent)?;
+    make_folder(parent)?;
     if path.exists() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
@@ -94,6 +94,20 @@ pub fn remove_directory(path: &Path) -> io::Result<()> {
 /// Temporary folders are private; a published one is like any other.
 fn readable_by_all(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+}
+
+/// Makes a folder, with those above it, so that its name is durable too.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = parent_of(folder);
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    sync_directory(above)
 }
 
 /// Makes the names in a folder durable.

@@ -42,6 +42,11 @@ impl Failure {
         Self::new(UNFIT, message)
     }
 
+    /// Nothing failed: whoever reads our output has read enough.
+    fn read_enough() -> Self {
+        Self::new(OK, "")
+    }
+
     /// Adds what to do.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -81,6 +86,15 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Whether all that happened is that the reader of our output has gone, as `head` does.
+fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
 }
 
 impl From<store::Error> for Failure {
@@ -130,6 +144,9 @@ impl From<encoders::Error> for Failure {
 
 impl From<pipelines::Error> for Failure {
     fn from(error: pipelines::Error) -> Self {
+        if is_closed_pipe(&error) {
+            return Self::read_enough();
+        }
         let failure = Self::wrong_use(chain(&error));
         match error {
             pipelines::Error::Unknown { hint, .. }
@@ -172,19 +189,35 @@ impl From<super::runs::Error> for Failure {
     fn from(error: super::runs::Error) -> Self {
         match error {
             super::runs::Error::Usage(message) => Self::wrong_use(message),
-            super::runs::Error::Other(error) => Self::failed(format!("{error:#}")),
+            super::runs::Error::Engine(error) => error.into(),
+            super::runs::Error::Other(error) => error.into(),
         }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        if is_closed_pipe(error.as_ref()) {
+            return Self::read_enough();
+        }
+        Self::failed(format!("{error:#}"))
     }
 }
 
 impl From<super::encoders::Failure> for Failure {
     fn from(error: super::encoders::Failure) -> Self {
+        if is_closed_pipe(&error) {
+            return Self::read_enough();
+        }
         Self::new(error.exit_code(), chain(&error))
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        if is_closed_pipe(&error) {
+            return Self::read_enough();
+        }
         Self::failed(error)
     }
 }

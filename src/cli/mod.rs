@@ -127,16 +127,19 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return report(&Failure::unfit(error), output),
+        Err(error) => return report(&Failure::unfit(error)),
     };
     match runtime.block_on(Box::pin(dispatch(arguments, output))) {
         Ok(code) => code.into(),
-        Err(failure) => report(&failure, output),
+        Err(failure) => report(&failure),
     }
 }
 
 /// Says why a command failed.
-fn report(failure: &Failure, _output: Output) -> ExitCode {
+fn report(failure: &Failure) -> ExitCode {
+    if failure.code == OK {
+        return OK.into();
+    }
     let loud = Output {
         json: false,
         quiet: false,
@@ -179,6 +182,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
                 &command,
                 &home,
                 &catalogue,
+                app.clock().now(),
                 output.json,
                 &mut stdout,
             )?);
@@ -204,7 +208,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             }
             encoders::run(command, app::weights(&settings), output.json, &mut stdout).await?;
         }
-        Command::Sandbox(arguments) => sandbox::run(arguments).await.map_err(Failure::failed)?,
+        Command::Sandbox(arguments) => sandbox::run(arguments).await?,
         Command::Config(command) => config::run(&command, &settings, output.json, &mut stdout)?,
     }
     Ok(OK)
@@ -233,7 +237,7 @@ async fn runs_command(
         clock: app.clock().as_ref(),
         json: output.json,
     };
-    let engine = async || Ok(app.start_engine().await?);
+    let engine = async || app.start_engine().await;
     match runs::run(command, scene, engine, &mut std::io::stdout()).await? {
         None => Ok(OK),
         Some(summary) => {

@@ -81,6 +81,10 @@ pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(
 
 async fn list(app: &App, name: Option<&str>, output: Output) -> Result<(), Failure> {
     let versions = app.registry().list(name).await?;
+    if let (true, Some(name)) = (versions.is_empty(), name) {
+        // This tells which names there are.
+        app.registry().resolve(&name.parse()?).await?;
+    }
     let listed: Vec<Listed<'_>> = versions
         .iter()
         .map(|version| Listed {

@@ -54,13 +54,7 @@ pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(
     let name: ModelName = command.model.parse()?;
     let mut predictor = app.predictor(&name).await?;
     let records = match &command.input {
-        Some(path) if path.as_os_str() == "-" => {
-            let folder = tempfile::Builder::new().suffix(".jsonl").tempfile_in(".")?;
-            let mut stdin = std::io::stdin().lock();
-            std::io::copy(&mut stdin, &mut folder.as_file())?;
-            app.records_of_file(folder.path()).await?
-        }
-        Some(path) => app.records_of_file(path).await?,
+        Some(path) => app.records_of_file(path)?,
         None if command.text.is_none() && command.image.is_empty() && command.set.is_empty() => {
             return Err(Failure::wrong_use("there is nothing to predict")
                 .hint("give `--input FILE`, or `--text`, `--image` and `--set` for one record"));

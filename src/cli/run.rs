@@ -1,8 +1,8 @@
 //! `run`: one run, now.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use clap::Args;
 use serde_json::json;
 
@@ -24,14 +24,14 @@ use crate::{
     after_help = "Examples:\n  trendmill run reddit --source sandbox\n  trendmill run reddit \
                         --source dump:posts.ndjson.zst --date 2026-01-31\n  trendmill run reddit \
                         --source table:posts.csv,images=photos --param keep=true\n  trendmill run \
-                        reddit --from train --param seed=8\n\nThe same command goes on with a run \
+                        reddit --source sandbox --from train\n\nThe same command goes on with a run \
                         that was interrupted."
 )]
 pub(crate) struct Command {
     /// The pipeline's name.
     pipeline: String,
     /// The day of the data interval; default: the one that has just ended.
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
     date: Option<NaiveDate>,
     /// Where records come from: `sandbox`, `dump:FILE`, `table:FILE`, `reddit`.
     #[arg(long, value_name = "KIND[:PATH]")]
@@ -54,6 +54,18 @@ pub(crate) struct Command {
     /// Show what would run, and do nothing.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// A day on which there can have been posts.
+fn date(text: &str) -> Result<NaiveDate, String> {
+    let date: NaiveDate = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a date; write it as in 2026-01-31"))?;
+    if (1970..=2200).contains(&date.year()) {
+        Ok(date)
+    } else {
+        Err(format!("`{text}` is not between the years 1970 and 2200"))
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -84,22 +96,30 @@ pub(crate) async fn run(
     };
     let detached = App::detached(home, settings.clone()).await?;
     let prepared = detached.prepare(&request)?;
-    if command.dry_run {
-        return dry_run(&prepared, output);
+    let graph = &prepared.compiled.graph;
+    if let Some(task) = command.from.as_ref().or(command.only.as_ref())
+        && graph.position(task).is_none()
+    {
+        return Err(engine::Error::UnknownTask {
+            task: task.clone(),
+            allowed: graph.nodes().iter().map(|node| node.id.clone()).collect(),
+        }
+        .into());
     }
     if let Some(source) = &prepared.source {
         detached.environment().source(source).await?;
+    }
+    if command.dry_run {
+        return dry_run(&prepared, &command, output);
     }
     detached.check_devices(&prepared.compiled.graph).await?;
     drop(detached);
 
     let app = App::open(home, settings).await?;
     let engine = app.start_engine().await?;
-    let selection = selection(&app, &command, &prepared).await?;
+    let request = select(&app, &command, request_of(prepared, command.force)).await?;
     let events = engine.subscribe();
-    let submitted = engine
-        .submit(request_of(prepared, command.force, selection))
-        .await?;
+    let submitted = engine.submit(request).await?;
     let Submitted { run_id, resumed } = submitted;
     if resumed {
         output.say(format!("going on with run {run_id}, which was interrupted"))?;
@@ -123,7 +143,7 @@ pub(crate) async fn run(
     Ok(report::exit_code(&summary))
 }
 
-fn request_of(prepared: Prepared, force: bool, selection: Selection) -> engine::RunRequest {
+fn request_of(prepared: Prepared, force: bool) -> engine::RunRequest {
     let Prepared {
         compiled,
         source,
@@ -143,42 +163,69 @@ fn request_of(prepared: Prepared, force: bool, selection: Selection) -> engine::
         force,
         schedule: None,
         trigger: Trigger::Manual,
-        selection,
+        selection: Selection::All,
     }
 }
 
-/// Which tasks run, and the earlier run that the others are taken from: the last one of the same
-/// pipeline, interval and source.
-async fn selection(
+/// Chooses which tasks run, and the earlier run that the others are taken from: the newest one of
+/// the same pipeline, interval, source and profile that has what is needed.
+async fn select(
     app: &App,
     command: &Command,
-    prepared: &Prepared,
-) -> Result<Selection, Failure> {
-    let Some(task) = command.from.clone().or_else(|| command.only.clone()) else {
-        return Ok(Selection::All);
-    };
-    let runs = app
-        .store()
-        .runs(Some(&prepared.compiled.pipeline), 1000)
-        .await?;
-    let last = runs
-        .into_iter()
-        .find(|run| run.interval_start == prepared.interval.start && run.source == prepared.source);
-    let earlier = match last {
-        Some(run) => Earlier::load(app.store(), &run.id).await?,
-        None => Earlier {
-            run_id: String::new(),
-            results: BTreeMap::new(),
+    mut request: engine::RunRequest,
+) -> Result<engine::RunRequest, Failure> {
+    let select = |earlier: Earlier| match (&command.from, &command.only) {
+        (Some(task), _) => Selection::From {
+            task: task.clone(),
+            earlier,
         },
+        (None, Some(task)) => Selection::Only {
+            task: task.clone(),
+            earlier,
+        },
+        (None, None) => Selection::All,
     };
-    Ok(if command.from.is_some() {
-        Selection::From { task, earlier }
-    } else {
-        Selection::Only { task, earlier }
-    })
+    request.selection = select(Earlier::default());
+    let Err(mut refusal) = request.check_selection() else {
+        return Ok(request);
+    };
+    let runs = app.store().runs(Some(&request.pipeline), 1000).await?;
+    let same = runs.iter().filter(|run| {
+        run.interval_start == request.interval.start
+            && run.source == request.source
+            && run.profile == request.profile
+    });
+    for (nth, run) in same.enumerate() {
+        request.selection = select(Earlier::load(app.store(), &run.id).await?);
+        match request.check_selection() {
+            Ok(()) => return Ok(request),
+            // The newest run is the one that a person has in mind.
+            Err(error) if nth == 0 => refusal = error,
+            Err(_) => {}
+        }
+    }
+    Err(refusal.into())
 }
 
-fn dry_run(prepared: &Prepared, output: Output) -> Result<u8, Failure> {
+fn dry_run(prepared: &Prepared, command: &Command, output: Output) -> Result<u8, Failure> {
+    let graph = &prepared.compiled.graph;
+    let runs = |position: usize| {
+        let task = &graph.nodes()[position].id;
+        match (&command.from, &command.only) {
+            (Some(from), _) => {
+                task == from
+                    || graph
+                        .position(from)
+                        .is_some_and(|from| graph.descendants(from).contains(&position))
+            }
+            (None, Some(only)) => task == only,
+            (None, None) => true,
+        }
+    };
+    let chosen: Vec<&str> = (0..graph.nodes().len())
+        .filter(|&position| runs(position))
+        .map(|position| graph.nodes()[position].id.as_str())
+        .collect();
     if output.json {
         output.json(&json!({
             "pipeline": prepared.compiled.pipeline,
@@ -188,7 +235,8 @@ fn dry_run(prepared: &Prepared, output: Output) -> Result<u8, Failure> {
             "as_of": prepared.as_of,
             "params": prepared.compiled.params,
             "profile": prepared.compiled.profile,
-            "tasks": prepared.compiled.graph.nodes(),
+            "tasks": graph.nodes(),
+            "runs": chosen,
         }))?;
         return Ok(OK);
     }
@@ -200,7 +248,10 @@ fn dry_run(prepared: &Prepared, output: Output) -> Result<u8, Failure> {
         prepared.as_of,
         prepared.source.as_deref().unwrap_or("none"),
     ))?;
-    output.data(pipelines::text(&prepared.compiled.graph))?;
+    output.data(pipelines::text(graph))?;
+    if chosen.len() < graph.nodes().len() {
+        output.data(format!("only these run: {}", chosen.join(", ")))?;
+    }
     Ok(OK)
 }
 
@@ -211,6 +262,7 @@ impl From<engine::Error> for Failure {
             engine::Error::UnknownOperator { .. }
             | engine::Error::UnknownTask { .. }
             | engine::Error::NoEarlierResult { .. }
+            | engine::Error::OtherSettings { .. }
             | engine::Error::UnknownRun(_) => Self::wrong_use(chain(&error)),
             _ => Self::failed(chain(&error)),
         }

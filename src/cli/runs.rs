@@ -82,6 +82,9 @@ pub(super) enum Error {
     /// The person named what does not exist; exit code 2.
     #[error("{0}")]
     Usage(String),
+    /// The engine refuses.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::Error),
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -96,7 +99,7 @@ pub(super) enum Error {
 pub(super) async fn run(
     command: Command,
     scene: Scene<'_>,
-    engine: impl AsyncFnOnce() -> anyhow::Result<Handle>,
+    engine: impl AsyncFnOnce() -> Result<Handle, crate::engine::Error>,
     out: &mut dyn Write,
 ) -> Result<Option<RunSummary>, Error> {
     match command {
@@ -111,9 +114,8 @@ pub(super) async fn run(
             let row = find(scene.store, &run).await?;
             let request = retry_request(scene.store, &row, from).await?;
             let handle = engine().await?;
-            let Submitted { run_id, .. } = handle.submit(request).await.map_err(other)?;
-            let summary = handle.wait(&run_id).await.map_err(other)?;
-            print_summary(&summary, scene.json, out)?;
+            let Submitted { run_id, .. } = handle.submit(request).await?;
+            let summary = handle.wait(&run_id).await?;
             return Ok(Some(summary));
         }
     }

@@ -79,8 +79,9 @@ struct WorldArguments {
 }
 
 impl WorldArguments {
-    fn settings(&self) -> SandboxSettings {
-        let settings = self.source.clone().unwrap_or_default();
+    /// The world, with what is not given taken from `base`.
+    fn settings(&self, base: SandboxSettings) -> SandboxSettings {
+        let settings = self.source.clone().unwrap_or(base);
         SandboxSettings {
             seed: self.seed.unwrap_or(settings.seed),
             start: self.start.unwrap_or(settings.start),
@@ -103,7 +104,8 @@ fn first_run(settings: &SandboxSettings) -> Timestamp {
 pub(super) async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
     match arguments.command {
         Some(SandboxCommand::Truth { world, out, until }) => {
-            let settings = world.settings();
+            // Flags before and after the word `truth` mean the same.
+            let settings = world.settings(arguments.world.settings(SandboxSettings::default()));
             let until = until.unwrap_or_else(|| first_run(&settings));
             let posts: Vec<Truth> = truth(&settings, until).collect();
             write_truth(&posts, &out)?;
@@ -117,7 +119,7 @@ pub(super) async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
             Ok(())
         }
         None => {
-            let settings = arguments.world.settings();
+            let settings = arguments.world.settings(SandboxSettings::default());
             let now = arguments.now.unwrap_or_else(|| first_run(&settings));
             listen(settings, now, &arguments.listen).await
         }

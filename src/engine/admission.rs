@@ -1,6 +1,6 @@
 //! How a run comes to this process: made new, or resumed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
@@ -74,7 +74,7 @@ impl Dispatcher {
             let cause = "a new run was forced in its place";
             cancel(&self.parts.store, row, cause, &mut step.draft, now).await?;
         }
-        Ok(self.make(request, identity, seats, step, now))
+        self.make(request, identity, seats, step, now)
     }
 
     /// Resumes a run that has not ended.
@@ -153,8 +153,17 @@ impl Dispatcher {
         seats: Vec<Seat>,
         step: &mut Step,
         now: Timestamp,
-    ) -> Submitted {
+    ) -> Result<Submitted, Error> {
         let run_id = uuid::Uuid::now_v7().to_string();
+        if let Some(earlier) = request.selection.earlier() {
+            let runs = self.parts.settings.data_dir().join("runs");
+            take_files(&runs.join(&earlier.run_id), &runs.join(&run_id)).map_err(|source| {
+                Error::Files {
+                    run_id: earlier.run_id.clone(),
+                    source,
+                }
+            })?;
+        }
         let (tasks, states, outputs) = seat_tasks(&request, seats, now);
         let cause = match request.trigger {
             super::Trigger::Manual => "somebody asked for it",
@@ -194,10 +203,10 @@ impl Dispatcher {
         let run = Run::restore(&run_id, Arc::new(request.graph), states, false);
         let live = Live::new(run, about, 1, outputs);
         self.begin(live, 1, RunState::Queued, cause, false, step);
-        Submitted {
+        Ok(Submitted {
             run_id,
             resumed: false,
-        }
+        })
     }
 
     fn begin(
@@ -236,6 +245,28 @@ impl Dispatcher {
     }
 }
 
+/// Gives a new run the files that the results of an earlier one name.
+///
+/// Links where the file system can: files of a run are only ever replaced whole, so the earlier run
+/// keeps its own. The folder is there before the run is; one without a run is never looked at.
+fn take_files(earlier: &Path, run: &Path) -> std::io::Result<()> {
+    let entries = match fs_err::read_dir(earlier) {
+        Ok(entries) => entries,
+        // Its tasks left no files.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    fs_err::create_dir_all(run)?;
+    for entry in entries {
+        let entry = entry?;
+        let (from, to) = (entry.path(), run.join(entry.file_name()));
+        if entry.file_type()?.is_file() && fs_err::hard_link(&from, &to).is_err() {
+            fs_err::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
 type Seated = (
     Vec<NewTask>,
     Vec<TaskRun>,
@@ -244,14 +275,11 @@ type Seated = (
 
 /// The rows, the states and the outputs with which the tasks of a new run begin.
 fn seat_tasks(request: &RunRequest, seats: Vec<Seat>, now: Timestamp) -> Seated {
-    let taken = match &request.selection {
-        super::Selection::All => String::new(),
-        super::Selection::From { earlier, .. }
-        | super::Selection::Only { earlier, .. }
-        | super::Selection::Failed { earlier } => {
-            format!("taken over from run `{}`", earlier.run_id)
-        }
-    };
+    let taken = request
+        .selection
+        .earlier()
+        .map(|earlier| format!("taken over from run `{}`", earlier.run_id))
+        .unwrap_or_default();
     let mut outputs = BTreeMap::new();
     let mut states = Vec::with_capacity(seats.len());
     let mut tasks = Vec::with_capacity(seats.len());

@@ -1,12 +1,13 @@
 //! The inside of an attempt that has a process of its own.
 
-use std::{collections::BTreeMap, io::Read as _, path::Path, sync::Arc, time::Duration};
+use std::{io::Read as _, path::Path, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Catalogue, Error, Interval, Progress, TaskContext,
     executor::{Assignment, AttemptResult, Executor as _, Inline, kill_own_group},
+    live::nearest_first,
     request::outcome,
 };
 use crate::{
@@ -97,12 +98,12 @@ async fn context(
     stop: &CancellationToken,
 ) -> Result<TaskContext, Error> {
     let ancestors = graph.ancestors(attempt.position);
-    let mut upstream = BTreeMap::new();
+    let mut outputs = Vec::new();
     for row in store.tasks(&run.id).await? {
         if row.run.state == TaskState::Succeeded && ancestors.binary_search(&row.position).is_ok() {
             let outcome = outcome(&run.id, &row.task_id, row.outcome.as_deref())?;
             if !outcome.output.is_null() {
-                upstream.insert(row.task_id, outcome.output);
+                outputs.push((row.position, outcome.output));
             }
         }
     }
@@ -119,7 +120,7 @@ async fn context(
         force: run.force,
         params: run.params.clone(),
         settings: graph.nodes()[attempt.position].settings.clone(),
-        upstream,
+        upstream: nearest_first(graph, outputs.into_iter()),
         run_dir: data_dir.join("runs").join(&run.id),
         clock,
         cancelled: stop.child_token(),

@@ -53,6 +53,26 @@ pub enum Error {
         /// The tasks.
         tasks: Vec<String>,
     },
+    /// A selection leaves out a task that would do something else now than in the earlier run.
+    #[error(
+        "task `{task}` had other settings in run `{run_id}`; start at it or above, so that it runs \
+         again"
+    )]
+    OtherSettings {
+        /// The task.
+        task: String,
+        /// The earlier run.
+        run_id: String,
+    },
+    /// The files of an earlier run cannot be taken over.
+    #[error("cannot take over the files of run `{run_id}`")]
+    Files {
+        /// The earlier run.
+        run_id: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// There is no such run.
     #[error("there is no run `{0}`; `trendmill runs list` shows all")]
     UnknownRun(String),

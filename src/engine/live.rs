@@ -87,21 +87,40 @@ impl Live {
         }
     }
 
-    /// The outputs of all succeeded tasks upstream of one, direct or not, by task id.
-    pub(super) fn upstream_of(&self, position: usize) -> BTreeMap<String, Value> {
+    /// The outputs of all succeeded tasks upstream of one, direct or not, by task id; the nearest
+    /// first.
+    pub(super) fn upstream_of(&self, position: usize) -> Map<String, Value> {
         if self.outputs.is_empty() {
-            return BTreeMap::new();
+            return Map::new();
         }
         let graph = self.run.graph();
         let ancestry = self.ancestry.get_or_init(|| Ancestry::new(graph));
-        self.outputs
+        let above = self
+            .outputs
             .iter()
             .filter(|&(&above, _)| ancestry.is_upstream(above, position))
-            .map(|(&above, output)| (graph.nodes()[above].id.clone(), output.clone()))
-            .collect()
+            .map(|(&above, output)| (above, output.clone()));
+        nearest_first(graph, above)
     }
 
     pub(super) fn graph(&self) -> Arc<Graph> {
         Arc::clone(self.run.graph())
     }
+}
+
+/// Outputs by task id, in the reverse of an order in which the tasks can run.
+pub(super) fn nearest_first(
+    graph: &Graph,
+    outputs: impl Iterator<Item = (usize, Value)>,
+) -> Map<String, Value> {
+    let mut places = vec![0; graph.nodes().len()];
+    for (place, &position) in graph.order().iter().enumerate() {
+        places[position] = place;
+    }
+    let mut outputs: Vec<(usize, Value)> = outputs.collect();
+    outputs.sort_by_key(|&(position, _)| std::cmp::Reverse(places[position]));
+    outputs
+        .into_iter()
+        .map(|(position, output)| (graph.nodes()[position].id.clone(), output))
+        .collect()
 }

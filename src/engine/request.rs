@@ -92,6 +92,18 @@ pub enum Selection {
     },
 }
 
+impl Selection {
+    /// The run from which results are taken over.
+    pub fn earlier(&self) -> Option<&Earlier> {
+        match self {
+            Self::All => None,
+            Self::From { earlier, .. } | Self::Only { earlier, .. } | Self::Failed { earlier } => {
+                Some(earlier)
+            }
+        }
+    }
+}
+
 /// The results of an earlier run, by task.
 #[derive(Clone, Debug, Default)]
 pub struct Earlier {
@@ -99,6 +111,8 @@ pub struct Earlier {
     pub run_id: String,
     /// How each of its tasks ended that succeeded or was skipped.
     pub results: BTreeMap<String, EarlierResult>,
+    /// With which settings each of its tasks ran.
+    pub settings: BTreeMap<String, Map<String, Value>>,
 }
 
 /// How a task of an earlier run ended.
@@ -136,9 +150,14 @@ impl Earlier {
             };
             results.insert(row.task_id, result);
         }
+        let nodes: Vec<crate::dag::Node> = store.run_graph(run_id).await?.into();
         Ok(Self {
             run_id: run_id.to_owned(),
             results,
+            settings: nodes
+                .into_iter()
+                .map(|node| (node.id, node.settings))
+                .collect(),
         })
     }
 }
@@ -194,6 +213,15 @@ impl RunRequest {
         .to_string()
     }
 
+    /// Whether the earlier run has what the selection leaves out.
+    ///
+    /// # Errors
+    ///
+    /// Where a task or a result does not exist, or a task left out would do something else now.
+    pub fn check_selection(&self) -> Result<(), Error> {
+        self.seats().map(drop)
+    }
+
     /// What each task starts as, by position.
     pub(super) fn seats(&self) -> Result<Vec<Seat>, Error> {
         let graph = &self.graph;
@@ -229,6 +257,12 @@ impl RunRequest {
                 continue;
             }
             match earlier.results.get(&node.id) {
+                Some(_) if earlier.settings.get(&node.id) != Some(&node.settings) => {
+                    return Err(Error::OtherSettings {
+                        task: node.id.clone(),
+                        run_id: earlier.run_id.clone(),
+                    });
+                }
                 Some(result) => seats[position] = Seat::Taken(result.clone()),
                 None if needed[position] => missing.push(node.id.clone()),
                 None => {}

@@ -107,8 +107,9 @@ pub struct TaskContext {
     pub params: Map<String, Value>,
     /// The task's settings, all templates rendered.
     pub settings: Map<String, Value>,
-    /// The outputs of all succeeded tasks upstream, direct or not, by task id.
-    pub upstream: BTreeMap<String, Value>,
+    /// The outputs of all succeeded tasks upstream, direct or not, by task id; the nearest task
+    /// first, that is in the reverse of an order in which they can run.
+    pub upstream: Map<String, Value>,
     /// The folder for this run's files: `data/runs/<run_id>`; it may not exist yet.
     pub run_dir: PathBuf,
     /// Where the time comes from.

@@ -4,7 +4,7 @@
 //! is judged by what came after everything it saw. Rows without a time are split by the source's
 //! `order`, else by a hash of the author, else of the id; never by their place in a file.
 
-use std::{cmp::Ordering, time::Duration};
+use std::{cmp::Ordering, collections::HashSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -139,6 +139,9 @@ pub fn split(matrix: &FeatureMatrix, settings: &SplitSettings) -> Result<Splits,
     })
 }
 
+/// Of fewer authors a hash makes parts of any size, or none.
+const LEAST_AUTHORS: usize = 20;
+
 /// What at least half of the labelled rows can be split by.
 fn basis(matrix: &FeatureMatrix, labelled: &[usize]) -> SplitBasis {
     let half = |has: &dyn Fn(&Row) -> bool| {
@@ -148,11 +151,17 @@ fn basis(matrix: &FeatureMatrix, labelled: &[usize]) -> SplitBasis {
         SplitBasis::Time
     } else if half(&|row| row.order.is_some_and(f64::is_finite)) {
         SplitBasis::Order
-    } else if half(&|row| row.author.is_some()) {
+    } else if half(&|row| row.author.is_some()) && authors(matrix, labelled) >= LEAST_AUTHORS {
         SplitBasis::Author
     } else {
         SplitBasis::Id
     }
+}
+
+/// How many authors the rows have.
+fn authors(matrix: &FeatureMatrix, rows: &[usize]) -> usize {
+    let authors = rows.iter().filter_map(|&i| matrix.rows[i].author.as_ref());
+    authors.collect::<HashSet<_>>().len()
 }
 
 /// Cuts the rows in line: the last are for the test, those before validate.

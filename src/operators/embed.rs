@@ -85,6 +85,10 @@ impl EmbedOutput {
                 .captioner
                 .as_ref()
                 .map(|captioner| captioner.captioner.clone()),
+            captioner_fingerprint: self
+                .captioner
+                .as_ref()
+                .map(|captioner| captioner.fingerprint),
         }
     }
 }

@@ -64,10 +64,9 @@ impl FetchImages {
             .iter()
             .filter(|location| match known.get(&place(location)) {
                 // A file may have been replaced under its name; reading it again is cheap.
-                Some(PlaceState::Stored(_)) => {
+                Some(PlaceState::Stored(_) | PlaceState::Refused(_)) => {
                     matches!(location, MediaLocation::File(_)) || context.force
                 }
-                Some(PlaceState::Refused(_)) => context.force,
                 Some(PlaceState::Unavailable(_)) | None => true,
             })
             .map(|location| (*location).clone())

@@ -58,14 +58,20 @@ impl Scrape {
             watermarks: if context.force {
                 BTreeMap::new()
             } else {
-                store.watermarks(&dataset).await?
+                // A walk for an earlier moment must meet again what a later one has met already:
+                // only then is it known to have been there at that moment.
+                let mut known = store.watermarks(&dataset).await?;
+                known.retain(|_, newest| *newest <= context.as_of);
+                known
             },
         };
         // One page ahead: the source reads the next one while this one is stored.
-        let (sender, mut pages) = mpsc::channel::<Page>(1);
+        let (sender, pages) = mpsc::channel::<Page>(1);
         let walk = source.scrape(request, sender);
         let mut outcome = TaskOutcome::default();
         let keep_pages = async {
+            // Ours, so that it closes where a page cannot be kept: the source then stops walking.
+            let mut pages = pages;
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;

@@ -52,9 +52,14 @@ impl Registry {
         let name = manifest.name.clone();
         if let Some(version) = self.existing(&name, &content_key).await? {
             self.link(&manifest, version).await?;
+            // After a crash between the version's row and the task's success it is this run's own.
+            let rows = self.store.model_versions(Some(&name)).await?;
+            let is_own = rows
+                .iter()
+                .any(|row| row.version == version && row.run_id == manifest.run_id);
             return Ok(Published {
                 version,
-                reused: true,
+                reused: !is_own,
             });
         }
         let last = self

@@ -76,6 +76,9 @@ pub struct BlockEncoder {
     pub fingerprint: Fingerprint,
     /// The captioner between image and text, where there is one.
     pub captioner: Option<String>,
+    /// Which captioner it is exactly; the first release did not file it.
+    #[serde(default)]
+    pub captioner_fingerprint: Option<Fingerprint>,
 }
 
 /// The feature matrix of a version.

@@ -334,6 +334,9 @@ impl Lines {
                 return Ok(Some(Line::TooLong));
             }
             self.number += 1;
+            if self.number == 1 && self.line.starts_with("\u{feff}".as_bytes()) {
+                self.line.drain(.."\u{feff}".len());
+            }
             if !self.line.trim_ascii().is_empty() {
                 return Ok(Some(Line::Whole(self.line.trim_ascii())));
             }

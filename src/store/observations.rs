@@ -189,8 +189,9 @@ pub(super) async fn insert(
            ON CONFLICT (dataset, record_id, ifnull(observed_at, -1)) DO UPDATE SET
                age = excluded.age, score = excluded.score, "values" = excluded."values",
                stored_at = excluded.stored_at, run_id = excluded.run_id
-           WHERE age IS NOT excluded.age OR score IS NOT excluded.score
-               OR "values" IS NOT excluded."values""#,
+           WHERE observations.observed_at IS NULL
+               AND (age IS NOT excluded.age OR score IS NOT excluded.score
+                    OR "values" IS NOT excluded."values")"#,
         dataset,
         observation.record_id,
         observed_at,

@@ -1,12 +1,13 @@
 //! What a person can ask after runs: the registry, the runs, the records.
+use std::{io::Write as _, process::Stdio};
+
 use serde_json::{Value, json};
 
 use crate::home::{Home, stderr};
 
 /// A pipeline without encoders and a dump, run twice.
 fn home() -> Home {
-    let home = Home::new();
-    home.write("pipelines/plain.toml", crate::home::PLAIN);
+    let home = Home::with_plain();
     home.write("posts.ndjson", crate::home::posts(80));
     for date in ["2026-01-01", "2026-01-02"] {
         let source = ["--source", "dump:posts.ndjson", "--date", date];
@@ -92,4 +93,96 @@ fn what_was_exported_comes_in_again_as_a_table() {
     let run = home.json(&["run", "plain", "--source", "table:a.jsonl"]);
     assert_eq!(crate::home::task(&run, "scrape")["rows_out"], 80);
     assert_eq!(run["model"]["matrix"]["rows"], 80);
+}
+
+#[test]
+fn a_reader_who_has_read_enough_is_no_fault() {
+    let home = home();
+    let mut child = home
+        .command(&["records", "export"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), stderr(&output).as_str()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+fn an_export_in_either_form_is_predicted_as_it_was_evaluated() {
+    let home = home();
+    let evaluated = home.json_lines(&["models", "show", "plain/1", "--predictions"]);
+    for (format, file) in [("jsonl", "a.jsonl"), ("csv", "a.csv")] {
+        let output = home.run(&["records", "export", "--format", format, "--out", file]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let predicted = home.json_lines(&["predict", "plain", "--input", file]);
+        assert_eq!(predicted.len(), 80);
+        for row in &evaluated {
+            let same = predicted.iter().find(|other| other["id"] == row["id"]);
+            assert_eq!(same.unwrap()["prediction"], row["prediction"], "{format}");
+        }
+    }
+}
+
+#[test]
+fn each_row_that_is_asked_for_has_an_answer() {
+    let home = home();
+    let answers = |text: &str| {
+        let mut child = home
+            .command(&["predict", "plain", "--input", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let ids: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone())
+            .collect();
+        (output.status.code(), ids)
+    };
+    let twice =
+        "{\"id\":\"x\",\"title\":\"a\"}\n{\"id\":\"x\",\"title\":\"b\"}\n{\"title\":\"c\"}\n";
+    assert_eq!(
+        answers(twice),
+        (Some(0), vec![json!("x"), json!("x"), json!("3")])
+    );
+    assert_eq!(
+        answers("id,title\r\ny,\"a, b\"\r\n"),
+        (Some(0), vec![json!("y")])
+    );
+    assert_eq!(answers(""), (Some(2), Vec::new()));
+    let output = home.run(&["predict", "plain", "--text", "a", "--image", "nowhere.jpg"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn a_table_without_times_is_split_by_the_order_that_it_is_given() {
+    let home = home();
+    let rows: Vec<String> = (0..80)
+        .map(|row| {
+            format!(
+                "{{\"id\":\"r{row}\",\"title\":\"a {row}\",\"score\":{},\"seq\":{row}}}",
+                row % 9
+            )
+        })
+        .collect();
+    home.write("rows.jsonl", format!("\u{feff}{}\n", rows.join("\n")));
+    let run = home.json(&["run", "plain", "--source", "table:rows.jsonl,order=seq"]);
+    assert_eq!(crate::home::task(&run, "scrape")["rows_out"], 80);
+    assert_eq!(run["model"]["split"]["basis"], "order");
+    let output = home.run(&["run", "plain", "--source", "table:rows.jsonl,order=foo("]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }

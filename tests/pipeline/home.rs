@@ -36,6 +36,13 @@ impl Home {
         Self { folder }
     }
 
+    /// A home with a pipeline that takes no weights, `plain`, too.
+    pub(crate) fn with_plain() -> Self {
+        let home = Self::new();
+        home.write("pipelines/plain.toml", PLAIN);
+        home
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -110,6 +117,7 @@ name = "plain"
 [params]
 source = "reddit"
 horizon = "36h"
+order = ""
 
 [[task]]
 id = "scrape"
@@ -142,6 +150,7 @@ blocks = {}
 numbers = ["hour", "weekday", "title_length", "title_style"]
 categories = ["community"]
 target = "log1p(score)"
+order = "{{ params.order }}"
 
 [[task]]
 id = "train"

@@ -6,5 +6,6 @@ mod three_days;
 mod kill;
 mod bad_input;
 mod asking;
+mod again;
 mod readme;
 mod old_homes;

@@ -3,24 +3,23 @@
 mod vectors;
 mod words;
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, io::Read as _, path::Path, sync::Arc};
 
 use serde::Serialize;
-use tokio::sync::mpsc;
 pub use words::record_from_words;
 
-use super::{App, Error, open_source};
+use super::{App, Error};
 use crate::{
     corpus::{MediaInfo, Record},
     encoders::{self, Tagger},
     learning::{FeatureSchema, Head, RowInput, assemble},
     operators::Environment,
     registry::{BlockEncoder, ModelName, ModelVersion},
-    sources::{Page, Source, SourceSpec},
+    sources::{TableSource, TableSpec, every_row_of},
 };
 
 /// How many records are predicted together.
-const CHUNK: usize = 500;
+const CHUNK: usize = 64;
 
 /// One line of `predict`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -68,11 +67,14 @@ impl App {
             ))
         })?;
         for block in &version.manifest.encoders {
-            if encoders::fingerprint(&block.encoder)? != block.fingerprint {
-                return Err(Error::Failed(format!(
-                    "`{name}` was trained with another `{}` than this release has",
-                    block.encoder
-                )));
+            let encoder = (block.encoder.as_str(), block.fingerprint);
+            let captioner = block.captioner.as_deref().zip(block.captioner_fingerprint);
+            for (model, fingerprint) in [Some(encoder), captioner].into_iter().flatten() {
+                if encoders::fingerprint(model)? != fingerprint {
+                    return Err(Error::Failed(format!(
+                        "`{name}` was trained with another `{model}` than this release has"
+                    )));
+                }
             }
         }
         Ok(Predictor {
@@ -84,32 +86,21 @@ impl App {
         })
     }
 
-    /// The records of a file: JSON lines, a table, or what `records export` wrote.
+    /// The records of a table, one for each row that can be read; `-` is the standard input.
     ///
     /// # Errors
     ///
-    /// Where the file is not there or is no table.
-    pub async fn records_of_file(&self, path: &Path) -> Result<Vec<Record>, Error> {
-        let spec: SourceSpec = format!("table:{}", path.display()).parse()?;
-        let source: Arc<dyn Source> = open_source::table(spec.resolve(self.working_dir()))?;
-        let (sender, mut pages) = mpsc::channel::<Page>(1);
-        let request = crate::sources::ScrapeRequest {
-            as_of: crate::clock::Timestamp::from_millis(i64::MAX),
-            communities: None,
-            watermarks: std::collections::BTreeMap::new(),
-        };
-        let mut records = Vec::new();
-        let take = async {
-            while let Some(page) = pages.recv().await {
-                for (reason, rows) in &page.dropped {
-                    tracing::warn!(reason, rows, "rows of the input cannot be read");
-                }
-                records.extend(page.records.into_iter().map(|(record, _)| record));
-            }
-        };
-        let (walked, ()) = futures::join!(source.scrape(request, sender), take);
-        walked?;
-        Ok(records)
+    /// Where the file is not there, is no table, or has no row that can be read.
+    pub fn records_of_file(&self, path: &Path) -> Result<Vec<Record>, Error> {
+        if path.as_os_str() == "-" {
+            let mut text = Vec::new();
+            std::io::stdin()
+                .read_to_end(&mut text)
+                .map_err(|error| Error::Failed(format!("standard input: {error}")))?;
+            return Ok(every_row_of(&text, self.working_dir())?);
+        }
+        let spec = TableSpec::new(self.working_dir().join(path));
+        Ok(TableSource::open(spec)?.every_row()?)
     }
 }
 

@@ -17,6 +17,12 @@ pub fn record_from_words(
     images: &[std::path::PathBuf],
     values: &[(String, Value)],
 ) -> Result<Record, Error> {
+    if let Some(missing) = images.iter().find(|image| !image.is_file()) {
+        return Err(Error::wrong(
+            format!("there is no image `{}`", missing.display()),
+            None,
+        ));
+    }
     let mut record = Record {
         id: "1".to_owned(),
         community: None,

@@ -1,5 +1,6 @@
 //! `pipelines`: list, show, check and draw the pipeline files of a home.
 
+mod next;
 mod show;
 
 use std::{
@@ -11,6 +12,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::{
+    clock::Timestamp,
     engine::Catalogue,
     pipelines::{self, Definition, Error, PipelineFile},
 };
@@ -39,6 +41,14 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Print when a pipeline will run by itself, and for which intervals.
+    Next {
+        /// The pipeline's name.
+        name: String,
+        /// How many runs.
+        #[arg(short = 'n', default_value_t = 5, value_name = "N")]
+        count: usize,
+    },
 }
 
 /// How a graph is drawn.
@@ -62,6 +72,7 @@ pub(super) fn run(
     command: &Command,
     home: &Path,
     catalogue: &Catalogue,
+    now: Timestamp,
     json: bool,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
@@ -71,6 +82,9 @@ pub(super) fn run(
         Command::Check { files } => return check(home, files, catalogue, json, out),
         Command::Graph { name, format } => {
             graph(&pipelines::find(home, name)?, *format, json, out)?;
+        }
+        Command::Next { name, count } => {
+            next::next(&pipelines::find(home, name)?, now, *count, json, out)?;
         }
     }
     Ok(0)
@@ -216,7 +230,8 @@ mod tests {
         let matches = parser.get_matches_from([&["pipelines"], words].concat());
         let command = Command::from_arg_matches(&matches).unwrap();
         let mut out = Vec::new();
-        let code = match run(&command, home, &Catalogue::default(), json, &mut out) {
+        let now = "2026-11-22T04:00:00Z".parse().unwrap();
+        let code = match run(&command, home, &Catalogue::default(), now, json, &mut out) {
             Ok(code) => code,
             Err(error) => {
                 writeln!(out, "{error}\n{}", error.hint().unwrap_or_default()).unwrap();
@@ -236,6 +251,25 @@ mod tests {
         fs_err::write(folder.join("loop.toml"), cycle).unwrap();
         fs_err::write(folder.join("broken.toml"), "name = \n").unwrap();
         home
+    }
+
+    #[test]
+    fn says_when_a_pipeline_will_run() {
+        let home = home();
+        insta::assert_snapshot!(said(home.path(), &["next", "reddit", "-n", "2"], false).1, @"
+        scheduled for         interval start        interval end
+        2026-11-23T04:00:00Z  2026-11-22T04:00:00Z  2026-11-23T04:00:00Z
+        2026-11-24T04:00:00Z  2026-11-23T04:00:00Z  2026-11-24T04:00:00Z
+        ");
+        insta::assert_snapshot!(said(home.path(), &["next", "reddit", "-n", "1"], true).1, @r#"
+        [
+          {
+            "scheduled_for": "2026-11-23T04:00:00Z",
+            "interval_start": "2026-11-22T04:00:00Z",
+            "interval_end": "2026-11-23T04:00:00Z"
+          }
+        ]
+        "#);
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub(super) struct Converter<'a> {
     places: HashMap<String, usize>,
     loaded: Loaded,
     malformed: Vec<u64>,
+    /// Whether rows without an id or a title and with an id that was there stay.
+    every_row: bool,
 }
 
 impl<'a> Converter<'a> {
@@ -65,7 +67,14 @@ impl<'a> Converter<'a> {
             places: HashMap::new(),
             loaded: Loaded::default(),
             malformed: Vec::new(),
+            every_row: false,
         }
+    }
+
+    /// Keeps rows without an id, under their number, rows without a title, and equal ids.
+    pub(super) fn keeping_every_row(mut self) -> Self {
+        self.every_row = true;
+        self
     }
 
     /// What comes is of a file in `folder`.
@@ -95,11 +104,10 @@ impl<'a> Converter<'a> {
     /// Where an option names a column that no file has.
     pub(super) fn finish(mut self) -> Result<Loaded, Error> {
         self.check_columns()?;
-        let has_title = match &self.spec.title {
-            Some(_) => true,
-            None => TITLE.iter().any(|name| self.known.contains(*name)),
-        };
-        if has_title {
+        // A source without titles exports the column all the same.
+        let has_title =
+            self.spec.title.is_some() || self.loaded.records.iter().any(|(r, _)| r.title.is_some());
+        if has_title && !self.every_row {
             let before = self.loaded.records.len();
             self.loaded.records.retain(|(r, _)| r.title.is_some());
             let dropped = before - self.loaded.records.len();
@@ -154,7 +162,14 @@ impl<'a> Converter<'a> {
         let spec = self.spec;
         let is_text = row.is_text;
         let mut cells = Cells(row.values);
-        let id = text(&cells.take(spec.id.as_deref(), &["id"])).ok_or("missing:id")?;
+        if is_text {
+            cells.read_nested();
+        }
+        let id = match text(&cells.take(spec.id.as_deref(), &["id"])) {
+            Some(id) => id,
+            None if self.every_row => (self.loaded.records.len() + 1).to_string(),
+            None => return Err("missing:id"),
+        };
         let title = text(&cells.take(spec.title.as_deref(), TITLE));
         let created = cells.take(spec.created.as_deref(), CREATED);
         let created_at = read_time(&created);
@@ -251,7 +266,9 @@ impl Sink for Converter<'_> {
         self.learn_columns(row.values.keys());
         match self.convert(row) {
             Ok(record) => {
-                if let Some(&place) = self.places.get(&record.0.id) {
+                if !self.every_row
+                    && let Some(&place) = self.places.get(&record.0.id)
+                {
                     self.loaded.records[place] = record;
                     self.count("duplicate", 1);
                 } else {
@@ -287,21 +304,35 @@ impl Cells {
             .unwrap_or_default()
     }
 
+    /// An export writes lists and objects as JSON into a text table; here they are read again.
+    fn read_nested(&mut self) {
+        for (name, opening) in [("images", '['), ("fields", '{')] {
+            if let Some(cell) = self.0.get_mut(name)
+                && let Some(text) = cell.as_str().filter(|text| text.starts_with(opening))
+                && let Ok(nested) = serde_json::from_str(text)
+            {
+                *cell = nested;
+            }
+        }
+    }
+
     /// What is left, as a record's fields.
     fn into_fields(mut self, is_text: bool) -> Map<String, Value> {
-        // An export keeps the fields in an object of their own.
-        if let Some(Value::Object(fields)) = self.0.get_mut("fields") {
-            let fields = std::mem::take(fields);
-            self.0.shift_remove("fields");
-            self.0.extend(fields);
-        }
         for own in OWN {
             self.0.shift_remove(own);
         }
+        // An export keeps the fields in an object of their own.
+        let nested = match self.0.get("fields") {
+            Some(Value::Object(_)) => self.0.shift_remove("fields"),
+            _ => None,
+        };
         if is_text {
             for value in self.0.values_mut() {
                 *value = typed(value);
             }
+        }
+        if let Some(Value::Object(nested)) = nested {
+            self.0.extend(nested);
         }
         self.0
     }

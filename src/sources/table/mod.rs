@@ -26,7 +26,10 @@ pub use self::{
 use super::{
     Due, Error, ImageIndex, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits, pager::Pager,
 };
-use crate::{clock::Timestamp, corpus::Observation};
+use crate::{
+    clock::Timestamp,
+    corpus::{Observation, Record},
+};
 
 /// A table, or a folder of tables, as a source.
 #[derive(Clone, Debug)]
@@ -54,18 +57,23 @@ impl TableSource {
                 _ => return Err(missing("folder of images", folder)),
             },
         };
-        let mut dataset = format!("table:{}", path.display());
-        if let Some(id) = &spec.id {
-            // Other ids are another data set.
-            dataset.push_str(",id=");
-            dataset.push_str(id);
-        }
+        // A file that is no table by its name is found before a run begins.
+        files(&path)?;
         let spec = TableSpec {
             path,
             images,
             ..spec
         };
-        Ok(Self { spec, dataset })
+        // The same file with other columns is another data set: a score that was read at another
+        // age must not become the label of a row without one.
+        let dataset = TableSpec {
+            order: None,
+            ..spec.clone()
+        };
+        Ok(Self {
+            dataset: format!("table:{dataset}"),
+            spec,
+        })
     }
 
     /// The options, with absolute paths.
@@ -88,14 +96,64 @@ impl TableSource {
             })?),
         };
         let files = files(&self.spec.path)?;
-        let mut converter = Converter::new(&self.spec, images.as_ref());
-        for (path, format) in &files {
-            converter.enter(path.parent().unwrap_or(Path::new("")));
-            let bytes = rows::read_file(path, *format, &mut converter)?;
-            converter.leave(path, bytes);
-        }
-        converter.finish()
+        read_all(Converter::new(&self.spec, images.as_ref()), &files)
     }
+
+    /// Every row that can be read, also those without an id or a title and those whose id comes
+    /// twice: somebody wants an answer for each.
+    ///
+    /// # Errors
+    ///
+    /// As [`TableSource::load`], and [`Error::Wrong`] where no row can be read.
+    pub fn every_row(&self) -> Result<Vec<Record>, Error> {
+        let files = files(&self.spec.path)?;
+        let converter = Converter::new(&self.spec, None).keeping_every_row();
+        let loaded = read_all(converter, &files)?;
+        records_of(loaded, &self.spec.path)
+    }
+}
+
+/// One table of several files.
+fn read_all<'a>(
+    mut converter: Converter<'a>,
+    files: &'a [(PathBuf, Format)],
+) -> Result<Loaded, Error> {
+    for (path, format) in files {
+        converter.enter(path.parent().unwrap_or(Path::new("")));
+        let bytes = rows::read_file(path, *format, &mut converter)?;
+        converter.leave(path, bytes);
+    }
+    converter.finish()
+}
+
+/// As [`TableSource::every_row`] for a text that is no file, in the format that it looks like.
+/// Relative paths in it begin in `folder`.
+///
+/// # Errors
+///
+/// As there.
+pub fn every_row_of(text: &[u8], folder: &Path) -> Result<Vec<Record>, Error> {
+    let spec = TableSpec::new(folder.join("standard input"));
+    let mut converter = Converter::new(&spec, None).keeping_every_row();
+    converter.enter(folder);
+    rows::read(&spec.path, text, Format::sniff(text), &mut converter)?;
+    converter.leave(&spec.path, 0);
+    records_of(converter.finish()?, &spec.path)
+}
+
+/// The records of rows of which each counts; tells of those that cannot be read.
+fn records_of(loaded: Loaded, name: &Path) -> Result<Vec<Record>, Error> {
+    for (reason, rows) in &loaded.dropped {
+        tracing::warn!(reason, rows, "rows of the input cannot be read");
+    }
+    if loaded.records.is_empty() {
+        return Err(Error::Wrong(format!(
+            "`{}` has no row that can be read",
+            name.display()
+        )));
+    }
+    let records = loaded.records.into_iter().map(|(record, _)| record);
+    Ok(records.collect())
 }
 
 /// Reads a table from `input`, whose relative paths start in the folder of `spec.path`.

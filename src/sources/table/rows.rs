@@ -33,6 +33,23 @@ impl Format {
             _ => None,
         }
     }
+
+    /// The format that a text looks like.
+    pub(super) fn sniff(text: &[u8]) -> Self {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let first = text.trim_ascii_start();
+        match first.first() {
+            Some(b'[') => Self::Json,
+            Some(b'{') => {
+                let line = first.split(|&byte| byte == b'\n').next().unwrap_or(first);
+                match serde_json::from_slice::<Map<String, Value>>(line) {
+                    Ok(row) if !row.contains_key("features") => Self::JsonLines,
+                    _ => Self::Json,
+                }
+            }
+            _ => Self::Csv,
+        }
+    }
 }
 
 /// One row.
@@ -150,6 +167,9 @@ fn delimiter(start: &[u8]) -> u8 {
     best
 }
 
+/// What some programs write before the first character of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 fn read_lines(mut input: impl BufRead, sink: &mut impl Sink) -> io::Result<()> {
     let mut line = Vec::new();
     let mut number = 0;
@@ -159,7 +179,11 @@ fn read_lines(mut input: impl BufRead, sink: &mut impl Sink) -> io::Result<()> {
             return Ok(());
         }
         number += 1;
-        let text = line.trim_ascii();
+        let text = match number {
+            1 => line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line),
+            _ => &line,
+        };
+        let text = text.trim_ascii();
         if !text.is_empty() {
             object(text, number, sink);
         }
