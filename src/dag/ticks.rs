@@ -228,7 +228,15 @@ mod tests {
             .iter()
             .map(|(day, pattern)| format!("{day}  {pattern:<13} {}", on(day, pattern)))
             .collect();
-        insta::assert_snapshot!(table.join("\n"), @"");
+        insta::assert_snapshot!(table.join("\n"), @"
+        2026-03-08  30 2 * * *    03:00 EDT
+        2026-11-01  30 1 * * *    01:30 EDT
+        2026-03-08  0 * * * *     23 ticks, 00:00 EST … 23:00 EDT
+        2026-11-01  0 * * * *     25 ticks, 00:00 EDT … 23:00 EST
+        2026-11-01  */30 1 * * *  01:00 EDT, 01:30 EDT, 01:00 EST, 01:30 EST
+        2026-03-08  0 */2 * * *   11 ticks, 00:00 EST … 22:00 EDT
+        2026-03-08  15 2-3 * * *  03:15 EDT
+        ");
     }
 
     #[test]

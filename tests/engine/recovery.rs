@@ -87,8 +87,14 @@ fn the_same_command_resumes_the_run_of_a_dead_process() {
         assert!(!next.resumed && next.run_id != first);
         handle.wait(&next.run_id).await.unwrap();
     });
-    let log = log.lock().unwrap();
-    assert_eq!(log[..4], ["a.1", "b.1", "b.2", "c.1"]);
+    // Whether the first attempt of `b` came as far as to say so is chance.
+    let log: Vec<String> = log.lock().unwrap().clone();
+    let said: Vec<&str> = log
+        .iter()
+        .map(String::as_str)
+        .filter(|said| *said != "b.1")
+        .collect();
+    assert_eq!(said[..3], ["a.1", "b.2", "c.1"]);
 }
 
 /// The transaction is written, then the process dies before the attempt is started.

@@ -67,7 +67,7 @@ fn catalogue() -> Catalogue {
             "merge",
             &["blocks", "numbers", "categories", "target", "order"],
         ))
-        .with(Fake("train", &["head", "seed", "test"]))
+        .with(Fake("train", &["head", "seed", "test", "embargo"]))
         .with(Fake("evaluate", &[]))
         .with(Fake("persist", &[]))
         .with(Fake("score", &[]))
