@@ -199,10 +199,7 @@ pub(crate) fn metrics_table(evaluation: &Value) -> String {
     }
     let mut text = rows.to_string();
     if let Some(ceiling) = evaluation["metrics"]["spearman_ceiling"].as_f64() {
-        text.push_str(
-            "
-spearman of the noise-free truth: ",
-        );
+        text.push_str("\nspearman of the noise-free truth: ");
         text.push_str(&number(Some(ceiling)));
     }
     text

@@ -13,6 +13,7 @@ use crate::{
     app::App,
     clock::Timestamp,
     corpus::{LabelAge, MediaLocation, Observation, Record},
+    engine::{Earlier, EarlierResult},
     operators::place,
     store::PlaceState,
 };
@@ -117,9 +118,7 @@ async fn choose(app: &App, wanted: Option<String>, output: Output) -> Result<Str
         (None, []) => Err(Failure::failed("the store has no records yet")
             .hint("`trendmill run PIPELINE` reads some")),
         (None, _) => {
-            let runs = app.store().runs(None, NEWEST).await?;
-            let mut sources = runs.into_iter().filter_map(|run| run.source);
-            let Some(newest) = sources.find(|source| names.contains(source)) else {
+            let Some(newest) = newest(app).await?.filter(|newest| names.contains(newest)) else {
                 return Err(Failure::wrong_use(
                     "there are several data sets; say which by `--dataset`",
                 )
@@ -132,6 +131,21 @@ async fn choose(app: &App, wanted: Option<String>, output: Output) -> Result<Str
             Ok(newest)
         }
     }
+}
+
+/// The data set that the newest run with one has read.
+async fn newest(app: &App) -> Result<Option<String>, Failure> {
+    for run in app.store().runs(None, NEWEST).await? {
+        let results = Earlier::load(app.store(), &run.id).await?.results;
+        let dataset = results.values().find_map(|result| match result {
+            EarlierResult::Succeeded(outcome) => outcome.output["dataset"].as_str(),
+            EarlierResult::Skipped(_) => None,
+        });
+        if let Some(dataset) = dataset {
+            return Ok(Some(dataset.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 async fn export(

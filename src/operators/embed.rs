@@ -13,7 +13,7 @@ use super::{
     Environment,
     caption::CaptionOutput,
     device,
-    fetch_images::place,
+    fetch_images::{place, places_of},
     report::{blocking, checkpoint, writer},
     selection::Selection,
     settings,
@@ -368,12 +368,7 @@ pub(super) async fn images_of(
     environment: &Environment,
     records: &[Record],
 ) -> Result<HashMap<String, Vec<ContentHash>>, TaskError> {
-    let places: Vec<String> = records
-        .iter()
-        .flat_map(|record| &record.media)
-        .map(place)
-        .collect();
-    let known = environment.store.media_places(&places).await?;
+    let known = environment.store.media_places(&places_of(records)).await?;
     let mut images: HashMap<String, Vec<ContentHash>> = HashMap::new();
     for record in records {
         for location in &record.media {

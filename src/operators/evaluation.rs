@@ -1,60 +1,57 @@
 //! What an expression is worth for one record.
 
-use serde_json::{Map, Value};
-
 use crate::{
     engine::TaskError,
-    expression::{ErrorKind, Expression, Outcome},
+    expression::{Error, ErrorKind},
 };
 
-/// The value of the setting `name` for a record with these names, else the reason to drop it: one
-/// record with a zero or a gap must not end the work on the others.
+/// What the setting `name` gave for a record, else the reason to drop it: one record with a zero or
+/// a gap must not end the work on the others.
 ///
 /// # Errors
 ///
-/// Operands whose types do not go together: the expression is wrong for every record.
-pub(super) fn value_of(
+/// Operands or results of a wrong type: the expression is wrong for every record.
+pub(super) fn value_or_reason<T>(
     name: &str,
-    expression: &Expression,
-    names: &Map<String, Value>,
-) -> Result<Result<Value, String>, TaskError> {
-    match expression.evaluate(names) {
-        Ok(Outcome::Value(value)) => Ok(Ok(value)),
-        Ok(Outcome::Missing(fields)) => Ok(Err(format!("missing:{}", fields.join(",")))),
+    evaluated: Result<Result<T, Vec<String>>, Error>,
+) -> Result<Result<T, String>, TaskError> {
+    match evaluated {
+        Ok(Ok(value)) => Ok(Ok(value)),
+        Ok(Err(missing)) => Ok(Err(format!("missing:{}", missing.join(",")))),
         Err(error) if error.kind == ErrorKind::Domain => {
             tracing::debug!(%error, "`{name}` has no value for a record");
             Ok(Err(format!("undefined:{name}")))
         }
-        Err(error) => Err(TaskError::fail(error)),
+        Err(error) => Err(TaskError::fail(
+            anyhow::Error::new(error).context(format!("the setting `{name}`")),
+        )),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     use super::*;
+    use crate::expression::Expression;
 
     #[test]
     fn a_record_without_a_value_is_dropped_for_a_reason() {
         let of = |text: &str, score: Value| {
-            let expression = Expression::compile(text).unwrap();
             let names = Map::from_iter([("score".to_owned(), score)]);
-            value_of("target", &expression, &names).map_err(|error| error.to_string())
+            let evaluated = Expression::compile(text).unwrap().number(&names);
+            value_or_reason("target", evaluated).map_err(|error| error.to_string())
         };
-        assert_eq!(of("1 / score", json!(4)), Ok(Ok(json!(0.25))));
-        assert_eq!(
-            of("1 / score", json!(0)),
-            Ok(Err("undefined:target".to_owned()))
-        );
-        assert_eq!(
-            of("log1p(score)", json!(-3)),
-            Ok(Err("undefined:target".to_owned()))
-        );
+        let undefined = || Ok(Err("undefined:target".to_owned()));
+        assert_eq!(of("1 / score", json!(4)), Ok(Ok(0.25)));
+        assert_eq!(of("score > 3", json!(4)), Ok(Ok(1.0)));
+        assert_eq!(of("1 / score", json!(0)), undefined());
+        assert_eq!(of("log1p(score)", json!(-3)), undefined());
         assert_eq!(
             of("score", Value::Null),
             Ok(Err("missing:score".to_owned()))
         );
         assert!(of("1 / score", json!("many")).is_err());
+        assert!(of("score", json!("many")).is_err());
     }
 }

@@ -14,7 +14,7 @@ use super::{
     settings,
 };
 use crate::{
-    corpus::{MediaInfo, MediaLocation, MediaOutcome},
+    corpus::{MediaInfo, MediaLocation, MediaOutcome, Record},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     sources::{Obtained, obtain},
     store::PlaceState,
@@ -178,6 +178,12 @@ pub(crate) fn place(location: &MediaLocation) -> String {
         MediaLocation::Url(url) => url.clone(),
         MediaLocation::File(path) => path.display().to_string(),
     }
+}
+
+/// The places of all images of these records.
+pub(crate) fn places_of(records: &[Record]) -> Vec<String> {
+    let locations = records.iter().flat_map(|record| &record.media);
+    locations.map(place).collect()
 }
 
 /// Whether the store says this already.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Environment,
-    evaluation::value_of,
+    evaluation::value_or_reason,
     report::checkpoint,
     selection::{self, Selection, record_names},
     settings,
@@ -69,18 +69,13 @@ impl Filter {
         let mut ids = Vec::new();
         for record in selection.records {
             checkpoint(&context)?;
-            let reason = match value_of("keep", &keep, &record_names(&record))? {
-                Ok(Value::Bool(true)) => {
+            let kept = keep.test(&record_names(&record));
+            let reason = match value_or_reason("keep", kept)? {
+                Ok(true) => {
                     ids.push(record.id);
                     continue;
                 }
-                Ok(Value::Bool(false)) => "not_kept".to_owned(),
-                Ok(other) => {
-                    return Err(TaskError::fail(anyhow::anyhow!(
-                        "`keep` gives `{other}` for record `{}`; it must give true or false",
-                        record.id
-                    )));
-                }
+                Ok(false) => "not_kept".to_owned(),
                 Err(reason) => reason,
             };
             *outcome.dropped.entry(reason).or_default() += 1;

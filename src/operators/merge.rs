@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Environment,
     embed::{Contents, EmbedOutput, images_of},
-    evaluation::value_of,
+    evaluation::value_or_reason,
     report::{blocking, upstream},
     selection::{Selection, record_names},
     settings,
@@ -334,16 +334,14 @@ fn label_of(
     if let LabelAge::Known(age) = at_horizon(reading.age, horizon) {
         names.insert("age_hours".to_owned(), json!(age.as_secs_f64() / 3600.0));
     }
-    match value_of("target", target, &names)? {
-        Err(reason) => Ok(Err(reason)),
-        Ok(value) => match value.as_f64().filter(|target| target.is_finite()) {
-            Some(target) => Ok(Ok(Some(Label {
-                target,
-                age: at_horizon(reading.age, horizon),
-            }))),
-            None => Ok(Err("target_not_finite".to_owned())),
-        },
-    }
+    Ok(match value_or_reason("target", target.number(&names))? {
+        Err(reason) => Err(reason),
+        Ok(target) if target.is_finite() => Ok(Some(Label {
+            target,
+            age: at_horizon(reading.age, horizon),
+        })),
+        Ok(_) => Err("target_not_finite".to_owned()),
+    })
 }
 
 /// A reading within the tolerance counts as one at the horizon: when within it the reading was
@@ -358,6 +356,5 @@ fn at_horizon(age: LabelAge, horizon: Option<Horizon>) -> LabelAge {
 /// The value of the order's expression; a record without one has none.
 fn order_of(order: Option<&Expression>, record: &Record) -> Result<Option<f64>, TaskError> {
     let Some(order) = order else { return Ok(None) };
-    let value = value_of("order", order, &record_names(record))?;
-    Ok(value.ok().and_then(|value| value.as_f64()))
+    Ok(value_or_reason("order", order.number(&record_names(record)))?.ok())
 }

@@ -31,7 +31,7 @@ pub use embed::Embed;
 pub use environment::{Environment, Loaded, OpenedSource, SourceOpener};
 pub use evaluate::Evaluate;
 pub use fetch_images::FetchImages;
-pub(crate) use fetch_images::place;
+pub(crate) use fetch_images::{place, places_of};
 pub use filter::Filter;
 pub use merge::Merge;
 pub(crate) use merge::mean_vector;

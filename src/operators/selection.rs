@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::report::{upstream, upstream_text};
 use crate::{
     artifacts,
+    clock::Timestamp,
     corpus::Record,
     engine::{TaskContext, TaskError},
     store::Store,
@@ -67,15 +68,11 @@ pub(crate) fn record_names(record: &Record) -> Map<String, Value> {
         ("created_at".to_owned(), json!(record.created_at)),
         (
             "hour".to_owned(),
-            json!(record.created_at.map(super::super::clock::Timestamp::hour)),
+            json!(record.created_at.map(Timestamp::hour)),
         ),
         (
             "weekday".to_owned(),
-            json!(
-                record
-                    .created_at
-                    .map(super::super::clock::Timestamp::weekday)
-            ),
+            json!(record.created_at.map(Timestamp::weekday)),
         ),
         ("media_count".to_owned(), json!(record.media.len())),
     ]);

@@ -20,9 +20,7 @@ pub use dump::DumpSource;
 pub use images::ImageIndex;
 pub use obtain::{Obtained, obtain};
 pub use spec::SourceSpec;
-pub use table::{
-    Format as TableFormat, Loaded, ScoreColumn, TableSource, TableSpec, every_row_of, load_from,
-};
+pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
 use crate::{
     clock::Timestamp,

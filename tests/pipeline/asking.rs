@@ -186,3 +186,33 @@ fn a_table_without_times_is_split_by_the_order_that_it_is_given() {
     let output = home.run(&["run", "plain", "--source", "table:rows.jsonl,order=foo("]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
+
+#[test]
+fn an_export_without_a_name_is_of_the_newest_run() {
+    let home = home();
+    home.json(&["run", "plain", "--source", "sandbox:posts=14"]);
+    let exported = home.json_lines(&["records", "export"]);
+    assert!(exported.len() > 200, "{}", exported.len());
+    home.json(&["run", "plain", "--source", "dump:posts.ndjson"]);
+    assert_eq!(home.json_lines(&["records", "export"]).len(), 80);
+}
+
+#[test]
+fn a_condition_may_be_a_number_and_a_target_a_condition() {
+    let home = home();
+    let with = |param: &str| {
+        let command = ["run", "plain", "--source", "dump:posts.ndjson", "--param"];
+        home.run(&[&command[..], &[param]].concat())
+    };
+    for param in ["keep=media_count", "target=score > 100"] {
+        let output = with(param);
+        assert!(output.status.success(), "{param}: {}", stderr(&output));
+    }
+    let output = with("target=title");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("not a number"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -118,6 +118,8 @@ name = "plain"
 source = "reddit"
 horizon = "36h"
 order = ""
+keep = "true"
+target = "log1p(score)"
 
 [[task]]
 id = "scrape"
@@ -135,7 +137,7 @@ tolerance = "1h"
 id = "filter"
 op = "filter"
 after = ["refresh"]
-keep = "true"
+keep = "{{ params.keep }}"
 
 [[task]]
 id = "fetch_images"
@@ -149,7 +151,7 @@ after = ["fetch_images"]
 blocks = {}
 numbers = ["hour", "weekday", "title_length", "title_style"]
 categories = ["community"]
-target = "log1p(score)"
+target = "{{ params.target }}"
 order = "{{ params.order }}"
 
 [[task]]

@@ -7,7 +7,7 @@ use crate::{
     app::Error,
     corpus::{ContentHash, MediaInfo, MediaLocation, Record, Vector, VectorType},
     encoders::{self, ImageInput},
-    operators::{Environment, caption_of, mean_vector, place},
+    operators::{Environment, caption_of, mean_vector, place, places_of},
     registry::BlockEncoder,
     sources::{Obtained, obtain},
     store::PlaceState,
@@ -21,12 +21,7 @@ impl Predictor {
     /// are not in the media store.
     pub(super) async fn images(&self, records: &[Record]) -> Result<Vec<FoundImages>, Error> {
         let environment = &self.environment;
-        let places: Vec<String> = records
-            .iter()
-            .flat_map(|record| &record.media)
-            .map(place)
-            .collect();
-        let known = environment.store.media_places(&places).await?;
+        let known = environment.store.media_places(&places_of(records)).await?;
         let mut images = Vec::with_capacity(records.len());
         for record in records {
             let mut found = Vec::new();

@@ -8,20 +8,16 @@ mod options;
 mod rows;
 mod time;
 
-use std::{
-    io::BufRead,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use self::convert::Converter;
+use self::{convert::Converter, rows::Format};
 pub use self::{
     convert::Loaded,
     options::{ScoreColumn, TableSpec},
-    rows::Format,
 };
 use super::{
     Due, Error, ImageIndex, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits, pager::Pager,
@@ -154,19 +150,6 @@ fn records_of(loaded: Loaded, name: &Path) -> Result<Vec<Record>, Error> {
     }
     let records = loaded.records.into_iter().map(|(record, _)| record);
     Ok(records.collect())
-}
-
-/// Reads a table from `input`, whose relative paths start in the folder of `spec.path`.
-///
-/// # Errors
-///
-/// As [`TableSource::load`].
-pub fn load_from(input: impl BufRead, format: Format, spec: &TableSpec) -> Result<Loaded, Error> {
-    let mut converter = Converter::new(spec, None);
-    converter.enter(spec.path.parent().unwrap_or(Path::new("")));
-    rows::read(&spec.path, input, format, &mut converter)?;
-    converter.leave(&spec.path, 0);
-    converter.finish()
 }
 
 /// The files of a table, in the order of their names.

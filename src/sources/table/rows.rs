@@ -13,7 +13,7 @@ use super::super::Error;
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// Cells between commas, semicolons, tabs or bars, the names in the first line.
     Csv,
     /// One JSON object a line.
@@ -24,7 +24,7 @@ pub enum Format {
 
 impl Format {
     /// The format of a file by the ending of its name.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub(super) fn of(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         match ending.as_str() {
             "csv" | "tsv" => Some(Self::Csv),

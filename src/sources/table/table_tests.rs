@@ -135,7 +135,17 @@ fn an_export_is_read_back() {
     );
     let folder = tempfile::tempdir().unwrap();
     let spec = TableSpec::new(folder.path().join("-"));
-    let loaded = load_from(text.as_bytes(), Format::JsonLines, &spec).unwrap();
+    let mut converter = Converter::new(&spec, None);
+    converter.enter(folder.path());
+    rows::read(
+        &spec.path,
+        text.as_bytes(),
+        Format::JsonLines,
+        &mut converter,
+    )
+    .unwrap();
+    converter.leave(&spec.path, 0);
+    let loaded = converter.finish().unwrap();
     let (record, reading) = &loaded.records[0];
     assert_eq!(
         record.media,
