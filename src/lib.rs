@@ -40,7 +40,7 @@
 //! | [`cli`] | [`app`] and what it shows |
 //! | [`app`] | everything but `cli` |
 //! | [`sandbox`] | `clock corpus media` |
-//! | [`server`] | its place is kept for the daemon's API |
+//! | [`server`] | `clock config corpus dag encoders engine operators pipelines registry store telemetry` |
 //! | [`pipelines`] | `clock dag engine config expression` |
 //! | [`operators`] | `engine corpus clock expression store artifacts sources encoders learning registry media net` |
 //! | [`engine`] | `clock config dag expression store artifacts telemetry` |

@@ -31,7 +31,10 @@ const GRANTS: &[(&str, &str)] = &[
         "clock engine corpus expression store artifacts sources encoders learning registry media net",
     ),
     ("pipelines", "clock dag engine config expression"),
-    ("server", ""),
+    (
+        "server",
+        "clock config corpus dag encoders engine operators pipelines registry store telemetry",
+    ),
     ("sandbox", "clock corpus media"),
     (
         "app",
@@ -80,6 +83,7 @@ fn outside_crates_have_one_owner() {
         ("burn_store::", vec!["encoders", "learning"]),
         ("minijinja::", vec!["expression"]),
         ("axum::", vec!["sandbox", "server"]),
+        ("utoipa_axum::", vec!["server"]),
         ("clap::", vec!["cli"]),
     ];
     let mut faults = Vec::new();

@@ -1,6 +1,6 @@
 //! Errors of the composition root, told apart by what a person can do about them.
 
-use crate::{encoders, pipelines, registry, sources, store};
+use crate::{encoders, engine, pipelines, registry, sources, store};
 
 /// Why the application could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum Error {
     /// An encoder failed.
     #[error(transparent)]
     Encoder(#[from] encoders::Error),
+    /// The engine refuses.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
     /// The pipeline file is wrong.
     #[error(transparent)]
     Pipeline(#[from] pipelines::Error),

@@ -1,10 +1,15 @@
 //! The composition root: a home with its settings, store, registry, sources and operators.
 
+mod daemon;
+mod daemon_file;
 mod error;
 mod open_source;
 mod prepare;
 mod predict;
+mod request;
+mod services;
 mod settings;
+mod systemd;
 mod worker;
 
 use std::{
@@ -13,9 +18,12 @@ use std::{
     sync::Arc,
 };
 
+pub use daemon::Daemon;
+pub use daemon_file::DaemonFile;
 pub use error::Error;
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
+pub use request::Wanted;
 pub use settings::{device, weights};
 pub use worker::Worker;
 
@@ -116,10 +124,15 @@ impl App {
     ///
     /// Where another process runs on the home; the error names it and its run.
     pub async fn start_engine(&self) -> Result<Handle, engine::Error> {
+        let lock = HomeLock::acquire(&self.home.join("data"), self.clock.now())?;
+        self.start_engine_with(lock).await
+    }
+
+    /// Starts an engine on the home, which is locked.
+    async fn start_engine_with(&self, lock: HomeLock) -> Result<Handle, engine::Error> {
         let mut settings = EngineSettings::new(&self.home);
         settings.parallelism = self.settings.engine.parallelism;
         settings.pools.clone_from(&self.settings.engine.pools);
-        let lock = HomeLock::acquire(&settings.data_dir(), self.clock.now())?;
         let parts = EngineParts {
             settings,
             store: self.store().clone(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub(crate) use crate::telemetry::chain;
 use crate::{app, encoders, pipelines, registry, sources, store};
 
 /// Done.
@@ -71,21 +72,6 @@ impl fmt::Display for Failure {
         }
         Ok(())
     }
-}
-
-/// An error with all that caused it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// Whether all that happened is that the reader of our output has gone, as `head` does.
@@ -165,6 +151,7 @@ impl From<app::Error> for Failure {
             app::Error::Registry(error) => error.into(),
             app::Error::Source(error) => error.into(),
             app::Error::Encoder(error) => error.into(),
+            app::Error::Engine(error) => error.into(),
             app::Error::Pipeline(error) => error.into(),
             app::Error::Wrong { message, hint } => {
                 let failure = Self::wrong_use(message);

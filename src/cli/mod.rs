@@ -8,6 +8,7 @@
 mod failure;
 mod output;
 mod run;
+mod up;
 mod report;
 mod progress;
 mod pipelines;
@@ -79,6 +80,7 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Command),
+    Up(up::Command),
     /// See and check pipelines.
     #[command(subcommand)]
     Pipelines(pipelines::Command),
@@ -156,8 +158,12 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         None => std::env::current_dir()?,
     };
     let settings = App::settings_of(&home)?;
-    // A run tells what it does where no bars show it.
-    let told = i8::from(matches!(arguments.command, Command::Run(_)) && !output.lively);
+    // A daemon tells what it does, and a run where no bars show it.
+    let told = match arguments.command {
+        Command::Run(_) => i8::from(!output.lively),
+        Command::Up(_) => 1,
+        _ => 0,
+    };
     let asked = i8::try_from(arguments.verbose).unwrap_or(i8::MAX);
     telemetry::init(&TelemetrySettings {
         verbosity: if output.quiet {
@@ -174,6 +180,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
     let mut stdout = std::io::stdout();
     match arguments.command {
         Command::Run(command) => return run::run(command, &home, settings, output).await,
+        Command::Up(command) => return up::run(&command, &home, settings, output).await,
         Command::Attempt(command) => return attempt::run(command, &home, settings).await,
         Command::Pipelines(command) => {
             let app = App::detached(&home, settings).await?;

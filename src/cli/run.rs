@@ -12,9 +12,9 @@ use super::{
     progress, report,
 };
 use crate::{
-    app::{App, Prepared, RunRequest},
+    app::{App, Prepared, RunRequest, Wanted},
     config::Settings,
-    engine::{self, Earlier, Selection, Submitted, Trigger},
+    engine::{self, Submitted},
     pipelines,
 };
 
@@ -96,16 +96,12 @@ pub(crate) async fn run(
     };
     let detached = App::detached(home, settings.clone()).await?;
     let prepared = detached.prepare(&request)?;
-    let graph = &prepared.compiled.graph;
-    if let Some(task) = command.from.as_ref().or(command.only.as_ref())
-        && graph.position(task).is_none()
-    {
-        return Err(engine::Error::UnknownTask {
-            task: task.clone(),
-            allowed: graph.nodes().iter().map(|node| node.id.clone()).collect(),
-        }
-        .into());
-    }
+    let wanted = Wanted {
+        from: command.from.clone(),
+        only: command.only.clone(),
+        force: command.force,
+    };
+    wanted.check(&prepared)?;
     if let Some(source) = &prepared.source {
         detached.environment().source(source).await?;
     }
@@ -117,7 +113,7 @@ pub(crate) async fn run(
 
     let app = App::open(home, settings).await?;
     let engine = app.start_engine().await?;
-    let request = select(&app, &command, request_of(prepared, command.force)).await?;
+    let request = app.request_of(prepared, &wanted).await?;
     let events = engine.subscribe();
     let submitted = engine.submit(request).await?;
     let Submitted { run_id, resumed } = submitted;
@@ -141,70 +137,6 @@ pub(crate) async fn run(
     let _shown = shown.await;
     report::print(&app, &summary, output).await?;
     Ok(report::exit_code(&summary))
-}
-
-fn request_of(prepared: Prepared, force: bool) -> engine::RunRequest {
-    let Prepared {
-        compiled,
-        source,
-        interval,
-        as_of,
-    } = prepared;
-    engine::RunRequest {
-        pipeline: compiled.pipeline,
-        definition: compiled.text,
-        graph: compiled.graph,
-        interval,
-        scheduled_for: interval.end,
-        as_of,
-        source,
-        profile: compiled.profile,
-        params: compiled.params,
-        force,
-        schedule: None,
-        trigger: Trigger::Manual,
-        selection: Selection::All,
-    }
-}
-
-/// Chooses which tasks run, and the earlier run that the others are taken from: the newest one of
-/// the same pipeline, interval, source and profile that has what is needed.
-async fn select(
-    app: &App,
-    command: &Command,
-    mut request: engine::RunRequest,
-) -> Result<engine::RunRequest, Failure> {
-    let select = |earlier: Earlier| match (&command.from, &command.only) {
-        (Some(task), _) => Selection::From {
-            task: task.clone(),
-            earlier,
-        },
-        (None, Some(task)) => Selection::Only {
-            task: task.clone(),
-            earlier,
-        },
-        (None, None) => Selection::All,
-    };
-    request.selection = select(Earlier::default());
-    let Err(mut refusal) = request.check_selection() else {
-        return Ok(request);
-    };
-    let runs = app.store().runs(Some(&request.pipeline), 1000).await?;
-    let same = runs.iter().filter(|run| {
-        run.interval_start == request.interval.start
-            && run.source == request.source
-            && run.profile == request.profile
-    });
-    for (nth, run) in same.enumerate() {
-        request.selection = select(Earlier::load(app.store(), &run.id).await?);
-        match request.check_selection() {
-            Ok(()) => return Ok(request),
-            // The newest run is the one that a person has in mind.
-            Err(error) if nth == 0 => refusal = error,
-            Err(_) => {}
-        }
-    }
-    Err(refusal.into())
 }
 
 fn dry_run(prepared: &Prepared, command: &Command, output: Output) -> Result<u8, Failure> {
@@ -263,6 +195,7 @@ impl From<engine::Error> for Failure {
             | engine::Error::UnknownTask { .. }
             | engine::Error::NoEarlierResult { .. }
             | engine::Error::OtherSettings { .. }
+            | engine::Error::SeveralRuns(_)
             | engine::Error::UnknownRun(_) => Self::wrong_use(chain(&error)),
             _ => Self::failed(chain(&error)),
         }

@@ -9,12 +9,13 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     clock::{Clock, Timestamp},
     engine::{
-        Earlier, Handle, HomeLock, Interval, RunRequest, RunSummary, Selection, Submitted, Trigger,
+        Earlier, Handle, HomeLock, Interval, RunOverview, RunRequest, RunSummary, Selection,
+        Submitted, Trigger, find_run,
     },
     store::{AttemptRow, RunRow, Store},
 };
@@ -104,14 +105,14 @@ pub(super) async fn run(
 ) -> Result<Option<RunSummary>, Error> {
     match command {
         Command::List { pipeline, limit } => list(scene, pipeline.as_deref(), limit, out).await?,
-        Command::Show { run } => show(scene, &find(scene.store, &run).await?, out).await?,
+        Command::Show { run } => show(scene, &find_run(scene.store, &run).await?, out).await?,
         Command::Logs { run, task, attempt } => {
-            let run = find(scene.store, &run).await?;
+            let run = find_run(scene.store, &run).await?;
             logs(scene, &run, &task, attempt, out).await?;
         }
-        Command::Cancel { run } => cancel(scene, &find(scene.store, &run).await?, out).await?,
+        Command::Cancel { run } => cancel(scene, &find_run(scene.store, &run).await?, out).await?,
         Command::Retry { run, from, .. } => {
-            let row = find(scene.store, &run).await?;
+            let row = find_run(scene.store, &run).await?;
             let request = retry_request(scene.store, &row, from).await?;
             let handle = engine().await?;
             let Submitted { run_id, .. } = handle.submit(request).await?;
@@ -126,29 +127,6 @@ fn other(error: impl Into<anyhow::Error>) -> Error {
     Error::Other(error.into())
 }
 
-/// The run that a person means.
-///
-/// # Errors
-///
-/// [`Error::Usage`] where none or several fit.
-pub(super) async fn find(store: &Store, name: &str) -> Result<RunRow, Error> {
-    let mut rows = if name == "latest" {
-        store.runs(None, 1).await
-    } else {
-        store.runs_with_prefix(name).await
-    }
-    .map_err(other)?;
-    match (rows.pop(), rows.is_empty()) {
-        (Some(row), true) => Ok(row),
-        (Some(_), false) => Err(Error::Usage(format!(
-            "several runs begin with `{name}`; write more of the id"
-        ))),
-        (None, _) => Err(Error::Usage(format!(
-            "there is no run `{name}`; `trendmill runs list` shows all"
-        ))),
-    }
-}
-
 async fn list(
     scene: Scene<'_>,
     pipeline: Option<&str>,
@@ -157,7 +135,11 @@ async fn list(
 ) -> anyhow::Result<()> {
     let rows = scene.store.runs(pipeline, limit).await?;
     if scene.json {
-        let rows: Vec<Value> = rows.iter().map(|row| run_json(row, scene.clock)).collect();
+        let now = scene.clock.now();
+        let rows: Vec<RunOverview> = rows
+            .into_iter()
+            .map(|row| RunOverview::new(row, now))
+            .collect();
         return print_json(&rows, out);
     }
     let mut table = table(&["run", "pipeline", "for", "state", "began", "took"]);
@@ -388,28 +370,6 @@ pub(super) fn print_summary(
         took(summary.seconds)
     )?;
     Ok(())
-}
-
-fn run_json(row: &RunRow, clock: &dyn Clock) -> Value {
-    json!({
-        "run_id": row.id,
-        "pipeline": row.pipeline,
-        "state": row.state,
-        "cause": row.cause,
-        "scheduled_for": row.scheduled_for,
-        "interval_start": row.interval_start,
-        "interval_end": row.interval_end,
-        "as_of": row.as_of,
-        "source": row.source,
-        "profile": row.profile,
-        "params": row.params,
-        "schedule": row.schedule,
-        "trigger": row.trigger,
-        "created_at": row.created_at,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "seconds": seconds(row, clock),
-    })
 }
 
 /// From a run's first start to its end, or until now.

@@ -17,6 +17,7 @@ mod media;
 mod net;
 mod reader;
 mod reddit;
+mod server;
 mod setting;
 
 use std::{
@@ -34,6 +35,7 @@ pub use self::log::{Log, LogFormat};
 pub use self::media::Media;
 pub use self::net::Net;
 pub use self::reddit::Reddit;
+pub use self::server::Server;
 pub use self::setting::Secret;
 
 use self::reader::Reader;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub media: Media,
     /// `[reddit]`: who asks Reddit.
     pub reddit: Reddit,
+    /// `[server]`: where the daemon listens and whom it answers.
+    pub server: Server,
     /// `[log]`: what is told while things run.
     pub log: Log,
     entries: Vec<Entry>,
@@ -138,6 +142,7 @@ impl Settings {
             net: Net::read(&mut reader),
             media: Media::read(&mut reader),
             reddit: Reddit::read(&mut reader),
+            server: Server::read(&mut reader),
             log: Log::read(&mut reader),
             entries: Vec::new(),
         };

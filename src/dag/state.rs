@@ -188,7 +188,7 @@ impl fmt::Display for TaskState {
 }
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// No process is at work on it: it is new, or its owner died and it can be resumed.

@@ -8,7 +8,7 @@ use crate::{clock::Timestamp, store};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process runs on this home.
-    #[error("{}", locked(*pid, run_id.as_deref(), *started_at))]
+    #[error("{}", locked(*pid, run_id.as_deref(), *started_at, address.as_deref()))]
     Locked {
         /// That process, where it said.
         pid: Option<u32>,
@@ -16,6 +16,8 @@ pub enum Error {
         run_id: Option<String>,
         /// When it started.
         started_at: Option<Timestamp>,
+        /// Where it listens, where it is a daemon.
+        address: Option<String>,
     },
     /// The lock file cannot be made or read.
     #[error("cannot lock the home with `{path}`")]
@@ -76,6 +78,9 @@ pub enum Error {
     /// There is no such run.
     #[error("there is no run `{0}`; `trendmill runs list` shows all")]
     UnknownRun(String),
+    /// More than one run begins so.
+    #[error("several runs begin with `{0}`; write more of the id")]
+    SeveralRuns(String),
     /// The run has ended.
     #[error("run `{0}` has ended; `trendmill runs retry` makes a new one of it")]
     Ended(String),
@@ -100,11 +105,22 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
-fn locked(pid: Option<u32>, run_id: Option<&str>, started_at: Option<Timestamp>) -> String {
-    let mut text = match pid {
-        Some(pid) => format!("process {pid} is at work on this home"),
-        None => "another process is at work on this home".to_owned(),
+fn locked(
+    pid: Option<u32>,
+    run_id: Option<&str>,
+    started_at: Option<Timestamp>,
+    address: Option<&str>,
+) -> String {
+    let who = match (pid, address) {
+        (Some(pid), None) => format!("process {pid}"),
+        (None, None) => "another process".to_owned(),
+        (Some(pid), Some(_)) => format!("the daemon (process {pid})"),
+        (None, Some(_)) => "the daemon".to_owned(),
     };
+    let mut text = format!("{who} is at work on this home");
+    if let Some(address) = address {
+        text.extend([", at ", address]);
+    }
     if let Some(run_id) = run_id {
         text.extend([", on run `", run_id, "`"]);
     }

@@ -14,7 +14,7 @@ use super::{
     dispatcher::{Dispatcher, Message},
     recovery::recover,
 };
-use crate::{clock::Clock, store::Store};
+use crate::{clock::Clock, store::Store, telemetry::chain};
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ impl Handle {
                 tracing::error!(%error, "the engine gives up");
                 *fault
                     .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(with_causes(&error));
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(chain(&error));
             }
             finished.send_replace(true);
         });
@@ -206,6 +206,14 @@ impl Handle {
         let _ = ended.wait_for(|&ended| ended).await;
     }
 
+    /// Why the engine gave up, where it did.
+    pub fn fault(&self) -> Option<String> {
+        self.fault
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
     fn send(&self, message: Message) -> Result<(), Error> {
         self.inbox.send(message).map_err(|_| self.stopped())
     }
@@ -220,21 +228,6 @@ impl Handle {
     }
 
     fn stopped(&self) -> Error {
-        let fault = self
-            .fault
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Error::Stopped(fault.clone().unwrap_or_else(|| "it was told to".to_owned()))
+        Error::Stopped(self.fault().unwrap_or_else(|| "it was told to".to_owned()))
     }
-}
-
-/// An error and what caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.extend([": ", &cause.to_string()]);
-        source = cause.source();
-    }
-    text
 }

@@ -13,8 +13,12 @@ use crate::clock::Timestamp;
 
 /// The right to run things on a home; given back when it is dropped or the process ends.
 #[derive(Debug)]
-pub struct HomeLock {
-    file: Mutex<fs_err::File>,
+pub struct HomeLock(Mutex<Held>);
+
+/// The locked file and what it says.
+#[derive(Debug)]
+struct Held {
+    file: fs_err::File,
     holder: Holder,
 }
 
@@ -24,6 +28,8 @@ struct Holder {
     pid: Option<u32>,
     started_at: Option<Timestamp>,
     run_id: Option<String>,
+    /// Where it listens, where it is a daemon.
+    address: Option<String>,
 }
 
 impl HomeLock {
@@ -61,36 +67,47 @@ impl HomeLock {
                     pid: holder.pid,
                     run_id: holder.run_id,
                     started_at: holder.started_at,
+                    address: holder.address,
                 });
             }
             Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let lock = Self {
-            file: Mutex::new(file),
+        let lock = Self(Mutex::new(Held {
+            file,
             holder: Holder {
                 pid: Some(std::process::id()),
                 started_at: Some(now),
-                run_id: None,
+                ..Holder::default()
             },
-        };
-        lock.set_run(None).map_err(failed)?;
+        }));
+        lock.tell(|_| {}).map_err(failed)?;
         Ok(lock)
+    }
+
+    /// Tells whoever finds the home locked where this process listens.
+    ///
+    /// # Errors
+    ///
+    /// Where the lock file cannot be written.
+    pub fn set_address(&self, address: &str) -> Result<(), std::io::Error> {
+        self.tell(|holder| holder.address = Some(address.to_owned()))
     }
 
     /// Tells whom it may concern which run this process is at work on.
     pub(super) fn set_run(&self, run_id: Option<&str>) -> Result<(), std::io::Error> {
-        let holder = Holder {
-            run_id: run_id.map(str::to_owned),
-            ..self.holder.clone()
-        };
-        let text = serde_json::to_string(&holder).expect("plain data");
-        let mut file = self
-            .file
+        self.tell(|holder| holder.run_id = run_id.map(str::to_owned))
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Holder)) -> Result<(), std::io::Error> {
+        let mut held = self
+            .0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.seek(SeekFrom::Start(0))?;
-        file.set_len(0)?;
-        file.write_all(text.as_bytes())
+        change(&mut held.holder);
+        let text = serde_json::to_string(&held.holder).expect("plain data");
+        held.file.seek(SeekFrom::Start(0))?;
+        held.file.set_len(0)?;
+        held.file.write_all(text.as_bytes())
     }
 }
 
@@ -110,6 +127,11 @@ mod tests {
             "run `0190-run`",
             "since 2026-01-17T08:00:00Z",
         ] {
+            assert!(refusal.contains(part), "{refusal}");
+        }
+        first.set_address("http://127.0.0.1:7878").unwrap();
+        let refusal = HomeLock::acquire(home.path(), now).unwrap_err().to_string();
+        for part in ["at http://127.0.0.1:7878", "run `0190-run`"] {
             assert!(refusal.contains(part), "{refusal}");
         }
         drop(first);

@@ -20,6 +20,7 @@ mod executor;
 mod recovery;
 mod step;
 mod summary;
+mod overview;
 pub mod attempt;
 
 pub use admission::Submitted;
@@ -28,6 +29,7 @@ pub use events::EngineEvent;
 pub use executor::{ChildGroup, ExecutorChoice, Placement};
 pub use handle::{EngineParts, EngineSettings, Handle};
 pub use lock::HomeLock;
+pub use overview::{RunOverview, find_run};
 pub use recovery::cancel_idle;
 pub use request::{Earlier, EarlierResult, RunRequest, Selection, Trigger};
 pub use summary::{RunSummary, TaskSummary};

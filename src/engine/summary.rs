@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Error, request::outcome};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// A run with its tasks; the field names are part of the command line's contract.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct RunSummary {
     /// Its id.
     pub run_id: String,
@@ -36,7 +37,7 @@ pub struct RunSummary {
 }
 
 /// A task of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct TaskSummary {
     /// Its id.
     pub id: String,

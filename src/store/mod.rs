@@ -17,6 +17,7 @@ mod models;
 mod predictions;
 mod turns;
 mod runs;
+mod run_pages;
 mod attempts;
 
 use std::path::Path;
@@ -31,6 +32,7 @@ pub use observations::{Horizon, LabelReading};
 pub use predictions::StoredPrediction;
 pub use progress::TaskProgress;
 pub use records::{PageChanges, Writer};
+pub use run_pages::RunFilter;
 pub use runs::{RunRow, TaskRow};
 pub use turns::{
     AttemptEnded, NewAttempt, NewRun, NewTask, RunChange, TaskChange, Transition, Turn,

@@ -83,8 +83,8 @@ pub struct TaskRow {
 }
 
 /// The columns of a run as they are stored.
-#[derive(Debug)]
-struct RawRun {
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct RawRun {
     id: String,
     pipeline: String,
     definition_hash: String,
@@ -163,7 +163,7 @@ impl Store {
                    trigger, state, cause, identity, owner, fence,
                    cancel_requested AS "cancel_requested: bool", created_at, started_at, ended_at
                FROM runs WHERE ?1 IS NULL OR pipeline = ?1
-               ORDER BY created_at DESC, id DESC LIMIT ?2"#,
+               ORDER BY id DESC LIMIT ?2"#,
             pipeline,
             limit,
         )
@@ -185,7 +185,7 @@ impl Store {
                    scheduled_for, interval_start, interval_end, as_of, force AS "force: bool",
                    trigger, state, cause, identity, owner, fence,
                    cancel_requested AS "cancel_requested: bool", created_at, started_at, ended_at
-               FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2"#,
+               FROM runs WHERE id >= ?1 AND id < ?1 || char(1114111) ORDER BY id LIMIT 2"#,
             prefix,
         )
         .fetch_all(self.state.read())

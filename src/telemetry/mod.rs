@@ -49,6 +49,21 @@ pub enum Error {
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
+/// An error with all that caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// Sets up both ways of saying things; once per process.
 ///
 /// # Errors

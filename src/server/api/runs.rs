@@ -1,0 +1,249 @@
+//! Runs: list, show, trigger, cancel.
+
+#![expect(unused_qualifications, reason = "the descriptions' macro writes them")]
+
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::super::{
+    ErrorBody, Fault, SharedHost,
+    extract::{Asked, Body, Path},
+};
+use crate::{
+    dag::RunState,
+    engine::{RunOverview, RunSummary, find_run},
+    store::RunFilter,
+};
+
+/// The most runs in one answer.
+const PAGE: u32 = 1000;
+
+pub(super) fn routes() -> OpenApiRouter<SharedHost> {
+    OpenApiRouter::new()
+        .routes(routes!(list, trigger))
+        .routes(routes!(show))
+        .routes(routes!(cancel))
+}
+
+/// Which runs are listed.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListWanted {
+    /// Only those of this pipeline.
+    pipeline: Option<String>,
+    /// Only those in this state.
+    state: Option<RunState>,
+    /// How many at most, 1 to 1000.
+    #[serde(default = "twenty")]
+    #[param(default = 20, minimum = 1, maximum = 1000)]
+    limit: u32,
+    /// Only those older than this run: the `next` of the page before.
+    before: Option<String>,
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+/// Runs, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+struct RunPage {
+    /// The runs.
+    runs: Vec<RunOverview>,
+    /// What to give as `before` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// List runs, the newest first.
+#[utoipa::path(
+    get,
+    path = "/runs",
+    tag = "runs",
+    params(ListWanted),
+    responses(
+        (status = 200, body = RunPage),
+        (status = 400, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    )
+)]
+async fn list(
+    State(host): State<SharedHost>,
+    Asked(wanted): Asked<ListWanted>,
+) -> Result<Json<RunPage>, Fault> {
+    if !(1..=PAGE).contains(&wanted.limit) {
+        return Err(Fault::invalid(format!(
+            "`limit` is {}; write 1 to {PAGE}",
+            wanted.limit
+        )));
+    }
+    let filter = RunFilter {
+        pipeline: wanted.pipeline.as_deref(),
+        state: wanted.state,
+        before: wanted.before.as_deref(),
+        limit: wanted.limit + 1,
+    };
+    let mut rows = host.store().filtered_runs(&filter).await?;
+    let more = rows.len() > wanted.limit as usize;
+    rows.truncate(wanted.limit as usize);
+    let now = host.clock().now();
+    Ok(Json(RunPage {
+        next: rows.last().filter(|_| more).map(|row| row.id.clone()),
+        runs: rows
+            .into_iter()
+            .map(|row| RunOverview::new(row, now))
+            .collect(),
+    }))
+}
+
+/// A run that is wanted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunWanted {
+    /// The pipeline's name.
+    #[schema(example = "reddit")]
+    pub pipeline: String,
+    /// The day of the data interval; default: the one that has just ended.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Date)]
+    pub date: Option<NaiveDate>,
+    /// Where records come from; default: what the pipeline says.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// The set of encoders; default: what the pipeline says.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// Parameters of the pipeline.
+    #[serde(default)]
+    pub params: Map<String, Value>,
+    /// Begin at this task; the tasks before it are taken over from the last run.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// Run this task alone.
+    #[serde(default)]
+    pub only: Option<String>,
+    /// Start a new run and compute everything again.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// A run that was taken on.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RunAnswer {
+    /// Its id.
+    pub run_id: String,
+    /// Whether it had begun before: an unfinished run that is the same goes on.
+    pub resumed: bool,
+}
+
+/// Start a run; an unfinished one that is the same goes on.
+#[utoipa::path(
+    post,
+    path = "/runs",
+    tag = "runs",
+    request_body = RunWanted,
+    responses(
+        (status = 200, description = "an unfinished run that is the same goes on", body = RunAnswer),
+        (status = 201, description = "a new run; when this is answered, it is durable", body = RunAnswer),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody),
+        (status = 413, body = ErrorBody),
+        (status = 415, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    )
+)]
+async fn trigger(
+    State(host): State<SharedHost>,
+    Body(wanted): Body<RunWanted>,
+) -> Result<(StatusCode, Json<RunAnswer>), Fault> {
+    if wanted.from.is_some() && wanted.only.is_some() {
+        return Err(Fault::invalid("`from` and `only` exclude each other"));
+    }
+    let request = host.request(wanted).await?;
+    let submitted = host.engine().submit(request).await?;
+    let status = if submitted.resumed {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    Ok((
+        status,
+        Json(RunAnswer {
+            run_id: submitted.run_id,
+            resumed: submitted.resumed,
+        }),
+    ))
+}
+
+/// Show a run with its tasks. RUN is an id, its unique beginning, or `latest`.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}",
+    tag = "runs",
+    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
+    responses(
+        (status = 200, body = RunSummary),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "several runs begin so", body = ErrorBody),
+    )
+)]
+async fn show(
+    State(host): State<SharedHost>,
+    Path(run): Path<String>,
+) -> Result<Json<RunSummary>, Fault> {
+    let row = find_run(host.store(), &run).await?;
+    Ok(Json(RunSummary::load(host.store(), &row.id).await?))
+}
+
+/// A run whose state was asked to change.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+struct RunChange {
+    /// Its id.
+    run_id: String,
+    /// Its state: `cancelling` until its last attempt has ended.
+    state: String,
+}
+
+/// End a run: its attempts are stopped, its other tasks are cancelled.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/cancel",
+    tag = "runs",
+    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
+    responses(
+        (status = 202, body = RunChange),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "it has ended, or several runs begin so", body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    )
+)]
+async fn cancel(
+    State(host): State<SharedHost>,
+    Path(run): Path<String>,
+) -> Result<(StatusCode, Json<RunChange>), Fault> {
+    let row = find_run(host.store(), &run).await?;
+    if row.state.is_final() {
+        return Err(Fault::conflict(
+            "run_ended",
+            format!("run `{}` has ended: it is {}", row.id, row.state),
+        ));
+    }
+    // Durable first: a run that is asked to end does so even where the daemon dies now.
+    host.store().request_cancel(&row.id).await?;
+    host.engine().cancel(&row.id)?;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(RunChange {
+            run_id: row.id,
+            state: "cancelling".to_owned(),
+        }),
+    ))
+}

@@ -1,0 +1,58 @@
+//! Whether the daemon lives, and whether it works.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{ErrorBody, Fault, Phase, SharedHost};
+
+/// That all is well.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`.
+    status: String,
+    /// The program's version.
+    version: String,
+}
+
+impl Health {
+    fn ok() -> Json<Self> {
+        Json(Self {
+            status: "ok".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+pub(super) fn routes() -> OpenApiRouter<SharedHost> {
+    OpenApiRouter::new()
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Health)))]
+async fn healthz() -> Json<Health> {
+    Health::ok()
+}
+
+/// The process has taken up what was left, takes new runs, and reaches its databases.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "health",
+    responses((status = 200, body = Health), (status = 503, body = ErrorBody))
+)]
+async fn readyz(State(host): State<SharedHost>) -> Result<Json<Health>, Fault> {
+    match host.phase() {
+        Phase::Ready => {}
+        Phase::Starting => return Err(Fault::unavailable("the daemon takes up what was left")),
+        Phase::Draining => return Err(Fault::unavailable("the daemon is ending")),
+    }
+    host.store()
+        .run("")
+        .await
+        .map_err(|error| Fault::unavailable(crate::telemetry::chain(&error)))?;
+    Ok(Health::ok())
+}

@@ -1,0 +1,102 @@
+//! From start to end: the lock, the file, what is left, and signals.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::kit::Home;
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn says_where_it_is_while_it_lives() {
+    let home = Home::new();
+    let daemon = home.up();
+    let file = home.path().join("data/daemon.json");
+    let said: Value = serde_json::from_str(&fs_err::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(said["url"], daemon.url.as_str());
+    assert_eq!(said["pid"], daemon.pid());
+    assert_eq!(
+        fs_err::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(daemon.get(path).await.0, 200);
+    }
+
+    let second = home.run(&["up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.status.code(), Some(3));
+    let refusal = stderr(&second);
+    for part in ["the daemon", &daemon.pid().to_string(), &daemon.url] {
+        assert!(refusal.contains(part), "{refusal}");
+    }
+
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn the_first_signal_lets_attempts_end() {
+    let home = Home::new();
+    let daemon = home.up();
+    let run_id = daemon.trigger("gate").await;
+    home.until_waiting();
+    daemon.signal("TERM");
+    loop {
+        let (status, answer) = daemon.get("/readyz").await;
+        if status == 503 {
+            assert_eq!(answer["error"]["code"], "unavailable");
+            break;
+        }
+    }
+    let (status, _) = daemon
+        .post("/api/v1/runs", json!({ "pipeline": "chain" }))
+        .await;
+    assert_eq!(status, 503, "nothing new is taken");
+    home.open();
+    assert_eq!(daemon.wait().code(), Some(0));
+
+    let daemon = home.up();
+    let run = daemon.ended(&run_id).await;
+    assert_eq!(run["state"], "succeeded");
+    assert_eq!(
+        run["tasks"][0]["attempts"], 1,
+        "what had ended is not done again"
+    );
+}
+
+#[tokio::test]
+async fn the_second_signal_stops_attempts_and_the_next_start_goes_on() {
+    let home = Home::new();
+    let daemon = home.up();
+    let run_id = daemon.trigger("gate").await;
+    home.until_waiting();
+    daemon.signal("TERM");
+    daemon.signal("INT");
+    assert_eq!(daemon.wait().code(), Some(0));
+
+    let daemon = home.up();
+    home.until_waiting();
+    home.open();
+    assert_eq!(daemon.ended(&run_id).await["state"], "succeeded");
+}
+
+#[tokio::test]
+async fn goes_on_with_what_a_killed_one_left() {
+    let home = Home::new();
+    let daemon = home.up();
+    let run_id = daemon.trigger("gate").await;
+    home.until_waiting();
+    daemon.signal("KILL");
+    daemon.wait();
+
+    let daemon = home.up();
+    home.until_waiting();
+    home.open();
+    let run = daemon.ended(&run_id).await;
+    assert_eq!(run["state"], "succeeded");
+    assert_eq!(run["tasks"][0]["attempts"], 2);
+}

@@ -1,0 +1,6 @@
+//! The daemon, as others see it: its API, its file, its signals.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod kit;
+mod runs;
+mod life;
