@@ -70,6 +70,7 @@ async fn measure(handle: &Handle, graph: &Graph) -> anyhow::Result<f64> {
             schedule: None,
             trigger: Trigger::Manual,
             selection: Selection::All,
+            hold: None,
         };
         let start = Instant::now();
         let run_id = handle.submit(request).await?.run_id;

@@ -163,7 +163,9 @@ fn start_services() -> Services {
 
 /// Goes on with every run that an earlier process left.
 async fn resume(app: &App, engine: &Handle) -> Result<(), Error> {
-    for run in app.store().unfinished_runs(None).await? {
+    let unfinished = app.store().unfinished_runs(None).await?;
+    // One that is held starts when it is promoted.
+    for run in unfinished.into_iter().filter(|run| run.hold.is_none()) {
         engine.resume(&run.id).await?;
     }
     Ok(())

@@ -116,5 +116,6 @@ fn whole(prepared: Prepared, force: bool) -> engine::RunRequest {
         schedule: None,
         trigger: Trigger::Manual,
         selection: Selection::All,
+        hold: None,
     }
 }

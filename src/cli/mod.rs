@@ -230,7 +230,9 @@ async fn runs_command(
 ) -> Result<u8, Failure> {
     let writes = matches!(
         command,
-        runs::Command::Cancel { .. } | runs::Command::Retry { .. }
+        runs::Command::Cancel { .. }
+            | runs::Command::Retry { .. }
+            | runs::Command::Clear { dry_run: false, .. }
     );
     let app = if writes {
         App::open(home, settings).await?

@@ -45,6 +45,12 @@ impl Board {
 
     fn take(&mut self, event: EngineEvent) {
         match event {
+            EngineEvent::RunQueued { run_id, cause } => {
+                tracing::info!(run.id = run_id, "run queued: {cause}");
+            }
+            EngineEvent::TasksCleared { run_id, task_ids } => {
+                tracing::info!(run.id = run_id, "{} cleared", task_ids.join(", "));
+            }
             EngineEvent::RunStarted { run_id, resumed } => {
                 let verb = if resumed { "resumed" } else { "started" };
                 tracing::info!(run.id = run_id, "run {verb}");

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{RetryPolicy, TriggerRule};
 
 /// One task of a [`Graph`]: an operator with its settings and when to run it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// The task's id, unique in its graph.
     pub id: String,
@@ -215,11 +215,7 @@ mod tests {
             id: (*id).to_owned(),
             op: "noop".to_owned(),
             after: after.iter().map(|&name| name.to_owned()).collect(),
-            trigger: TriggerRule::default(),
-            retry: RetryPolicy::default(),
-            timeout: None,
-            pool: None,
-            settings: Map::new(),
+            ..Node::default()
         };
         Graph::new(edges.iter().map(node).collect())
     }

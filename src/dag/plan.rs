@@ -27,6 +27,16 @@ pub enum Event {
     },
     /// Somebody wants the run to end.
     CancelRequested,
+    /// Somebody wants this task to end, and the run to go on without it.
+    TaskCancelRequested {
+        /// The task's position.
+        task: usize,
+    },
+    /// Somebody wants these tasks to run again; none of them is running.
+    Cleared {
+        /// The tasks' positions.
+        tasks: Vec<usize>,
+    },
     /// The process is about to end: nothing new may start.
     Held,
 }
@@ -151,6 +161,8 @@ impl<'a> Planner<'a> {
             Event::Woken => {}
             Event::Ended { task, attempt, end } => self.end(task, attempt, end),
             Event::CancelRequested => self.cancel(),
+            Event::TaskCancelRequested { task } => self.cancel_task(task),
+            Event::Cleared { tasks } => self.clear(&tasks),
             Event::Held => self.run.held = true,
         }
     }
@@ -164,28 +176,11 @@ impl<'a> Planner<'a> {
         }
         let graph = Arc::clone(&self.run.graph);
         for &task in graph.order() {
+            if self.run.tasks[task].cancel_requested {
+                self.cancel_task(task);
+            }
             self.judge(task);
             self.spread();
-        }
-    }
-
-    fn cancel(&mut self) {
-        self.run.cancelled = true;
-        for task in 0..self.run.tasks.len() {
-            match self.run.tasks[task].state {
-                TaskState::Running => self.effects.push(Effect::Stop {
-                    task,
-                    attempt: self.run.tasks[task].attempts,
-                }),
-                TaskState::Waiting | TaskState::Ready | TaskState::Delayed { .. } => {
-                    self.shift(task, "the run was cancelled", TaskState::cancel);
-                }
-                TaskState::Succeeded
-                | TaskState::Failed
-                | TaskState::UpstreamFailed
-                | TaskState::Skipped { .. }
-                | TaskState::Cancelled => {}
-            }
         }
     }
 
@@ -222,9 +217,9 @@ impl<'a> Planner<'a> {
         if tally.unfinished > 0 || self.run.state.is_final() {
             return;
         }
-        self.run.state = if tally.cancelled > 0 {
+        self.run.state = if self.run.cancelled && tally.cancelled > 0 {
             RunState::Cancelled
-        } else if tally.failed > 0 {
+        } else if tally.failed + tally.cancelled > 0 {
             RunState::Failed
         } else {
             RunState::Succeeded
@@ -309,5 +304,6 @@ impl<'a> Planner<'a> {
     }
 }
 
+mod control;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@ pub struct TaskRun {
     pub failures: u32,
     /// How many attempts in a row crashed without having committed anything.
     pub crashes: u32,
+    /// Whether the task was told to end, the run not.
+    pub cancel_requested: bool,
 }
 
 /// The state of one run; [`plan`](super::plan()) is the only way to change it.
@@ -132,6 +134,17 @@ impl Run {
         self.delayed.first().map(|&(until, _)| until)
     }
 
+    /// Why a task that ends without success is cancelled; `None` where it was not told to end.
+    pub(super) fn why_cancelled(&self, position: usize) -> Option<&'static str> {
+        if self.tasks[position].cancel_requested {
+            Some("the task was cancelled")
+        } else if self.cancelled {
+            Some("the run was cancelled")
+        } else {
+            None
+        }
+    }
+
     /// Puts a task's present state into the queues and counts.
     pub(super) fn note(&mut self, position: usize) {
         match &self.tasks[position].state {
@@ -154,6 +167,9 @@ impl Run {
 
     /// Takes a task's present state, which it is about to leave, out of the queues and counts.
     pub(super) fn forget(&mut self, position: usize) {
+        if self.tasks[position].state.is_final() {
+            self.tally.unfinished += 1;
+        }
         match &self.tasks[position].state {
             TaskState::Ready => {
                 let pool = &self.graph.nodes()[position].pool;
@@ -165,30 +181,26 @@ impl Run {
             TaskState::Delayed { until } => {
                 self.delayed.remove(&(*until, position));
             }
-            TaskState::Waiting
-            | TaskState::Succeeded
-            | TaskState::Failed
-            | TaskState::UpstreamFailed
-            | TaskState::Skipped { .. }
-            | TaskState::Cancelled => {}
+            TaskState::Failed | TaskState::UpstreamFailed => self.tally.failed -= 1,
+            TaskState::Cancelled => self.tally.cancelled -= 1,
+            TaskState::Waiting | TaskState::Succeeded | TaskState::Skipped { .. } => {}
         }
     }
 
     /// Counts an ended task for those directly downstream.
     pub(super) fn tell_downstream(&mut self, position: usize) {
-        let state = &self.tasks[position].state;
         for &below in self.graph.downstream(position) {
-            let upstream = &mut self.upstream[below];
-            match state {
-                TaskState::Succeeded => upstream.succeeded += 1,
-                TaskState::Skipped { .. } => upstream.skipped += 1,
-                TaskState::Failed | TaskState::UpstreamFailed | TaskState::Cancelled => {
-                    upstream.failed += 1;
-                }
-                TaskState::Waiting
-                | TaskState::Ready
-                | TaskState::Running
-                | TaskState::Delayed { .. } => {}
+            if let Some(count) = self.upstream[below].count(&self.tasks[position].state) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// Takes back what those directly downstream were told of a task that is about to be cleared.
+    pub(super) fn untell_downstream(&mut self, position: usize) {
+        for &below in self.graph.downstream(position) {
+            if let Some(count) = self.upstream[below].count(&self.tasks[position].state) {
+                *count -= 1;
             }
         }
     }

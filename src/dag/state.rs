@@ -163,6 +163,14 @@ impl TaskState {
         }
     }
 
+    /// It is to run again, or to be judged again.
+    pub(super) fn clear(self) -> Result<Self, InvalidTransition> {
+        match self {
+            Self::Running => Err(self.refuse("waiting")),
+            _ => Ok(Self::Waiting),
+        }
+    }
+
     const fn refuse(&self, to: &'static str) -> InvalidTransition {
         InvalidTransition {
             from: self.name(),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TaskState;
+
 /// When a task may start, by the states of the tasks directly upstream.
 ///
 /// The names and meanings are Airflow's.
@@ -52,6 +54,23 @@ pub(super) struct Upstream {
     /// Failed, lacking their own upstream, or cancelled.
     pub(super) failed: usize,
     pub(super) skipped: usize,
+}
+
+impl Upstream {
+    /// The count in which a task of this state is; `None` where it has not ended.
+    pub(super) const fn count(&mut self, state: &TaskState) -> Option<&mut usize> {
+        match state {
+            TaskState::Succeeded => Some(&mut self.succeeded),
+            TaskState::Skipped { .. } => Some(&mut self.skipped),
+            TaskState::Failed | TaskState::UpstreamFailed | TaskState::Cancelled => {
+                Some(&mut self.failed)
+            }
+            TaskState::Waiting
+            | TaskState::Ready
+            | TaskState::Running
+            | TaskState::Delayed { .. } => None,
+        }
+    }
 }
 
 /// What a trigger rule says of a waiting task.

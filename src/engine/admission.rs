@@ -6,17 +6,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     EngineEvent, Error, RunRequest, TaskOutcome,
+    cancel::{cancel, stored},
     dispatcher::Dispatcher,
     live::{About, Live},
-    recovery::{cancel, restore},
+    recovery::restore,
     request::{EarlierResult, Seat, outcome},
     step::{Act, Step},
 };
 use crate::{
     clock::Timestamp,
-    dag::{Event, Run, RunState, TaskRun, TaskState},
+    dag::{Event, Graph, Run, RunState, TaskRun, TaskState},
     store::{NewRun, NewTask, RunChange, RunRow},
 };
+
+const GOES_ON: &str = "it goes on in a new process";
 
 /// A run that the engine has taken on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ impl Dispatcher {
         step: &mut Step,
         now: Timestamp,
     ) -> Result<Submitted, Error> {
-        self.check_operators(&request)?;
+        self.check_operators(&request.graph)?;
         let seats = request.seats()?;
         let identity = request.identity();
         if !request.force
@@ -50,18 +53,36 @@ impl Dispatcher {
                 resumed: true,
             });
         }
+        if !request.force
+            && let Some(same) = step
+                .draft
+                .turn()
+                .new_runs
+                .iter()
+                .find(|run| run.identity == identity)
+        {
+            // Both came in one turn: the first is not in the store yet.
+            return Ok(Submitted {
+                run_id: same.id.clone(),
+                resumed: true,
+            });
+        }
         let mut unfinished = self.parts.store.unfinished_runs(Some(&identity)).await?;
         unfinished.retain(|row| !self.live.contains_key(&row.id));
         if !request.force
             && let Some(newest) = unfinished.pop()
         {
-            return self.take_over(&newest, step).await;
+            if request.hold.is_none() {
+                return self.take_over(&newest, GOES_ON, step).await;
+            }
+            return Ok(Submitted {
+                run_id: newest.id,
+                resumed: true,
+            });
         }
         if let Some(schedule) = &request.schedule
             && let Some(run_id) = self
-                .parts
-                .store
-                .run_of_tick(schedule, request.scheduled_for)
+                .run_of_tick(schedule, request.scheduled_for, step)
                 .await?
         {
             return Err(Error::TickTaken {
@@ -89,22 +110,55 @@ impl Dispatcher {
                 resumed: true,
             });
         }
-        let row = self
-            .parts
-            .store
-            .run(run_id)
-            .await?
-            .ok_or_else(|| Error::UnknownRun(run_id.to_owned()))?;
+        let row = stored(&self.parts.store, run_id).await?;
         if row.state.is_final() {
-            return Err(Error::Ended(run_id.to_owned()));
+            return Err(Error::Ended(row.id));
         }
-        self.take_over(&row, step).await
+        if let Some(cause) = row.hold {
+            let run_id = row.id;
+            return Err(Error::Held { run_id, cause });
+        }
+        self.take_over(&row, GOES_ON, step).await
     }
 
-    fn check_operators(&self, request: &RunRequest) -> Result<(), Error> {
+    /// Starts a run that was held back.
+    pub(super) async fn promote(
+        &mut self,
+        run_id: &str,
+        step: &mut Step,
+    ) -> Result<Submitted, Error> {
+        let row = stored(&self.parts.store, run_id).await?;
+        if row.hold.is_none() || self.live.contains_key(run_id) {
+            return Err(Error::NotHeld(row.id));
+        }
+        self.take_over(&row, "it need not wait any longer", step)
+            .await
+    }
+
+    /// The run that a schedule has made for a tick, in the store or in this turn.
+    async fn run_of_tick(
+        &self,
+        schedule: &str,
+        scheduled_for: Timestamp,
+        step: &mut Step,
+    ) -> Result<Option<String>, Error> {
+        let mut fresh = step.draft.turn().new_runs.iter();
+        let fresh = fresh.find(|run| {
+            run.schedule.as_deref() == Some(schedule) && run.scheduled_for == scheduled_for
+        });
+        match fresh {
+            Some(run) => Ok(Some(run.id.clone())),
+            None => Ok(self
+                .parts
+                .store
+                .run_of_tick(schedule, scheduled_for)
+                .await?),
+        }
+    }
+
+    fn check_operators(&self, graph: &Graph) -> Result<(), Error> {
         let catalogue = &self.parts.catalogue;
-        match request
-            .graph
+        match graph
             .nodes()
             .iter()
             .find(|node| catalogue.get(&node.op).is_none())
@@ -119,8 +173,14 @@ impl Dispatcher {
     }
 
     /// Makes this process the owner of a stored run.
-    async fn take_over(&mut self, row: &RunRow, step: &mut Step) -> Result<Submitted, Error> {
+    pub(super) async fn take_over(
+        &mut self,
+        row: &RunRow,
+        cause: &str,
+        step: &mut Step,
+    ) -> Result<Submitted, Error> {
         let run = restore(&self.parts.store, row).await?;
+        self.check_operators(run.graph())?;
         let mut outputs = BTreeMap::new();
         for task in self.parts.store.tasks(&row.id).await? {
             if task.run.state == TaskState::Succeeded {
@@ -132,17 +192,11 @@ impl Dispatcher {
         }
         let fence = row.fence + 1;
         let live = Live::new(run, About::from(row), fence, outputs);
-        self.begin(
-            live,
-            row.fence,
-            row.state,
-            "it goes on in a new process",
-            true,
-            step,
-        );
+        let resumed = row.hold.is_none();
+        self.begin(live, row.fence, row.state, cause, resumed, step);
         Ok(Submitted {
             run_id: row.id.clone(),
-            resumed: true,
+            resumed,
         })
     }
 
@@ -186,12 +240,23 @@ impl Dispatcher {
             as_of: request.as_of,
             force: request.force,
             trigger: request.trigger.name(),
-            cause: cause.to_owned(),
+            cause: request.hold.as_deref().unwrap_or(cause).to_owned(),
             identity: identity.clone(),
-            owner: self.owner.clone(),
+            owner: request.hold.is_none().then(|| self.owner.clone()),
+            hold: request.hold.clone(),
             created_at: now,
             tasks,
         });
+        if let Some(cause) = request.hold {
+            step.acts.push(Act::Publish(EngineEvent::RunQueued {
+                run_id: run_id.clone(),
+                cause,
+            }));
+            return Ok(Submitted {
+                run_id,
+                resumed: false,
+            });
+        }
         let about = About {
             identity,
             pipeline: request.pipeline,

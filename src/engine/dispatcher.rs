@@ -5,19 +5,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    EngineEvent, EngineParts, Error, HomeLock, RunRequest, Submitted,
-    executor::AttemptResult,
+    EngineEvent, EngineParts, Error, HomeLock,
+    hear::{Message, WaitReply},
     live::Live,
-    recovery::progress_of,
     step::{Act, Step},
 };
 use crate::{
-    clock::Timestamp,
-    dag::{self, Event, Pools, RunState},
+    dag::{self, Pools, RunState},
     store::{RunChange, Turn},
 };
 
@@ -28,45 +26,9 @@ const FULL_DISK_PAUSE: Duration = Duration::from_millis(500);
 /// A standing clock or one that was set is noticed after this time at the latest.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-pub(super) type SubmitReply = oneshot::Sender<Result<Submitted, Error>>;
-pub(super) type WaitReply = oneshot::Sender<Result<RunState, Error>>;
-
-/// What reaches the dispatcher.
-#[derive(Debug)]
-pub(super) enum Message {
-    Submit {
-        request: Box<RunRequest>,
-        reply: SubmitReply,
-    },
-    Resume {
-        run_id: String,
-        reply: SubmitReply,
-    },
-    Cancel {
-        run_id: String,
-    },
-    Wait {
-        run_id: String,
-        reply: WaitReply,
-    },
-    Ended(Box<Ended>),
-    Tick,
-    Drain,
-    Stop,
-}
-
-/// An attempt that has ended.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) run_id: String,
-    pub(super) task: usize,
-    pub(super) attempt: u32,
-    pub(super) result: AttemptResult,
-}
-
 /// How the engine goes about new work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Working,
     /// What runs may end, nothing starts.
     Draining,
@@ -85,7 +47,9 @@ pub(super) struct Dispatcher {
     pub(super) events: broadcast::Sender<EngineEvent>,
     pub(super) inbox: mpsc::WeakUnboundedSender<Message>,
     pub(super) tracker: TaskTracker,
-    phase: Phase,
+    pub(super) phase: Phase,
+    /// Who waits for the end of runs that are held back.
+    pub(super) parked: BTreeMap<String, Vec<WaitReply>>,
 }
 
 impl Dispatcher {
@@ -106,6 +70,7 @@ impl Dispatcher {
             inbox,
             tracker: TaskTracker::new(),
             phase: Phase::Working,
+            parked: BTreeMap::new(),
         }
     }
 
@@ -147,9 +112,7 @@ impl Dispatcher {
                 }
                 () = tokio::time::sleep(self.until_due()) => {}
                 _ = heartbeat.tick(), if !self.live.is_empty() => {
-                    for run_id in self.beat().await? {
-                        batch.push(Message::Cancel { run_id });
-                    }
+                    batch.extend(self.beat().await?);
                 }
             }
             self.turn(std::mem::take(&mut batch)).await?;
@@ -177,8 +140,8 @@ impl Dispatcher {
             })
     }
 
-    /// Tells the store that the attempts run, and asks it which runs are to be cancelled.
-    async fn beat(&self) -> Result<Vec<String>, Error> {
+    /// Tells the store that the attempts run, and asks it what is to be cancelled.
+    async fn beat(&self) -> Result<Vec<Message>, Error> {
         let alive: Vec<(&str, u64)> = self
             .live
             .values()
@@ -192,7 +155,8 @@ impl Dispatcher {
             // The turns say whether the store is lost; a heartbeat may be missed.
             tracing::warn!(%error, "cannot write a heartbeat");
         }
-        Ok(store.cancel_requests(&self.owner).await?)
+        let requests = store.cancel_requests(&self.owner).await?;
+        Ok(requests.into_iter().map(Message::asked).collect())
     }
 
     /// One turn: what has happened → plan → one transaction → act.
@@ -233,103 +197,6 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn hear(
-        &mut self,
-        message: Message,
-        step: &mut Step,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        match message {
-            Message::Submit { reply, .. } | Message::Resume { reply, .. }
-                if self.phase == Phase::Draining =>
-            {
-                let _ = reply.send(Err(Error::Stopped("it was told to".to_owned())));
-            }
-            Message::Submit { request, reply } => match self.submit(*request, step, now).await {
-                Ok(submitted) => step.acts.push(Act::Reply(reply, submitted)),
-                Err(error) => drop(reply.send(Err(error))),
-            },
-            Message::Resume { run_id, reply } => match self.resume(&run_id, step).await {
-                Ok(submitted) => step.acts.push(Act::Reply(reply, submitted)),
-                Err(error) => drop(reply.send(Err(error))),
-            },
-            Message::Cancel { run_id } => {
-                step.events
-                    .entry(run_id)
-                    .or_default()
-                    .push(Event::CancelRequested);
-            }
-            Message::Wait { run_id, reply } => {
-                if let Some(live) = self.live.get_mut(&run_id) {
-                    live.waiting.push(reply);
-                } else {
-                    let answer = match self.parts.store.run(&run_id).await? {
-                        Some(row) if row.state.is_final() => Ok(row.state),
-                        Some(_) => Err(Error::Idle(run_id)),
-                        None => Err(Error::UnknownRun(run_id)),
-                    };
-                    let _ = reply.send(answer);
-                }
-            }
-            Message::Ended(ended) => self.ended(*ended, step, now).await?,
-            Message::Tick => {}
-            Message::Drain | Message::Stop => {
-                self.phase = Phase::Draining;
-                for (run_id, live) in &self.live {
-                    step.events
-                        .entry(run_id.clone())
-                        .or_default()
-                        .push(Event::Held);
-                    if matches!(message, Message::Stop) {
-                        let tokens = live.attempts.values().map(|attempt| &attempt.stop);
-                        step.acts.extend(tokens.cloned().map(Act::Stop));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn ended(&mut self, ended: Ended, step: &mut Step, now: Timestamp) -> Result<(), Error> {
-        let Ended {
-            run_id,
-            task,
-            attempt,
-            result,
-        } = ended;
-        let Some(live) = self.live.get_mut(&run_id) else {
-            return Ok(());
-        };
-        let Some(running) = live.attempts.remove(&task) else {
-            return Ok(());
-        };
-        let mut done = running.progress.get().0;
-        let mut progressed = done > 0;
-        if matches!(result, AttemptResult::Crashed { .. }) && !progressed {
-            // A child counts in its own memory; what it has committed is in the store.
-            let task_id = &live.run.graph().nodes()[task].id;
-            (progressed, done) = progress_of(&self.parts.store, &run_id, task_id, attempt).await?;
-        }
-        let seconds = running.began.elapsed().as_secs_f64();
-        step.draft
-            .attempt_ended(running.id, &result, seconds, done, now);
-        if let AttemptResult::Succeeded { outcome } = &result
-            && !outcome.output.is_null()
-        {
-            live.outputs.insert(task, outcome.output.clone());
-        }
-        step.events
-            .entry(run_id.clone())
-            .or_default()
-            .push(Event::Ended {
-                task,
-                attempt,
-                end: result.end(progressed),
-            });
-        step.results.insert((run_id, task), result);
-        Ok(())
-    }
-
     fn act(&mut self, act: Act) {
         match act {
             Act::Launch { run_id, task } => self.launch(&run_id, task),
@@ -337,11 +204,13 @@ impl Dispatcher {
             // Nobody listening is as good as somebody.
             Act::Publish(event) => drop(self.events.send(event)),
             Act::Reply(reply, submitted) => drop(reply.send(Ok(submitted))),
+            Act::Cleared(reply, cleared) => drop(reply.send(Ok(cleared))),
+            Act::Done(reply) => drop(reply.send(Ok(()))),
             Act::Close { run_id, state } => {
-                if let Some(live) = self.live.remove(&run_id) {
-                    for waiting in live.waiting {
-                        let _ = waiting.send(Ok(state));
-                    }
+                let live = self.live.remove(&run_id).map(|live| live.waiting);
+                let parked = self.parked.remove(&run_id);
+                for waiting in live.into_iter().chain(parked).flatten() {
+                    let _ = waiting.send(Ok(state));
                 }
                 self.tell_lock();
                 drop(self.events.send(EngineEvent::RunEnded { run_id, state }));

@@ -173,14 +173,19 @@ pub(super) fn why_ended(run: &Run, state: RunState) -> Cow<'static, str> {
         RunState::Cancelled => "it was cancelled".into(),
         RunState::Queued | RunState::Running => "it goes on".into(),
         RunState::Failed => {
-            let failed: Vec<String> = run
-                .tasks()
-                .iter()
-                .zip(run.graph().nodes())
-                .filter(|(task, _)| task.state == TaskState::Failed)
-                .map(|(_, node)| format!("`{}`", node.id))
-                .take(5)
-                .collect();
+            let named = |wanted: &TaskState| -> Vec<String> {
+                let tasks = run.tasks().iter().zip(run.graph().nodes());
+                tasks
+                    .filter(|(task, _)| task.state == *wanted)
+                    .map(|(_, node)| format!("`{}`", node.id))
+                    .take(5)
+                    .collect()
+            };
+            let failed = named(&TaskState::Failed);
+            if failed.is_empty() {
+                let cancelled = named(&TaskState::Cancelled).join(", ");
+                return format!("{cancelled} was cancelled").into();
+            }
             format!("{} failed", failed.join(", ")).into()
         }
     }

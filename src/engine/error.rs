@@ -87,6 +87,23 @@ pub enum Error {
     /// The run waits for somebody to resume it.
     #[error("no process is at work on run `{0}`; the command that started it resumes it")]
     Idle(String),
+    /// The run waits for a word.
+    #[error("run `{run_id}` is queued: {cause}")]
+    Held {
+        /// The run.
+        run_id: String,
+        /// Why it does not start yet.
+        cause: String,
+    },
+    /// The run does not wait for a word.
+    #[error("run `{0}` is not held back: it has started or ended")]
+    NotHeld(String),
+    /// A task that is to be cleared is running.
+    #[error("task `{0}` is running; cancel it first, or wait for its end")]
+    StillRunning(String),
+    /// Nothing fits what is to be cleared.
+    #[error("no task of run `{0}` has failed, was cancelled or lacks its upstream")]
+    NothingToClear(String),
     /// A schedule has made a run for this tick before.
     #[error("schedule `{schedule}` has made run `{run_id}` for {scheduled_for} before")]
     TickTaken {

@@ -6,6 +6,20 @@ use crate::{clock::Timestamp, dag::RunState};
 /// Something that has happened and is in the store.
 #[derive(Clone, Debug)]
 pub enum EngineEvent {
+    /// A run was made that does not start yet.
+    RunQueued {
+        /// The run.
+        run_id: String,
+        /// Why it waits, in words.
+        cause: String,
+    },
+    /// Tasks of a run begin anew.
+    TasksCleared {
+        /// The run.
+        run_id: String,
+        /// The tasks.
+        task_ids: Vec<String>,
+    },
     /// A run began or was resumed.
     RunStarted {
         /// The run.

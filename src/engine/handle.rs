@@ -11,7 +11,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
     Catalogue, EngineEvent, Error, ExecutorChoice, HomeLock, RunRequest, RunSummary, Submitted,
-    dispatcher::{Dispatcher, Message},
+    clear::{ClearSelection, Cleared},
+    dispatcher::Dispatcher,
+    hear::Message,
     recovery::recover,
 };
 use crate::{clock::Clock, store::Store, telemetry::chain};
@@ -145,6 +147,53 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Resume {
             run_id: run_id.to_owned(),
+            reply,
+        })?;
+        self.answer(answer).await
+    }
+
+    /// Starts a run that was submitted with a [hold](RunRequest::hold).
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such run, it is not held, or the engine has stopped.
+    pub async fn promote(&self, run_id: &str) -> Result<Submitted, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Promote {
+            run_id: run_id.to_owned(),
+            reply,
+        })?;
+        self.answer(answer).await
+    }
+
+    /// Ends one task of a run; tasks downstream see a failure, and the run goes on. When this
+    /// returns, the wish is durable; a running attempt ends soon after.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such run or task, the run has ended, or the engine has stopped.
+    pub async fn cancel_task(&self, run_id: &str, task_id: &str) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::CancelTask {
+            run_id: run_id.to_owned(),
+            task_id: task_id.to_owned(),
+            reply,
+        })?;
+        self.answer(answer).await
+    }
+
+    /// Lets tasks of a run begin anew, within the same run: their failures are forgotten, their
+    /// attempts go on counting. A run that has ended goes on.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such run or task, one of the tasks is running, there is nothing to
+    /// clear, or the engine has stopped.
+    pub async fn clear(&self, run_id: &str, selection: ClearSelection) -> Result<Cleared, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Clear {
+            run_id: run_id.to_owned(),
+            selection,
             reply,
         })?;
         self.answer(answer).await

@@ -6,8 +6,9 @@ use tracing::Instrument as _;
 
 use super::{
     TaskContext,
-    dispatcher::{Dispatcher, Ended, Message},
+    dispatcher::Dispatcher,
     executor::{Assignment, Executor, Inline, Placement, Process},
+    hear::{Ended, Message},
 };
 
 impl Dispatcher {

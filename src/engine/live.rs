@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Interval, Progress, dispatcher::WaitReply};
+use super::{Interval, Progress, hear::WaitReply};
 use crate::{
     clock::Timestamp,
     dag::{Ancestry, Graph, Run},

@@ -14,6 +14,7 @@ mod handle;
 mod live;
 mod draft;
 mod dispatcher;
+mod hear;
 mod admission;
 mod launch;
 mod executor;
@@ -21,16 +22,19 @@ mod recovery;
 mod step;
 mod summary;
 mod overview;
+mod clear;
+mod cancel;
 pub mod attempt;
 
 pub use admission::Submitted;
+pub use cancel::{cancel_idle, cancel_task_idle};
+pub use clear::{ClearSelection, Cleared, to_clear};
 pub use error::Error;
 pub use events::EngineEvent;
 pub use executor::{ChildGroup, ExecutorChoice, Placement};
 pub use handle::{EngineParts, EngineSettings, Handle};
 pub use lock::HomeLock;
 pub use overview::{RunOverview, find_run};
-pub use recovery::cancel_idle;
 pub use request::{Earlier, EarlierResult, RunRequest, Selection, Trigger};
 pub use summary::{RunSummary, TaskSummary};
 pub use task::{

@@ -1,11 +1,11 @@
 //! What is done about runs whose process died: their attempts crashed, and they can be resumed.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Error,
     draft::{Draft, why_ended},
-    executor::kill_if_attempt,
+    executor::{AttemptResult, kill_if_attempt},
 };
 use crate::{
     clock::Timestamp,
@@ -61,17 +61,30 @@ async fn give_up(
     let mut run = restore(store, row).await?;
     let attempts = store.attempts(&row.id, None).await?;
     let mut events = Vec::new();
+    let mut results = HashMap::new();
     for attempt in attempts.iter().filter(|attempt| attempt.state == "running") {
         if let Some(pid) = attempt.pid {
             kill_if_attempt(pid, &attempt.id);
         }
         let (progressed, committed) =
             progress_of(store, &row.id, &attempt.task_id, attempt.number).await?;
+        let reported = reported(store, &attempt.id).await?;
         events.push(Event::Ended {
             task: attempt.position,
             attempt: attempt.number,
-            end: AttemptEnd::Lost { progressed },
+            end: reported
+                .as_ref()
+                .map_or(AttemptEnd::Lost { progressed }, |result| {
+                    result.end(progressed)
+                }),
         });
+        if let Some(result) = reported {
+            // Its work was done; only its owner did not live to write that down.
+            let seconds = attempt.heartbeat_at.since(attempt.started_at).as_secs_f64();
+            draft.attempt_ended(attempt.id.clone(), &result, seconds, committed, now);
+            results.insert(attempt.position, result);
+            continue;
+        }
         draft.turn().ended.push(AttemptEnded {
             id: attempt.id.clone(),
             state: "crashed",
@@ -87,7 +100,11 @@ async fn give_up(
     let mut state = RunState::Queued;
     let mut cause = "its process died; the same command resumes it".to_owned();
     for effect in &effects {
-        draft.task_moved(&run, row.fence, effect, None, now);
+        let result = match effect {
+            Effect::Move { task, .. } => results.get(task),
+            Effect::Start { .. } | Effect::Stop { .. } | Effect::Finish { .. } => None,
+        };
+        draft.task_moved(&run, row.fence, effect, result, now);
         if let Effect::Finish { state: ended } = effect {
             state = *ended;
             cause = why_ended(&run, *ended).into_owned();
@@ -110,6 +127,18 @@ async fn give_up(
         now,
     );
     Ok(())
+}
+
+/// The result that an attempt left before its owner could read it.
+async fn reported(store: &Store, attempt_id: &str) -> Result<Option<AttemptResult>, Error> {
+    let Some(text) = store.attempt_result(attempt_id).await? else {
+        return Ok(None);
+    };
+    Ok(serde_json::from_str(&text)
+        .inspect_err(|error| {
+            tracing::error!(attempt.id = attempt_id, %error, "cannot read a result");
+        })
+        .ok())
 }
 
 /// Whether a crashed attempt had committed more than those before it, and how many rows the task
@@ -135,55 +164,4 @@ pub(super) async fn progress_of(
         .map_or(0, |attempt| attempt.rows_done);
     let progressed = committed > before || (committed == 0 && beat > 0);
     Ok((progressed, committed.max(beat)))
-}
-
-/// Ends a run that no process is at work on.
-///
-/// Only the holder of the home's lock may call this.
-///
-/// # Errors
-///
-/// Where there is no such run or the store fails.
-pub async fn cancel_idle(store: &Store, run_id: &str, now: Timestamp) -> Result<RunState, Error> {
-    recover(store, now).await?;
-    let row = store
-        .run(run_id)
-        .await?
-        .ok_or_else(|| Error::UnknownRun(run_id.to_owned()))?;
-    if row.state.is_final() {
-        return Ok(row.state);
-    }
-    let mut draft = Draft::default();
-    let state = cancel(store, &row, "it was cancelled", &mut draft, now).await?;
-    store.write_turn(&draft.finish()).await?;
-    Ok(state)
-}
-
-/// Cancels a run without attempts.
-pub(super) async fn cancel(
-    store: &Store,
-    row: &RunRow,
-    cause: &str,
-    draft: &mut Draft,
-    now: Timestamp,
-) -> Result<RunState, Error> {
-    let mut run = restore(store, row).await?;
-    let events = [Event::CancelRequested];
-    let effects = settle(&mut run, &mut Pools::default(), events, now);
-    for effect in &effects {
-        draft.task_moved(&run, row.fence, effect, None, now);
-    }
-    let change = RunChange {
-        run: row.id.clone(),
-        fence: row.fence,
-        new_fence: row.fence,
-        owner: None,
-        state: run.state().name(),
-        cause: cause.to_owned(),
-        cancel_requested: true,
-        started_at: None,
-        ended_at: Some(now),
-    };
-    draft.run_moved(row.state, change, now);
-    Ok(run.state())
 }

@@ -63,6 +63,9 @@ pub struct RunRequest {
     pub trigger: Trigger,
     /// Which tasks are to run.
     pub selection: Selection,
+    /// Why the run is not to start yet, in words: it stays queued until it is
+    /// [promoted](super::Handle::promote). `None` for one that starts at once.
+    pub hold: Option<String>,
 }
 
 /// Which tasks of a run are to run; the others are taken over from an earlier run.

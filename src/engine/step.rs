@@ -1,7 +1,7 @@
 //! What follows from a turn: its rows, and what is done once they are written.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Instant,
 };
 
@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     EngineEvent, Progress, Submitted,
-    dispatcher::{Dispatcher, SubmitReply},
+    clear::{ClearReply, Cleared},
+    dispatcher::Dispatcher,
     draft::{Draft, message_of, why_ended},
     executor::AttemptResult,
+    hear::{DoneReply, SubmitReply},
     live::RunningAttempt,
 };
 use crate::{
@@ -27,6 +29,8 @@ pub(super) enum Act {
     Stop(CancellationToken),
     Publish(EngineEvent),
     Reply(SubmitReply, Submitted),
+    Cleared(ClearReply, Cleared),
+    Done(DoneReply),
     Close { run_id: String, state: RunState },
 }
 
@@ -37,6 +41,8 @@ pub(super) struct Step {
     pub(super) acts: Vec<Act>,
     pub(super) events: BTreeMap<String, Vec<Event>>,
     pub(super) results: HashMap<(String, usize), AttemptResult>,
+    /// Runs without a process that this turn has ended or changed already.
+    pub(super) ended: HashSet<String>,
 }
 
 impl Dispatcher {

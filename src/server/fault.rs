@@ -125,6 +125,10 @@ impl From<engine::Error> for Fault {
             ),
             Error::Ended(_) => Self::conflict("run_ended", message),
             Error::Idle(_) => Self::conflict("run_idle", message),
+            Error::Held { .. } => Self::conflict("run_held", message),
+            Error::NotHeld(_) => Self::conflict("run_not_held", message),
+            Error::StillRunning(_) => Self::conflict("task_running", message),
+            Error::NothingToClear(_) => Self::conflict("nothing_to_clear", message),
             Error::TickTaken { .. } => Self::conflict("tick_taken", message),
             Error::Stopped(_) => Self::unavailable(message),
             Error::Locked { .. } | Error::Lock { .. } | Error::Files { .. } => {

@@ -19,10 +19,12 @@ mod turns;
 mod runs;
 mod run_pages;
 mod attempts;
+mod cancels;
 
 use std::path::Path;
 
 pub use attempts::AttemptRow;
+pub use cancels::CancelRequest;
 pub use database::Database;
 pub use embeddings::StoredCaption;
 pub use error::Error;
@@ -35,7 +37,7 @@ pub use records::{PageChanges, Writer};
 pub use run_pages::RunFilter;
 pub use runs::{RunRow, TaskRow};
 pub use turns::{
-    AttemptEnded, NewAttempt, NewRun, NewTask, RunChange, TaskChange, Transition, Turn,
+    AttemptEnded, NewAttempt, NewRun, NewTask, RunChange, TaskCancel, TaskChange, Transition, Turn,
 };
 
 /// The two databases of a home.

@@ -30,7 +30,7 @@ impl Store {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(
             "SELECT id, pipeline, definition_hash, params, source, profile, schedule,
                  scheduled_for, interval_start, interval_end, as_of, force, trigger, state, cause,
-                 identity, owner, fence, cancel_requested, created_at, started_at, ended_at
+                 identity, owner, fence, cancel_requested, hold, created_at, started_at, ended_at
              FROM runs WHERE true",
         );
         if let Some(pipeline) = filter.pipeline {

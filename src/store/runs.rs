@@ -49,6 +49,8 @@ pub struct RunRow {
     pub fence: i64,
     /// Whether it was told to end.
     pub cancel_requested: bool,
+    /// Why it may not start yet, in words; `None` where it may.
+    pub hold: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was first started.
@@ -104,6 +106,7 @@ pub(super) struct RawRun {
     owner: Option<String>,
     fence: i64,
     cancel_requested: bool,
+    hold: Option<String>,
     created_at: i64,
     started_at: Option<i64>,
     ended_at: Option<i64>,
@@ -141,6 +144,7 @@ impl TryFrom<RawRun> for RunRow {
             owner: raw.owner,
             fence: raw.fence,
             cancel_requested: raw.cancel_requested,
+            hold: raw.hold,
             created_at: Timestamp::from_millis(raw.created_at),
             started_at: raw.started_at.map(Timestamp::from_millis),
             ended_at: raw.ended_at.map(Timestamp::from_millis),
@@ -161,7 +165,8 @@ impl Store {
             r#"SELECT id, pipeline, definition_hash, params, source, profile, schedule,
                    scheduled_for, interval_start, interval_end, as_of, force AS "force: bool",
                    trigger, state, cause, identity, owner, fence,
-                   cancel_requested AS "cancel_requested: bool", created_at, started_at, ended_at
+                   cancel_requested AS "cancel_requested: bool", hold, created_at, started_at,
+                   ended_at
                FROM runs WHERE ?1 IS NULL OR pipeline = ?1
                ORDER BY id DESC LIMIT ?2"#,
             pipeline,
@@ -184,7 +189,8 @@ impl Store {
             r#"SELECT id, pipeline, definition_hash, params, source, profile, schedule,
                    scheduled_for, interval_start, interval_end, as_of, force AS "force: bool",
                    trigger, state, cause, identity, owner, fence,
-                   cancel_requested AS "cancel_requested: bool", created_at, started_at, ended_at
+                   cancel_requested AS "cancel_requested: bool", hold, created_at, started_at,
+                   ended_at
                FROM runs WHERE id >= ?1 AND id < ?1 || char(1114111) ORDER BY id LIMIT 2"#,
             prefix,
         )
@@ -205,7 +211,8 @@ impl Store {
             r#"SELECT id, pipeline, definition_hash, params, source, profile, schedule,
                    scheduled_for, interval_start, interval_end, as_of, force AS "force: bool",
                    trigger, state, cause, identity, owner, fence,
-                   cancel_requested AS "cancel_requested: bool", created_at, started_at, ended_at
+                   cancel_requested AS "cancel_requested: bool", hold, created_at, started_at,
+                   ended_at
                FROM runs WHERE id = ?"#,
             id,
         )
@@ -226,7 +233,8 @@ impl Store {
             r#"SELECT id, pipeline, definition_hash, params, source, profile, schedule,
                    scheduled_for, interval_start, interval_end, as_of, force AS "force: bool",
                    trigger, state, cause, identity, owner, fence,
-                   cancel_requested AS "cancel_requested: bool", created_at, started_at, ended_at
+                   cancel_requested AS "cancel_requested: bool", hold, created_at, started_at,
+                   ended_at
                FROM runs WHERE state IN ('queued', 'running') AND (?1 IS NULL OR identity = ?1)
                ORDER BY id"#,
             identity,
@@ -299,7 +307,8 @@ impl Store {
     pub async fn tasks(&self, run_id: &str) -> Result<Vec<TaskRow>, Error> {
         let rows = sqlx::query!(
             r#"SELECT position, task_id, op, state, cause, delayed_until, attempts, failures,
-                   crashes, message, outcome, started_at, ended_at,
+                   crashes, cancel_requested AS "cancel_requested: bool", message,
+                   outcome, started_at, ended_at,
                    (SELECT total(seconds) FROM attempts
                     WHERE attempts.run_id = tasks.run_id
                       AND attempts.position = tasks.position) AS "seconds!: f64"
@@ -330,6 +339,7 @@ impl Store {
                         attempts: count(row.attempts),
                         failures: count(row.failures),
                         crashes: count(row.crashes),
+                        cancel_requested: row.cancel_requested,
                     },
                     cause: row.cause,
                     message: row.message,
@@ -353,40 +363,6 @@ impl Store {
             .fetch_all(self.state.read())
             .await?;
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
-    }
-
-    /// Asks the owner of a run to end it. `false` where it has ended.
-    ///
-    /// # Errors
-    ///
-    /// Where the database fails.
-    #[tracing::instrument(name = "db.runs.request_cancel", skip_all)]
-    pub async fn request_cancel(&self, run_id: &str) -> Result<bool, Error> {
-        let mut transaction = self.state.write().await?;
-        let done = sqlx::query!(
-            "UPDATE runs SET cancel_requested = 1
-             WHERE id = ? AND state IN ('queued', 'running')",
-            run_id,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// The unfinished runs of this owner that were asked to end.
-    ///
-    /// # Errors
-    ///
-    /// Where the database fails.
-    pub async fn cancel_requests(&self, owner: &str) -> Result<Vec<String>, Error> {
-        Ok(sqlx::query_scalar!(
-            "SELECT id FROM runs
-             WHERE state IN ('queued', 'running') AND owner = ? AND cancel_requested = 1",
-            owner,
-        )
-        .fetch_all(self.state.read())
-        .await?)
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Turn {
     pub started: Vec<NewAttempt>,
     /// Attempts that ended.
     pub ended: Vec<AttemptEnded>,
+    /// Running tasks that are told to end.
+    pub task_cancels: Vec<TaskCancel>,
     /// Every move, in order.
     pub transitions: Vec<Transition>,
 }
@@ -34,6 +36,7 @@ impl Turn {
             && self.tasks.is_empty()
             && self.started.is_empty()
             && self.ended.is_empty()
+            && self.task_cancels.is_empty()
             && self.transitions.is_empty()
     }
 }
@@ -75,8 +78,10 @@ pub struct NewRun {
     pub cause: String,
     /// Equal for runs that are one and the same to a person.
     pub identity: String,
-    /// The process at work on it.
-    pub owner: String,
+    /// The process at work on it; `None` where it is held.
+    pub owner: Option<String>,
+    /// Why it may not start yet, in words; `None` where it may.
+    pub hold: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Its tasks, in the graph's order.
@@ -218,6 +223,17 @@ pub struct AttemptEnded {
     pub error_code: Option<&'static str>,
 }
 
+/// A running task that is told to end.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskCancel {
+    /// The run.
+    pub run: String,
+    /// The fence that the run must have.
+    pub fence: i64,
+    /// The task's position.
+    pub position: usize,
+}
+
 /// A change of state with its cause.
 #[derive(Clone, Debug, Serialize)]
 pub struct Transition {
@@ -275,6 +291,9 @@ impl Store {
             insert_run(&mut transaction, run).await?;
         }
         write_changes(&mut transaction, turn).await?;
+        if !turn.task_cancels.is_empty() {
+            write_task_cancels(&mut transaction, &turn.task_cancels).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }
@@ -304,8 +323,8 @@ async fn insert_run(
     sqlx::query!(
         "INSERT INTO runs (id, pipeline, definition_hash, graph, params, source, profile,
              schedule, scheduled_for, interval_start, interval_end, as_of, force, trigger, state,
-             cause, identity, owner, fence, cancel_requested, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, 1, 0, ?)",
+             cause, identity, owner, fence, cancel_requested, hold, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, 1, 0, ?, ?)",
         run.id,
         run.pipeline,
         run.definition_hash,
@@ -323,6 +342,7 @@ async fn insert_run(
         run.cause,
         run.identity,
         run.owner,
+        run.hold,
         created_at,
     )
     .execute(&mut **transaction)
@@ -355,7 +375,10 @@ async fn write_changes(
         r#"UPDATE runs SET
                fence = j.value ->> 'new_fence', owner = j.value ->> 'owner',
                state = j.value ->> 'state', cause = j.value ->> 'cause',
-               cancel_requested = max(cancel_requested, j.value ->> 'cancel_requested'),
+               -- A run that goes on after its end is wanted again.
+               cancel_requested = iif(ended_at IS NULL, max(cancel_requested,
+                   j.value ->> 'cancel_requested'), 0),
+               hold = iif(j.value ->> 'state' = 'queued', hold, NULL),
                started_at = ifnull(started_at, j.value ->> 'started_at'),
                ended_at = j.value ->> 'ended_at'
            FROM json_each(?) AS j
@@ -365,8 +388,11 @@ async fn write_changes(
                state = j.value ->> 'state', cause = j.value ->> 'cause',
                delayed_until = j.value ->> 'delayed_until', attempts = j.value ->> 'attempts',
                failures = j.value ->> 'failures', crashes = j.value ->> 'crashes',
+               -- A task that waits again was cleared: it begins anew.
+               cancel_requested = iif(j.value ->> 'state' = 'waiting', 0, tasks.cancel_requested),
                message = j.value ->> 'message', outcome = j.value ->> 'outcome',
-               started_at = ifnull(tasks.started_at, j.value ->> 'started_at'),
+               started_at = iif(j.value ->> 'state' = 'waiting', NULL,
+                   ifnull(tasks.started_at, j.value ->> 'started_at')),
                ended_at = j.value ->> 'ended_at'
            FROM json_each(?) AS j, runs
            WHERE tasks.run_id = j.value ->> 'run' AND tasks.position = j.value ->> 'position'
@@ -409,6 +435,23 @@ async fn write_changes(
         + turn.started.len()
         + turn.transitions.len();
     all_written(done.rows_affected(), wanted)
+}
+
+async fn write_task_cancels(
+    transaction: &mut Transaction<'static, Sqlite>,
+    cancels: &[TaskCancel],
+) -> Result<(), Error> {
+    let rows = document(&cancels);
+    let done = sqlx::query!(
+        "UPDATE tasks SET cancel_requested = 1
+         FROM json_each(?) AS j, runs
+         WHERE tasks.run_id = j.value ->> 'run' AND tasks.position = j.value ->> 'position'
+             AND runs.id = j.value ->> 'run' AND runs.fence = j.value ->> 'fence'",
+        rows,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    all_written(done.rows_affected(), cancels.len())
 }
 
 fn all_written(written: u64, wanted: usize) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 use trendmill::{
     clock::{Clock, ManualClock, Timestamp},
-    dag::{Graph, Node, RetryPolicy, TriggerRule},
+    dag::{Graph, Node},
     engine::{
         Catalogue, EngineEvent, EngineParts, EngineSettings, ExecutorChoice, Handle, HomeLock,
         Interval, Operator, RunRequest, Selection, SettingsError, TaskContext, TaskError,
@@ -88,11 +88,7 @@ pub(crate) fn task(id: &str, op: &str, after: &[&str]) -> Node {
         id: id.to_owned(),
         op: op.to_owned(),
         after: after.iter().map(|&name| name.to_owned()).collect(),
-        trigger: TriggerRule::AllSuccess,
-        retry: RetryPolicy::default(),
-        timeout: None,
-        pool: None,
-        settings: Map::new(),
+        ..Node::default()
     }
 }
 
@@ -114,6 +110,7 @@ pub(crate) fn request(tasks: Vec<Node>) -> RunRequest {
         schedule: None,
         trigger: Trigger::Manual,
         selection: Selection::All,
+        hold: None,
     }
 }
 

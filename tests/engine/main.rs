@@ -3,6 +3,7 @@
 
 mod kit;
 mod outcomes;
+mod clear;
 mod control;
 mod recovery;
 mod selection;

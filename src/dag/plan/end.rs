@@ -43,6 +43,7 @@ pub enum AttemptEnd {
 impl Planner<'_> {
     /// What follows from the end of an attempt; nothing, if that attempt does not run any more.
     pub(super) fn end(&mut self, task: usize, attempt: u32, end: AttemptEnd) {
+        let cancelled = self.run.why_cancelled(task);
         let current = &mut self.run.tasks[task];
         if current.state != TaskState::Running || current.attempts != attempt {
             return;
@@ -64,9 +65,9 @@ impl Planner<'_> {
             | AttemptEnd::Crashed { .. }
             | AttemptEnd::Lost { .. }
             | AttemptEnd::Stopped
-                if self.run.cancelled =>
+                if let Some(cause) = cancelled =>
             {
-                self.shift(task, "the run was cancelled", TaskState::cancel);
+                self.shift(task, cause, TaskState::cancel);
             }
             AttemptEnd::Failed => {
                 current.failures += 1;

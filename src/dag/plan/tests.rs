@@ -8,7 +8,6 @@ use std::{
 };
 
 use proptest::prelude::*;
-use serde_json::Map;
 
 use super::*;
 use crate::dag::{Graph, Node, RetryPolicy, TaskRun, TriggerRule};
@@ -25,9 +24,7 @@ fn node(id: &str, after: &[&str]) -> Node {
             crash_retries: 1,
             ..RetryPolicy::default()
         },
-        timeout: None,
-        pool: None,
-        settings: Map::new(),
+        ..Node::default()
     }
 }
 
@@ -84,6 +81,8 @@ fn table_of_states_and_events() {
         ("lost", end(AttemptEnd::Lost { progressed: true })),
         ("stopped", end(AttemptEnd::Stopped)),
         ("cancel", Event::CancelRequested),
+        ("cancel task", Event::TaskCancelRequested { task: 0 }),
+        ("cleared", Event::Cleared { tasks: vec![0] }),
         ("held", Event::Held),
     ];
     let states = [
@@ -120,13 +119,14 @@ fn table_of_states_and_events() {
                     attempts: 1,
                     failures: counts,
                     crashes: counts,
+                    ..TaskRun::default()
                 };
                 let tasks = vec![a, TaskRun::default()];
                 let mut run = Run::restore("r", Arc::clone(&graph), tasks, false);
                 run.state = RunState::Running;
                 let mut pools = Pools::default();
                 let effects = plan(&mut run, &mut pools, [event.clone()], at(100));
-                let row = format!("  {name:<10} {}", line(&effects, &graph));
+                let row = format!("  {name:<11} {}", line(&effects, &graph));
                 writeln!(table, "{}", row.trim_end()).unwrap();
             }
         }

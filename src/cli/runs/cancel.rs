@@ -1,0 +1,80 @@
+//! `runs cancel`: a run or one of its tasks is ended, by its owner or here.
+
+use std::io::Write;
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::{Error, Scene, other, print_json};
+use crate::{
+    engine::{self, HomeLock},
+    store::RunRow,
+};
+
+/// Asks the owner of a run to end it; without an owner, ends it here.
+pub(super) async fn cancel(
+    scene: Scene<'_>,
+    row: &RunRow,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    if row.state.is_final() {
+        bail!("run `{}` has ended: it is {}", row.id, row.state);
+    }
+    scene.store.request_cancel(&row.id).await?;
+    let state = match HomeLock::acquire(scene.data_dir, scene.clock.now()) {
+        // Nobody is at work on this home, so nobody else will do it.
+        Ok(lock) => {
+            let state = engine::cancel_idle(scene.store, &row.id, scene.clock.now()).await?;
+            drop(lock);
+            state.name()
+        }
+        Err(engine::Error::Locked { .. }) => "cancelling",
+        Err(error) => return Err(error.into()),
+    };
+    if scene.json {
+        return print_json(&json!({"run_id": row.id, "state": state}), out);
+    }
+    writeln!(out, "run {} is {state}", row.id)?;
+    Ok(())
+}
+
+/// Asks the owner of a run to end one of its tasks; without an owner, ends it here.
+pub(super) async fn cancel_task(
+    scene: Scene<'_>,
+    row: &RunRow,
+    task: &str,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let tasks = scene.store.tasks(&row.id).await.map_err(other)?;
+    let Some(found) = tasks.iter().find(|known| known.task_id == task) else {
+        return Err(Error::Engine(engine::Error::UnknownTask {
+            task: task.to_owned(),
+            allowed: tasks.into_iter().map(|known| known.task_id).collect(),
+        }));
+    };
+    if found.run.state.is_final() {
+        let state = found.run.state.name();
+        return Err(other(anyhow::anyhow!(
+            "task `{task}` has ended: it is {state}"
+        )));
+    }
+    let store = scene.store;
+    store
+        .request_task_cancel(&row.id, task)
+        .await
+        .map_err(other)?;
+    let state = match HomeLock::acquire(scene.data_dir, scene.clock.now()) {
+        Ok(lock) => {
+            engine::cancel_task_idle(store, &row.id, task, scene.clock.now()).await?;
+            drop(lock);
+            "cancelled"
+        }
+        Err(engine::Error::Locked { .. }) => "cancelling",
+        Err(error) => return Err(error.into()),
+    };
+    if scene.json {
+        let document = json!({"run_id": row.id, "task": task, "state": state});
+        return Ok(print_json(&document, out)?);
+    }
+    writeln!(out, "task {task} of run {} is {state}", row.id).map_err(other)
+}

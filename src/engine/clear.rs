@@ -1,0 +1,136 @@
+//! Tasks of a run that begin anew, within the same run.
+
+use tokio::sync::oneshot;
+
+use super::{
+    EngineEvent, Error,
+    cancel::{position_of, stored},
+    dispatcher::Dispatcher,
+    recovery::restore,
+    step::{Act, Step},
+};
+use crate::{
+    dag::{Event, Run, TaskState},
+    store::Store,
+};
+
+/// Which tasks of a run are to begin anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClearSelection {
+    /// Those that failed, were cancelled or lacked their upstream, and all downstream of them.
+    Failed,
+    /// This one and all downstream of it.
+    From(String),
+    /// This one alone.
+    Only(String),
+}
+
+/// A run of which tasks begin anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cleared {
+    /// The run.
+    pub run_id: String,
+    /// The tasks, in the order of the pipeline file.
+    pub task_ids: Vec<String>,
+}
+
+pub(super) type ClearReply = oneshot::Sender<Result<Cleared, Error>>;
+
+/// What [`Handle::clear`](super::Handle::clear) would do, by what the store says.
+///
+/// # Errors
+///
+/// Where there is no such run or task, one of the tasks is running, or there is nothing to clear.
+pub async fn to_clear(
+    store: &Store,
+    run_id: &str,
+    selection: &ClearSelection,
+) -> Result<Cleared, Error> {
+    let run = restore(store, &stored(store, run_id).await?).await?;
+    let tasks = choose(&run, selection)?;
+    Ok(named(&run, &tasks))
+}
+
+/// The positions of the tasks that a selection means, ascending.
+fn choose(run: &Run, selection: &ClearSelection) -> Result<Vec<usize>, Error> {
+    let graph = run.graph();
+    let mut chosen = vec![false; graph.nodes().len()];
+    let mut with_descendants = |position: usize| {
+        chosen[position] = true;
+        for below in graph.descendants(position) {
+            chosen[below] = true;
+        }
+    };
+    match selection {
+        ClearSelection::Failed => {
+            for (position, task) in run.tasks().iter().enumerate() {
+                if matches!(
+                    task.state,
+                    TaskState::Failed | TaskState::UpstreamFailed | TaskState::Cancelled
+                ) {
+                    with_descendants(position);
+                }
+            }
+        }
+        ClearSelection::From(task) => with_descendants(position_of(run, task)?),
+        ClearSelection::Only(task) => chosen[position_of(run, task)?] = true,
+    }
+    let tasks: Vec<usize> = (0..chosen.len()).filter(|&at| chosen[at]).collect();
+    if tasks.is_empty() {
+        return Err(Error::NothingToClear(run.id().to_owned()));
+    }
+    match tasks
+        .iter()
+        .find(|&&task| run.tasks()[task].state == TaskState::Running)
+    {
+        Some(&running) => Err(Error::StillRunning(graph.nodes()[running].id.clone())),
+        None => Ok(tasks),
+    }
+}
+
+fn named(run: &Run, tasks: &[usize]) -> Cleared {
+    let nodes = run.graph().nodes();
+    Cleared {
+        run_id: run.id().to_owned(),
+        task_ids: tasks.iter().map(|&task| nodes[task].id.clone()).collect(),
+    }
+}
+
+impl Dispatcher {
+    /// Lets tasks of a run begin anew; one that has ended goes on in this process.
+    pub(super) async fn clear(
+        &mut self,
+        run_id: &str,
+        selection: &ClearSelection,
+        step: &mut Step,
+    ) -> Result<Cleared, Error> {
+        if !self.live.contains_key(run_id) {
+            let row = stored(&self.parts.store, run_id).await?;
+            if let Some(cause) = row.hold {
+                let run_id = row.id;
+                return Err(Error::Held { run_id, cause });
+            }
+            // Refused before the run is taken on, so that a mistake changes nothing.
+            choose(&restore(&self.parts.store, &row).await?, selection)?;
+            self.take_over(&row, "tasks of it were cleared", step)
+                .await?;
+        }
+        let Some(live) = self.live.get_mut(run_id) else {
+            return Err(Error::UnknownRun(run_id.to_owned()));
+        };
+        let tasks = choose(&live.run, selection)?;
+        let cleared = named(&live.run, &tasks);
+        for task in &tasks {
+            live.outputs.remove(task);
+        }
+        step.acts.push(Act::Publish(EngineEvent::TasksCleared {
+            run_id: run_id.to_owned(),
+            task_ids: cleared.task_ids.clone(),
+        }));
+        step.events
+            .entry(run_id.to_owned())
+            .or_default()
+            .push(Event::Cleared { tasks });
+        Ok(cleared)
+    }
+}

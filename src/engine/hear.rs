@@ -1,0 +1,282 @@
+//! What reaches the dispatcher, and what it makes of it.
+
+use tokio::sync::oneshot;
+
+use super::{
+    Error, RunRequest, Submitted, cancel,
+    clear::{ClearReply, ClearSelection},
+    dispatcher::{Dispatcher, Phase},
+    executor::AttemptResult,
+    recovery::progress_of,
+    step::{Act, Step},
+};
+use crate::{
+    clock::Timestamp,
+    dag::{Event, RunState},
+    store::{CancelRequest, TaskCancel},
+};
+
+pub(super) type SubmitReply = oneshot::Sender<Result<Submitted, Error>>;
+pub(super) type WaitReply = oneshot::Sender<Result<RunState, Error>>;
+pub(super) type DoneReply = oneshot::Sender<Result<(), Error>>;
+
+/// What reaches the dispatcher.
+#[derive(Debug)]
+pub(super) enum Message {
+    Submit {
+        request: Box<RunRequest>,
+        reply: SubmitReply,
+    },
+    Resume {
+        run_id: String,
+        reply: SubmitReply,
+    },
+    Promote {
+        run_id: String,
+        reply: SubmitReply,
+    },
+    Cancel {
+        run_id: String,
+    },
+    CancelTask {
+        run_id: String,
+        task_id: String,
+        reply: DoneReply,
+    },
+    /// Another process asked for it through the store.
+    TaskCancelAsked {
+        run_id: String,
+        task: usize,
+    },
+    Clear {
+        run_id: String,
+        selection: ClearSelection,
+        reply: ClearReply,
+    },
+    Wait {
+        run_id: String,
+        reply: WaitReply,
+    },
+    Ended(Box<Ended>),
+    Tick,
+    Drain,
+    Stop,
+}
+
+impl Message {
+    /// What the store says that somebody asked for.
+    pub(super) fn asked(request: CancelRequest) -> Self {
+        let run_id = request.run_id;
+        match request.task {
+            None => Self::Cancel { run_id },
+            Some(task) => Self::TaskCancelAsked { run_id, task },
+        }
+    }
+}
+
+/// An attempt that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) run_id: String,
+    pub(super) task: usize,
+    pub(super) attempt: u32,
+    pub(super) result: AttemptResult,
+}
+
+impl Dispatcher {
+    pub(super) async fn hear(
+        &mut self,
+        message: Message,
+        step: &mut Step,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let stopped = || Error::Stopped("it was told to".to_owned());
+        let draining = self.phase == Phase::Draining;
+        match message {
+            Message::Submit { reply, .. }
+            | Message::Resume { reply, .. }
+            | Message::Promote { reply, .. }
+                if draining =>
+            {
+                let _ = reply.send(Err(stopped()));
+            }
+            Message::Clear { reply, .. } if draining => drop(reply.send(Err(stopped()))),
+            Message::Submit { request, reply } => {
+                let submitted = self.submit(*request, step, now).await;
+                answer_submission(submitted, reply, step);
+            }
+            Message::Resume { run_id, reply } => {
+                let submitted = self.resume(&run_id, step).await;
+                answer_submission(submitted, reply, step);
+            }
+            Message::Promote { run_id, reply } => {
+                let submitted = self.promote(&run_id, step).await;
+                answer_submission(submitted, reply, step);
+            }
+            Message::Cancel { run_id } => self.cancel(run_id, step, now).await?,
+            Message::CancelTask {
+                run_id,
+                task_id,
+                reply,
+            } => match self.cancel_task(run_id, &task_id, step, now).await {
+                Ok(()) => step.acts.push(Act::Done(reply)),
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Message::TaskCancelAsked { run_id, task } => step
+                .events
+                .entry(run_id)
+                .or_default()
+                .push(Event::TaskCancelRequested { task }),
+            Message::Clear {
+                run_id,
+                selection,
+                reply,
+            } => match self.clear(&run_id, &selection, step).await {
+                Ok(cleared) => step.acts.push(Act::Cleared(reply, cleared)),
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Message::Wait { run_id, reply } => self.wait(run_id, reply).await?,
+            Message::Ended(ended) => self.ended(*ended, step, now).await?,
+            Message::Tick => {}
+            Message::Drain => self.hold(false, step),
+            Message::Stop => self.hold(true, step),
+        }
+        Ok(())
+    }
+
+    /// Starts nothing any more, and stops what runs where that is wanted.
+    fn hold(&mut self, stop: bool, step: &mut Step) {
+        self.phase = Phase::Draining;
+        for (run_id, live) in &self.live {
+            step.events
+                .entry(run_id.clone())
+                .or_default()
+                .push(Event::Held);
+            if stop {
+                let tokens = live.attempts.values().map(|attempt| &attempt.stop);
+                step.acts.extend(tokens.cloned().map(Act::Stop));
+            }
+        }
+    }
+
+    async fn wait(&mut self, run_id: String, reply: WaitReply) -> Result<(), Error> {
+        if let Some(live) = self.live.get_mut(&run_id) {
+            live.waiting.push(reply);
+            return Ok(());
+        }
+        let answer = match self.parts.store.run(&run_id).await? {
+            Some(row) if row.state.is_final() => Ok(row.state),
+            Some(row) if row.hold.is_some() => {
+                self.parked.entry(run_id).or_default().push(reply);
+                return Ok(());
+            }
+            Some(_) => Err(Error::Idle(run_id)),
+            None => Err(Error::UnknownRun(run_id)),
+        };
+        let _ = reply.send(answer);
+        Ok(())
+    }
+
+    /// Ends a run: a live one by the plan, one that waits in the store at once.
+    async fn cancel(
+        &mut self,
+        run_id: String,
+        step: &mut Step,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if self.live.contains_key(&run_id) {
+            step.events
+                .entry(run_id)
+                .or_default()
+                .push(Event::CancelRequested);
+            return Ok(());
+        }
+        if !step.ended.insert(run_id.clone()) {
+            return Ok(());
+        }
+        if let Some(row) = self.parts.store.run(&run_id).await?
+            && !row.state.is_final()
+        {
+            let store = &self.parts.store;
+            let cause = "it was cancelled";
+            let state = cancel::cancel(store, &row, cause, &mut step.draft, now).await?;
+            step.acts.push(Act::Close { run_id, state });
+        }
+        Ok(())
+    }
+
+    async fn cancel_task(
+        &mut self,
+        run_id: String,
+        task_id: &str,
+        step: &mut Step,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if let Some(live) = self.live.get(&run_id) {
+            let task = cancel::position_of(&live.run, task_id)?;
+            step.draft.turn().task_cancels.push(TaskCancel {
+                run: run_id.clone(),
+                fence: live.fence,
+                position: task,
+            });
+            step.events
+                .entry(run_id)
+                .or_default()
+                .push(Event::TaskCancelRequested { task });
+            return Ok(());
+        }
+        let store = &self.parts.store;
+        let row = cancel::stored(store, &run_id).await?;
+        if step.ended.insert(run_id) {
+            cancel::cancel_task(store, &row, task_id, &mut step.draft, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn ended(&mut self, ended: Ended, step: &mut Step, now: Timestamp) -> Result<(), Error> {
+        let Ended {
+            run_id,
+            task,
+            attempt,
+            result,
+        } = ended;
+        let Some(live) = self.live.get_mut(&run_id) else {
+            return Ok(());
+        };
+        let Some(running) = live.attempts.remove(&task) else {
+            return Ok(());
+        };
+        let mut done = running.progress.get().0;
+        let mut progressed = done > 0;
+        if matches!(result, AttemptResult::Crashed { .. }) && !progressed {
+            // A child counts in its own memory; what it has committed is in the store.
+            let task_id = &live.run.graph().nodes()[task].id;
+            (progressed, done) = progress_of(&self.parts.store, &run_id, task_id, attempt).await?;
+        }
+        let seconds = running.began.elapsed().as_secs_f64();
+        step.draft
+            .attempt_ended(running.id, &result, seconds, done, now);
+        if let AttemptResult::Succeeded { outcome } = &result
+            && !outcome.output.is_null()
+        {
+            live.outputs.insert(task, outcome.output.clone());
+        }
+        step.events
+            .entry(run_id.clone())
+            .or_default()
+            .push(Event::Ended {
+                task,
+                attempt,
+                end: result.end(progressed),
+            });
+        step.results.insert((run_id, task), result);
+        Ok(())
+    }
+}
+
+fn answer_submission(submitted: Result<Submitted, Error>, reply: SubmitReply, step: &mut Step) {
+    match submitted {
+        Ok(submitted) => step.acts.push(Act::Reply(reply, submitted)),
+        Err(error) => drop(reply.send(Err(error))),
+    }
+}
