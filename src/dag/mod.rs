@@ -10,6 +10,7 @@ mod pool;
 mod run;
 mod plan;
 pub mod ticks;
+pub mod schedule;
 
 pub use ancestry::Ancestry;
 pub use graph::{Graph, GraphError, Node};

@@ -1,12 +1,17 @@
 //! Cron patterns in a time zone; the moments at which a schedule fires.
 //!
-//! The rule is Vixie cron's, which croner 4 follows: where clocks change, a job at fixed times runs
-//! once per local day, and one with wildcards runs every elapsed period. Ticks strictly increase in
-//! UTC. The table in the tests says what that means for each kind of pattern.
+//! croner says which times of the clock a pattern matches; which instants those are is decided
+//! here, by Vixie cron's rule: where clocks change, a job at fixed times runs once per local day (a
+//! time that the clocks jump over is made up for right after the jump, one that they show twice
+//! counts the first time), and one with wildcards runs whenever the clocks match. Ticks strictly
+//! increase in UTC. A pattern is at fixed times where minute and hour are numbers or lists of
+//! numbers. The table in the tests says what that means for each kind of pattern.
+
+mod local;
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeZone as _};
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use croner::{
     Cron,
@@ -22,7 +27,11 @@ pub struct Ticks(Rule);
 #[derive(Clone, Debug)]
 enum Rule {
     /// A cron pattern on the clocks of a zone.
-    Cron { cron: Box<Cron>, zone: Tz },
+    Cron {
+        cron: Box<Cron>,
+        fixed: bool,
+        zone: Tz,
+    },
     /// Every `period`, counted in UTC from `offset` after 1970-01-01.
     Every { period: Duration, offset: Duration },
 }
@@ -54,10 +63,9 @@ impl Ticks {
     /// Where either cannot be read.
     pub fn cron(pattern: &str, zone: &str) -> Result<Self, TicksError> {
         let cron = Box::new(parse(pattern)?);
-        let zone = zone
-            .parse()
-            .map_err(|_| TicksError::Zone(zone.to_owned()))?;
-        Ok(Self(Rule::Cron { cron, zone }))
+        let fixed = at_fixed_times(pattern);
+        let zone = zone_of(zone)?;
+        Ok(Self(Rule::Cron { cron, fixed, zone }))
     }
 
     /// Every `period`, from `offset` after 1970-01-01T00:00:00Z; never less than a millisecond.
@@ -69,11 +77,14 @@ impl Ticks {
     /// The first tick after `moment`; none where the pattern never matches again.
     pub fn after(&self, moment: Timestamp) -> Option<Timestamp> {
         match &self.0 {
-            Rule::Cron { cron, zone } => {
-                // Ticks are whole seconds: croner drops what is below them, and so must we.
-                let start = on_clock(moment, *zone)?;
-                let next = cron.find_next_occurrence(&start, false).ok()?;
-                Some(from_clock(&next)).filter(|next| *next > moment)
+            Rule::Cron { cron, fixed, zone } => {
+                let second = moment.as_millis().div_euclid(1000);
+                let next = if *fixed {
+                    once_after(cron, *zone, second)
+                } else {
+                    whenever_after(cron, *zone, second)
+                };
+                next.map(from_seconds)
             }
             Rule::Every { period, offset } => {
                 let (period, offset) = (milliseconds(*period), milliseconds(*offset));
@@ -86,12 +97,15 @@ impl Ticks {
     /// The last tick before `moment`; none where there was none.
     pub fn before(&self, moment: Timestamp) -> Option<Timestamp> {
         match &self.0 {
-            Rule::Cron { cron, zone } => {
-                let start = on_clock(moment, *zone)?;
+            Rule::Cron { cron, fixed, zone } => {
                 // A moment within a second lies after the tick at its start.
-                let inclusive = moment.as_millis().rem_euclid(1000) != 0;
-                let last = cron.find_previous_occurrence(&start, inclusive).ok()?;
-                Some(from_clock(&last)).filter(|last| *last < moment)
+                let second = (moment.as_millis() + 999).div_euclid(1000);
+                let last = if *fixed {
+                    once_before(cron, *zone, second)
+                } else {
+                    whenever_before(cron, *zone, second)
+                };
+                last.map(from_seconds)
             }
             Rule::Every { period, offset } => {
                 let (period, offset) = (milliseconds(*period), milliseconds(*offset));
@@ -107,13 +121,97 @@ impl Ticks {
     }
 }
 
-fn on_clock(moment: Timestamp, zone: Tz) -> Option<DateTime<Tz>> {
-    let seconds = moment.as_millis().div_euclid(1000);
-    zone.timestamp_opt(seconds, 0).single()
+/// The first matching time of the clock after `wall`, or at it.
+fn match_after(cron: &Cron, wall: i64, inclusive: bool) -> Option<i64> {
+    let next = cron
+        .find_next_occurrence(&local::utc(wall), inclusive)
+        .ok()?;
+    Some(next.timestamp())
 }
 
-fn from_clock(moment: &DateTime<Tz>) -> Timestamp {
-    Timestamp::from_millis(moment.timestamp_millis())
+/// The last matching time of the clock before `wall`.
+fn match_before(cron: &Cron, wall: i64) -> Option<i64> {
+    let last = cron
+        .find_previous_occurrence(&local::utc(wall), false)
+        .ok()?;
+    Some(last.timestamp())
+}
+
+/// The first instant after `second` at which the clocks match for the first time.
+fn once_after(cron: &Cron, zone: Tz, second: i64) -> Option<i64> {
+    let mut wall = local::shown(zone, second);
+    loop {
+        wall = match_after(cron, wall, false)?;
+        match local::instant_of(zone, wall) {
+            Some(instant) if instant > second => return Some(instant),
+            _ => {}
+        }
+    }
+}
+
+/// The last instant before `second` at which the clocks match for the first time.
+fn once_before(cron: &Cron, zone: Tz, second: i64) -> Option<i64> {
+    let mut wall = local::latest_shown(zone, second) + 1;
+    loop {
+        wall = match_before(cron, wall)?;
+        match local::instant_of(zone, wall) {
+            Some(instant) if instant < second => return Some(instant),
+            _ => {}
+        }
+    }
+}
+
+/// The first instant after `second` at which the clocks match.
+fn whenever_after(cron: &Cron, zone: Tz, second: i64) -> Option<i64> {
+    let (mut at, mut inclusive) = (second, false);
+    loop {
+        let ahead = local::offset(zone, at);
+        let instant = match_after(cron, at + ahead, inclusive)? - ahead;
+        match local::change_after(zone, at, instant) {
+            None => return Some(instant),
+            // From a change on, the clocks show something else than was reckoned.
+            Some(change) => (at, inclusive) = (change, true),
+        }
+    }
+}
+
+/// The last instant before `second` at which the clocks match.
+fn whenever_before(cron: &Cron, zone: Tz, second: i64) -> Option<i64> {
+    let mut end = second;
+    loop {
+        let ahead = local::offset(zone, end - 1);
+        let instant = match_before(cron, end + ahead)? - ahead;
+        match local::change_before(zone, end - 1, instant) {
+            None => return Some(instant),
+            Some(change) => end = change,
+        }
+    }
+}
+
+/// Whether minute and hour are numbers or lists of numbers.
+fn at_fixed_times(pattern: &str) -> bool {
+    if let Some(name) = pattern.trim().strip_prefix('@') {
+        return !name.eq_ignore_ascii_case("hourly");
+    }
+    let numbers = |field: &str| field.chars().all(|c| c.is_ascii_digit() || c == ',');
+    pattern.split_whitespace().take(2).all(numbers)
+}
+
+/// The first instant of a day on the clocks of a zone.
+///
+/// # Errors
+///
+/// Where the time zone database does not have the zone.
+pub fn start_of_day(date: NaiveDate, zone: &str) -> Result<Timestamp, TicksError> {
+    Ok(from_seconds(local::start_of(zone_of(zone)?, date)))
+}
+
+fn zone_of(name: &str) -> Result<Tz, TicksError> {
+    name.parse().map_err(|_| TicksError::Zone(name.to_owned()))
+}
+
+fn from_seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(seconds.saturating_mul(1000))
 }
 
 fn milliseconds(length: Duration) -> i64 {
@@ -152,129 +250,8 @@ fn parse(pattern: &str) -> Result<Cron, TicksError> {
 ///
 /// Where the time zone database does not have it.
 pub fn check_zone(name: &str) -> Result<(), TicksError> {
-    match name.parse::<Tz>() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(TicksError::Zone(name.to_owned())),
-    }
+    zone_of(name).map(drop)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn takes_five_fields_and_iana_names() {
-        for pattern in [
-            "0 4 * * *",
-            "*/5 * * * *",
-            "30 1 1-7 * MON",
-            "0 0 L * *",
-            "@daily",
-        ] {
-            assert_eq!(check_cron(pattern), Ok(()), "{pattern}");
-        }
-        for pattern in [
-            "",
-            "4 * *",
-            "0 0 4 * * *",
-            "61 * * * *",
-            "a b c d e",
-            "ö * * * *",
-        ] {
-            assert!(check_cron(pattern).is_err(), "{pattern}");
-        }
-        assert_eq!(check_zone("Europe/Berlin"), Ok(()));
-        assert!(check_zone("Mars/Olympus").is_err());
-    }
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    /// The ticks of one local day, as the clocks of the zone show them.
-    fn on(day: &str, pattern: &str) -> String {
-        let ticks = Ticks::cron(pattern, "America/New_York").unwrap();
-        let zone: Tz = "America/New_York".parse().unwrap();
-        let midnight = at(&format!("{day}T04:00:00Z"));
-        let shown: Vec<String> = ticks
-            .iter_after(midnight - Duration::from_hours(1))
-            .filter_map(|tick| on_clock(tick, zone))
-            .skip_while(|tick| tick.format("%F").to_string() != day)
-            .take_while(|tick| tick.format("%F").to_string() == day)
-            .map(|tick| tick.format("%H:%M %Z").to_string())
-            .collect();
-        match shown.len() {
-            0..=5 => shown.join(", "),
-            count => format!("{count} ticks, {} … {}", shown[0], shown[count - 1]),
-        }
-    }
-
-    #[test]
-    fn where_clocks_change() {
-        let spring = "2026-03-08";
-        let autumn = "2026-11-01";
-        let rows = [
-            (spring, "30 2 * * *"),
-            (autumn, "30 1 * * *"),
-            (spring, "0 * * * *"),
-            (autumn, "0 * * * *"),
-            (autumn, "*/30 1 * * *"),
-            (spring, "0 */2 * * *"),
-            (spring, "15 2-3 * * *"),
-        ];
-        let table: Vec<String> = rows
-            .iter()
-            .map(|(day, pattern)| format!("{day}  {pattern:<13} {}", on(day, pattern)))
-            .collect();
-        insta::assert_snapshot!(table.join("\n"), @"
-        2026-03-08  30 2 * * *    03:00 EDT
-        2026-11-01  30 1 * * *    01:30 EDT
-        2026-03-08  0 * * * *     23 ticks, 00:00 EST … 23:00 EDT
-        2026-11-01  0 * * * *     25 ticks, 00:00 EDT … 23:00 EST
-        2026-11-01  */30 1 * * *  01:00 EDT, 01:30 EDT, 01:00 EST, 01:30 EST
-        2026-03-08  0 */2 * * *   11 ticks, 00:00 EST … 22:00 EDT
-        2026-03-08  15 2-3 * * *  03:15 EDT
-        ");
-    }
-
-    #[test]
-    fn a_period_is_counted_in_utc() {
-        let ticks = Ticks::every(Duration::from_hours(6), Duration::from_hours(5));
-        let after: Vec<String> = ticks
-            .iter_after(at("2026-03-08T05:00:00Z"))
-            .take(2)
-            .map(|tick| tick.to_string())
-            .collect();
-        assert_eq!(after, ["2026-03-08T11:00:00Z", "2026-03-08T17:00:00Z"]);
-        assert_eq!(
-            ticks.before(at("2026-03-08T05:00:00Z")),
-            Some(at("2026-03-07T23:00:00Z"))
-        );
-        assert_eq!(
-            ticks.before(at("2026-03-08T05:00:00.001Z")),
-            Some(at("2026-03-08T05:00:00Z"))
-        );
-    }
-
-    proptest! {
-        /// Forwards and backwards meet, and ticks strictly increase.
-        #[test]
-        fn after_and_before_are_inverse(
-            zone in prop::sample::select(chrono_tz::TZ_VARIANTS.to_vec()),
-            second in 0_i64..2_145_916_800,
-            pattern in prop::sample::select(vec![
-                "0 4 * * *", "30 1 * * *", "*/15 * * * *", "0 */2 * * *", "15 2-3 * * MON", "0 0 1 * *",
-            ]),
-        ) {
-            let ticks = Ticks::cron(pattern, zone.name()).unwrap();
-            let moment = Timestamp::from_millis(second * 1000);
-            let next = ticks.after(moment).unwrap();
-            prop_assert!(next > moment);
-            let last = ticks.before(next).unwrap();
-            prop_assert!(last <= moment, "{} {pattern}: {last} {moment} {next}", zone.name());
-            prop_assert_eq!(ticks.after(last), Some(next));
-        }
-    }
-}
+mod tests;

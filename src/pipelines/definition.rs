@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::Param;
+use super::{Param, Schedule};
 use crate::{
     config::document::{Document, Table},
     dag::{RetryPolicy, TriggerRule},
@@ -23,7 +23,7 @@ pub struct Definition {
     /// One line for lists.
     pub description: Option<String>,
     /// When it runs by itself.
-    pub schedule: Option<Schedule>,
+    pub schedules: Vec<Schedule>,
     /// What `--param` can set, in the order of the file.
     pub params: Vec<Param>,
     /// The profile that is used where none is asked for; `None` where there are none.
@@ -36,45 +36,6 @@ pub struct Definition {
     pub defaults: Policy,
     /// The tasks, in the order of the file.
     pub tasks: Vec<Task>,
-}
-
-/// When a pipeline runs by itself.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Schedule {
-    /// Five cron fields.
-    pub cron: String,
-    /// The IANA time zone in which the fields are read. Default: `UTC`.
-    pub timezone: String,
-    /// What happens to ticks that were missed. Default: `last`.
-    pub catchup: Catchup,
-    /// What happens to a tick while the run of an earlier one goes on. Default: `skip`.
-    pub overlap: Overlap,
-}
-
-/// What happens to ticks that were missed while nothing ran.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Catchup {
-    /// They are forgotten.
-    None,
-    /// The last one is made up for.
-    #[default]
-    Last,
-    /// Each is made up for, in order.
-    All,
-}
-
-/// What happens to a tick while the run of an earlier one goes on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// It is left out.
-    #[default]
-    Skip,
-    /// It waits for its turn.
-    Queue,
-    /// Both run.
-    Allow,
 }
 
 /// A set of encoders; `none` leaves one out.

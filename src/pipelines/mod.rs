@@ -12,17 +12,17 @@ mod graph;
 mod load;
 mod params;
 mod read;
+mod schedule;
 mod values;
 
 pub use self::check::check;
 pub use self::compile::{Compiled, RunArguments, compile, outline};
-pub use self::definition::{
-    Catchup, Definition, Overlap, Policy, Profile, Reference, Schedule, Task,
-};
+pub use self::definition::{Definition, Policy, Profile, Reference, Task};
 pub use self::fault::{Error, Fault};
 pub use self::graph::{mermaid, text};
 pub use self::load::{PipelineFile, files, find, load};
 pub use self::params::{Param, ParamKind};
+pub use self::schedule::{Schedule, Timing, moment};
 
 #[cfg(test)]
 mod tests;

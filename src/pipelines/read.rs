@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Catchup, Definition, Overlap, Param, ParamKind, Policy, Profile, Reference, Schedule, Task,
+    Definition, Param, ParamKind, Policy, Profile, Reference, Task,
     fault::{Fault, Faults},
     params,
 };
@@ -12,7 +12,7 @@ use crate::{
         document::{Data, Document, Entry, Item, find},
         suggest,
     },
-    dag::{TriggerRule, ticks},
+    dag::TriggerRule,
     expression::Kind,
 };
 
@@ -69,15 +69,14 @@ impl Reader<'_> {
             .tables(root, "profiles")
             .filter_map(|(entry, table)| self.profile(entry, table))
             .collect();
+        let params = self.params(root);
         Definition {
             path: path.to_owned(),
             document: Document::default(),
             name: name.unwrap_or_default(),
             description: find(root, "description").and_then(|entry| self.text(&entry.value)),
-            schedule: self
-                .table(root, "schedule")
-                .and_then(|(entry, table)| self.schedule(entry, table)),
-            params: self.params(root),
+            schedules: self.schedules(root, &params),
+            params,
             profile: self.default_profile(root, &profiles),
             profiles,
             fields: self.fields(root),
@@ -178,47 +177,6 @@ impl Reader<'_> {
                 Some(TriggerRule::ALL[position])
             }),
         }
-    }
-
-    fn schedule(&mut self, entry: &Entry, table: &[Entry]) -> Option<Schedule> {
-        self.known_keys(
-            table,
-            &["cron", "timezone", "catchup", "overlap"],
-            " in `[schedule]`",
-        );
-        let value = |key: &str| find(table, key).map(|entry| &entry.value);
-        let Some(item) = value("cron") else {
-            let hint = "write `cron = \"0 4 * * *\"` for every day at four".to_owned();
-            self.faults.add(
-                entry.key_span.start,
-                "a schedule without `cron`",
-                Some(hint),
-            );
-            return None;
-        };
-        let cron = self.text(item)?;
-        if let Err(error) = ticks::check_cron(&cron) {
-            self.faults.add(item.span.start, error.to_string(), None);
-        }
-        let timezone = value("timezone").and_then(|item| {
-            let name = self.text(item)?;
-            if let Err(error) = ticks::check_zone(&name) {
-                self.faults.add(item.span.start, error.to_string(), None);
-            }
-            Some(name)
-        });
-        let catchup = value("catchup")
-            .and_then(|item| self.choice(item, "catchup", &["none", "last", "all"]))
-            .map(|choice| [Catchup::None, Catchup::Last, Catchup::All][choice]);
-        let overlap = value("overlap")
-            .and_then(|item| self.choice(item, "overlap", &["skip", "queue", "allow"]))
-            .map(|choice| [Overlap::Skip, Overlap::Queue, Overlap::Allow][choice]);
-        Some(Schedule {
-            cron,
-            timezone: timezone.unwrap_or_else(|| "UTC".to_owned()),
-            catchup: catchup.unwrap_or_default(),
-            overlap: overlap.unwrap_or_default(),
-        })
     }
 
     fn profile(&mut self, entry: &Entry, table: &[Entry]) -> Option<Profile> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::Timestamp,
     engine::Catalogue,
-    pipelines::{self, Definition, Error, PipelineFile},
+    pipelines::{self, Definition, Error, PipelineFile, Schedule},
 };
 
 /// See and check pipelines.
@@ -98,7 +98,7 @@ fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
             Ok(definition) => json!({
                 "name": definition.name,
                 "description": definition.description,
-                "schedule": definition.schedule,
+                "schedules": schedules(&definition),
                 "tasks": definition.tasks.len(),
                 "file": shown,
                 "faults": 0,
@@ -106,7 +106,7 @@ fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
             Err(Error::Faulty(faults)) => json!({
                 "name": shown.file_stem().map(|stem| stem.to_string_lossy()),
                 "description": null,
-                "schedule": null,
+                "schedules": [],
                 "tasks": 0,
                 "file": shown,
                 "faults": faults.len(),
@@ -121,7 +121,10 @@ fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
     let table: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let schedule = row["schedule"]["cron"].as_str().unwrap_or("–").to_owned();
+            let schedule = row["schedules"]
+                .as_array()
+                .filter(|schedules| !schedules.is_empty())
+                .map_or_else(|| "–".to_owned(), |all| when(all));
             let about = match row["faults"].as_u64() {
                 Some(0) | None => text(row, "description"),
                 Some(_) => "has faults: see `pipelines check`".to_owned(),
@@ -134,6 +137,24 @@ fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
         &table,
         out,
     )
+}
+
+/// The schedules of a pipeline as JSON.
+fn schedules(definition: &Definition) -> Value {
+    definition.schedules.iter().map(Schedule::to_json).collect()
+}
+
+/// When schedules fire, in a few words.
+fn when(schedules: &[Value]) -> String {
+    let words: Vec<String> = schedules
+        .iter()
+        .map(|schedule| match (&schedule["cron"], &schedule["every"]) {
+            (Value::String(cron), _) => cron.clone(),
+            (_, Value::String(every)) => format!("every {every}"),
+            _ => "–".to_owned(),
+        })
+        .collect();
+    words.join("; ")
 }
 
 fn check(
@@ -264,12 +285,34 @@ mod tests {
         insta::assert_snapshot!(said(home.path(), &["next", "reddit", "-n", "1"], true).1, @r#"
         [
           {
+            "schedule": "default",
             "scheduled_for": "2026-11-23T04:00:00Z",
             "interval_start": "2026-11-22T04:00:00Z",
             "interval_end": "2026-11-23T04:00:00Z"
           }
         ]
         "#);
+    }
+
+    #[test]
+    fn several_schedules_come_in_order() {
+        let home = home();
+        let text = "name = \"both\"\n[[schedule]]\nname = \"daily\"\ncron = \"@daily\"\n\
+                    timezone = \"Asia/Tokyo\"\n[[schedule]]\nname = \"often\"\nevery = \"8h\"\n\
+                    end = \"2026-11-22\"\n[[task]]\nid = \"a\"\nop = \"noop\"\n";
+        fs_err::write(home.path().join("pipelines/both.toml"), text).unwrap();
+        insta::assert_snapshot!(said(home.path(), &["next", "both", "-n", "4"], false).1, @"
+        scheduled for         interval start        interval end          schedule
+        2026-11-22T08:00:00Z  2026-11-22T00:00:00Z  2026-11-22T08:00:00Z  often
+        2026-11-22T15:00:00Z  2026-11-21T15:00:00Z  2026-11-22T15:00:00Z  daily
+        2026-11-22T16:00:00Z  2026-11-22T08:00:00Z  2026-11-22T16:00:00Z  often
+        2026-11-23T15:00:00Z  2026-11-22T15:00:00Z  2026-11-23T15:00:00Z  daily
+        ");
+        assert!(
+            said(home.path(), &["show", "both"], false)
+                .1
+                .contains("schedule  often: every 8h")
+        );
     }
 
     #[test]

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::{print_json, print_table};
 use crate::{
     clock::Timestamp,
-    dag::ticks::Ticks,
+    dag::schedule::Tick,
     pipelines::{Definition, Error},
 };
 
-/// Prints the next `count` ticks after `moment`; each ends the interval that begins at the tick
-/// before it.
+/// Prints the next `count` ticks after `moment` over all schedules; each ends the interval that
+/// begins at the tick before it of the same schedule.
 pub(super) fn next(
     definition: &Definition,
     moment: Timestamp,
@@ -20,42 +20,58 @@ pub(super) fn next(
     json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let Some(schedule) = &definition.schedule else {
-        if json {
-            return print_json(&json!([]), out);
-        }
+    if definition.schedules.is_empty() && !json {
         writeln!(out, "`{}` has no schedule", definition.name)?;
         return Ok(());
-    };
-    let wrong = |error: crate::dag::ticks::TicksError| Error::Argument {
-        message: error.to_string(),
-        hint: None,
-    };
-    let ticks = Ticks::cron(&schedule.cron, &schedule.timezone).map_err(wrong)?;
-    let coming: Vec<(Option<Timestamp>, Timestamp)> = ticks
-        .iter_after(moment)
-        .take(count)
-        .map(|tick| (ticks.before(tick), tick))
-        .collect();
+    }
+    let coming = coming(definition, moment, count)?;
     if json {
         let rows: Vec<Value> = coming
             .iter()
-            .map(|(start, end)| {
-                json!({ "scheduled_for": end, "interval_start": start, "interval_end": end })
+            .map(|(schedule, tick)| {
+                json!({
+                    "schedule": schedule,
+                    "scheduled_for": tick.scheduled_for,
+                    "interval_start": tick.interval_start,
+                    "interval_end": tick.interval_end,
+                })
             })
             .collect();
         return print_json(&Value::Array(rows), out);
     }
+    let several = definition.schedules.len() > 1;
+    let mut header = vec!["scheduled for", "interval start", "interval end"];
+    if several {
+        header.push("schedule");
+    }
     let rows: Vec<Vec<String>> = coming
         .iter()
-        .map(|(start, end)| {
-            let start = start.map_or_else(|| "–".to_owned(), |start| start.to_string());
-            vec![end.to_string(), start, end.to_string()]
+        .map(|(schedule, tick)| {
+            let times = [tick.scheduled_for, tick.interval_start, tick.interval_end];
+            let mut row: Vec<String> = times.iter().map(ToString::to_string).collect();
+            row.extend(several.then(|| (*schedule).to_owned()));
+            row
         })
         .collect();
-    print_table(
-        &["scheduled for", "interval start", "interval end"],
-        &rows,
-        out,
-    )
+    print_table(&header, &rows, out)
+}
+
+/// The next ticks of all schedules, with the schedule's name, in order.
+fn coming(
+    definition: &Definition,
+    moment: Timestamp,
+    count: usize,
+) -> Result<Vec<(&str, Tick)>, Error> {
+    let mut coming = Vec::new();
+    for schedule in &definition.schedules {
+        let rules = schedule.rules().map_err(|error| Error::Argument {
+            message: error.to_string(),
+            hint: None,
+        })?;
+        let ticks = rules.iter_after(moment).take(count);
+        coming.extend(ticks.map(|tick| (schedule.name.as_str(), tick)));
+    }
+    coming.sort_by_key(|(_, tick)| tick.scheduled_for);
+    coming.truncate(count);
+    Ok(coming)
 }

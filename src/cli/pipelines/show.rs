@@ -19,8 +19,13 @@ pub(super) fn show(definition: &Definition, json: bool, out: &mut dyn Write) -> 
     if let Some(description) = &definition.description {
         writeln!(out, "{description}")?;
     }
-    if let Some(schedule) = &definition.schedule {
-        writeln!(out, "\nschedule  {} ({})", schedule.cron, schedule.timezone)?;
+    for (nth, schedule) in definition.schedules.iter().enumerate() {
+        let gap = if nth == 0 { "\n" } else { "" };
+        let name = match definition.schedules.len() {
+            1 => String::new(),
+            _ => format!("{}: ", schedule.name),
+        };
+        writeln!(out, "{gap}schedule  {name}{}", schedule.timing_in_words())?;
     }
     if !definition.params.is_empty() {
         let rows: Vec<Vec<String>> = definition
@@ -118,7 +123,7 @@ fn described(definition: &Definition) -> Value {
         "name": definition.name,
         "description": definition.description,
         "file": definition.path,
-        "schedule": definition.schedule,
+        "schedules": super::schedules(definition),
         "profile": definition.profile,
         "params": params,
         "profiles": profiles,

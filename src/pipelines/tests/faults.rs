@@ -42,11 +42,11 @@ fn every_fault_names_its_place_and_what_is_allowed() {
     x.toml:6:8: `0 4 * *` is not a cron pattern: invalid pattern: pattern must have 5 fields when seconds are disallowed; write five fields (minute, hour, day of month, month, weekday), as in `0 4 * * *`
     x.toml:7:12: `Berlin` is not an IANA time zone; write a name such as `UTC` or `Europe/Berlin`
     x.toml:8:11: `first` is no value for `catchup`
-      hint: allowed: `none`, `last`, `all`
+      hint: allowed: `all`, `last`, `none`, `window`
 
     # a schedule without cron
     x.toml:5:2: a schedule without `cron`
-      hint: write `cron = "0 4 * * *"` for every day at four
+      hint: write `cron = "0 4 * * *"` for every day at four, or `every = "6h"`
 
     # tables
     x.toml:2:1: `task` is an integer, not a list of tables

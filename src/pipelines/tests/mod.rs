@@ -1,6 +1,7 @@
 //! What pipeline files mean, and what is said about wrong ones.
 
 mod faults;
+mod schedules;
 
 use std::path::Path;
 
