@@ -44,7 +44,7 @@ const GRANTS: &[(&str, &str)] = &[
     (
         "cli",
         "app clock corpus telemetry config dag store artifacts sources encoders learning registry \
-         engine operators pipelines sandbox",
+         engine operators pipelines server sandbox",
     ),
 ];
 

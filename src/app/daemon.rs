@@ -1,6 +1,11 @@
 //! `trendmill up`: engine, server and what works beside them, in one process.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use sd_notify::NotifyState;
@@ -15,16 +20,21 @@ use super::{
     App, Error, RunRequest, Wanted,
     daemon_file::{DaemonFile, Posted},
     services::Services,
-    systemd,
+    systemd, tokens,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     config::Settings,
     engine::{self, Handle, HomeLock},
-    server::{self, Fault, Host, Phase, RunWanted},
+    pipelines,
+    registry::Registry,
+    server::{self, Fault, GuardSettings, Host, Metrics, Phase, RunWanted, hash_token},
     store::Store,
     telemetry::chain,
 };
+
+/// How long answers that are under way are waited for at the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A daemon that listens; [`Daemon::run`] makes it work.
 #[derive(Debug)]
@@ -42,6 +52,9 @@ struct Face {
     app: Arc<App>,
     engine: Handle,
     phase: watch::Receiver<Phase>,
+    started_at: Timestamp,
+    guard: GuardSettings,
+    metrics: Arc<Metrics>,
 }
 
 impl Daemon {
@@ -56,6 +69,7 @@ impl Daemon {
         address: SocketAddr,
     ) -> Result<Self, Error> {
         let app = Arc::new(App::open(home, settings).await?);
+        let (token, guard) = guarded(&app, address).await?;
         let now = app.clock().now();
         let lock = HomeLock::acquire(&home.join("data"), now)?;
         let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -65,13 +79,13 @@ impl Daemon {
             )
         })?;
         let address = listener.local_addr().map_err(unfit)?;
-        let url = format!("http://{address}");
+        let url = url_of(address);
         lock.set_address(&url).map_err(unfit)?;
         let engine = app.start_engine_with(lock).await?;
         let file = DaemonFile {
             pid: std::process::id(),
             url,
-            token: new_token()?,
+            token: token.clone(),
             started_at: now,
         };
         let posted = file.post(home).map_err(unfit)?;
@@ -80,6 +94,9 @@ impl Daemon {
             app,
             engine,
             phase: seen,
+            started_at: now,
+            guard,
+            metrics: Arc::default(),
         };
         Ok(Self {
             face: Arc::new(face),
@@ -110,16 +127,17 @@ impl Daemon {
             ..
         } = self;
         let mut signals = Signals::new().map_err(unfit)?;
-        let (app, engine) = (Arc::clone(&face.app), face.engine.clone());
+        let engine = face.engine.clone();
         let (quit, mut quitting) = watch::channel(false);
         let ending = async move {
             // The other end is dropped only with this process.
             let _ = quitting.wait_for(|&quit| quit).await;
         };
-        let serving = tokio::spawn(server::serve(face, listener, ending));
-        resume(&app, &engine).await?;
+        let services = start_services(&face);
+        let host: Arc<dyn Host> = Arc::clone(&face) as Arc<dyn Host>;
+        let serving = tokio::spawn(server::serve(host, listener, ending));
+        face.resume().await?;
         phase.send_replace(Phase::Ready);
-        let services = start_services();
         systemd::tell(NotifyState::Ready);
         tracing::info!("ready");
 
@@ -140,13 +158,15 @@ impl Daemon {
             }
             () = engine.stopped_for_good() => {}
         }
+        phase.send_replace(Phase::Ended);
         services.end().await;
         drop(posted);
         quit.send_replace(true);
-        serving
-            .await
-            .map_err(|error| Error::Failed(error.to_string()))?
-            .map_err(unfit)?;
+        // Whoever holds a connection open must not hold the process.
+        let served = tokio::time::timeout(LAST_ANSWERS, serving).await;
+        if let Ok(Ok(Err(error))) = served {
+            tracing::warn!(%error, "the server did not end well");
+        }
         match engine.fault() {
             Some(fault) => Err(Error::Failed(format!("the engine gave up: {fault}"))),
             None => Ok(()),
@@ -155,25 +175,88 @@ impl Daemon {
 }
 
 /// What works beside engine and server; each is one line.
-fn start_services() -> Services {
+fn start_services(face: &Face) -> Services {
+    let (store, events) = (face.app.store().clone(), face.engine.subscribe());
+    let metrics = Arc::clone(&face.metrics);
     let services = Services::default();
     services.start("watchdog", systemd::watchdog);
+    services.start("metrics", |ending| metrics.watch(events, store, ending));
     services
 }
 
-/// Goes on with every run that an earlier process left.
-async fn resume(app: &App, engine: &Handle) -> Result<(), Error> {
-    let unfinished = app.store().unfinished_runs(None).await?;
-    // One that is held starts when it is promoted.
-    for run in unfinished.into_iter().filter(|run| run.hold.is_none()) {
-        engine.resume(&run.id).await?;
+/// The token for commands of the same user, and what is asked of all callers.
+async fn guarded(app: &App, address: SocketAddr) -> Result<(String, GuardSettings), Error> {
+    let settings = &app.settings().server;
+    let set = settings.token.as_deref();
+    if !address.ip().is_loopback() && set.is_none() && !app.store().has_tokens().await? {
+        return Err(Error::wrong(
+            format!("{address} can be reached from other machines, and there is no token"),
+            "make one with `trendmill tokens create NAME`, or listen at 127.0.0.1".to_owned(),
+        ));
     }
-    Ok(())
+    let token = tokens::random()?;
+    let known = [Some(token.as_str()), set];
+    let guard = GuardSettings {
+        address,
+        hosts: settings.hosts.clone(),
+        require_token: settings.require_token,
+        tokens: known.into_iter().flatten().map(hash_token).collect(),
+        set: set.is_some(),
+    };
+    Ok((token, guard))
+}
+
+/// How this machine reaches the daemon.
+fn url_of(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
+}
+
+impl Face {
+    /// Goes on with every run that an earlier process left.
+    async fn resume(&self) -> Result<(), Error> {
+        let unfinished = self.app.store().unfinished_runs(None).await?;
+        // One that is held starts when it is promoted.
+        for run in unfinished.into_iter().filter(|run| run.hold.is_none()) {
+            match self.engine.resume(&run.id).await {
+                Ok(_) => {}
+                Err(error @ engine::Error::Stopped(_)) => return Err(error.into()),
+                // One run that cannot be read must not keep all others from going on.
+                Err(error) => tracing::error!(run.id = run.id, "{}", chain(&error)),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Host for Face {
     fn store(&self) -> &Store {
         self.app.store()
+    }
+
+    fn registry(&self) -> &Registry {
+        self.app.registry()
+    }
+
+    fn pipelines(&self) -> Result<Value, Fault> {
+        Ok(Value::Array(pipelines::listed(self.app.home())?))
+    }
+
+    fn pipeline(&self, name: &str) -> Result<Value, Fault> {
+        named(name)?;
+        Ok(pipelines::described(&pipelines::find(
+            self.app.home(),
+            name,
+        )?))
+    }
+
+    fn data_dir(&self) -> &Path {
+        self.app.data_dir()
     }
 
     fn engine(&self) -> &Handle {
@@ -188,8 +271,25 @@ impl Host for Face {
         *self.phase.borrow()
     }
 
+    fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    fn scheduler_lag(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn guard(&self) -> &GuardSettings {
+        &self.guard
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     fn request(&self, wanted: RunWanted) -> BoxFuture<'_, Result<engine::RunRequest, Fault>> {
         Box::pin(async move {
+            named(&wanted.pipeline)?;
             let (request, wanted) = split(wanted);
             let prepared = self.app.prepare(&request)?;
             wanted.check(&prepared)?;
@@ -197,6 +297,17 @@ impl Host for Face {
             Ok(self.app.request_of(prepared, &wanted).await?)
         })
     }
+}
+
+/// Callers name the pipelines of this home; a file elsewhere is for the command line alone.
+fn named(pipeline: &str) -> Result<(), Fault> {
+    let file = Path::new(pipeline);
+    if pipeline.contains('/') || file.extension().is_some_and(|end| end == "toml") {
+        let message = format!("`{pipeline}` is a file; the daemon runs the pipelines of its home");
+        return Err(Fault::invalid(message)
+            .hint("put the file into `pipelines/` and give the pipeline's name".to_owned()));
+    }
+    Ok(())
 }
 
 /// The API's words in those of the command line.
@@ -261,20 +372,6 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// 256 random bits, as text.
-fn new_token() -> Result<String, Error> {
-    use rand::TryRng as _;
-    let mut bytes = [0_u8; 32];
-    rand::rngs::SysRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|error| Error::unfit(format!("no random numbers: {error}"), None))?;
-    Ok(bytes.iter().fold(String::from("tm_"), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
 }
 
 fn unfit(error: impl std::fmt::Display) -> Error {

@@ -8,6 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::Error;
 use crate::clock::Timestamp;
 
 /// What a daemon says of itself to the commands of the same user.
@@ -60,6 +61,15 @@ impl DaemonFile {
         fs_err::rename(&next, &path)?;
         Ok(Posted(path))
     }
+}
+
+/// A client for the daemon of this machine: no proxy, and no limit for what is followed.
+///
+/// # Errors
+///
+/// Where the client cannot be set up.
+pub fn client() -> Result<reqwest::Client, Error> {
+    crate::net::local_client().map_err(|error| Error::unfit(error.to_string(), None))
 }
 
 fn path(home: &Path) -> PathBuf {

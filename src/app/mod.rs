@@ -10,6 +10,7 @@ mod request;
 mod services;
 mod settings;
 mod systemd;
+mod tokens;
 mod worker;
 
 use std::{
@@ -19,7 +20,7 @@ use std::{
 };
 
 pub use daemon::Daemon;
-pub use daemon_file::DaemonFile;
+pub use daemon_file::{DaemonFile, client as daemon_client};
 pub use error::Error;
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
@@ -44,6 +45,7 @@ use crate::{
 #[derive(Debug)]
 pub struct App {
     home: PathBuf,
+    data_dir: PathBuf,
     working_dir: PathBuf,
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
@@ -111,6 +113,7 @@ impl App {
         };
         Ok(Self {
             home: home.to_owned(),
+            data_dir: home.join("data"),
             working_dir: std::env::current_dir().unwrap_or_else(|_| home.to_owned()),
             settings,
             clock: Arc::new(SystemClock),
@@ -166,6 +169,11 @@ impl App {
     /// The home's folder.
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// The folder of databases, logs and artifacts.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// Where relative paths begin that people write.

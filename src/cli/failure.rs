@@ -96,14 +96,14 @@ impl From<store::Error> for Failure {
 
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
+        let message = chain(&error);
         match error {
-            registry::Error::Name(_) | registry::Error::Unknown { .. } => {
-                Self::wrong_use(chain(&error))
+            registry::Error::Name(_) | registry::Error::Unknown { .. } => Self::wrong_use(message),
+            registry::Error::UnknownMetric { known, .. } => {
+                Self::wrong_use(message).hint(format!("the metrics are {}", known.join(", ")))
             }
             registry::Error::Store(error) => error.into(),
-            registry::Error::File(_) | registry::Error::Damaged { .. } => {
-                Self::failed(chain(&error))
-            }
+            registry::Error::File(_) | registry::Error::Damaged { .. } => Self::failed(message),
         }
     }
 }

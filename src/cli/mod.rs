@@ -17,6 +17,9 @@ mod models;
 mod predict;
 mod encoders;
 mod records;
+mod remote;
+mod follow;
+mod tokens;
 mod sandbox;
 mod config;
 mod attempt;
@@ -28,14 +31,17 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
 
 use self::{
     failure::{Failure, OK, WRONG_USE},
     output::Output,
+    remote::Remote,
 };
 use crate::{
     app::{self, App, Worker},
     config::{LogFormat, Settings},
+    server::{ClearAnswer, ClearWanted, RunAnswer},
     telemetry::{self, TelemetrySettings},
 };
 
@@ -98,6 +104,9 @@ enum Command {
     /// See and export the records.
     #[command(subcommand)]
     Records(records::Command),
+    /// Tokens for the daemon's API: make, list, revoke.
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// A simulated Reddit.
     Sandbox(sandbox::SandboxArguments),
     /// The settings and where each comes from.
@@ -207,6 +216,9 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Records(command) => {
             records::run(command, &App::read(&home, settings).await?, output).await?;
         }
+        Command::Tokens(command) => {
+            tokens::run(command, &App::open(&home, settings).await?, output).await?;
+        }
         Command::Encoders(command) => {
             if let Some(device) = command.device()
                 && let Some(worker) = Worker::for_device(device)?
@@ -234,6 +246,9 @@ async fn runs_command(
             | runs::Command::Retry { .. }
             | runs::Command::Clear { dry_run: false, .. }
     );
+    if writes && let Some(remote) = Remote::of(home).await? {
+        return by_daemon(command, &remote, home, settings, output).await;
+    }
     let app = if writes {
         App::open(home, settings).await?
     } else {
@@ -252,6 +267,53 @@ async fn runs_command(
         Some(summary) => {
             report::print(&app, &summary, output).await?;
             Ok(report::exit_code(&summary))
+        }
+    }
+}
+
+/// `runs`, as far as the daemon does it: it alone ends and repeats runs while it lives.
+async fn by_daemon(
+    command: runs::Command,
+    remote: &Remote,
+    home: &Path,
+    settings: Settings,
+    output: Output,
+) -> Result<u8, Failure> {
+    match command {
+        runs::Command::Retry { run, from, .. } => {
+            let path = format!("/runs/{}/retry", remote::segment(&run));
+            let answer = remote.post(&path, &json!({ "from": from })).await?;
+            follow::to_its_end(remote, answer, false, home, settings, output).await
+        }
+        runs::Command::Clear {
+            run, from, task, ..
+        } => {
+            let path = format!("/runs/{}/clear", remote::segment(&run));
+            let wanted = ClearWanted {
+                from,
+                task,
+                dry_run: false,
+            };
+            let cleared: ClearAnswer = remote.post(&path, &wanted).await?;
+            let answer = RunAnswer {
+                run_id: cleared.run_id,
+                resumed: false,
+                event: cleared.event,
+            };
+            follow::to_its_end(remote, answer, false, home, settings, output).await
+        }
+        runs::Command::Cancel { run, task } => {
+            let run = remote::segment(&run);
+            let path = match task {
+                None => format!("/runs/{run}/cancel"),
+                Some(task) => format!("/runs/{run}/tasks/{}/cancel", remote::segment(&task)),
+            };
+            let asked = remote.post(&path, &json!({})).await?;
+            runs::print_asked(&asked, output.json, &mut std::io::stdout())?;
+            Ok(OK)
+        }
+        runs::Command::List { .. } | runs::Command::Show { .. } | runs::Command::Logs { .. } => {
+            Err(Failure::failed("this command does not ask the daemon"))
         }
     }
 }

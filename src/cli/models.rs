@@ -1,8 +1,7 @@
 //! `models`: what the registry holds.
 
 use clap::Subcommand;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     failure::Failure,
@@ -10,8 +9,7 @@ use super::{
 };
 use crate::{
     app::App,
-    clock::Timestamp,
-    registry::{ModelName, ModelVersion},
+    registry::{ModelName, ModelOverview},
 };
 
 /// Ask the registry.
@@ -45,27 +43,6 @@ pub(crate) enum Command {
     },
 }
 
-/// One line of `models list`.
-#[derive(Serialize)]
-struct Listed<'a> {
-    name: &'a str,
-    version: u32,
-    created_at: Timestamp,
-    run_id: &'a str,
-    aliases: &'a [String],
-    metrics: &'a Value,
-}
-
-/// One point of `models history`.
-#[derive(Serialize)]
-struct Point {
-    version: u32,
-    interval_start: Timestamp,
-    value: Option<f64>,
-    low: Option<f64>,
-    high: Option<f64>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -85,17 +62,7 @@ async fn list(app: &App, name: Option<&str>, output: Output) -> Result<(), Failu
         // This tells which names there are.
         app.registry().resolve(&name.parse()?).await?;
     }
-    let listed: Vec<Listed<'_>> = versions
-        .iter()
-        .map(|version| Listed {
-            name: &version.manifest.name,
-            version: version.manifest.version,
-            created_at: version.manifest.created_at,
-            run_id: &version.manifest.run_id,
-            aliases: &version.aliases,
-            metrics: &version.manifest.evaluation["metrics"],
-        })
-        .collect();
+    let listed: Vec<ModelOverview> = versions.iter().map(ModelOverview::from).collect();
     if output.json {
         return Ok(output.json(&listed)?);
     }
@@ -127,9 +94,7 @@ async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Resu
         return Ok(());
     }
     if output.json {
-        let mut document = json!(version.manifest);
-        document["aliases"] = json!(version.aliases);
-        return Ok(output.json(&document)?);
+        return Ok(output.json(&version.document())?);
     }
     let manifest = &version.manifest;
     let mut facts = table(&["", ""]);
@@ -206,16 +171,7 @@ pub(crate) fn metrics_table(evaluation: &Value) -> String {
 }
 
 async fn history(app: &App, name: &str, metric: &str, output: Output) -> Result<(), Failure> {
-    let mut versions = app.registry().list(Some(name)).await?;
-    if versions.is_empty() {
-        let wanted = ModelName::Alias(name.to_owned(), "champion".to_owned());
-        app.registry().resolve(&wanted).await?;
-    }
-    versions.sort_by_key(|version| (version.manifest.interval_start, version.manifest.version));
-    let points: Vec<Point> = versions
-        .iter()
-        .map(|version| point(version, metric))
-        .collect::<Result<_, _>>()?;
+    let points = app.registry().history(name, metric).await?;
     if output.json {
         return Ok(output.json(&points)?);
     }
@@ -230,26 +186,4 @@ async fn history(app: &App, name: &str, metric: &str, output: Output) -> Result<
         ]);
     }
     Ok(output.data(rows.to_string())?)
-}
-
-fn point(version: &ModelVersion, metric: &str) -> Result<Point, Failure> {
-    let evaluation = &version.manifest.evaluation;
-    let metrics = evaluation["metrics"].as_object();
-    let Some(value) = metrics.and_then(|metrics| metrics.get(metric)) else {
-        let known: Vec<&str> = metrics
-            .into_iter()
-            .flat_map(Map::keys)
-            .map(String::as_str)
-            .collect();
-        return Err(Failure::wrong_use(format!("there is no metric `{metric}`"))
-            .hint(format!("the metrics are {}", known.join(", "))));
-    };
-    let interval = &evaluation["intervals"][metric];
-    Ok(Point {
-        version: version.manifest.version,
-        interval_start: version.manifest.interval_start,
-        value: value.as_f64(),
-        low: interval["low"].as_f64(),
-        high: interval["high"].as_f64(),
-    })
 }

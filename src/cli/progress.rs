@@ -98,7 +98,7 @@ impl Board {
                     "{task_id} {state}{message}"
                 );
             }
-            EngineEvent::RunEnded { .. } => {}
+            EngineEvent::AttemptEnded { .. } | EngineEvent::RunEnded { .. } => {}
         }
     }
 

@@ -4,18 +4,22 @@ use std::path::Path;
 
 use chrono::{Datelike as _, NaiveDate};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     failure::{Failure, INTERRUPTED, OK, chain},
+    follow,
     output::Output,
-    progress, report,
+    progress,
+    remote::Remote,
+    report,
 };
 use crate::{
     app::{App, Prepared, RunRequest, Wanted},
     config::Settings,
     engine::{self, Submitted},
     pipelines,
+    server::RunWanted,
 };
 
 /// Run a pipeline once, now.
@@ -51,6 +55,9 @@ pub(crate) struct Command {
     /// Start a new run and compute everything again.
     #[arg(long)]
     force: bool,
+    /// Hand the run to the daemon and do not wait for its end.
+    #[arg(long, conflicts_with = "dry_run")]
+    detach: bool,
     /// Show what would run, and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -108,6 +115,17 @@ pub(crate) async fn run(
     if command.dry_run {
         return dry_run(&prepared, &command, output);
     }
+    if let Some(remote) = Remote::of(home).await? {
+        let wanted = command.for_daemon(&prepared);
+        let answer = remote.post("/runs", &wanted).await?;
+        return follow::to_its_end(&remote, answer, command.detach, home, settings, output).await;
+    }
+    if command.detach {
+        return Err(
+            Failure::wrong_use("no daemon runs on this home, so nobody would do the run")
+                .hint("start one with `trendmill up`, or leave `--detach` out"),
+        );
+    }
     detached.check_devices(&prepared.compiled.graph).await?;
     drop(detached);
 
@@ -137,6 +155,26 @@ pub(crate) async fn run(
     let _shown = shown.await;
     report::print(&app, &summary, output).await?;
     Ok(report::exit_code(&summary))
+}
+
+impl Command {
+    /// The same in the words of the API. The source is written in full, because the daemon works
+    /// in another folder.
+    fn for_daemon(&self, prepared: &Prepared) -> RunWanted {
+        let given = self.param.iter().filter(|(name, _)| name != "source");
+        RunWanted {
+            pipeline: self.pipeline.clone(),
+            date: self.date,
+            source: prepared.source.clone(),
+            profile: self.profile.clone(),
+            params: given
+                .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+                .collect(),
+            from: self.from.clone(),
+            only: self.only.clone(),
+            force: self.force,
+        }
+    }
 }
 
 fn dry_run(prepared: &Prepared, command: &Command, output: Output) -> Result<u8, Failure> {

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use crate::{
     clock::Clock,
-    engine::{ClearSelection, Handle, RunSummary, Submitted, find_run},
+    engine::{ClearSelection, Handle, RunRequest, RunSummary, Submitted, find_run},
+    server::RunAsked,
     store::Store,
 };
 
@@ -139,7 +140,7 @@ pub(super) async fn run(
         }
         Command::Retry { run, from, .. } => {
             let row = find_run(scene.store, &run).await?;
-            let request = again::retry_request(scene.store, &row, from).await?;
+            let request = RunRequest::again(scene.store, &row, from).await?;
             let handle = engine().await?;
             let Submitted { run_id, .. } = handle.submit(request).await?;
             let summary = handle.wait(&run_id).await?;
@@ -181,6 +182,27 @@ fn took(seconds: f64) -> String {
     } else {
         format!("{seconds:.1}s")
     }
+}
+
+/// Prints what becomes of a run or task that was asked to end.
+///
+/// # Errors
+///
+/// Where the output cannot be written.
+pub(super) fn print_asked(asked: &RunAsked, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    if json {
+        return print_json(asked, out);
+    }
+    let RunAsked {
+        run_id,
+        task,
+        state,
+    } = asked;
+    match task {
+        None => writeln!(out, "run {run_id} is {state}")?,
+        Some(task) => writeln!(out, "task {task} of run {run_id} is {state}")?,
+    }
+    Ok(())
 }
 
 fn print_json(document: &impl Serialize, out: &mut dyn Write) -> anyhow::Result<()> {

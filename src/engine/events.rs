@@ -1,7 +1,29 @@
 //! What the engine tells whoever listens. Published after the fact is durable.
 
-use super::Progress;
+use super::{Progress, TaskOutcome};
 use crate::{clock::Timestamp, dag::RunState};
+
+/// What an attempt that succeeded did to rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Rows that have a result after the task.
+    pub out: u64,
+    /// Results that were made.
+    pub computed: u64,
+    /// Results that were there.
+    pub reused: u64,
+}
+
+impl RowCounts {
+    /// What an outcome tells of rows.
+    pub(super) fn of(outcome: &TaskOutcome) -> Self {
+        Self {
+            out: outcome.rows_out,
+            computed: outcome.rows_computed,
+            reused: outcome.rows_reused,
+        }
+    }
+}
 
 /// Something that has happened and is in the store.
 #[derive(Clone, Debug)]
@@ -37,6 +59,21 @@ pub enum EngineEvent {
         attempt: u32,
         /// How far it is; keeps counting.
         progress: Progress,
+    },
+    /// An attempt ended, however it did.
+    AttemptEnded {
+        /// The run.
+        run_id: String,
+        /// The task.
+        task_id: String,
+        /// The task's operator.
+        op: &'static str,
+        /// The name of the attempt's state.
+        outcome: &'static str,
+        /// How long it took.
+        seconds: f64,
+        /// What it did to rows, where it succeeded.
+        rows: Option<RowCounts>,
     },
     /// An attempt ended and another one will follow.
     AttemptFailed {

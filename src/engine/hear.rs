@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::{
-    Error, RunRequest, Submitted, cancel,
+    EngineEvent, Error, RowCounts, RunRequest, Submitted, cancel,
     clear::{ClearReply, ClearSelection},
     dispatcher::{Dispatcher, Phase},
     executor::AttemptResult,
@@ -256,6 +256,20 @@ impl Dispatcher {
         let seconds = running.began.elapsed().as_secs_f64();
         step.draft
             .attempt_ended(running.id, &result, seconds, done, now);
+        let node = &live.run.graph().nodes()[task];
+        if let Some(operator) = self.parts.catalogue.get(&node.op) {
+            step.acts.push(Act::Publish(EngineEvent::AttemptEnded {
+                run_id: run_id.clone(),
+                task_id: node.id.clone(),
+                op: operator.name(),
+                outcome: result.state(),
+                seconds,
+                rows: match &result {
+                    AttemptResult::Succeeded { outcome } => Some(RowCounts::of(outcome)),
+                    _ => None,
+                },
+            }));
+        }
         if let AttemptResult::Succeeded { outcome } = &result
             && !outcome.output.is_null()
         {

@@ -68,6 +68,17 @@ pub fn client(settings: &NetSettings) -> Result<reqwest::Client, Error> {
     builder(settings).redirect(redirects).build().map_err(Error)
 }
 
+/// A client for a server on this machine: without a proxy, and without a limit for answers that
+/// go on for as long as something runs.
+pub fn local_client() -> Result<reqwest::Client, Error> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(2))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(Error)
+}
+
 /// What all clients have in common.
 fn builder(settings: &NetSettings) -> reqwest::ClientBuilder {
     reqwest::Client::builder()

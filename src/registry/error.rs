@@ -18,6 +18,14 @@ pub enum Error {
         /// What there is, in words.
         known: String,
     },
+    /// There is no such metric.
+    #[error("there is no metric `{metric}`")]
+    UnknownMetric {
+        /// What was asked for.
+        metric: String,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// A file of a version is missing, unreadable or cannot be written.
     #[error("model registry: {0}")]
     File(#[from] std::io::Error),

@@ -5,11 +5,13 @@
 //! transaction records it and moves the `champion` alias.
 
 mod error;
+mod overview;
 mod publish;
 mod resolve;
 mod version;
 
 pub use error::Error;
+pub use overview::{HistoryPoint, ModelOverview};
 pub use publish::{Candidate, Published};
 pub use resolve::ModelName;
 pub use version::{

@@ -160,6 +160,10 @@ impl From<registry::Error> for Fault {
         match error {
             registry::Error::Name(_) => Self::invalid(message),
             registry::Error::Unknown { .. } => Self::unknown("unknown_model", message),
+            registry::Error::UnknownMetric { known, .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_metric", message)
+                    .hint(format!("the metrics are {}", known.join(", ")))
+            }
             registry::Error::Store(error) => error.into(),
             registry::Error::File(_) | registry::Error::Damaged { .. } => Self::internal(message),
         }

@@ -48,7 +48,7 @@ async fn readyz(State(host): State<SharedHost>) -> Result<Json<Health>, Fault> {
     match host.phase() {
         Phase::Ready => {}
         Phase::Starting => return Err(Fault::unavailable("the daemon takes up what was left")),
-        Phase::Draining => return Err(Fault::unavailable("the daemon is ending")),
+        Phase::Draining | Phase::Ended => return Err(Fault::unavailable("the daemon is ending")),
     }
     host.store()
         .run("")

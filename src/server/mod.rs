@@ -6,19 +6,23 @@
 mod api;
 mod extract;
 mod fault;
+mod guard;
 mod health;
 mod host;
+mod metrics;
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use axum::{Router, extract::DefaultBodyLimit};
 use tokio::net::TcpListener;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use api::{RunAnswer, RunWanted};
+pub use api::{ClearAnswer, ClearWanted, DaemonAnswer, RunAnswer, RunAsked, RunWanted};
 pub use fault::{ErrorBody, ErrorDetail, Fault};
+pub use guard::{GuardSettings, hash_token};
 pub use host::{Host, Phase, SharedHost};
+pub use metrics::Metrics;
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -66,6 +70,10 @@ fn router(host: SharedHost) -> Router {
         .fallback(fault::no_route)
         .method_not_allowed_fallback(fault::no_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&host),
+            guard::guard,
+        ))
         .with_state(host)
 }
 
@@ -73,5 +81,6 @@ fn router(host: SharedHost) -> Router {
 fn described() -> OpenApiRouter<SharedHost> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(health::routes())
+        .merge(metrics::routes())
         .nest("/api/v1", api::routes())
 }

@@ -8,7 +8,7 @@ use super::{Error, Store, runs::count};
 use crate::clock::Timestamp;
 
 /// One try of one task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AttemptRow {
     /// Its id, a `UUIDv7`.
     pub id: String,

@@ -20,6 +20,9 @@ mod runs;
 mod run_pages;
 mod attempts;
 mod cancels;
+mod transitions;
+mod figures;
+mod tokens;
 
 use std::path::Path;
 
@@ -28,6 +31,7 @@ pub use cancels::CancelRequest;
 pub use database::Database;
 pub use embeddings::StoredCaption;
 pub use error::Error;
+pub use figures::{ModelAges, TaskCount};
 pub use media::PlaceState;
 pub use models::{ModelVersionRow, NewModelVersion};
 pub use observations::{Horizon, LabelReading};
@@ -36,6 +40,8 @@ pub use progress::TaskProgress;
 pub use records::{PageChanges, Writer};
 pub use run_pages::RunFilter;
 pub use runs::{RunRow, TaskRow};
+pub use tokens::TokenRow;
+pub use transitions::EventRow;
 pub use turns::{
     AttemptEnded, NewAttempt, NewRun, NewTask, RunChange, TaskCancel, TaskChange, Transition, Turn,
 };

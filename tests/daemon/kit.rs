@@ -98,9 +98,11 @@ impl Home {
         self.up_with(&[])
     }
 
-    pub(crate) fn up_with(&self, arguments: &[&str]) -> Daemon {
+    /// Starts the daemon with these variables in its environment.
+    pub(crate) fn up_with(&self, environment: &[(&str, &str)]) -> Daemon {
         let mut child = self
-            .command(&[&["up", "--listen", "127.0.0.1:0"], arguments].concat())
+            .command(&["up", "--listen", "127.0.0.1:0"])
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -3,4 +3,7 @@
 
 mod kit;
 mod runs;
+mod streams;
+mod access;
+mod commands;
 mod life;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::Timestamp,
     engine::Catalogue,
-    pipelines::{self, Definition, Error, PipelineFile, Schedule},
+    pipelines::{self, Definition, Error, PipelineFile},
 };
 
 /// See and check pipelines.
@@ -91,29 +91,7 @@ pub(super) fn run(
 }
 
 fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
-    let mut rows = Vec::new();
-    for file in pipelines::files(home)? {
-        let shown = &file.shown;
-        rows.push(match pipelines::load(&file) {
-            Ok(definition) => json!({
-                "name": definition.name,
-                "description": definition.description,
-                "schedules": schedules(&definition),
-                "tasks": definition.tasks.len(),
-                "file": shown,
-                "faults": 0,
-            }),
-            Err(Error::Faulty(faults)) => json!({
-                "name": shown.file_stem().map(|stem| stem.to_string_lossy()),
-                "description": null,
-                "schedules": [],
-                "tasks": 0,
-                "file": shown,
-                "faults": faults.len(),
-            }),
-            Err(error) => return Err(error),
-        });
-    }
+    let rows = pipelines::listed(home)?;
     if json {
         return print_json(&Value::Array(rows), out);
     }
@@ -137,11 +115,6 @@ fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
         &table,
         out,
     )
-}
-
-/// The schedules of a pipeline as JSON.
-fn schedules(definition: &Definition) -> Value {
-    definition.schedules.iter().map(Schedule::to_json).collect()
 }
 
 /// When schedules fire, in a few words.

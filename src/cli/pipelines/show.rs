@@ -1,19 +1,16 @@
 //! `pipelines show`: everything that a pipeline file says, for people and as JSON.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{print_json, print_table};
-use crate::{
-    config::{document, duration},
-    pipelines::{self, Definition, Error, Policy},
-};
+use crate::pipelines::{self, Definition, Error};
 
 /// Prints a pipeline's schedule, parameters, profiles and tasks.
 pub(super) fn show(definition: &Definition, json: bool, out: &mut dyn Write) -> Result<(), Error> {
     if json {
-        return print_json(&described(definition), out);
+        return print_json(&pipelines::described(definition), out);
     }
     writeln!(out, "{} · {}", definition.name, definition.path.display())?;
     if let Some(description) = &definition.description {
@@ -74,59 +71,4 @@ pub(super) fn show(definition: &Definition, json: bool, out: &mut dyn Write) -> 
     writeln!(out, "\ntasks")?;
     write!(out, "{}", pipelines::text(&pipelines::outline(definition)?))?;
     Ok(())
-}
-
-fn described(definition: &Definition) -> Value {
-    let time = |length: Option<Duration>| length.map(duration::show);
-    let policy = |policy: &Policy| {
-        json!({
-            "retries": policy.retries,
-            "retry_delay": time(policy.retry_delay),
-            "max_retry_delay": time(policy.max_retry_delay),
-            "crash_retries": policy.crash_retries,
-            "timeout": time(policy.timeout),
-            "pool": policy.pool,
-            "trigger": policy.trigger,
-        })
-    };
-    let tasks: Vec<Value> = definition
-        .tasks
-        .iter()
-        .map(|task| {
-            let mut row = policy(&task.policy.or(&definition.defaults));
-            row["id"] = json!(task.id.name);
-            row["op"] = json!(task.op.name);
-            row["after"] = task.after.iter().map(|above| json!(above.name)).collect();
-            row["settings"] = Value::Object(document::to_map(&task.settings));
-            row
-        })
-        .collect();
-    let params: Vec<Value> = definition
-        .params
-        .iter()
-        .map(|param| {
-            json!({
-                "name": param.name,
-                "type": param.kind,
-                "default": param.default,
-                "choices": param.choices,
-                "description": param.description,
-            })
-        })
-        .collect();
-    let profiles: Vec<Value> = definition
-        .profiles
-        .iter()
-        .map(|profile| Value::Object(profile.to_map()))
-        .collect();
-    json!({
-        "name": definition.name,
-        "description": definition.description,
-        "file": definition.path,
-        "schedules": super::schedules(definition),
-        "profile": definition.profile,
-        "params": params,
-        "profiles": profiles,
-        "tasks": tasks,
-    })
 }

@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use anyhow::bail;
-use serde_json::json;
 
-use super::{Error, Scene, other, print_json};
+use super::{Error, Scene, other, print_asked};
 use crate::{
     engine::{self, HomeLock},
+    server::RunAsked,
     store::RunRow,
 };
 
@@ -31,11 +31,7 @@ pub(super) async fn cancel(
         Err(engine::Error::Locked { .. }) => "cancelling",
         Err(error) => return Err(error.into()),
     };
-    if scene.json {
-        return print_json(&json!({"run_id": row.id, "state": state}), out);
-    }
-    writeln!(out, "run {} is {state}", row.id)?;
-    Ok(())
+    print_asked(&RunAsked::new(&row.id, None, state), scene.json, out)
 }
 
 /// Asks the owner of a run to end one of its tasks; without an owner, ends it here.
@@ -72,9 +68,6 @@ pub(super) async fn cancel_task(
         Err(engine::Error::Locked { .. }) => "cancelling",
         Err(error) => return Err(error.into()),
     };
-    if scene.json {
-        let document = json!({"run_id": row.id, "task": task, "state": state});
-        return Ok(print_json(&document, out)?);
-    }
-    writeln!(out, "task {task} of run {} is {state}", row.id).map_err(other)
+    let asked = RunAsked::new(&row.id, Some(task), state);
+    Ok(print_asked(&asked, scene.json, out)?)
 }

@@ -1,13 +1,27 @@
 //! The routes below `/api/v1`, a file per subject.
 
+mod daemon;
+mod events;
+mod logs;
+mod models;
+mod pipelines;
+mod records;
 mod runs;
 
 use utoipa_axum::router::OpenApiRouter;
 
-pub use runs::{RunAnswer, RunWanted};
+pub use daemon::DaemonAnswer;
+pub use runs::{ClearAnswer, ClearWanted, RunAnswer, RunAsked, RunWanted};
 
 use super::SharedHost;
 
 pub(super) fn routes() -> OpenApiRouter<SharedHost> {
-    OpenApiRouter::new().merge(runs::routes())
+    OpenApiRouter::new()
+        .merge(daemon::routes())
+        .merge(pipelines::routes())
+        .merge(runs::routes())
+        .merge(logs::routes())
+        .merge(events::routes())
+        .merge(models::routes())
+        .merge(records::routes())
 }

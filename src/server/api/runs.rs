@@ -1,4 +1,4 @@
-//! Runs: list, show, trigger, cancel.
+//! Runs: list, show, trigger, cancel, retry.
 
 #![expect(unused_qualifications, reason = "the descriptions' macro writes them")]
 
@@ -15,7 +15,7 @@ use super::super::{
 };
 use crate::{
     dag::RunState,
-    engine::{RunOverview, RunSummary, find_run},
+    engine::{ClearSelection, RunOverview, RunRequest, RunSummary, find_run, to_clear},
     store::RunFilter,
 };
 
@@ -27,6 +27,9 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
         .routes(routes!(list, trigger))
         .routes(routes!(show))
         .routes(routes!(cancel))
+        .routes(routes!(cancel_task))
+        .routes(routes!(clear))
+        .routes(routes!(retry))
 }
 
 /// Which runs are listed.
@@ -138,6 +141,8 @@ pub struct RunAnswer {
     pub run_id: String,
     /// Whether it had begun before: an unfinished run that is the same goes on.
     pub resumed: bool,
+    /// The newest event before: events after it tell what follows.
+    pub event: i64,
 }
 
 /// Start a run; an unfinished one that is the same goes on.
@@ -166,19 +171,7 @@ async fn trigger(
         return Err(Fault::invalid("`from` and `only` exclude each other"));
     }
     let request = host.request(wanted).await?;
-    let submitted = host.engine().submit(request).await?;
-    let status = if submitted.resumed {
-        StatusCode::OK
-    } else {
-        StatusCode::CREATED
-    };
-    Ok((
-        status,
-        Json(RunAnswer {
-            run_id: submitted.run_id,
-            resumed: submitted.resumed,
-        }),
-    ))
+    submit(&host, request).await
 }
 
 /// Show a run with its tasks. RUN is an id, its unique beginning, or `latest`.
@@ -202,13 +195,27 @@ async fn show(
     Ok(Json(RunSummary::load(host.store(), &row.id).await?))
 }
 
-/// A run whose state was asked to change.
+/// A run or one of its tasks that was asked to end.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-struct RunChange {
-    /// Its id.
-    run_id: String,
+pub struct RunAsked {
+    /// The run.
+    pub run_id: String,
+    /// The task, where one alone was meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// Its state: `cancelling` until its last attempt has ended.
-    state: String,
+    pub state: String,
+}
+
+impl RunAsked {
+    /// A run, or one of its tasks, in this state.
+    pub fn new(run_id: &str, task: Option<&str>, state: &str) -> Self {
+        Self {
+            run_id: run_id.to_owned(),
+            task: task.map(str::to_owned),
+            state: state.to_owned(),
+        }
+    }
 }
 
 /// End a run: its attempts are stopped, its other tasks are cancelled.
@@ -218,7 +225,7 @@ struct RunChange {
     tag = "runs",
     params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
     responses(
-        (status = 202, body = RunChange),
+        (status = 202, body = RunAsked),
         (status = 400, body = ErrorBody),
         (status = 404, body = ErrorBody),
         (status = 409, description = "it has ended, or several runs begin so", body = ErrorBody),
@@ -228,7 +235,7 @@ struct RunChange {
 async fn cancel(
     State(host): State<SharedHost>,
     Path(run): Path<String>,
-) -> Result<(StatusCode, Json<RunChange>), Fault> {
+) -> Result<(StatusCode, Json<RunAsked>), Fault> {
     let row = find_run(host.store(), &run).await?;
     if row.state.is_final() {
         return Err(Fault::conflict(
@@ -241,9 +248,166 @@ async fn cancel(
     host.engine().cancel(&row.id)?;
     Ok((
         StatusCode::ACCEPTED,
-        Json(RunChange {
-            run_id: row.id,
-            state: "cancelling".to_owned(),
-        }),
+        Json(RunAsked::new(&row.id, None, "cancelling")),
     ))
+}
+
+/// End one task of a run: tasks downstream see a failure, and the run goes on.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/tasks/{task}/cancel",
+    tag = "runs",
+    params(
+        ("run" = String, Path, description = "an id, its unique beginning, or `latest`"),
+        ("task" = String, Path, description = "the task's id"),
+    ),
+    responses(
+        (status = 202, body = RunAsked),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "it has ended, or several runs begin so", body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    )
+)]
+async fn cancel_task(
+    State(host): State<SharedHost>,
+    Path((run, task)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<RunAsked>), Fault> {
+    let row = find_run(host.store(), &run).await?;
+    host.engine().cancel_task(&row.id, &task).await?;
+    let asked = RunAsked::new(&row.id, Some(&task), "cancelling");
+    Ok((StatusCode::ACCEPTED, Json(asked)))
+}
+
+/// Which tasks of a run are to begin anew.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClearWanted {
+    /// This task and all downstream of it.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// This task alone. Without either those that failed, and all downstream of them.
+    #[serde(default)]
+    pub task: Option<String>,
+    /// Tell which tasks that are, and do nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A run of which tasks begin anew.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClearAnswer {
+    /// The run.
+    pub run_id: String,
+    /// The tasks, in the order of the pipeline file.
+    pub tasks: Vec<String>,
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// The newest event before: events after it tell what follows.
+    pub event: i64,
+}
+
+/// Let tasks begin anew within the same run, and go on with it.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/clear",
+    tag = "runs",
+    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
+    request_body = ClearWanted,
+    responses(
+        (status = 200, body = ClearAnswer),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "a task is running, nothing is to be cleared, or several runs \
+            begin so", body = ErrorBody),
+        (status = 413, body = ErrorBody),
+        (status = 415, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    )
+)]
+async fn clear(
+    State(host): State<SharedHost>,
+    Path(run): Path<String>,
+    Body(wanted): Body<ClearWanted>,
+) -> Result<Json<ClearAnswer>, Fault> {
+    let selection = match (wanted.from, wanted.task) {
+        (Some(_), Some(_)) => {
+            return Err(Fault::invalid("`from` and `task` exclude each other"));
+        }
+        (Some(task), None) => ClearSelection::From(task),
+        (None, Some(task)) => ClearSelection::Only(task),
+        (None, None) => ClearSelection::Failed,
+    };
+    let row = find_run(host.store(), &run).await?;
+    let event = host.store().last_event().await?;
+    let cleared = if wanted.dry_run {
+        to_clear(host.store(), &row.id, &selection).await?
+    } else {
+        host.engine().clear(&row.id, selection).await?
+    };
+    Ok(Json(ClearAnswer {
+        run_id: cleared.run_id,
+        tasks: cleared.task_ids,
+        dry_run: wanted.dry_run,
+        event,
+    }))
+}
+
+/// Which part of a run is to run again.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RetryWanted {
+    /// This task and all downstream of it; without it what did not succeed, and all downstream.
+    #[serde(default)]
+    from: Option<String>,
+}
+
+/// Run again a part of a run that has ended, with the results that are there: a new run.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/retry",
+    tag = "runs",
+    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
+    request_body = RetryWanted,
+    responses(
+        (status = 200, description = "an unfinished run that is the same goes on", body = RunAnswer),
+        (status = 201, description = "a new run; when this is answered, it is durable", body = RunAnswer),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "several runs begin so", body = ErrorBody),
+        (status = 413, body = ErrorBody),
+        (status = 415, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    )
+)]
+async fn retry(
+    State(host): State<SharedHost>,
+    Path(run): Path<String>,
+    Body(wanted): Body<RetryWanted>,
+) -> Result<(StatusCode, Json<RunAnswer>), Fault> {
+    let row = find_run(host.store(), &run).await?;
+    let request = RunRequest::again(host.store(), &row, wanted.from).await?;
+    submit(&host, request).await
+}
+
+/// Hands a request to the engine.
+async fn submit(
+    host: &SharedHost,
+    request: RunRequest,
+) -> Result<(StatusCode, Json<RunAnswer>), Fault> {
+    let event = host.store().last_event().await?;
+    let submitted = host.engine().submit(request).await?;
+    let status = if submitted.resumed {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let answer = RunAnswer {
+        run_id: submitted.run_id,
+        resumed: submitted.resumed,
+        event,
+    };
+    Ok((status, Json(answer)))
 }

@@ -1,0 +1,101 @@
+//! Pipelines as JSON: the names are those of the command line's contract.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{Definition, Error, Policy, Schedule, files, load};
+use crate::config::{document, duration};
+
+/// The pipelines of a home, one row each; a file with faults has a row that counts them.
+///
+/// # Errors
+///
+/// Where a file cannot be read.
+pub fn listed(home: &Path) -> Result<Vec<Value>, Error> {
+    let mut rows = Vec::new();
+    for file in files(home)? {
+        let shown = &file.shown;
+        rows.push(match load(&file) {
+            Ok(definition) => json!({
+                "name": definition.name,
+                "description": definition.description,
+                "schedules": schedules(&definition),
+                "tasks": definition.tasks.len(),
+                "file": shown,
+                "faults": 0,
+            }),
+            Err(Error::Faulty(faults)) => json!({
+                "name": shown.file_stem().map(|stem| stem.to_string_lossy()),
+                "description": null,
+                "schedules": [],
+                "tasks": 0,
+                "file": shown,
+                "faults": faults.len(),
+            }),
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(rows)
+}
+
+/// The schedules of a pipeline as JSON.
+fn schedules(definition: &Definition) -> Value {
+    definition.schedules.iter().map(Schedule::to_json).collect()
+}
+
+/// Everything that a pipeline file says.
+pub fn described(definition: &Definition) -> Value {
+    let time = |length: Option<Duration>| length.map(duration::show);
+    let policy = |policy: &Policy| {
+        json!({
+            "retries": policy.retries,
+            "retry_delay": time(policy.retry_delay),
+            "max_retry_delay": time(policy.max_retry_delay),
+            "crash_retries": policy.crash_retries,
+            "timeout": time(policy.timeout),
+            "pool": policy.pool,
+            "trigger": policy.trigger,
+        })
+    };
+    let tasks: Vec<Value> = definition
+        .tasks
+        .iter()
+        .map(|task| {
+            let mut row = policy(&task.policy.or(&definition.defaults));
+            row["id"] = json!(task.id.name);
+            row["op"] = json!(task.op.name);
+            row["after"] = task.after.iter().map(|above| json!(above.name)).collect();
+            row["settings"] = Value::Object(document::to_map(&task.settings));
+            row
+        })
+        .collect();
+    let params: Vec<Value> = definition
+        .params
+        .iter()
+        .map(|param| {
+            json!({
+                "name": param.name,
+                "type": param.kind,
+                "default": param.default,
+                "choices": param.choices,
+                "description": param.description,
+            })
+        })
+        .collect();
+    let profiles: Vec<Value> = definition
+        .profiles
+        .iter()
+        .map(|profile| Value::Object(profile.to_map()))
+        .collect();
+    json!({
+        "name": definition.name,
+        "description": definition.description,
+        "file": definition.path,
+        "schedules": schedules(definition),
+        "profile": definition.profile,
+        "params": params,
+        "profiles": profiles,
+        "tasks": tasks,
+    })
+}

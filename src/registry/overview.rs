@@ -1,0 +1,104 @@
+//! What lists tell of model versions; the field names are part of the command line's contract.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::{Error, ModelName, ModelVersion, Registry};
+use crate::clock::Timestamp;
+
+/// One line of `models list`.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ModelOverview {
+    /// The model's name.
+    pub name: String,
+    /// 1, 2, 3 … per name.
+    pub version: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The run that made it.
+    pub run_id: String,
+    /// The aliases that point at it.
+    pub aliases: Vec<String>,
+    /// How good it is, by metric.
+    #[schema(value_type = Object)]
+    pub metrics: Value,
+}
+
+/// One point of `models history`.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct HistoryPoint {
+    /// The version.
+    pub version: u32,
+    /// The first instant of its run's data interval.
+    pub interval_start: Timestamp,
+    /// The metric's value.
+    pub value: Option<f64>,
+    /// The lower end of its interval.
+    pub low: Option<f64>,
+    /// The upper end of its interval.
+    pub high: Option<f64>,
+}
+
+impl From<&ModelVersion> for ModelOverview {
+    fn from(version: &ModelVersion) -> Self {
+        let manifest = &version.manifest;
+        Self {
+            name: manifest.name.clone(),
+            version: manifest.version,
+            created_at: manifest.created_at,
+            run_id: manifest.run_id.clone(),
+            aliases: version.aliases.clone(),
+            metrics: manifest.evaluation["metrics"].clone(),
+        }
+    }
+}
+
+impl ModelVersion {
+    /// The manifest with the aliases, as `models show --json` prints it.
+    pub fn document(&self) -> Value {
+        let mut document = json!(self.manifest);
+        document["aliases"] = json!(self.aliases);
+        document
+    }
+
+    fn point(&self, metric: &str) -> Result<HistoryPoint, Error> {
+        let evaluation = &self.manifest.evaluation;
+        let metrics = evaluation["metrics"].as_object();
+        let Some(value) = metrics.and_then(|metrics| metrics.get(metric)) else {
+            return Err(Error::UnknownMetric {
+                metric: metric.to_owned(),
+                known: metrics.into_iter().flat_map(Map::keys).cloned().collect(),
+            });
+        };
+        let interval = &evaluation["intervals"][metric];
+        Ok(HistoryPoint {
+            version: self.manifest.version,
+            interval_start: self.manifest.interval_start,
+            value: value.as_f64(),
+            low: interval["low"].as_f64(),
+            high: interval["high"].as_f64(),
+        })
+    }
+}
+
+impl Registry {
+    /// How a metric went from version to version, by the time of their data.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such model or metric.
+    pub async fn history(&self, name: &str, metric: &str) -> Result<Vec<HistoryPoint>, Error> {
+        let mut versions = self.list(Some(name)).await?;
+        if versions.is_empty() {
+            // This tells which names there are.
+            let wanted = ModelName::Alias(name.to_owned(), "champion".to_owned());
+            self.resolve(&wanted).await?;
+        }
+        versions.sort_by_key(|version| (version.manifest.interval_start, version.manifest.version));
+        versions
+            .iter()
+            .map(|version| version.point(metric))
+            .collect()
+    }
+}

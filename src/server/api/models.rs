@@ -1,0 +1,109 @@
+//! Model versions: list, show, history.
+
+#![expect(unused_qualifications, reason = "the descriptions' macro writes them")]
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::super::{
+    ErrorBody, Fault, SharedHost,
+    extract::{Asked, Path},
+};
+use crate::registry::{HistoryPoint, ModelName, ModelOverview};
+
+pub(super) fn routes() -> OpenApiRouter<SharedHost> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(history))
+}
+
+/// Which versions are listed.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListWanted {
+    /// Only those of this model.
+    name: Option<String>,
+}
+
+/// List model versions, oldest first.
+#[utoipa::path(
+    get,
+    path = "/models",
+    tag = "models",
+    params(ListWanted),
+    responses((status = 200, body = [ModelOverview]), (status = 400, body = ErrorBody))
+)]
+async fn list(
+    State(host): State<SharedHost>,
+    Asked(wanted): Asked<ListWanted>,
+) -> Result<Json<Vec<ModelOverview>>, Fault> {
+    let versions = host.registry().list(wanted.name.as_deref()).await?;
+    Ok(Json(versions.iter().map(ModelOverview::from).collect()))
+}
+
+/// Show one version: its manifest and the aliases that point at it.
+#[utoipa::path(
+    get,
+    path = "/models/{model}",
+    tag = "models",
+    params(("model" = String, Path, description = "`NAME:VERSION` or `NAME@ALIAS`; a bare name means its champion")),
+    responses(
+        (status = 200, description = "the manifest of the version, and its aliases", body = Object),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    )
+)]
+async fn show(
+    State(host): State<SharedHost>,
+    Path(model): Path<String>,
+) -> Result<Json<Value>, Fault> {
+    // A version is written `NAME/VERSION` elsewhere; in a path that would be two segments.
+    let written = match model.rsplit_once(':') {
+        Some((name, version)) if !model.contains('@') => format!("{name}/{version}"),
+        _ => model,
+    };
+    let name: ModelName = written.parse()?;
+    Ok(Json(host.registry().resolve(&name).await?.document()))
+}
+
+/// Which metric.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HistoryWanted {
+    /// The metric.
+    #[serde(default = "spearman")]
+    #[param(default = "spearman")]
+    metric: String,
+}
+
+fn spearman() -> String {
+    "spearman".to_owned()
+}
+
+/// How a metric went from version to version.
+#[utoipa::path(
+    get,
+    path = "/models/{model}/history",
+    tag = "models",
+    params(("model" = String, Path, description = "the model's name"), HistoryWanted),
+    responses(
+        (status = 200, body = [HistoryPoint]),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    )
+)]
+async fn history(
+    State(host): State<SharedHost>,
+    Path(model): Path<String>,
+    Asked(wanted): Asked<HistoryWanted>,
+) -> Result<Json<Vec<HistoryPoint>>, Fault> {
+    Ok(Json(host.registry().history(&model, &wanted.metric).await?))
+}
