@@ -23,6 +23,8 @@ mod tokens;
 mod sandbox;
 mod config;
 mod attempt;
+mod db;
+mod check;
 
 use std::{
     ffi::OsString,
@@ -109,6 +111,9 @@ enum Command {
     Tokens(tokens::Command),
     /// A simulated Reddit.
     Sandbox(sandbox::SandboxArguments),
+    /// Look after the databases.
+    #[command(subcommand)]
+    Db(db::Command),
     /// The settings and where each comes from.
     #[command(subcommand)]
     Config(config::Command),
@@ -228,6 +233,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             encoders::run(command, app::weights(&settings), output.json, &mut stdout).await?;
         }
         Command::Sandbox(arguments) => sandbox::run(arguments).await?,
+        Command::Db(command) => db::run(command, &home, settings, output).await?,
         Command::Config(command) => config::run(&command, &settings, output.json, &mut stdout)?,
     }
     Ok(OK)

@@ -4,6 +4,7 @@
 //! A version is visible only when it is whole: its folder is published by one rename, then a
 //! transaction records it and moves the `champion` alias.
 
+mod check;
 mod error;
 mod overview;
 mod publish;

@@ -190,7 +190,7 @@ impl Registry {
         })
     }
 
-    fn read_row(&self, row: ModelVersionRow) -> Result<ModelVersion, Error> {
+    pub(super) fn read_row(&self, row: ModelVersionRow) -> Result<ModelVersion, Error> {
         let folder = self.folder(&row.name, row.version);
         let manifest = serde_json::from_str(&row.manifest).map_err(|error| Error::Damaged {
             path: folder.join(MANIFEST),

@@ -23,11 +23,13 @@ mod cancels;
 mod transitions;
 mod figures;
 mod tokens;
+mod check;
 
 use std::path::Path;
 
 pub use attempts::AttemptRow;
 pub use cancels::CancelRequest;
+pub use check::Fault;
 pub use database::Database;
 pub use embeddings::StoredCaption;
 pub use error::Error;
