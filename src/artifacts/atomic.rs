@@ -24,8 +24,11 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
     file.write_all(bytes)?;
+    fail::fail_point!("file.written");
     file.as_file().sync_all()?;
+    fail::fail_point!("file.synced");
     file.persist(path).map_err(|error| error.error)?;
+    fail::fail_point!("file.renamed");
     sync_directory(folder)
 }
 
@@ -61,10 +64,13 @@ pub fn publish_directory(path: &Path, files: &[(&str, &[u8])]) -> io::Result<()>
     for (name, bytes) in files {
         let mut file = fs::File::create(folder.path().join(name))?;
         file.write_all(bytes)?;
+        fail::fail_point!("folder.written");
         file.sync_all()?;
     }
     sync_directory(folder.path())?;
+    fail::fail_point!("folder.synced");
     fs::rename(folder.path(), path)?;
+    fail::fail_point!("folder.renamed");
     // The folder has another name now; there is nothing left to clean up.
     let _renamed = folder.keep();
     readable_by_all(path)?;

@@ -23,6 +23,8 @@ mod tokens;
 mod sandbox;
 mod config;
 mod attempt;
+#[cfg(feature = "failpoints")]
+mod deaths;
 mod db;
 mod check;
 
@@ -124,6 +126,8 @@ enum Command {
 
 /// Runs the command line of this process; the exit code tells how it went.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    deaths::arm();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {

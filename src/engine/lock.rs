@@ -107,6 +107,7 @@ impl HomeLock {
         let text = serde_json::to_string(&held.holder).expect("plain data");
         held.file.seek(SeekFrom::Start(0))?;
         held.file.set_len(0)?;
+        fail::fail_point!("lock.emptied");
         held.file.write_all(text.as_bytes())
     }
 }

@@ -86,6 +86,7 @@ impl Registry {
             artifacts::remove_directory(&folder)?;
             artifacts::publish_directory(&folder, &files)
         })?;
+        fail::fail_point!("version.published");
         self.store
             .add_model_version(NewModelVersion {
                 name: &name,

@@ -195,7 +195,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "heartbeat").await?;
         Ok(())
     }
 
@@ -216,7 +216,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "attempt_begin").await?;
         if done.rows_affected() == 0 {
             return Err(Error::Conflict(format!(
                 "there is no attempt `{id}` to run: it is unknown, has ended, or was given up"
@@ -242,7 +242,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "attempt_report").await?;
         if done.rows_affected() == 0 {
             return Err(Error::Conflict(format!(
                 "attempt `{id}` was given up before it ended; its result is not recorded"

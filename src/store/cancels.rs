@@ -27,7 +27,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "cancel_request").await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -48,7 +48,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "cancel_request").await?;
         Ok(done.rows_affected() > 0)
     }
 

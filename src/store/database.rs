@@ -151,6 +151,19 @@ impl Database {
         }
     }
 
+    /// Ends a write. `what` names its fail points, just before and just after it is decided.
+    pub(super) async fn commit(
+        &self,
+        transaction: Transaction<'static, Sqlite>,
+        what: &'static str,
+    ) -> Result<(), Error> {
+        fail::fail_point!(&format!("{what}.before_commit"));
+        transaction.commit().await?;
+        fail::fail_point!(&format!("{what}.after_commit"));
+        tracing::trace!(what, "committed");
+        Ok(())
+    }
+
     /// The readers, which see committed rows only.
     pub(super) fn read(&self) -> &SqlitePool {
         &self.readers
@@ -161,12 +174,14 @@ impl Database {
     /// Content commits without a sync each; one sync of the write-ahead log before a task's
     /// success is recorded makes all of them durable.
     pub(super) async fn sync(&self) -> Result<(), Error> {
+        fail::fail_point!("content.before_sync");
         let sync = match fs_err::tokio::File::open(&self.log).await {
             Ok(log) => log.sync_all().await,
             // Without a log everything lies in the database file, which a checkpoint has synced.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         };
+        fail::fail_point!("content.after_sync");
         sync.map_err(|error| Error::Database(sqlx::Error::Io(error)))
     }
 }

@@ -111,7 +111,7 @@ impl Store {
             .await?;
         }
         progress::add(&mut transaction, writer, batch.len() as u64, 0).await?;
-        transaction.commit().await?;
+        self.content.commit(transaction, "content").await?;
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Store {
             .await?;
         }
         progress::add(&mut transaction, writer, batch.len() as u64, 0).await?;
-        transaction.commit().await?;
+        self.content.commit(transaction, "content").await?;
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ impl Store {
             store_place(&mut transaction, place, outcome, writer).await?;
         }
         progress::add(&mut transaction, writer, stored, bytes).await?;
-        transaction.commit().await?;
+        self.content.commit(transaction, "content").await?;
         Ok(())
     }
 

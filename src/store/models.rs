@@ -192,7 +192,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
-        transaction.commit().await?;
+        self.state.commit(transaction, "version").await?;
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl Store {
             interval_start.as_millis(),
         )
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "version_link").await?;
         Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl Store {
             new += insert(&mut transaction, dataset, observation, writer).await?;
         }
         progress::add(&mut transaction, writer, new, 0).await?;
-        transaction.commit().await?;
+        self.content.commit(transaction, "content").await?;
         Ok(new)
     }
 

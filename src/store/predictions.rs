@@ -54,7 +54,7 @@ impl Store {
             new += done.rows_affected();
         }
         progress::add(&mut transaction, writer, new, 0).await?;
-        transaction.commit().await?;
+        self.content.commit(transaction, "content").await?;
         Ok(new)
     }
 }

@@ -70,7 +70,7 @@ impl Store {
             bytes,
         )
         .await?;
-        transaction.commit().await?;
+        self.content.commit(transaction, "content").await?;
         Ok(changes)
     }
 
@@ -115,7 +115,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
-        transaction.commit().await?;
+        self.content.commit(transaction, "content").await?;
         Ok(())
     }
 

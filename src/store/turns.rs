@@ -294,7 +294,7 @@ impl Store {
         if !turn.task_cancels.is_empty() {
             write_task_cancels(&mut transaction, &turn.task_cancels).await?;
         }
-        transaction.commit().await?;
+        self.state.commit(transaction, "turn").await?;
         Ok(())
     }
 }

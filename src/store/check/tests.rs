@@ -6,11 +6,15 @@ use super::*;
 /// version with its champion.
 const SOUND: &str = r#"
 INSERT INTO definitions VALUES ('d', 'p', '', 0);
-INSERT INTO runs SELECT value, 'p', 'd', '[{},{}]', '{}', NULL, NULL, NULL, 0, 0, 0, 0, 0,
+INSERT INTO runs (id, pipeline, definition_hash, graph, params, source, profile, schedule,
+        scheduled_for, interval_start, interval_end, as_of, force, trigger, state, cause, identity,
+        owner, fence, cancel_requested, created_at, started_at, ended_at)
+    SELECT value, 'p', 'd', '[{},{}]', '{}', NULL, NULL, NULL, 0, 0, 0, 0, 0,
     'manual', iif(value = 'old', 'succeeded', 'running'), '', value,
     iif(value = 'old', NULL, 'me'), 2, 0, 0, 0, iif(value = 'old', 9, NULL)
     FROM json_each('["old", "new"]');
-INSERT INTO tasks VALUES
+INSERT INTO tasks (run_id, position, task_id, op, state, cause, delayed_until, attempts, failures,
+        crashes, message, outcome, started_at, ended_at) VALUES
     ('old', 0, 'a', 'noop', 'succeeded', '', NULL, 1, 0, 0, NULL, '{}', 1, 2),
     ('old', 1, 'b', 'noop', 'skipped', '', NULL, 0, 0, 0, NULL, NULL, NULL, 2),
     ('new', 0, 'a', 'embed', 'succeeded', '', NULL, 2, 1, 0, NULL, '{}', 1, 5),
@@ -193,7 +197,10 @@ async fn thousands_of_faults_are_a_short_answer() {
     let store = sound().await;
     damage(
         &store.state,
-        "INSERT INTO runs SELECT 'r' || key, 'p', 'd', '[]', '{}', NULL, NULL, NULL, 0, 0, 0, 0,
+        "INSERT INTO runs (id, pipeline, definition_hash, graph, params, source, profile,
+             schedule, scheduled_for, interval_start, interval_end, as_of, force, trigger, state,
+             cause, identity, owner, fence, cancel_requested, created_at, started_at, ended_at)
+         SELECT 'r' || key, 'p', 'd', '[]', '{}', NULL, NULL, NULL, 0, 0, 0, 0,
              0, 'manual', 'succeeded', '', 'i', 'me', 1, 0, 0, 0, 9
          FROM json_each('[' || substr(replace(hex(zeroblob(1000)), '00', ',0'), 2) || ']');",
     )

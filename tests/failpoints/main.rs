@@ -1,0 +1,165 @@
+//! The program kills itself, as by `kill -9`, at each of its durable writes; started again, it
+//! ends as if nothing had happened. Needs the feature `failpoints`.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "../pipeline/home.rs"]
+#[expect(dead_code, reason = "the pipeline's tests use the rest of it")]
+mod home;
+#[path = "../proofs/effects.rs"]
+mod effects;
+
+use std::{os::unix::process::ExitStatusExt as _, process::Stdio, sync::OnceLock};
+
+use home::{Home, stderr};
+use serde_json::{Value, json};
+use trendmill::dag::RunState;
+
+const RUN: [&str; 5] = ["--json", "run", "deaths", "--source", "dump:posts.ndjson"];
+/// Longer than the time between two heartbeats.
+const NAP: &str = "nap=1.5";
+
+/// The commit that ends or begins a task: the first of a run, some in its middle, the last one.
+#[test]
+fn at_the_turns_of_the_dispatcher() {
+    dies_at("turn.before_commit", &[1, 2, 6, 10], &[]);
+    dies_at("turn.after_commit", &[1, 2, 6, 10], &[]);
+}
+
+#[test]
+fn at_a_heartbeat() {
+    dies_at("heartbeat.before_commit", &[1], &["--param", NAP]);
+    dies_at("heartbeat.after_commit", &[1], &["--param", NAP]);
+}
+
+#[test]
+fn at_batches_of_content() {
+    for point in [
+        "content.before_commit",
+        "content.after_commit",
+        "content.before_sync",
+        "content.after_sync",
+    ] {
+        dies_at(point, &[1], &[]);
+    }
+}
+
+#[test]
+fn at_files() {
+    for point in ["file.written", "file.synced", "file.renamed"] {
+        dies_at(point, &[1, 2], &[]);
+    }
+}
+
+#[test]
+fn at_the_publication_of_a_version() {
+    dies_at("folder.written", &[1, 2], &[]);
+    for point in [
+        "folder.synced",
+        "folder.renamed",
+        "version.published",
+        "version.before_commit",
+        "version.after_commit",
+    ] {
+        dies_at(point, &[1], &[]);
+    }
+}
+
+#[test]
+fn at_the_lock() {
+    dies_at("lock.emptied", &[1, 2, 3], &[]);
+}
+
+/// Runs the pipeline in a process that dies where it passes this point for the Nth time, for each
+/// N, and goes on.
+fn dies_at(point: &str, counts: &[u32], more: &[&str]) {
+    for count in counts {
+        let home = home();
+        let marker = home.path().join("died");
+        let arguments = [&RUN, more].concat();
+        let killed = home
+            .command(&arguments)
+            .env("TRENDMILL_DIE_AT", format!("{point}={count}"))
+            .env("TRENDMILL_DIE_ONCE", &marker)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let place = format!("{point}={count}");
+        assert!(
+            marker.exists(),
+            "{place} was not reached: {}",
+            stderr(&killed)
+        );
+        assert_eq!(
+            killed.status.signal(),
+            Some(9),
+            "{place}: {}",
+            stderr(&killed)
+        );
+        effects::is_sound(&home);
+
+        let resumed = home.json(&arguments[1..]);
+        assert_eq!(result(&resumed), *undisturbed(), "{place}");
+        effects::is_sound(&home);
+        let runs = effects::runs(home.path());
+        assert!(runs.len() <= 2, "{place}");
+        for (run, _) in &runs {
+            assert_eq!(run.state, RunState::Succeeded, "{place}: {run:?}");
+        }
+        effects::fit(&home, &runs);
+    }
+}
+
+/// What a run that nothing disturbs ends with.
+fn undisturbed() -> &'static Value {
+    static RESULT: OnceLock<Value> = OnceLock::new();
+    RESULT.get_or_init(|| result(&home().json(&RUN[1..])))
+}
+
+/// What must be the same however a run came to its end.
+fn result(run: &Value) -> Value {
+    let tasks: Vec<Value> = run["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| json!([task["id"], task["state"], task["rows_in"], task["rows_out"]]))
+        .collect();
+    let model = &run["model"];
+    json!({
+        "state": run["state"],
+        "tasks": tasks,
+        "version": model["version"],
+        "weights": model["weights_sha256"],
+        "matrix": model["matrix"],
+        "metrics": model["metrics"],
+    })
+}
+
+/// A home with a pipeline that reads, computes, publishes, and tells when it begins and ends.
+fn home() -> Home {
+    let home = Home::new();
+    let shell = |id: &str, after: &str| {
+        let argv = effects::argv(&home, "sleep $1");
+        let argv = argv.trim_end_matches(']');
+        format!(
+            "\n[[task]]\nid = \"{id}\"\nop = \"shell\"\nafter = [{after}]\n\
+             argv = {argv}, '{{{{ params.nap }}}}']\n"
+        )
+    };
+    let plain = home::PLAIN
+        .replace("name = \"plain\"", "name = \"deaths\"")
+        .replace("[params]", "[params]\nnap = 0.0")
+        .replace(
+            "id = \"scrape\"\n",
+            "id = \"scrape\"\nafter = [\"first\"]\n",
+        )
+        // Nothing here asks the network.
+        .replace(
+            "[[task]]\nid = \"fetch_images\"\nop = \"fetch_images\"\nafter = [\"filter\"]\n",
+            "",
+        )
+        .replace("after = [\"fetch_images\"]", "after = [\"filter\"]");
+    let text = plain + &shell("first", "") + &shell("last", "\"persist\"");
+    home.write("pipelines/deaths.toml", text);
+    home.write("posts.ndjson", home::posts(80));
+    home
+}
