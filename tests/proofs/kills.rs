@@ -1,0 +1,134 @@
+//! Random `kill -9` while tasks that count from outside run: everything ends, once.
+//!
+//! 20 kills here; `tests/proofs/kills.sh 500` gives more.
+use std::{
+    fmt::Write as _,
+    process::{Child, Stdio},
+    thread,
+    time::Duration,
+};
+
+use trendmill::{
+    clock::{Clock as _, SystemClock, Timestamp},
+    dag::RunState,
+};
+
+use crate::{dice::Dice, effects, home::Home};
+
+/// When a process was started, and when it was killed or ended.
+struct Life {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+#[test]
+fn every_run_ends_and_nothing_is_done_twice() {
+    let kills = number("TRENDMILL_KILLS", 20);
+    let mut dice = Dice(number("TRENDMILL_KILL_SEED", 1));
+    let home = Home::new();
+    home.write("pipelines/storm.toml", storm(&home));
+    let (mut round, mut killed) = (0, 0);
+    let mut lives = Vec::new();
+    while killed < kills {
+        let from = SystemClock.now();
+        let mut child = start(&home, round);
+        // From before its first row to well after its last.
+        thread::sleep(Duration::from_millis(dice.roll(1500) as u64));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "round {round}: {status}");
+            round += 1;
+        } else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            killed += 1;
+        }
+        let to = SystemClock.now();
+        lives.push(Life { from, to });
+    }
+    let from = SystemClock.now();
+    assert!(start(&home, round).wait().unwrap().success());
+    let to = SystemClock.now();
+    lives.push(Life { from, to });
+
+    effects::is_sound(&home);
+    let runs = effects::runs(home.path());
+    for (run, _) in &runs {
+        assert_eq!(run.state, RunState::Succeeded, "{run:?}");
+    }
+    effects::fit(&home, &runs);
+    let attempts = || runs.iter().flat_map(|(_, attempts)| attempts);
+    let slowest = lives
+        .iter()
+        .map(|life| {
+            attempts()
+                .map(|attempt| attempt.started_at)
+                .filter(|at| (life.from..=life.to).contains(at))
+                .min()
+                .unwrap_or(life.to)
+                .since(life.from)
+        })
+        .max()
+        .unwrap();
+    println!(
+        "{killed} kills in {} runs with {} attempts; work went on within {slowest:?} of a start",
+        runs.len(),
+        attempts().count(),
+    );
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+}
+
+fn start(home: &Home, round: u64) -> Child {
+    home.command(&[
+        "--quiet",
+        "run",
+        "storm",
+        "--param",
+        &format!("round={round}"),
+    ])
+    .stdin(Stdio::null())
+    .stdout(Stdio::null())
+    .spawn()
+    .unwrap()
+}
+
+/// A pipeline with a failure that a retry mends, a timeout, and a wide layer.
+fn storm(home: &Home) -> String {
+    let mut text = "name = \"storm\"\n[params]\nround = 0\n[defaults]\nretries = 2\n\
+                    retry_delay = \"20ms\"\ncrash_retries = 1000\n"
+        .to_owned();
+    let mut add = |id: &str, after: &str, body: &str, more: &str| {
+        write!(
+            text,
+            "[[task]]\nid = \"{id}\"\nop = \"shell\"\nafter = [{after}]\n{more}argv = {}\n",
+            effects::argv(home, body)
+        )
+        .unwrap();
+    };
+    // True for the first attempt that gets here, in this run.
+    let first = "mkdir $0.$TRENDMILL_RUN_ID.$TRENDMILL_TASK_ID 2>/dev/null";
+    add("seed", "", "sleep 0.05", "");
+    for shard in 0..6 {
+        add(&format!("wide{shard}"), "\"seed\"", "sleep 0.1", "");
+    }
+    add("flaky", "\"seed\"", &format!("{first} && exit 1"), "");
+    let hang = format!("if {first}; then sleep 3; fi");
+    add("slow", "\"seed\"", &hang, "timeout = \"300ms\"\n");
+    let all = (0..6)
+        .map(|shard| format!("\"wide{shard}\""))
+        .collect::<Vec<_>>();
+    add(
+        "join",
+        &format!("{}, \"flaky\", \"slow\"", all.join(", ")),
+        "sleep 0.05",
+        "",
+    );
+    text
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the script speaks through the environment"
+)]
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}

@@ -1,0 +1,26 @@
+//! What the orchestrator promises for one machine, and the tests that prove it.
+//!
+//! | promise | proof |
+//! |---|---|
+//! | A scheduled tick makes one run. | `a_schedule_has_one_run_per_tick` (tests/engine): (schedule, tick) is unique in the store, and a tick and its run are one transaction; at_the_turns_of_the_dispatcher (tests/failpoints) dies before and after such a transaction. |
+//! | A success that is durable is never done again; what is not durable is. | tests/failpoints: a death at each durable write, the same end, `db check` sound, effects counted from outside. [`kills`]: random deaths, likewise. |
+//! | After `kill -9` and a restart, work goes on within 5 s. | [`kills`] measures it, and fails beyond. |
+//! | State survives a power loss. | [`power`], which states its loss model, and `tests/proofs/power.py`. |
+//! | A model version is visible only when it is whole. | at_the_publication_of_a_version (tests/failpoints): a death at each step of a publication, and `db check` reads every file of every version. |
+//! | Cancel and timeout leave no process. | tests/engine `shell.rs` and `process.rs`. |
+//! | Memory is bounded by what is live. | [`memory`]. |
+//! | A release goes on where the one before stopped, in the middle of a run. | [`upgrade`]; tests/pipeline `old_homes.rs` for the rest of a home. |
+//! | The clock may jump, and zones may change: ticks strictly increase. | the tests of `dag::ticks` and `dag::schedule`. |
+//! | A full disk delays and loses nothing. | `goes_on_after_the_disk_was_full` (store). |
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "../pipeline/home.rs"]
+#[expect(dead_code, reason = "the pipeline's tests use the rest of it")]
+mod home;
+mod dice;
+mod effects;
+mod engine;
+mod kills;
+mod power;
+mod upgrade;
+mod memory;
