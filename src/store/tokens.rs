@@ -34,7 +34,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "token").await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -74,7 +74,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "token").await?;
         Ok(done.rows_affected() > 0)
     }
 
