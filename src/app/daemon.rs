@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     App, Error, RunRequest, Wanted,
     daemon_file::{DaemonFile, Posted},
+    housekeeping,
     services::Services,
     systemd, tokens,
 };
@@ -181,6 +182,7 @@ fn start_services(face: &Face) -> Services {
     let services = Services::default();
     services.start("watchdog", systemd::watchdog);
     services.start("metrics", |ending| metrics.watch(events, store, ending));
+    housekeeping::start(&face.app, &face.engine, &services);
     services
 }
 

@@ -2,12 +2,18 @@
 
 mod daemon;
 mod daemon_file;
+mod doctor;
 mod error;
+mod housekeeping;
+mod notify;
 mod open_source;
 mod prepare;
 mod predict;
 mod request;
 mod services;
+mod rebuild;
+mod reload;
+mod retention;
 mod settings;
 mod systemd;
 mod tokens;
@@ -21,10 +27,13 @@ use std::{
 
 pub use daemon::Daemon;
 pub use daemon_file::{DaemonFile, client as daemon_client};
+pub use doctor::{Check, Diagnosis, DiskReport, Standing, doctor};
 pub use error::Error;
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
+pub use rebuild::Rebuilt;
 pub use request::Wanted;
+pub use retention::Retained;
 pub use settings::{device, weights};
 pub use worker::Worker;
 

@@ -2,8 +2,10 @@
 
 use super::{App, Error};
 use crate::{
+    artifacts,
     config::{self, Settings},
     encoders::{DeviceSpec, ParseDeviceError, WeightsSettings},
+    engine::Slots,
     media::Limits,
     net::{FetchSettings, NetSettings},
 };
@@ -19,6 +21,15 @@ impl App {
             config::Error::Wrong(_) => Error::wrong(error.to_string(), None),
             config::Error::Read(_) => Error::unfit(error.to_string(), None),
         })
+    }
+
+    /// How many tasks may run at once.
+    pub fn slots(&self) -> Slots {
+        Slots {
+            parallelism: self.settings().engine.parallelism,
+            pools: self.settings().engine.pools.clone(),
+            free_bytes: artifacts::space(self.home()).ok().map(|space| space.free),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod atomic;
 mod matrix;
+mod space;
 
 pub use atomic::{publish_directory, remove_directory, write_atomic, write_json};
 pub use matrix::{MatrixFile, read_matrix, write_matrix};
+pub use space::{Space, space};

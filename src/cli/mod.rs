@@ -13,6 +13,7 @@ mod report;
 mod progress;
 mod pipelines;
 mod runs;
+mod explain;
 mod models;
 mod predict;
 mod encoders;
@@ -27,6 +28,8 @@ mod attempt;
 mod deaths;
 mod db;
 mod check;
+mod doctor;
+mod merge;
 
 use std::{
     ffi::OsString,
@@ -113,6 +116,9 @@ enum Command {
     Tokens(tokens::Command),
     /// A simulated Reddit.
     Sandbox(sandbox::SandboxArguments),
+    Merge(merge::Command),
+    /// Say what keeps the home from working, and what mends it.
+    Doctor,
     /// Look after the databases.
     #[command(subcommand)]
     Db(db::Command),
@@ -237,6 +243,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             encoders::run(command, app::weights(&settings), output.json, &mut stdout).await?;
         }
         Command::Sandbox(arguments) => sandbox::run(arguments).await?,
+        Command::Merge(command) => return merge::run(command, &home, settings, output).await,
+        Command::Doctor => return doctor::run(&home, settings, output).await,
         Command::Db(command) => db::run(command, &home, settings, output).await?,
         Command::Config(command) => config::run(&command, &settings, output.json, &mut stdout)?,
     }
@@ -265,7 +273,9 @@ async fn runs_command(
         App::read(home, settings).await?
     };
     let data_dir = home.join("data");
+    let slots = app.slots();
     let scene = runs::Scene {
+        slots: &slots,
         store: app.store(),
         data_dir: &data_dir,
         clock: app.clock().as_ref(),
@@ -322,7 +332,10 @@ async fn by_daemon(
             runs::print_asked(&asked, output.json, &mut std::io::stdout())?;
             Ok(OK)
         }
-        runs::Command::List { .. } | runs::Command::Show { .. } | runs::Command::Logs { .. } => {
+        runs::Command::List { .. }
+        | runs::Command::Show { .. }
+        | runs::Command::Logs { .. }
+        | runs::Command::Explain { .. } => {
             Err(Failure::failed("this command does not ask the daemon"))
         }
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     clock::Clock,
-    engine::{ClearSelection, Handle, RunRequest, RunSummary, Submitted, find_run},
+    engine::{ClearSelection, Handle, RunRequest, RunSummary, Slots, Submitted, find_run},
     server::RunAsked,
     store::Store,
 };
@@ -42,6 +42,13 @@ pub(super) enum Command {
         /// Which attempt; the last one by default.
         #[arg(long)]
         attempt: Option<u32>,
+    },
+    /// Say why a task waits, was skipped or failed, in one sentence.
+    Explain {
+        /// The run.
+        run: String,
+        /// The task.
+        task: String,
     },
     /// End a run, or one of its tasks.
     Cancel {
@@ -90,6 +97,8 @@ pub(super) struct Scene<'a> {
     pub data_dir: &'a Path,
     /// Where the time comes from.
     pub clock: &'a dyn Clock,
+    /// How many tasks may run at once.
+    pub slots: &'a Slots,
     /// Whether JSON is wanted.
     pub json: bool,
 }
@@ -137,6 +146,10 @@ pub(super) async fn run(
                 None => cancel::cancel(scene, &row, out).await?,
                 Some(task) => cancel::cancel_task(scene, &row, &task, out).await?,
             }
+        }
+        Command::Explain { run, task } => {
+            let run = find_run(scene.store, &run).await?;
+            super::explain::run(scene.store, &run, &task, scene.slots, scene.json, out).await?;
         }
         Command::Retry { run, from, .. } => {
             let row = find_run(scene.store, &run).await?;

@@ -7,6 +7,7 @@
 
 pub mod document;
 pub mod duration;
+pub mod size;
 pub mod suggest;
 
 mod encoders;
@@ -15,9 +16,11 @@ mod layers;
 mod log;
 mod media;
 mod net;
+mod notify;
 mod reader;
 mod reddit;
 mod server;
+mod retention;
 mod setting;
 
 use std::{
@@ -34,9 +37,12 @@ pub use self::layers::Origin;
 pub use self::log::{Log, LogFormat};
 pub use self::media::Media;
 pub use self::net::Net;
+pub use self::notify::{NoticeKind, Notify};
 pub use self::reddit::Reddit;
+pub use self::retention::Retention;
 pub use self::server::Server;
 pub use self::setting::Secret;
+pub use self::size::Size;
 
 use self::reader::Reader;
 
@@ -58,6 +64,10 @@ pub struct Settings {
     pub reddit: Reddit,
     /// `[server]`: where the daemon listens and whom it answers.
     pub server: Server,
+    /// `[notify]`: what people are told, and how.
+    pub notify: Notify,
+    /// `[retention]`: what is kept, and for how long.
+    pub retention: Retention,
     /// `[log]`: what is told while things run.
     pub log: Log,
     entries: Vec<Entry>,
@@ -143,6 +153,8 @@ impl Settings {
             media: Media::read(&mut reader),
             reddit: Reddit::read(&mut reader),
             server: Server::read(&mut reader),
+            notify: Notify::read(&mut reader),
+            retention: Retention::read(&mut reader),
             log: Log::read(&mut reader),
             entries: Vec::new(),
         };

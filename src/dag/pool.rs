@@ -24,6 +24,12 @@ impl Pools {
         }
     }
 
+    /// Changes how many slots there are; what has one keeps it.
+    pub fn resize(&mut self, total: usize, limits: BTreeMap<String, usize>) {
+        self.total = total;
+        self.limits = limits;
+    }
+
     /// How many slots a pool has.
     pub fn limit(&self, pool: &str) -> usize {
         self.limits.get(pool).map_or(1, |&slots| slots.max(1))

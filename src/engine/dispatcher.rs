@@ -13,15 +13,12 @@ use super::{
     hear::{Message, WaitReply},
     live::Live,
     step::{Act, Step},
+    tuning::Tuning,
 };
 use crate::{
     dag::{self, Pools, RunState},
     store::{RunChange, Turn},
 };
-
-/// How often a write is tried again on a full disk, and the pause before each try.
-const FULL_DISK_TRIES: u32 = 5;
-const FULL_DISK_PAUSE: Duration = Duration::from_millis(500);
 
 /// A standing clock or one that was set is noticed after this time at the latest.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -50,6 +47,7 @@ pub(super) struct Dispatcher {
     pub(super) phase: Phase,
     /// Who waits for the end of runs that are held back.
     pub(super) parked: BTreeMap<String, Vec<WaitReply>>,
+    tuning: Tuning,
 }
 
 impl Dispatcher {
@@ -58,6 +56,7 @@ impl Dispatcher {
         lock: HomeLock,
         events: broadcast::Sender<EngineEvent>,
         inbox: mpsc::WeakUnboundedSender<Message>,
+        tuning: Tuning,
     ) -> Self {
         let pools = Pools::new(parts.settings.parallelism, parts.settings.pools.clone());
         Self {
@@ -71,6 +70,7 @@ impl Dispatcher {
             tracker: TaskTracker::new(),
             phase: Phase::Working,
             parked: BTreeMap::new(),
+            tuning,
         }
     }
 
@@ -111,6 +111,9 @@ impl Dispatcher {
                     }
                 }
                 () = tokio::time::sleep(self.until_due()) => {}
+                slots = self.tuning.new_slots() => {
+                    self.pools.resize(slots.parallelism, slots.pools);
+                }
                 _ = heartbeat.tick(), if !self.live.is_empty() => {
                     batch.extend(self.beat().await?);
                 }
@@ -125,7 +128,7 @@ impl Dispatcher {
 
     /// How long nothing will be due, by the clock.
     fn until_due(&self) -> Duration {
-        if self.phase == Phase::Draining {
+        if self.phase == Phase::Draining || self.tuning.is_full() {
             return LONGEST_SLEEP;
         }
         let now = self.parts.clock.now();
@@ -183,7 +186,8 @@ impl Dispatcher {
             .filter(|(_, live)| live.run.has_ready())
             .map(|(run_id, _)| run_id.clone())
             .collect();
-        for run_id in waiting {
+        let room = waiting.is_empty() || self.tuning.look(&self.parts.settings);
+        for run_id in waiting.into_iter().filter(|_| room) {
             if let Some(live) = self.live.get_mut(&run_id) {
                 let effects = dag::start(&mut live.run, &mut self.pools, now);
                 self.record(&run_id, effects, &mut step, now);
@@ -250,17 +254,9 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Writes a turn; waits for space where the disk is full.
+    /// Writes a turn; waits for room where the disk is full.
     async fn write(&self, turn: &Turn) -> Result<(), Error> {
-        for _ in 0..FULL_DISK_TRIES {
-            match self.parts.store.write_turn(turn).await {
-                Err(error) if error.is_disk_full() => {
-                    tracing::error!("the disk is full; runs wait for space");
-                    tokio::time::sleep(FULL_DISK_PAUSE).await;
-                }
-                result => return Ok(result?),
-            }
-        }
-        Ok(self.parts.store.write_turn(turn).await?)
+        let store = &self.parts.store;
+        Ok(self.tuning.until_written(|| store.write_turn(turn)).await?)
     }
 }

@@ -114,6 +114,14 @@ pub enum Error {
         /// The run.
         run_id: String,
     },
+    /// A task that was done once more failed.
+    #[error("`{task}` cannot be done again: {message}")]
+    Replay {
+        /// The task.
+        task: String,
+        /// Why.
+        message: String,
+    },
     /// The engine shuts down, or gave up for this reason.
     #[error("the engine has stopped: {0}")]
     Stopped(String),

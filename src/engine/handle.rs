@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,6 +15,7 @@ use super::{
     dispatcher::Dispatcher,
     hear::Message,
     recovery::recover,
+    tuning::{self, Tuner},
 };
 use crate::{clock::Clock, store::Store, telemetry::chain};
 
@@ -31,6 +32,8 @@ pub struct EngineSettings {
     pub grace: Duration,
     /// How often the store is told that attempts run, and asked for cancellations. Default: 1 s.
     pub heartbeat: Duration,
+    /// Tells the free bytes of a folder's disk; `None` where it cannot. Default: asks the system.
+    pub free_bytes: fn(&Path) -> Option<u64>,
 }
 
 impl EngineSettings {
@@ -42,6 +45,7 @@ impl EngineSettings {
             pools: BTreeMap::new(),
             grace: Duration::from_secs(5),
             heartbeat: Duration::from_secs(1),
+            free_bytes: tuning::free_bytes,
         }
     }
 
@@ -74,6 +78,7 @@ pub struct Handle {
     events: broadcast::WeakSender<EngineEvent>,
     store: Store,
     ended: watch::Receiver<bool>,
+    tuner: Tuner,
     /// Why the engine gave up, once it did.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -103,14 +108,16 @@ impl Handle {
         let (events, _) = broadcast::channel(4096);
         let (finished, ended) = watch::channel(false);
         let fault = Arc::new(Mutex::new(None));
+        let (tuner, tuning) = tuning::channel(&parts.settings);
         let handle = Self {
             inbox: inbox.clone(),
             events: events.downgrade(),
             store: parts.store.clone(),
             ended,
+            tuner,
             fault: Arc::clone(&fault),
         };
-        let dispatcher = Dispatcher::new(parts, lock, events, inbox.downgrade());
+        let dispatcher = Dispatcher::new(parts, lock, events, inbox.downgrade(), tuning);
         tokio::spawn(async move {
             if let Err(error) = dispatcher.run(messages).await {
                 tracing::error!(%error, "the engine gives up");
@@ -238,6 +245,16 @@ impl Handle {
         let _ = self.inbox.send(Message::Tick);
     }
 
+    /// Changes how much runs at once; what runs already goes on.
+    pub fn set_slots(&self, parallelism: usize, pools: BTreeMap<String, usize>) {
+        self.tuner.set_slots(parallelism, pools);
+    }
+
+    /// Whether work waits for room on the disk. It goes on by itself once there is some.
+    pub fn disk_full(&self) -> watch::Receiver<bool> {
+        self.tuner.disk_full()
+    }
+
     /// Lets running attempts end and starts nothing new; then the engine stops.
     pub fn drain(&self) {
         let _ = self.inbox.send(Message::Drain);
@@ -245,6 +262,7 @@ impl Handle {
 
     /// Stops running attempts too; the next start goes on with them.
     pub fn stop(&self) {
+        self.tuner.halt();
         let _ = self.inbox.send(Message::Stop);
     }
 

@@ -25,6 +25,9 @@ mod again;
 mod overview;
 mod clear;
 mod cancel;
+mod explain;
+mod replay;
+mod tuning;
 pub mod attempt;
 
 pub use admission::Submitted;
@@ -33,9 +36,11 @@ pub use clear::{ClearSelection, Cleared, to_clear};
 pub use error::Error;
 pub use events::{EngineEvent, RowCounts};
 pub use executor::{ChildGroup, ExecutorChoice, Placement};
+pub use explain::{Explanation, Slots};
 pub use handle::{EngineParts, EngineSettings, Handle};
 pub use lock::HomeLock;
 pub use overview::{RunOverview, find_run};
+pub use replay::replay;
 pub use request::{Earlier, EarlierResult, RunRequest, Selection, Trigger};
 pub use summary::{RunSummary, TaskSummary};
 pub use task::{

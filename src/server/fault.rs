@@ -131,9 +131,10 @@ impl From<engine::Error> for Fault {
             Error::NothingToClear(_) => Self::conflict("nothing_to_clear", message),
             Error::TickTaken { .. } => Self::conflict("tick_taken", message),
             Error::Stopped(_) => Self::unavailable(message),
-            Error::Locked { .. } | Error::Lock { .. } | Error::Files { .. } => {
-                Self::internal(message)
-            }
+            Error::Locked { .. }
+            | Error::Lock { .. }
+            | Error::Files { .. }
+            | Error::Replay { .. } => Self::internal(message),
         }
     }
 }

@@ -19,6 +19,23 @@ pub(super) struct Kind {
     migrations: Migrator,
     synchronous: SqliteSynchronous,
     page_size: u32,
+    /// Whether a copy is kept before an older schema is changed.
+    keeps_backups: bool,
+}
+
+/// The folder beside a database for copies of its older schemas.
+pub(super) const BACKUPS: &str = "backups";
+
+impl Kind {
+    /// The versions of all migrations.
+    pub(super) fn versions(&self) -> impl Iterator<Item = i64> {
+        self.migrations.iter().map(|migration| migration.version)
+    }
+
+    /// Whether a copy is kept before an older schema is changed.
+    pub(super) const fn keeps_backups(&self) -> bool {
+        self.keeps_backups
+    }
 }
 
 /// Small rows whose loss would be felt: every commit is synced.
@@ -26,6 +43,7 @@ pub(super) static STATE: Kind = Kind {
     migrations: sqlx::migrate!("migrations/state"),
     synchronous: SqliteSynchronous::Full,
     page_size: 4096,
+    keeps_backups: true,
 };
 
 /// Large rows that can be made again: 16 KiB pages so that vectors pack.
@@ -33,6 +51,8 @@ pub(super) static CONTENT: Kind = Kind {
     migrations: sqlx::migrate!("migrations/content"),
     synchronous: SqliteSynchronous::Normal,
     page_size: 16_384,
+    // It can be a thousand times as large, and its migrations only add.
+    keeps_backups: false,
 };
 
 /// One SQLite file: a single writer connection and a pool of readers.
@@ -64,6 +84,7 @@ impl Database {
             .connect_with(options)
             .await
             .map_err(opened)?;
+        super::backup::before_migration(&writer, path, kind).await?;
         kind.migrations
             .run(&writer)
             .await
@@ -162,6 +183,17 @@ impl Database {
         fail::fail_point!(&format!("{what}.after_commit"));
         tracing::trace!(what, "committed");
         Ok(())
+    }
+
+    /// The one connection that writes.
+    pub(super) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// Closes all connections, so that the files are nobody's.
+    pub(super) async fn close(self) {
+        self.readers.close().await;
+        self.writer.close().await;
     }
 
     /// The readers, which see committed rows only.

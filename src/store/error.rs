@@ -47,8 +47,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// What SQLite says on a full disk, or the system where it writes a file.
+    #[cfg(test)]
+    pub(crate) fn disk_full_for_tests() -> Self {
+        Self::Database(sqlx::Error::Io(std::io::ErrorKind::StorageFull.into()))
+    }
+
     /// Whether the disk is full.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("13"))
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some("13"),
+            Self::Database(sqlx::Error::Io(error)) => matches!(
+                error.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            ),
+            _ => false,
+        }
     }
 }

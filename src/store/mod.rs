@@ -24,24 +24,34 @@ mod transitions;
 mod figures;
 mod tokens;
 mod check;
+mod slots;
+mod backup;
+mod notices;
+mod retention;
+mod growth;
 
 use std::path::Path;
 
 pub use attempts::AttemptRow;
+pub use backup::{BackedUp, SchemaVersions};
 pub use cancels::CancelRequest;
 pub use check::Fault;
 pub use database::Database;
 pub use embeddings::StoredCaption;
 pub use error::Error;
 pub use figures::{ModelAges, TaskCount};
+pub use growth::Growth;
 pub use media::PlaceState;
 pub use models::{ModelVersionRow, NewModelVersion};
+pub use notices::{NewNotice, NoticeRow, RunEnd, RunEnds};
 pub use observations::{Horizon, LabelReading};
 pub use predictions::StoredPrediction;
 pub use progress::TaskProgress;
 pub use records::{PageChanges, Writer};
+pub use retention::RunAge;
 pub use run_pages::RunFilter;
 pub use runs::{RunRow, TaskRow};
+pub use slots::OccupiedRow;
 pub use tokens::TokenRow;
 pub use transitions::EventRow;
 pub use turns::{

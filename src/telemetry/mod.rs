@@ -7,11 +7,11 @@ mod attempt_logs;
 mod console;
 mod words;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::OnceLock};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt as _,
+    EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt as _, reload,
     util::SubscriberInitExt as _,
 };
 
@@ -31,6 +31,9 @@ pub struct TelemetrySettings {
     /// The data folder, below which attempts have their logs; `None` for no logs.
     pub data_dir: Option<PathBuf>,
 }
+
+/// The filter of standard error, once it is set up.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +74,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// Where the filter cannot be read, or it was done before.
 pub fn init(settings: &TelemetrySettings) -> Result<(), Error> {
     let filter = match &settings.filter {
-        Some(filter) => EnvFilter::try_new(filter).map_err(|source| Error::Filter {
-            filter: filter.clone(),
-            source,
-        })?,
+        Some(filter) => parse(filter)?,
         None => EnvFilter::new(match settings.verbosity {
             ..=-1 => "error",
             0 => "warn",
@@ -83,6 +83,7 @@ pub fn init(settings: &TelemetrySettings) -> Result<(), Error> {
             3.. => "trace",
         }),
     };
+    let (filter, change) = reload::Layer::new(filter);
     let stderr: Box<dyn Layer<Registry> + Send + Sync> = if settings.json {
         tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
@@ -113,5 +114,35 @@ pub fn init(settings: &TelemetrySettings) -> Result<(), Error> {
         .with(stderr)
         .with(logs)
         .try_init()
-        .map_err(Error::Twice)
+        .map_err(Error::Twice)?;
+    // Whoever comes second was refused above.
+    let _first = FILTER.set(change);
+    Ok(())
+}
+
+/// Changes what standard error gets, in the words of `log.level`; nothing where telemetry was not
+/// set up here.
+///
+/// # Errors
+///
+/// Where the filter cannot be read; then the old one stays.
+pub fn set_filter(filter: &str) -> Result<(), Error> {
+    let filter = match filter {
+        // What is told of others is not what happens here.
+        "info" => EnvFilter::new("warn,trendmill=info"),
+        other => parse(other)?,
+    };
+    if let Some(change) = FILTER.get()
+        && let Err(error) = change.reload(filter)
+    {
+        tracing::debug!(%error, "nobody listens to the log any more");
+    }
+    Ok(())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, Error> {
+    EnvFilter::try_new(filter).map_err(|source| Error::Filter {
+        filter: filter.to_owned(),
+        source,
+    })
 }

@@ -7,3 +7,4 @@ mod streams;
 mod access;
 mod commands;
 mod life;
+mod keeping;

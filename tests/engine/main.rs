@@ -5,6 +5,8 @@ mod kit;
 mod outcomes;
 mod clear;
 mod control;
+mod explain;
+mod full_disk;
 mod recovery;
 mod selection;
 mod process;

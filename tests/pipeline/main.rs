@@ -9,3 +9,4 @@ mod asking;
 mod again;
 mod readme;
 mod old_homes;
+mod keeping;

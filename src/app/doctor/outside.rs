@@ -1,0 +1,142 @@
+//! What work needs from outside the home: a device, weights, credentials.
+
+use std::collections::BTreeSet;
+
+use super::Check;
+use crate::{
+    app::{App, Worker, weights},
+    encoders::{self, weights as files},
+    pipelines::{self, Definition},
+};
+
+impl App {
+    /// Whether the device of the settings is there.
+    pub(super) async fn check_device(&self) -> Check {
+        let device = self.environment().device;
+        let found = match Worker::for_device(device) {
+            Ok(Some(worker)) => worker
+                .probe(device)
+                .await
+                .map_err(|error| error.to_string()),
+            Ok(None) => match device.open() {
+                Ok(_) => Ok(()),
+                Err(error) => Err(encoders::Error::from(error).to_string()),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        match found {
+            Ok(()) => Check::ok("device", device.to_string()),
+            Err(message) => Check::fault(
+                "device",
+                message,
+                "trendmill encoders list shows what is there; set encoders.device",
+            ),
+        }
+    }
+
+    /// Whether the pipelines can be read, and have the weights and the credentials that they name.
+    pub(super) fn check_pipelines(&self) -> Vec<Check> {
+        let mut checks = Vec::new();
+        let mut definitions = Vec::new();
+        match pipelines::files(self.home()) {
+            Ok(files) => {
+                for file in files {
+                    match pipelines::load(&file) {
+                        Ok(definition) => definitions.push(definition),
+                        Err(error) => checks.push(Check::fault(
+                            "pipelines",
+                            format!("`{}` is wrong: {error}", file.shown.display()),
+                            "trendmill pipelines check",
+                        )),
+                    }
+                }
+            }
+            Err(error) => checks.push(Check::fault(
+                "pipelines",
+                error.to_string(),
+                "trendmill pipelines check",
+            )),
+        }
+        if checks.is_empty() {
+            let names: Vec<&str> = definitions
+                .iter()
+                .map(|found| found.name.as_str())
+                .collect();
+            checks.push(Check::ok("pipelines", names.join(", ")));
+        }
+        checks.extend(self.check_weights(&definitions));
+        checks.push(self.check_credentials(&definitions));
+        checks
+    }
+
+    /// Encoders that a profile names and whose files are not here are fetched by the first run.
+    fn check_weights(&self, definitions: &[Definition]) -> Vec<Check> {
+        let named: BTreeSet<&str> = definitions
+            .iter()
+            .filter_map(|definition| {
+                let used = definition.profile.as_deref();
+                let mut profiles = definition.profiles.iter();
+                profiles.find(|profile| Some(profile.name.as_str()) == used)
+            })
+            .flat_map(|profile| [&profile.text, &profile.image, &profile.visual])
+            .map(String::as_str)
+            .collect();
+        let settings = weights(self.settings());
+        named
+            .into_iter()
+            .filter_map(files::catalogue::find)
+            .map(|entry| match files::cached(entry, &settings) {
+                Ok(Some(_)) => Check::ok("weights", entry.name.clone()),
+                Ok(None) if settings.offline => Check::fault(
+                    "weights",
+                    format!("{} is not here, and encoders.offline is set", entry.name),
+                    format!(
+                        "TRENDMILL_ENCODERS__OFFLINE=0 trendmill encoders pull {}",
+                        entry.name
+                    ),
+                ),
+                Ok(None) => Check::warning(
+                    "weights",
+                    format!("{} is not here; the first run fetches it", entry.name),
+                    format!("trendmill encoders pull {}", entry.name),
+                ),
+                Err(error) => Check::fault(
+                    "weights",
+                    error.to_string(),
+                    format!("trendmill encoders pull {}", entry.name),
+                ),
+            })
+            .collect()
+    }
+
+    /// A scheduled pipeline that reads the live source needs credentials.
+    fn check_credentials(&self, definitions: &[Definition]) -> Check {
+        let live: Vec<&str> = definitions
+            .iter()
+            .filter(|definition| !definition.schedules.is_empty())
+            .filter(|definition| {
+                definition
+                    .params
+                    .iter()
+                    .any(|param| param.name == "source" && param.default.as_str() == Some("reddit"))
+            })
+            .map(|definition| definition.name.as_str())
+            .collect();
+        let reddit = &self.settings().reddit;
+        match (&reddit.client_id, &reddit.client_secret) {
+            (Some(_), Some(_)) => Check::ok("credentials", "of the live source are set"),
+            _ if live.is_empty() => {
+                Check::ok("credentials", "no scheduled pipeline reads a live source")
+            }
+            _ => Check::warning(
+                "credentials",
+                format!(
+                    "the schedule of {} reads the live source, which has no credentials",
+                    live.join(", ")
+                ),
+                "set reddit.client_id and reddit.client_secret in trendmill.toml, or pause it: \
+                 trendmill pipelines pause NAME",
+            ),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What keeps a home in order while its daemon runs: notices, retention, settings read again.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{App, notify::Notifier, reload::Reloader, retention::Retainer, services::Services};
+use crate::engine::Handle;
+
+/// Starts it all.
+pub(super) fn start(app: &App, engine: &Handle, services: &Services) {
+    let (changes, settings) = watch::channel(Arc::clone(&app.settings));
+    let data_dir = app.home().join("data");
+    let notifier = Notifier {
+        store: app.store().clone(),
+        clock: Arc::clone(app.clock()),
+        settings: settings.clone(),
+        events: engine.subscribe(),
+        data_dir: data_dir.clone(),
+    };
+    let retainer = Retainer {
+        store: app.store().clone(),
+        clock: Arc::clone(app.clock()),
+        settings,
+        data_dir,
+    };
+    services.start("notifier", |ending| notifier.run(ending));
+    services.start("retention", |ending| retainer.run(ending));
+    match Reloader::new(app.home(), changes, engine.clone()) {
+        Ok(reloader) => services.start("reload of settings", |ending| reloader.run(ending)),
+        Err(error) => tracing::warn!("settings are not read again: {error}"),
+    }
+}

@@ -1,0 +1,206 @@
+//! What there is to tell: ends of runs, and what is looked at now and then.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::json;
+
+use crate::{
+    artifacts,
+    clock::Timestamp,
+    config::{NoticeKind, Notify, duration},
+    store::{Error, NewNotice, RunEnd, Store},
+};
+
+/// What is to be raised, and which causes are gone.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) raise: Vec<NewNotice>,
+    pub(super) clear: Vec<String>,
+}
+
+impl Found {
+    fn raise(&mut self, settings: &Notify, notice: NewNotice) {
+        if settings.on.iter().any(|kind| kind.name() == notice.kind) {
+            self.raise.push(notice);
+        }
+    }
+
+    /// Raises or clears by whether something is wrong.
+    fn state(&mut self, settings: &Notify, notice: NewNotice, wrong: bool) {
+        if wrong {
+            self.raise(settings, notice);
+        } else {
+            self.clear.push(notice.cause);
+        }
+    }
+}
+
+fn notice(
+    kind: NoticeKind,
+    about: &str,
+    message: String,
+    details: serde_json::Value,
+    settings: &Notify,
+) -> NewNotice {
+    NewNotice {
+        cause: format!("{}:{about}", kind.name()),
+        kind: kind.name(),
+        message,
+        details,
+        passing: false,
+        ways: super::send::ways(settings),
+    }
+}
+
+/// What the ends of runs tell: of each pipeline the last one counts, for what it says still holds.
+pub(super) fn of_runs(ends: &[RunEnd], settings: &Notify) -> Found {
+    let mut found = Found::default();
+    for (nth, end) in ends.iter().enumerate() {
+        let failed = end.state == "failed";
+        let is_last = !ends[nth + 1..]
+            .iter()
+            .any(|later| later.pipeline == end.pipeline);
+        let failure = notice(
+            NoticeKind::RunFailed,
+            &end.pipeline,
+            format!(
+                "{} failed: {} (run {})",
+                end.pipeline, end.cause, end.run_id
+            ),
+            json!({"pipeline": end.pipeline, "run_id": end.run_id, "ended_at": end.at}),
+            settings,
+        );
+        if is_last {
+            found.state(settings, failure, failed);
+        }
+    }
+    found
+}
+
+/// Pipelines that failed and work again; `gone` are the causes that stood until now.
+pub(super) fn recovered(gone: &[String], ends: &[RunEnd], settings: &Notify) -> Vec<NewNotice> {
+    let mut found = Found::default();
+    for cause in gone {
+        let Some(pipeline) = cause.strip_prefix("run_failed:") else {
+            continue;
+        };
+        let last = ends.iter().rev().find(|end| end.pipeline == pipeline);
+        let run_id = last.map(|end| end.run_id.as_str());
+        let mut notice = notice(
+            NoticeKind::RunRecovered,
+            pipeline,
+            format!(
+                "{pipeline} works again (run {})",
+                run_id.unwrap_or_default()
+            ),
+            json!({"pipeline": pipeline, "run_id": run_id}),
+            settings,
+        );
+        notice.passing = true;
+        found.raise(settings, notice);
+    }
+    found.raise
+}
+
+/// What is looked at now and then: the disk, the champions, the newest records.
+pub(super) async fn of_state(
+    store: &Store,
+    data_dir: &Path,
+    settings: &Notify,
+    now: Timestamp,
+) -> Result<Found, Error> {
+    let mut found = Found::default();
+    if let Ok(space) = artifacts::space(data_dir) {
+        let low = notice(
+            NoticeKind::DiskLow,
+            "data",
+            format!(
+                "the disk is nearly full: {} MB are free, less than {}",
+                space.free / 1_000_000,
+                crate::config::size::show(settings.disk_low)
+            ),
+            json!({"free_bytes": space.free, "total_bytes": space.total}),
+            settings,
+        );
+        // A tenth more before all is well: at the edge it would come and go.
+        let standing = space.free < settings.disk_low.0;
+        let well = space.free > settings.disk_low.0.saturating_add(settings.disk_low.0 / 10);
+        if standing || well {
+            found.state(settings, low, standing);
+        }
+    }
+    for (model, at) in store.last_promotions().await? {
+        let old = now.since(at);
+        let none = notice(
+            NoticeKind::NoPromotion,
+            &model,
+            format!(
+                "no version of {model} became champion since {at}, {} ago",
+                in_days(old)
+            ),
+            json!({"model": model, "since": at}),
+            settings,
+        );
+        found.state(settings, none, old > settings.no_promotion_after);
+    }
+    for (dataset, at) in store.newest_arrivals().await? {
+        let silent = now.since(at);
+        let none = notice(
+            NoticeKind::NoNewRecords,
+            &dataset,
+            format!(
+                "no new record of {dataset} since {at}, longer than {}",
+                duration::show(settings.no_new_records_after)
+            ),
+            json!({"dataset": dataset, "since": at}),
+            settings,
+        );
+        found.state(settings, none, silent > settings.no_new_records_after);
+    }
+    Ok(found)
+}
+
+fn in_days(time: Duration) -> String {
+    match time.as_secs() / 86_400 {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(pipeline: &str, state: &str) -> RunEnd {
+        RunEnd {
+            run_id: "r1".to_owned(),
+            pipeline: pipeline.to_owned(),
+            state: state.to_owned(),
+            cause: "`train` failed".to_owned(),
+            at: Timestamp::from_millis(0),
+        }
+    }
+
+    #[test]
+    fn the_last_end_of_a_pipeline_counts() {
+        let settings = crate::config::Settings::default().notify;
+        let ends = [
+            end("a", "failed"),
+            end("a", "succeeded"),
+            end("b", "succeeded"),
+            end("b", "failed"),
+        ];
+        let found = of_runs(&ends, &settings);
+        let raised: Vec<&str> = found.raise.iter().map(|n| n.cause.as_str()).collect();
+        assert_eq!(raised, ["run_failed:b"]);
+        assert_eq!(found.clear, ["run_failed:a"]);
+        let told = recovered(&found.clear, &ends, &settings);
+        assert_eq!(told[0].message, "a works again (run r1)");
+        let quiet = Notify {
+            on: vec![NoticeKind::DiskLow],
+            ..settings
+        };
+        assert_eq!(of_runs(&ends, &quiet).raise, []);
+        assert_eq!(recovered(&found.clear, &ends, &quiet), []);
+    }
+}

@@ -1,0 +1,142 @@
+//! Retention on a home with made-up runs.
+
+use super::*;
+use crate::{
+    clock::ManualClock,
+    store::{NewRun, NewTask, RunChange, Turn},
+};
+
+struct Home {
+    folder: tempfile::TempDir,
+    store: Store,
+    clock: Arc<ManualClock>,
+}
+
+impl Home {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            store: Store::open(folder.path()).await.unwrap(),
+            folder,
+            clock: Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap())),
+        }
+    }
+
+    /// A run that begins now, ended where `state` is a last one, with a log and a matrix.
+    async fn run(&self, id: &str, state: &'static str) {
+        let now = self.clock.now();
+        let new = NewRun {
+            id: id.to_owned(),
+            pipeline: "reddit".to_owned(),
+            definition_hash: id.to_owned(),
+            definition: String::new(),
+            graph: "[]".to_owned(),
+            params: "{}".to_owned(),
+            source: None,
+            profile: None,
+            schedule: None,
+            scheduled_for: now,
+            interval_start: now,
+            interval_end: now,
+            as_of: now,
+            force: false,
+            trigger: "manual",
+            cause: "a test".to_owned(),
+            identity: id.to_owned(),
+            owner: Some("me".to_owned()),
+            hold: None,
+            created_at: now,
+            tasks: vec![NewTask {
+                task_id: "merge".to_owned(),
+                op: "merge".to_owned(),
+                state: "succeeded",
+                cause: String::new(),
+                message: None,
+                outcome: None,
+                ended_at: Some(now),
+            }],
+        };
+        let change = RunChange {
+            run: id.to_owned(),
+            fence: 1,
+            new_fence: 1,
+            owner: None,
+            state,
+            cause: "a test".to_owned(),
+            cancel_requested: false,
+            started_at: Some(now),
+            ended_at: (state != "running").then_some(now),
+        };
+        let turn = Turn {
+            new_runs: vec![new],
+            runs: vec![change],
+            ..Turn::default()
+        };
+        self.store.write_turn(&turn).await.unwrap();
+        self.write(&format!("logs/{id}/merge.1.log"), 1000);
+        self.write(&format!("runs/{id}/merge.safetensors"), 5000);
+        self.write(&format!("runs/{id}/train.json"), 100);
+    }
+
+    fn write(&self, path: &str, bytes: usize) {
+        let path = self.folder.path().join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, vec![0; bytes]).unwrap();
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.folder.path().join(path).exists()
+    }
+
+    async fn retain(&self, settings: &str) -> Retained {
+        let settings = Settings::from_layers(settings, []).unwrap();
+        let retainer = Retainer {
+            store: self.store.clone(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            settings: watch::channel(Arc::new(settings)).1,
+            data_dir: self.folder.path().to_owned(),
+        };
+        retainer.once().await.unwrap()
+    }
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+#[tokio::test]
+async fn what_is_old_goes_and_what_lives_stays() {
+    let home = Home::new().await;
+    home.run("r1", "running").await;
+    home.run("r2", "failed").await;
+    home.clock.advance(40 * DAY);
+    home.run("r3", "succeeded").await;
+    home.clock.advance(DAY);
+    // Artifacts go after 30 days, logs after 60.
+    let done = home.retain("").await;
+    assert_eq!((done.artifacts, done.logs, done.runs), (1, 0, 0));
+    assert!(home.has("runs/r1/merge.safetensors") && !home.has("runs/r2"));
+    home.clock.advance(401 * DAY);
+    let done = home.retain("").await;
+    // The newest run of a pipeline is kept, and the one that has not ended.
+    assert_eq!((done.logs, done.runs), (2, 1));
+    assert!(home.store.run("r2").await.unwrap().is_none());
+    assert!(home.store.run("r3").await.unwrap().is_some());
+    assert!(home.has("logs/r1/merge.1.log") && home.has("runs/r1/merge.safetensors"));
+    assert_eq!(home.retain("").await, Retained::default());
+}
+
+#[tokio::test]
+async fn the_oldest_go_where_there_is_too_much() {
+    let home = Home::new().await;
+    for id in ["r1", "r2", "r3", "r4"] {
+        home.run(id, "succeeded").await;
+        home.clock.advance(DAY);
+    }
+    home.write("runs/being-made/merge.safetensors", 9);
+    let done = home
+        .retain("[retention]\nmatrices = 2\nlogs_size = 2500\nartifacts_size = 10250")
+        .await;
+    assert_eq!((done.matrices, done.logs, done.artifacts), (2, 2, 2));
+    assert!(!home.has("logs/r2") && home.has("logs/r3"));
+    assert!(!home.has("runs/r2") && home.has("runs/r3/merge.safetensors"));
+    assert!(home.has("runs/being-made"));
+}

@@ -1,0 +1,369 @@
+//! Notices: what people are to be told, once per cause.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Error, Store};
+use crate::clock::Timestamp;
+
+/// Something that people are to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewNotice {
+    /// What it is about; while a notice of the same cause stands, nobody is told again.
+    pub cause: String,
+    /// Its kind: `run_failed`, …
+    pub kind: &'static str,
+    /// For people.
+    pub message: String,
+    /// What a program may want to know; an object.
+    pub details: Value,
+    /// Whether it is over as soon as it is told.
+    pub passing: bool,
+    /// The ways on which it is sent.
+    pub ways: Vec<&'static str>,
+}
+
+/// A notice as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NoticeRow {
+    /// Its number.
+    pub id: i64,
+    /// What it is about.
+    pub cause: String,
+    /// Its kind.
+    pub kind: String,
+    /// For people.
+    pub message: String,
+    /// What a program may want to know.
+    pub details: Value,
+    /// How often it came while it stood.
+    pub times: u32,
+    /// When it came first.
+    pub raised_at: Timestamp,
+    /// When it came last.
+    pub last_at: Timestamp,
+    /// When it was over.
+    pub cleared_at: Option<Timestamp>,
+    /// The ways on which it is still to be sent.
+    pub pending: Vec<String>,
+    /// How often sending failed.
+    pub tries: u32,
+    /// Why sending failed last.
+    pub error: Option<String>,
+}
+
+/// A run's move into a last state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// The run.
+    pub run_id: String,
+    /// Its pipeline.
+    pub pipeline: String,
+    /// The name of the state.
+    pub state: String,
+    /// Why, in words.
+    pub cause: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Up to where the engine's moves are known, and the ends among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunEnds {
+    /// The last move that was looked at.
+    pub cursor: i64,
+    /// In order.
+    pub ends: Vec<RunEnd>,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
+/// How many moves are looked through at once.
+const MOVES: i64 = 20_000;
+
+impl Store {
+    /// The ends of runs since the cursor. The first time there are none: what was before is old.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.notices.run_ends", skip_all, level = "debug")]
+    pub async fn new_run_ends(&self) -> Result<RunEnds, Error> {
+        let last = sqlx::query_scalar!("SELECT max(id) FROM transitions")
+            .fetch_one(self.state.read())
+            .await?
+            .unwrap_or(0);
+        let Some(from) = sqlx::query_scalar!("SELECT transition_id FROM notice_cursor")
+            .fetch_optional(self.state.read())
+            .await?
+        else {
+            return Ok(RunEnds {
+                cursor: last,
+                ..RunEnds::default()
+            });
+        };
+        let to = last.min(from.saturating_add(MOVES));
+        let rows = sqlx::query!(
+            r#"SELECT transitions.run_id, runs.pipeline, transitions."to", transitions.cause,
+                   transitions.at
+               FROM transitions JOIN runs ON runs.id = transitions.run_id
+               WHERE transitions.id > ? AND transitions.id <= ? AND position IS NULL
+                 AND "to" IN ('succeeded', 'failed')
+               ORDER BY transitions.id"#,
+            from,
+            to,
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        Ok(RunEnds {
+            cursor: to.max(from),
+            more: to < last,
+            ends: rows
+                .into_iter()
+                .map(|row| RunEnd {
+                    run_id: row.run_id,
+                    pipeline: row.pipeline,
+                    state: row.to,
+                    cause: row.cause,
+                    at: Timestamp::from_millis(row.at),
+                })
+                .collect(),
+        })
+    }
+
+    /// Raises and clears notices and moves the cursor, in one transaction.
+    ///
+    /// A notice whose cause stands is counted and not sent again; `clear` names causes that are
+    /// gone, which arms them again. Returns the causes that stood and are gone now.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.notices.write", skip_all, level = "debug")]
+    pub async fn write_notices(
+        &self,
+        raise: &[NewNotice],
+        clear: &[String],
+        cursor: Option<i64>,
+        now: Timestamp,
+    ) -> Result<Vec<String>, Error> {
+        let now = now.as_millis();
+        let mut transaction = self.state.write().await?;
+        let clear = serde_json::to_string(clear).expect("plain data");
+        let gone = sqlx::query_scalar!(
+            "UPDATE notices SET cleared_at = ?
+             WHERE cleared_at IS NULL AND cause IN (SELECT value FROM json_each(?))
+             RETURNING cause",
+            now,
+            clear,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        for notice in raise {
+            let details = notice.details.to_string();
+            let pending = serde_json::to_string(&notice.ways).expect("plain data");
+            let cleared_at = notice.passing.then_some(now);
+            sqlx::query!(
+                "INSERT INTO notices (cause, kind, message, details, times, raised_at, last_at,
+                     cleared_at, pending, tries, next_try)
+                 VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, 0, ?)
+                 ON CONFLICT (cause) WHERE cleared_at IS NULL DO UPDATE SET
+                     times = times + 1, last_at = excluded.last_at",
+                notice.cause,
+                notice.kind,
+                notice.message,
+                details,
+                now,
+                now,
+                cleared_at,
+                pending,
+                now,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        if let Some(cursor) = cursor {
+            sqlx::query!(
+                "INSERT INTO notice_cursor (one, transition_id) VALUES (1, ?)
+                 ON CONFLICT (one) DO UPDATE SET transition_id = excluded.transition_id",
+                cursor,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        self.state.commit(transaction, "notices").await?;
+        Ok(gone)
+    }
+
+    /// The notices that stand, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn standing_notices(&self) -> Result<Vec<NoticeRow>, Error> {
+        let rows = sqlx::query_as!(
+            RawNotice,
+            "SELECT id, cause, kind, message, details, times, raised_at, last_at, cleared_at,
+                 pending, tries, error
+             FROM notices WHERE cleared_at IS NULL ORDER BY id",
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter().map(NoticeRow::try_from).collect()
+    }
+
+    /// The notices that are to be sent now on some way, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.notices.due", skip_all, level = "debug")]
+    pub async fn due_notices(&self, now: Timestamp) -> Result<Vec<NoticeRow>, Error> {
+        let now = now.as_millis();
+        let rows = sqlx::query_as!(
+            RawNotice,
+            "SELECT id, cause, kind, message, details, times, raised_at, last_at, cleared_at,
+                 pending, tries, error
+             FROM notices WHERE pending <> '[]' AND next_try <= ? ORDER BY id LIMIT 100",
+            now,
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter().map(NoticeRow::try_from).collect()
+    }
+
+    /// When the next notice is to be sent.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn next_notice(&self) -> Result<Option<Timestamp>, Error> {
+        let next = sqlx::query_scalar!(
+            r#"SELECT min(next_try) AS "next: i64" FROM notices WHERE pending <> '[]'"#
+        )
+        .fetch_one(self.state.read())
+        .await?;
+        Ok(next.map(Timestamp::from_millis))
+    }
+
+    /// Notes what became of sending notices: `pending` is where it is still to be sent, `error`
+    /// why it was not, and `next_try` when it is tried again.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn note_sending(
+        &self,
+        notices: &[i64],
+        pending: &[String],
+        error: Option<&str>,
+        next_try: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let ids = serde_json::to_string(notices).expect("plain data");
+        let pending = serde_json::to_string(pending).expect("plain data");
+        let failed = error.is_some();
+        let (now, next_try) = (now.as_millis(), next_try.as_millis());
+        let mut transaction = self.state.write().await?;
+        sqlx::query!(
+            "UPDATE notices SET pending = ?1, error = ?2, next_try = ?3, tries = tries + ?4,
+                 sent_at = CASE WHEN pending = ?1 THEN sent_at ELSE ?5 END
+             WHERE id IN (SELECT value FROM json_each(?6))",
+            pending,
+            error,
+            next_try,
+            failed,
+            now,
+            ids,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.state.commit(transaction, "sending").await?;
+        Ok(())
+    }
+
+    /// By model: when a version of it last became champion, or was first made where none did.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn last_promotions(&self) -> Result<Vec<(String, Timestamp)>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT name AS "name!", ifnull(
+                   (SELECT moved_at FROM model_aliases
+                    WHERE model_aliases.name = model_versions.name AND alias = 'champion'),
+                   min(created_at)) AS "at!: i64"
+               FROM model_versions GROUP BY name"#,
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.name, Timestamp::from_millis(row.at)))
+            .collect())
+    }
+
+    /// By data set that is walked newest first: when its newest record was stored.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn newest_arrivals(&self) -> Result<Vec<(String, Timestamp)>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT dataset AS "dataset!",
+                   (SELECT max(stored_at) FROM records
+                    WHERE records.dataset = walked.dataset) AS "at: i64"
+               FROM (SELECT DISTINCT dataset FROM watermarks) AS walked"#,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| Some((row.dataset, Timestamp::from_millis(row.at?))))
+            .collect())
+    }
+}
+
+/// The columns of a notice as they are stored.
+#[derive(Debug)]
+struct RawNotice {
+    id: i64,
+    cause: String,
+    kind: String,
+    message: String,
+    details: String,
+    times: i64,
+    raised_at: i64,
+    last_at: i64,
+    cleared_at: Option<i64>,
+    pending: String,
+    tries: i64,
+    error: Option<String>,
+}
+
+impl TryFrom<RawNotice> for NoticeRow {
+    type Error = Error;
+
+    fn try_from(raw: RawNotice) -> Result<Self, Error> {
+        let bad = |column, error: serde_json::Error| Error::Inconsistent {
+            table: "notices",
+            column,
+            row: raw.id.to_string(),
+            message: error.to_string(),
+        };
+        Ok(Self {
+            details: serde_json::from_str(&raw.details).map_err(|e| bad("details", e))?,
+            pending: serde_json::from_str(&raw.pending).map_err(|e| bad("pending", e))?,
+            id: raw.id,
+            cause: raw.cause,
+            kind: raw.kind,
+            message: raw.message,
+            times: super::runs::count(raw.times),
+            raised_at: Timestamp::from_millis(raw.raised_at),
+            last_at: Timestamp::from_millis(raw.last_at),
+            cleared_at: raw.cleared_at.map(Timestamp::from_millis),
+            tries: super::runs::count(raw.tries),
+            error: raw.error,
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! Rows that have had their time.
+
+use std::collections::HashMap;
+
+use serde_json::to_string;
+
+use super::{Error, Store};
+use crate::{clock::Timestamp, dag::RunState};
+
+/// What of a run decides how long its files are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunAge {
+    /// Its pipeline.
+    pub pipeline: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The tasks whose file is a matrix.
+    pub matrices: Vec<String>,
+}
+
+impl Store {
+    /// How old these runs are; those that are not in the store any more are left out.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.retention.ages", skip_all)]
+    pub async fn run_ages(&self, runs: &[String]) -> Result<HashMap<String, RunAge>, Error> {
+        let runs = to_string(runs).expect("plain data");
+        let rows = sqlx::query!(
+            r#"SELECT id, pipeline, state, ended_at,
+                   (SELECT json_group_array(task_id) FROM tasks
+                    WHERE tasks.run_id = runs.id AND op = 'merge') AS "matrices!: String"
+               FROM runs WHERE id IN (SELECT value FROM json_each(?))"#,
+            runs,
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let bad = |column, message: String| Error::Inconsistent {
+                    table: "runs",
+                    column,
+                    row: row.id.clone(),
+                    message,
+                };
+                let age = RunAge {
+                    state: RunState::from_name(&row.state)
+                        .ok_or_else(|| bad("state", format!("`{}` is no state", row.state)))?,
+                    matrices: serde_json::from_str(&row.matrices)
+                        .map_err(|error| bad("id", error.to_string()))?,
+                    ended_at: row.ended_at.map(Timestamp::from_millis),
+                    pipeline: row.pipeline,
+                };
+                Ok((row.id, age))
+            })
+            .collect()
+    }
+
+    /// Runs that ended before a moment, oldest first, at most `limit`. The newest run of each
+    /// pipeline and those that made a model version are not among them.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.retention.old_runs", skip_all)]
+    pub async fn old_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, Error> {
+        let before = before.as_millis();
+        Ok(sqlx::query_scalar!(
+            "SELECT id FROM runs
+             WHERE state IN ('succeeded', 'failed', 'cancelled') AND ended_at < ?
+               AND NOT EXISTS (SELECT 1 FROM model_versions WHERE run_id = runs.id)
+               AND EXISTS (SELECT 1 FROM runs AS newer
+                           WHERE newer.pipeline = runs.pipeline
+                             AND newer.created_at >= runs.created_at AND newer.id > runs.id)
+             ORDER BY id LIMIT ?",
+            before,
+            limit,
+        )
+        .fetch_all(self.state.read())
+        .await?)
+    }
+
+    /// Removes runs that have ended with their tasks, attempts and moves. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.retention.delete_runs", skip_all)]
+    pub async fn delete_runs(&self, runs: &[String]) -> Result<u64, Error> {
+        let runs = to_string(runs).expect("plain data");
+        let mut transaction = self.state.write().await?;
+        sqlx::query!(
+            "DELETE FROM model_version_runs WHERE run_id IN (SELECT value FROM json_each(?))",
+            runs,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let done = sqlx::query!(
+            "DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?))
+               AND state IN ('succeeded', 'failed', 'cancelled')",
+            runs,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.state.commit(transaction, "delete_runs").await?;
+        let mut transaction = self.content.write().await?;
+        sqlx::query!(
+            "DELETE FROM task_progress WHERE run_id IN (SELECT value FROM json_each(?))",
+            runs,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.content.commit(transaction, "delete_progress").await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Removes what nothing names any more: texts of pipelines without a run, and notices that
+    /// were over before a moment.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.retention.tidy", skip_all)]
+    pub async fn delete_leftovers(&self, before: Timestamp) -> Result<(), Error> {
+        let before = before.as_millis();
+        let mut transaction = self.state.write().await?;
+        sqlx::query!(
+            "DELETE FROM definitions WHERE first_seen_at < ?
+               AND hash NOT IN (SELECT definition_hash FROM runs)",
+            before,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!("DELETE FROM notices WHERE cleared_at < ?", before)
+            .execute(&mut *transaction)
+            .await?;
+        self.state.commit(transaction, "delete_leftovers").await?;
+        Ok(())
+    }
+}
