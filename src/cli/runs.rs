@@ -42,6 +42,9 @@ pub(super) enum Command {
         /// Which attempt; the last one by default.
         #[arg(long)]
         attempt: Option<u32>,
+        /// Wait for the attempt, and go on until it has ended.
+        #[arg(long, short)]
+        follow: bool,
     },
     /// Say why a task waits, was skipped or failed, in one sentence.
     Explain {
@@ -136,9 +139,18 @@ pub(super) async fn run(
         Command::Show { run } => {
             show::show(scene, &find_run(scene.store, &run).await?, out).await?;
         }
-        Command::Logs { run, task, attempt } => {
+        Command::Logs {
+            run,
+            task,
+            attempt,
+            follow,
+        } => {
             let run = find_run(scene.store, &run).await?;
-            logs::logs(scene, &run, &task, attempt, out).await?;
+            if follow {
+                logs::follow(scene, &run, &task, attempt, out).await?;
+            } else {
+                logs::logs(scene, &run, &task, attempt, out).await?;
+            }
         }
         Command::Cancel { run, task } => {
             let row = find_run(scene.store, &run).await?;

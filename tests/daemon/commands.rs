@@ -54,11 +54,19 @@ fn a_detached_run_is_the_daemons_affair() {
         .trim()
         .to_owned();
     home.until_waiting();
+    let following = home
+        .command(&["runs", "logs", &run_id, "wait", "--follow"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let cancelled = home.run(&["--json", "runs", "cancel", &run_id]);
     assert_eq!(
         String::from_utf8_lossy(&cancelled.stdout).trim(),
         format!(r#"{{"run_id":"{run_id}","state":"cancelling"}}"#)
     );
+    let followed = following.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&followed.stdout).into_owned();
+    assert!(said.contains("attempt 1 of wait: cancelled"), "{said}");
 }
 
 /// A home with a pipeline that fails until `data/mended` is there, the daemon on it, and one such

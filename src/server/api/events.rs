@@ -103,7 +103,7 @@ async fn events(
     path = "/runs/{run}/events",
     tag = "events",
     params(
-        ("run" = String, Path, description = "an id, its unique beginning, or `latest`"),
+        ("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest"),
         Begin,
         ("last-event-id" = Option<i64>, Header, description = "begin after this event"),
     ),

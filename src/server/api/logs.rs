@@ -48,7 +48,7 @@ struct AttemptsWanted {
     path = "/runs/{run}/attempts",
     tag = "runs",
     params(
-        ("run" = String, Path, description = "an id, its unique beginning, or `latest`"),
+        ("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest"),
         AttemptsWanted,
     ),
     responses(
@@ -90,7 +90,7 @@ struct LogWanted {
     path = "/runs/{run}/tasks/{task}/log",
     tag = "runs",
     params(
-        ("run" = String, Path, description = "an id, its unique beginning, or `latest`"),
+        ("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest"),
         ("task" = String, Path, description = "the task's id"),
         LogWanted,
     ),

@@ -179,7 +179,7 @@ async fn trigger(
     get,
     path = "/runs/{run}",
     tag = "runs",
-    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
+    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest")),
     responses(
         (status = 200, body = RunSummary),
         (status = 400, body = ErrorBody),
@@ -223,7 +223,7 @@ impl RunAsked {
     post,
     path = "/runs/{run}/cancel",
     tag = "runs",
-    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
+    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest")),
     responses(
         (status = 202, body = RunAsked),
         (status = 400, body = ErrorBody),
@@ -258,7 +258,7 @@ async fn cancel(
     path = "/runs/{run}/tasks/{task}/cancel",
     tag = "runs",
     params(
-        ("run" = String, Path, description = "an id, its unique beginning, or `latest`"),
+        ("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest"),
         ("task" = String, Path, description = "the task's id"),
     ),
     responses(
@@ -312,7 +312,7 @@ pub struct ClearAnswer {
     post,
     path = "/runs/{run}/clear",
     tag = "runs",
-    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
+    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest")),
     request_body = ClearWanted,
     responses(
         (status = 200, body = ClearAnswer),
@@ -368,7 +368,7 @@ struct RetryWanted {
     post,
     path = "/runs/{run}/retry",
     tag = "runs",
-    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`")),
+    params(("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest")),
     request_body = RetryWanted,
     responses(
         (status = 200, description = "an unfinished run that is the same goes on", body = RunAnswer),
