@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
-    engine::{self, Handle, HomeLock},
+    engine::{self, Handle, HomeLock, scheduler::SchedulerHandle},
     pipelines,
     registry::Registry,
     server::{self, Fault, GuardSettings, Host, Metrics, Phase, RunWanted, hash_token},
@@ -52,6 +52,7 @@ pub struct Daemon {
 struct Face {
     app: Arc<App>,
     engine: Handle,
+    scheduler: SchedulerHandle,
     phase: watch::Receiver<Phase>,
     started_at: Timestamp,
     guard: GuardSettings,
@@ -91,9 +92,11 @@ impl Daemon {
         };
         let posted = file.post(home).map_err(unfit)?;
         let (phase, seen) = watch::channel(Phase::Starting);
+        let scheduler = app.start_scheduler(&engine);
         let face = Face {
             app,
             engine,
+            scheduler,
             phase: seen,
             started_at: now,
             guard,
@@ -178,11 +181,16 @@ impl Daemon {
 /// What works beside engine and server; each is one line.
 fn start_services(face: &Face) -> Services {
     let (store, events) = (face.app.store().clone(), face.engine.subscribe());
-    let metrics = Arc::clone(&face.metrics);
+    let (metrics, scheduler) = (Arc::clone(&face.metrics), face.scheduler.clone());
     let services = Services::default();
     services.start("watchdog", systemd::watchdog);
     services.start("metrics", |ending| metrics.watch(events, store, ending));
     housekeeping::start(&face.app, &face.engine, &services);
+    services.start("scheduler", |ending| async move {
+        ending.cancelled().await;
+        scheduler.stop().await;
+        Ok::<(), Error>(())
+    });
     services
 }
 
@@ -278,7 +286,7 @@ impl Host for Face {
     }
 
     fn scheduler_lag(&self) -> Duration {
-        Duration::ZERO
+        self.scheduler.lag()
     }
 
     fn guard(&self) -> &GuardSettings {

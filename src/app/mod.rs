@@ -10,6 +10,8 @@ mod open_source;
 mod prepare;
 mod predict;
 mod request;
+mod schedules;
+mod backfills;
 mod services;
 mod rebuild;
 mod reload;
@@ -25,6 +27,7 @@ use std::{
     sync::Arc,
 };
 
+pub use backfills::{BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval, Reprocess};
 pub use daemon::Daemon;
 pub use daemon_file::{DaemonFile, client as daemon_client};
 pub use doctor::{Check, Diagnosis, DiskReport, Standing, doctor};
@@ -34,6 +37,7 @@ pub use prepare::{Prepared, RunRequest};
 pub use rebuild::Rebuilt;
 pub use request::Wanted;
 pub use retention::Retained;
+pub use schedules::ScheduleInfo;
 pub use settings::{device, weights};
 pub use worker::Worker;
 

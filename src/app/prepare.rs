@@ -57,7 +57,21 @@ impl App {
     ///
     /// Where the pipeline, the source, a parameter or the profile is wrong, with what is allowed.
     pub fn prepare(&self, request: &RunRequest) -> Result<Prepared, Error> {
-        let mut definition = pipelines::find(self.home(), &request.pipeline)?;
+        self.prepare_for(
+            pipelines::find(self.home(), &request.pipeline)?,
+            request,
+            None,
+        )
+    }
+
+    /// As [`App::prepare`], for a definition that was found, and for an interval and the moment
+    /// that it stands for where `times` gives them.
+    pub(super) fn prepare_for(
+        &self,
+        mut definition: Definition,
+        request: &RunRequest,
+        times: Option<(Interval, Timestamp)>,
+    ) -> Result<Prepared, Error> {
         let default = |name: &str| {
             definition
                 .params
@@ -107,20 +121,16 @@ impl App {
             .or_else(|| default("horizon"))
             .and_then(|text| duration::parse(&text))
             .unwrap_or_default();
-        let start = match request.date {
-            Some(date) => Timestamp::at_midnight(date),
-            None => self.usual_start(source.as_ref())?,
-        };
-        let interval = Interval {
-            start,
-            end: start + DAY,
+        let (interval, scheduled_for) = match times {
+            Some(times) => times,
+            None => self.usual_times(request.date, source.as_ref())?,
         };
         let as_of = interval.end + horizon;
         let arguments = RunArguments {
             params,
             profile: request.profile.clone(),
             source: source.as_ref().map(ToString::to_string),
-            scheduled_for: interval.end,
+            scheduled_for,
             interval,
             as_of,
         };
@@ -137,6 +147,20 @@ impl App {
             interval,
             as_of,
         })
+    }
+
+    /// The interval of a run that a person asks for: a day in UTC; it stands for its end.
+    fn usual_times(
+        &self,
+        date: Option<NaiveDate>,
+        source: Option<&SourceSpec>,
+    ) -> Result<(Interval, Timestamp), Error> {
+        let start = match date {
+            Some(date) => Timestamp::at_midnight(date),
+            None => self.usual_start(source)?,
+        };
+        let end = start + DAY;
+        Ok((Interval { start, end }, end))
     }
 
     /// The interval that has just ended; for a sandbox a fixed one, so that runs repeat.

@@ -8,6 +8,7 @@
 mod failure;
 mod output;
 mod run;
+mod backfill;
 mod up;
 mod report;
 mod progress;
@@ -93,6 +94,7 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Command),
+    Backfill(backfill::Command),
     Up(up::Command),
     /// See and check pipelines.
     #[command(subcommand)]
@@ -203,10 +205,19 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
     .map_err(Failure::wrong_use)?;
     let mut stdout = std::io::stdout();
     match arguments.command {
+        Command::Backfill(command) => {
+            return backfill::run(command, &home, settings, output).await;
+        }
         Command::Run(command) => return run::run(command, &home, settings, output).await,
         Command::Up(command) => return up::run(&command, &home, settings, output).await,
         Command::Attempt(command) => return attempt::run(command, &home, settings).await,
-        Command::Pipelines(command) => {
+        Command::Pipelines(pipelines::Command::Pause { name }) => {
+            pause(&name, true, &home, settings, output).await?;
+        }
+        Command::Pipelines(pipelines::Command::Unpause { name }) => {
+            pause(&name, false, &home, settings, output).await?;
+        }
+        Command::Pipelines(pipelines::Command::Look(command)) => {
             let app = App::detached(&home, settings).await?;
             let catalogue = app.catalogue();
             return Ok(pipelines::run(
@@ -249,6 +260,34 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Config(command) => config::run(&command, &settings, output.json, &mut stdout)?,
     }
     Ok(OK)
+}
+
+/// `pipelines pause` and `pipelines unpause`; a daemon on this home sees it within half a minute.
+async fn pause(
+    name: &str,
+    paused: bool,
+    home: &Path,
+    settings: Settings,
+    output: Output,
+) -> Result<(), Failure> {
+    let app = App::open(home, settings).await?;
+    let changed = if paused {
+        app.pause(name).await?
+    } else {
+        app.unpause(name).await?
+    };
+    if output.json {
+        let answer = serde_json::json!({ "pipeline": name, "paused": paused, "changed": changed });
+        output.json(&answer)?;
+        return Ok(());
+    }
+    output.say(match (paused, changed) {
+        (true, true) => format!("`{name}` is paused: its schedules make no runs"),
+        (true, false) => format!("`{name}` was paused before"),
+        (false, true) => format!("`{name}` goes on"),
+        (false, false) => format!("`{name}` was not paused"),
+    })?;
+    Ok(())
 }
 
 /// `runs`: reading works beside a live run; ending and repeating one needs to write.

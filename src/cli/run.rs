@@ -75,7 +75,7 @@ fn date(text: &str) -> Result<NaiveDate, String> {
     }
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text
         .split_once('=')
         .ok_or_else(|| format!("`{text}` is not `K=V`"))?;

@@ -202,16 +202,6 @@ pub enum Hold {
     Past,
 }
 
-impl Hold {
-    /// The name in the store and in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Overlap => "overlap",
-            Self::Past => "depends_on_past",
-        }
-    }
-}
-
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

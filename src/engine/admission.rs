@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    EngineEvent, Error, RunRequest, TaskOutcome,
+    EngineEvent, Error, RunRequest, TaskOutcome, Trigger,
     cancel::{cancel, stored},
     dispatcher::Dispatcher,
     live::{About, Live},
@@ -40,6 +40,17 @@ impl Dispatcher {
     ) -> Result<Submitted, Error> {
         self.check_operators(&request.graph)?;
         let seats = request.seats()?;
+        if let Some(schedule) = &request.schedule
+            && let Some(run_id) = self
+                .run_of_tick(schedule, request.scheduled_for, step)
+                .await?
+        {
+            return Err(Error::TickTaken {
+                schedule: schedule.clone(),
+                scheduled_for: request.scheduled_for,
+                run_id,
+            });
+        }
         let identity = request.identity();
         if !request.force
             && let Some(run_id) = self
@@ -78,17 +89,6 @@ impl Dispatcher {
             return Ok(Submitted {
                 run_id: newest.id,
                 resumed: true,
-            });
-        }
-        if let Some(schedule) = &request.schedule
-            && let Some(run_id) = self
-                .run_of_tick(schedule, request.scheduled_for, step)
-                .await?
-        {
-            return Err(Error::TickTaken {
-                schedule: schedule.clone(),
-                scheduled_for: request.scheduled_for,
-                run_id,
             });
         }
         for row in &unfinished {
@@ -219,10 +219,13 @@ impl Dispatcher {
             })?;
         }
         let (tasks, states, outputs) = seat_tasks(&request, seats, now);
-        let cause = match request.trigger {
-            super::Trigger::Manual => "somebody asked for it",
-            super::Trigger::Scheduled => "its schedule was due",
-            super::Trigger::Backfill => "a backfill asked for it",
+        let trigger = request.trigger.name();
+        let (cause, deadline_at, backfill) = match request.trigger {
+            Trigger::Manual => ("somebody asked for it", None, None),
+            Trigger::Scheduled { deadline_at } => ("its schedule was due", deadline_at, None),
+            Trigger::Backfill { id, position } => {
+                ("a backfill asked for it", None, Some((id, position)))
+            }
         };
         step.draft.turn().new_runs.push(NewRun {
             id: run_id.clone(),
@@ -239,11 +242,13 @@ impl Dispatcher {
             interval_end: request.interval.end,
             as_of: request.as_of,
             force: request.force,
-            trigger: request.trigger.name(),
+            trigger,
             cause: request.hold.as_deref().unwrap_or(cause).to_owned(),
             identity: identity.clone(),
             owner: request.hold.is_none().then(|| self.owner.clone()),
             hold: request.hold.clone(),
+            deadline_at,
+            backfill,
             created_at: now,
             tasks,
         });

@@ -29,6 +29,7 @@ mod explain;
 mod replay;
 mod tuning;
 pub mod attempt;
+pub mod scheduler;
 
 pub use admission::Submitted;
 pub use cancel::{cancel_idle, cancel_task_idle};

@@ -12,24 +12,32 @@ use crate::{
 };
 
 /// What made a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trigger {
     /// A person.
     #[default]
     Manual,
     /// A tick of a schedule.
-    Scheduled,
+    Scheduled {
+        /// When it is to have ended.
+        deadline_at: Option<Timestamp>,
+    },
     /// A backfill.
-    Backfill,
+    Backfill {
+        /// The backfill's id.
+        id: String,
+        /// Which of its intervals.
+        position: u32,
+    },
 }
 
 impl Trigger {
     /// The name in the store and in JSON.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Manual => "manual",
-            Self::Scheduled => "scheduled",
-            Self::Backfill => "backfill",
+            Self::Scheduled { .. } => "scheduled",
+            Self::Backfill { .. } => "backfill",
         }
     }
 }
@@ -203,9 +211,14 @@ impl RunRequest {
             Selection::Only { task, .. } => ("only", Some(task)),
             Selection::Failed { earlier } => ("failed", Some(&earlier.run_id)),
         };
+        let schedule = match &self.trigger {
+            // Each of its intervals is a run of its own, whatever else is like it.
+            Trigger::Backfill { id, position } => Some(format!("{id}/{position}")),
+            Trigger::Manual | Trigger::Scheduled { .. } => self.schedule.clone(),
+        };
         json!([
             self.pipeline,
-            self.schedule,
+            schedule,
             self.interval,
             self.source,
             self.profile,

@@ -53,7 +53,7 @@ impl PipelineFile {
     }
 
     /// The name that the file gives itself, else its own.
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.bytes()
             .ok()
             .and_then(|bytes| {

@@ -24,7 +24,7 @@ pub use self::fault::{Error, Fault};
 pub use self::graph::{mermaid, text};
 pub use self::load::{PipelineFile, files, find, load};
 pub use self::params::{Param, ParamKind};
-pub use self::schedule::{Schedule, Timing, moment};
+pub use self::schedule::{Schedule, Timing, moment, next_ticks};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Param, params, read::Reader};
+use super::{Definition, Error, Param, params, read::Reader};
 use crate::{
     clock::Timestamp,
     config::{
@@ -12,7 +12,7 @@ use crate::{
         duration, suggest,
     },
     dag::{
-        schedule::{self, Catchup, Overlap},
+        schedule::{self, Catchup, Overlap, Tick},
         ticks::{self, Ticks, TicksError},
     },
 };
@@ -162,6 +162,31 @@ impl Schedule {
             "params": self.params,
         })
     }
+}
+
+/// The next `count` ticks after a moment over all schedules of a pipeline, with the name of the
+/// schedule, in order.
+///
+/// # Errors
+///
+/// Where a pattern or a zone cannot be read, which a definition without faults rules out.
+pub fn next_ticks(
+    definition: &Definition,
+    moment: Timestamp,
+    count: usize,
+) -> Result<Vec<(String, Tick)>, Error> {
+    let mut coming = Vec::new();
+    for schedule in &definition.schedules {
+        let rules = schedule.rules().map_err(|error| Error::Argument {
+            message: error.to_string(),
+            hint: None,
+        })?;
+        let ticks = rules.iter_after(moment).take(count);
+        coming.extend(ticks.map(|tick| (schedule.name.clone(), tick)));
+    }
+    coming.sort_by_key(|(_, tick)| tick.scheduled_for);
+    coming.truncate(count);
+    Ok(coming)
 }
 
 impl Reader<'_> {

@@ -82,6 +82,10 @@ pub struct NewRun {
     pub owner: Option<String>,
     /// Why it may not start yet, in words; `None` where it may.
     pub hold: Option<String>,
+    /// When it is to have ended.
+    pub deadline_at: Option<Timestamp>,
+    /// The backfill that wants it, and its place in there.
+    pub backfill: Option<(String, u32)>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Its tasks, in the graph's order.
@@ -314,6 +318,7 @@ async fn insert_run(
     )
     .execute(&mut **transaction)
     .await?;
+    let deadline_at = run.deadline_at.map(Timestamp::as_millis);
     let (scheduled_for, interval_start, interval_end, as_of) = (
         run.scheduled_for.as_millis(),
         run.interval_start.as_millis(),
@@ -323,8 +328,8 @@ async fn insert_run(
     sqlx::query!(
         "INSERT INTO runs (id, pipeline, definition_hash, graph, params, source, profile,
              schedule, scheduled_for, interval_start, interval_end, as_of, force, trigger, state,
-             cause, identity, owner, fence, cancel_requested, hold, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, 1, 0, ?, ?)",
+             cause, identity, owner, fence, cancel_requested, hold, created_at, deadline_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, 1, 0, ?, ?, ?)",
         run.id,
         run.pipeline,
         run.definition_hash,
@@ -344,9 +349,11 @@ async fn insert_run(
         run.owner,
         run.hold,
         created_at,
+        deadline_at,
     )
     .execute(&mut **transaction)
     .await?;
+    mark_origin(transaction, run).await?;
     let tasks = document(&run.tasks);
     sqlx::query!(
         "INSERT INTO tasks (run_id, position, task_id, op, state, cause, attempts, failures,
@@ -360,6 +367,35 @@ async fn insert_run(
     )
     .execute(&mut **transaction)
     .await?;
+    Ok(())
+}
+
+/// Tells the schedule or the backfill that wants a run that it was made: in the transaction that
+/// makes it, so that it is made once.
+async fn mark_origin(
+    transaction: &mut Transaction<'static, Sqlite>,
+    run: &NewRun,
+) -> Result<(), Error> {
+    if let Some(schedule) = &run.schedule {
+        let scheduled_for = run.scheduled_for.as_millis();
+        sqlx::query!(
+            "UPDATE schedules SET handled_until = max(handled_until, ?), fault = NULL WHERE id = ?",
+            scheduled_for,
+            schedule,
+        )
+        .execute(&mut **transaction)
+        .await?;
+    }
+    if let Some((backfill, position)) = &run.backfill {
+        sqlx::query!(
+            "UPDATE backfill_intervals SET run_id = ? WHERE backfill = ? AND position = ?",
+            run.id,
+            backfill,
+            position,
+        )
+        .execute(&mut **transaction)
+        .await?;
+    }
     Ok(())
 }
 

@@ -8,3 +8,4 @@ mod access;
 mod commands;
 mod life;
 mod keeping;
+mod schedules;

@@ -8,6 +8,7 @@ mod control;
 mod explain;
 mod full_disk;
 mod recovery;
+mod schedules;
 mod selection;
 mod process;
 mod shell;

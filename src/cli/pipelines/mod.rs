@@ -20,6 +20,23 @@ use crate::{
 /// See and check pipelines.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
+    #[command(flatten)]
+    Look(Look),
+    /// Let the schedules of a pipeline make no runs until it is unpaused.
+    Pause {
+        /// The pipeline's name.
+        name: String,
+    },
+    /// Let the schedules of a paused pipeline go on; `catchup` says what is made up for.
+    Unpause {
+        /// The pipeline's name.
+        name: String,
+    },
+}
+
+/// What only looks at the files.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Look {
     /// List the pipelines of this home.
     List,
     /// Print a pipeline's schedule, parameters, profiles and tasks.
@@ -69,7 +86,7 @@ pub(super) enum Format {
 ///
 /// An unknown or faulty pipeline, a file that cannot be read, or an `out` that cannot be written.
 pub(super) fn run(
-    command: &Command,
+    command: &Look,
     home: &Path,
     catalogue: &Catalogue,
     now: Timestamp,
@@ -77,13 +94,13 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     match command {
-        Command::List => list(home, json, out)?,
-        Command::Show { name } => show::show(&pipelines::find(home, name)?, json, out)?,
-        Command::Check { files } => return check(home, files, catalogue, json, out),
-        Command::Graph { name, format } => {
+        Look::List => list(home, json, out)?,
+        Look::Show { name } => show::show(&pipelines::find(home, name)?, json, out)?,
+        Look::Check { files } => return check(home, files, catalogue, json, out),
+        Look::Graph { name, format } => {
             graph(&pipelines::find(home, name)?, *format, json, out)?;
         }
-        Command::Next { name, count } => {
+        Look::Next { name, count } => {
             next::next(&pipelines::find(home, name)?, now, *count, json, out)?;
         }
     }
@@ -220,9 +237,9 @@ mod tests {
     use super::*;
 
     fn said(home: &Path, words: &[&str], json: bool) -> (u8, String) {
-        let parser = Command::augment_subcommands(clap::Command::new("pipelines"));
+        let parser = Look::augment_subcommands(clap::Command::new("pipelines"));
         let matches = parser.get_matches_from([&["pipelines"], words].concat());
-        let command = Command::from_arg_matches(&matches).unwrap();
+        let command = Look::from_arg_matches(&matches).unwrap();
         let mut out = Vec::new();
         let now = "2026-11-22T04:00:00Z".parse().unwrap();
         let code = match run(&command, home, &Catalogue::default(), now, json, &mut out) {

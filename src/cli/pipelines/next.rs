@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::{print_json, print_table};
 use crate::{
     clock::Timestamp,
-    dag::schedule::Tick,
-    pipelines::{Definition, Error},
+    pipelines::{self, Definition, Error},
 };
 
 /// Prints the next `count` ticks after `moment` over all schedules; each ends the interval that
@@ -24,7 +23,7 @@ pub(super) fn next(
         writeln!(out, "`{}` has no schedule", definition.name)?;
         return Ok(());
     }
-    let coming = coming(definition, moment, count)?;
+    let coming = pipelines::next_ticks(definition, moment, count)?;
     if json {
         let rows: Vec<Value> = coming
             .iter()
@@ -49,29 +48,9 @@ pub(super) fn next(
         .map(|(schedule, tick)| {
             let times = [tick.scheduled_for, tick.interval_start, tick.interval_end];
             let mut row: Vec<String> = times.iter().map(ToString::to_string).collect();
-            row.extend(several.then(|| (*schedule).to_owned()));
+            row.extend(several.then(|| schedule.clone()));
             row
         })
         .collect();
     print_table(&header, &rows, out)
-}
-
-/// The next ticks of all schedules, with the schedule's name, in order.
-fn coming(
-    definition: &Definition,
-    moment: Timestamp,
-    count: usize,
-) -> Result<Vec<(&str, Tick)>, Error> {
-    let mut coming = Vec::new();
-    for schedule in &definition.schedules {
-        let rules = schedule.rules().map_err(|error| Error::Argument {
-            message: error.to_string(),
-            hint: None,
-        })?;
-        let ticks = rules.iter_after(moment).take(count);
-        coming.extend(ticks.map(|tick| (schedule.name.as_str(), tick)));
-    }
-    coming.sort_by_key(|(_, tick)| tick.scheduled_for);
-    coming.truncate(count);
-    Ok(coming)
 }

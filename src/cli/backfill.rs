@@ -1,0 +1,321 @@
+//! `backfill`: runs for past intervals.
+
+use std::{path::Path, sync::Arc};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::{
+    failure::{FAILED, Failure, INTERRUPTED, OK},
+    output::Output,
+    run::key_value,
+};
+use crate::{
+    app::{App, BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval, Reprocess},
+    config::Settings,
+    engine::{self, EngineEvent},
+};
+
+/// Run a pipeline for past intervals, one run each.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  trendmill backfill reddit --from 2026-01-01 --to 2026-01-31 --source \
+                  dump:posts.ndjson.zst --dry-run\n  trendmill backfill list"
+)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    wanted: Option<WantedArguments>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the backfills.
+    List,
+    /// Print the intervals of a backfill.
+    Show {
+        /// The beginning of its id.
+        id: String,
+    },
+    /// Start no more runs of a backfill until it is resumed.
+    Pause {
+        /// The beginning of its id.
+        id: String,
+    },
+    /// Go on with a backfill that was paused or interrupted.
+    Resume {
+        /// The beginning of its id.
+        id: String,
+    },
+    /// End a backfill and cancel its runs.
+    Cancel {
+        /// The beginning of its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct WantedArguments {
+    /// The pipeline's name.
+    #[arg(required = true)]
+    pipeline: Option<String>,
+    /// The first day, or the first moment at which an interval may begin.
+    #[arg(long, value_name = "DATE", required = true)]
+    from: Option<String>,
+    /// The last day, or the last moment at which an interval may begin.
+    #[arg(long, value_name = "DATE", required = true)]
+    to: Option<String>,
+    /// Whose intervals are meant, where the pipeline has several schedules.
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<String>,
+    /// Run intervals again that have a run: those that failed, or all.
+    #[arg(long, value_enum, value_name = "WHICH")]
+    reprocess: Option<Again>,
+    /// How many runs at once.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    concurrency: u32,
+    /// Print the intervals and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Ask a live source all the same, which does not tell of the past.
+    #[arg(long)]
+    live: bool,
+    /// Where records come from.
+    #[arg(long, value_name = "KIND[:PATH]")]
+    source: Option<String>,
+    /// The set of encoders.
+    #[arg(long)]
+    profile: Option<String>,
+    /// A parameter of the pipeline; may be given several times.
+    #[arg(long, value_name = "K=V", value_parser = key_value)]
+    param: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Again {
+    Failed,
+    All,
+}
+
+impl From<WantedArguments> for BackfillRequest {
+    fn from(wanted: WantedArguments) -> Self {
+        Self {
+            pipeline: wanted.pipeline.unwrap_or_default(),
+            schedule: wanted.schedule,
+            from: wanted.from.unwrap_or_default(),
+            to: wanted.to.unwrap_or_default(),
+            reprocess: match wanted.reprocess {
+                None => Reprocess::None,
+                Some(Again::Failed) => Reprocess::Failed,
+                Some(Again::All) => Reprocess::All,
+            },
+            concurrency: wanted.concurrency,
+            runs: BackfillRuns {
+                source: wanted.source,
+                profile: wanted.profile,
+                params: wanted.param,
+            },
+            live: wanted.live,
+        }
+    }
+}
+
+/// Runs the command; the exit code says how the backfill ended.
+///
+/// # Errors
+///
+/// Where it cannot be asked for.
+pub(crate) async fn run(
+    command: Command,
+    home: &Path,
+    settings: Settings,
+    output: Output,
+) -> Result<u8, Failure> {
+    let app = Arc::new(App::open(home, settings).await?);
+    match (command.action, command.wanted) {
+        (Some(Action::List), _) => list(&app.backfills().await?, output)?,
+        (Some(Action::Show { id }), _) => show(&app, &id, output).await?,
+        (Some(Action::Pause { id }), _) => tell(&app.pause_backfill(&id).await?, output)?,
+        (Some(Action::Cancel { id }), _) => {
+            tell(&app.cancel_backfill(&id, None).await?, output)?;
+        }
+        (Some(Action::Resume { id }), _) => {
+            let info = app.resume_backfill(&id).await?;
+            return work_off(&app, &info.id, output).await;
+        }
+        (None, Some(wanted)) => {
+            let dry_run = wanted.dry_run;
+            let request = BackfillRequest::from(wanted);
+            if dry_run {
+                print_plan(&app.plan_backfill(&request).await?, output)?;
+                return Ok(OK);
+            }
+            let Some(id) = app.create_backfill(&request).await? else {
+                output.say("every interval has a run; `--reprocess failed|all` runs them again")?;
+                return Ok(OK);
+            };
+            return work_off(&app, &id, output).await;
+        }
+        (None, None) => {}
+    }
+    Ok(OK)
+}
+
+/// Works a backfill off in this process, unless another one is at work on the home: that does it.
+async fn work_off(app: &Arc<App>, id: &str, output: Output) -> Result<u8, Failure> {
+    let engine = match app.start_engine().await {
+        Ok(engine) => engine,
+        Err(error @ engine::Error::Locked { .. }) => {
+            output.say(format!("{error}: a daemon works it off"))?;
+            tell(&app.backfill(id).await?.0, output)?;
+            return Ok(OK);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut events = engine.subscribe();
+    for interval in app.backfill(id).await?.1 {
+        if let (Some(run_id), Some(state)) = (&interval.run_id, interval.run_state)
+            && !state.is_final()
+        {
+            engine.resume(run_id).await?;
+        }
+    }
+    let scheduler = app.scheduler(&engine, false, false).start();
+    let mut told = 0;
+    let info = loop {
+        scheduler.nudge().await;
+        let (info, _) = app.backfill(id).await?;
+        if info.succeeded + info.failed > told && !output.json {
+            told = info.succeeded + info.failed;
+            output.say(format!("{told} of {} intervals", info.intervals))?;
+        }
+        if info.state != "running" {
+            break info;
+        }
+        tokio::select! {
+            () = run_ended(&mut events) => {}
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                output.say(format!("stopping; `trendmill backfill resume {id}` goes on"))?;
+                scheduler.stop().await;
+                engine.stop();
+                engine.stopped_for_good().await;
+                return Ok(INTERRUPTED);
+            }
+        }
+    };
+    scheduler.stop().await;
+    engine.stop();
+    engine.stopped_for_good().await;
+    tell(&info, output)?;
+    Ok(if info.state == "succeeded" {
+        OK
+    } else {
+        FAILED
+    })
+}
+
+/// Waits until a run has ended, or an event was missed that may have told so.
+async fn run_ended(events: &mut tokio::sync::broadcast::Receiver<EngineEvent>) {
+    while let Ok(event) = events.recv().await {
+        if matches!(event, EngineEvent::RunEnded { .. }) {
+            break;
+        }
+    }
+}
+
+fn print_plan(planned: &[PlannedInterval], output: Output) -> Result<(), Failure> {
+    if output.json {
+        output.json(&json!(planned))?;
+        return Ok(());
+    }
+    for interval in planned {
+        let state = match (interval.state, interval.runs) {
+            (None, _) => "runs".to_owned(),
+            (Some(state), true) => format!("runs again ({state})"),
+            (Some(state), false) => format!("has a run ({state})"),
+        };
+        output.data(format!(
+            "{}  {}  {state}",
+            interval.interval_start, interval.interval_end
+        ))?;
+    }
+    Ok(())
+}
+
+fn list(infos: &[BackfillInfo], output: Output) -> Result<(), Failure> {
+    if output.json {
+        output.json(&json!(infos))?;
+        return Ok(());
+    }
+    if infos.is_empty() {
+        output.say("no backfill was asked for")?;
+    }
+    for info in infos {
+        output.data(line(info))?;
+    }
+    Ok(())
+}
+
+fn tell(info: &BackfillInfo, output: Output) -> Result<(), Failure> {
+    if output.json {
+        output.json(&json!(info))?;
+    } else {
+        output.data(line(info))?;
+    }
+    Ok(())
+}
+
+fn line(info: &BackfillInfo) -> String {
+    format!(
+        "{}  {}  {}  {} intervals: {} succeeded, {} failed, {} running",
+        info.id,
+        info.pipeline,
+        info.state,
+        info.intervals,
+        info.succeeded,
+        info.failed,
+        info.running
+    )
+}
+
+async fn show(app: &App, id: &str, output: Output) -> Result<(), Failure> {
+    let (info, intervals) = app.backfill(id).await?;
+    if output.json {
+        let intervals: Vec<serde_json::Value> = intervals
+            .iter()
+            .map(|interval| {
+                json!({
+                    "scheduled_for": interval.scheduled_for,
+                    "interval_start": interval.interval_start,
+                    "interval_end": interval.interval_end,
+                    "run_id": interval.run_id,
+                    "state": interval.run_state.map(crate::dag::RunState::name),
+                    "fault": interval.fault,
+                })
+            })
+            .collect();
+        let mut shown = json!(info);
+        shown["runs"] = intervals.into();
+        output.json(&shown)?;
+        return Ok(());
+    }
+    output.data(line(&info))?;
+    for interval in intervals {
+        let state = match (&interval.fault, interval.run_state) {
+            (Some(fault), _) => fault.clone(),
+            (None, Some(state)) => state.name().to_owned(),
+            (None, None) => "waits".to_owned(),
+        };
+        output.data(format!(
+            "{}  {}  {}  {state}",
+            interval.interval_start,
+            interval.interval_end,
+            interval.run_id.as_deref().unwrap_or("–")
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,495 @@
+//! Schedules become runs: once per tick, whatever the clock does and whoever dies.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use tokio::sync::broadcast;
+use trendmill::{
+    clock::Clock,
+    dag::{
+        RunState,
+        schedule::{Catchup, Overlap, Schedule},
+        ticks::Ticks,
+    },
+    engine::{
+        EngineEvent, Handle, Interval, RunRequest, TaskError,
+        scheduler::{
+            LoadedSchedules, PlannedSchedule, Scheduler, SchedulerHandle, Schedules, WantedRun,
+        },
+    },
+    store::{BackfillInterval, BackfillRow, Store},
+};
+
+use crate::kit::{Fake, Home, at, request, task};
+
+/// Pipelines that are always the same: one task, `noop` unless told otherwise.
+#[derive(Debug)]
+struct Fixed {
+    schedules: Mutex<Vec<PlannedSchedule>>,
+    op: &'static str,
+    fault: Mutex<Option<String>>,
+}
+
+impl Fixed {
+    fn new(schedule: PlannedSchedule) -> Arc<Self> {
+        Self::with(schedule, "noop")
+    }
+
+    fn with(schedule: PlannedSchedule, op: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            schedules: Mutex::new(vec![schedule]),
+            op,
+            fault: Mutex::default(),
+        })
+    }
+}
+
+impl Schedules for Fixed {
+    fn load(&self) -> LoadedSchedules {
+        LoadedSchedules {
+            schedules: self.schedules.lock().unwrap().clone(),
+            broken: Vec::new(),
+        }
+    }
+
+    fn request<'a>(&'a self, wanted: WantedRun<'a>) -> BoxFuture<'a, Result<RunRequest, String>> {
+        Box::pin(async move {
+            if let Some(fault) = self.fault.lock().unwrap().clone() {
+                return Err(fault);
+            }
+            let mut request = request(vec![task("a", self.op, &[])]);
+            request.interval = Interval {
+                start: wanted.tick.interval_start,
+                end: wanted.tick.interval_end,
+            };
+            Ok(request)
+        })
+    }
+}
+
+/// A schedule of the pipeline `reddit`, on the clocks of Berlin.
+fn schedule(cron: &str, change: impl FnOnce(&mut Schedule)) -> PlannedSchedule {
+    let mut rules = Schedule {
+        ticks: Ticks::cron(cron, "Europe/Berlin").unwrap(),
+        start: None,
+        end: None,
+        catchup: Catchup::All,
+        overlap: Overlap::Skip,
+        depends_on_past: false,
+    };
+    change(&mut rules);
+    PlannedSchedule {
+        id: "reddit/default".to_owned(),
+        pipeline: "reddit".to_owned(),
+        name: "default".to_owned(),
+        rules,
+        timing: cron.to_owned(),
+        spec: "{}".to_owned(),
+        deadline: Some(Duration::from_hours(6)),
+    }
+}
+
+/// A scheduler with its engine, woken by nudges only.
+struct Machine {
+    engine: Handle,
+    scheduler: SchedulerHandle,
+    events: broadcast::Receiver<EngineEvent>,
+}
+
+impl Machine {
+    async fn start(home: &Home, schedules: &Arc<Fixed>) -> Self {
+        let engine = home
+            .start(vec![
+                Fake::endless("endless"),
+                Fake::new("fails", |_| async {
+                    Err(TaskError::fail(anyhow::anyhow!("no")))
+                }),
+            ])
+            .await;
+        let store = home.store().await;
+        for run in store.unfinished_runs(None).await.unwrap() {
+            if run.hold.is_none() {
+                engine.resume(&run.id).await.unwrap();
+            }
+        }
+        let events = engine.subscribe();
+        let scheduler = Scheduler {
+            store,
+            engine: engine.clone(),
+            clock: Arc::clone(&home.clock) as Arc<dyn Clock>,
+            schedules: Arc::clone(schedules) as Arc<dyn Schedules>,
+            ticks: true,
+            wakes: false,
+        }
+        .start();
+        scheduler.nudge().await;
+        Self {
+            engine,
+            scheduler,
+            events,
+        }
+    }
+
+    async fn stop(self) {
+        self.scheduler.stop().await;
+        self.engine.stop();
+        self.engine.stopped_for_good().await;
+    }
+
+    /// Works until no run of a schedule or backfill is left to do.
+    async fn settle(&mut self, store: &Store) {
+        loop {
+            self.scheduler.nudge().await;
+            let idle = store.unfinished_ticks().await.unwrap().is_empty()
+                && store
+                    .backfills(true)
+                    .await
+                    .unwrap()
+                    .iter()
+                    .all(|row| row.state != "running");
+            if idle {
+                return;
+            }
+            while !matches!(
+                self.events.recv().await,
+                Ok(EngineEvent::RunEnded { .. }) | Err(broadcast::error::RecvError::Lagged(_))
+            ) {}
+        }
+    }
+}
+
+/// The runs of the schedule, oldest tick first, as `tick state`.
+async fn runs(store: &Store) -> Vec<String> {
+    let mut rows = store.runs(None, 10_000).await.unwrap();
+    rows.sort_by_key(|row| row.scheduled_for);
+    rows.iter()
+        .map(|row| format!("{} {}", row.scheduled_for, row.state.name()))
+        .collect()
+}
+
+/// 366 days with outages of hours and days, daylight saving and clocks that are set: every local
+/// day has its run, none has two.
+#[tokio::test]
+async fn a_year_has_a_run_for_every_day() {
+    let home = Home::new();
+    home.clock.set(at("2025-06-30T22:00:00Z"));
+    let schedules = Fixed::new(schedule("30 2 * * *", |_| {}));
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    let mut day = 0;
+    while day < 366 {
+        // Every ninth stop lasts from one to five days; work is cut off in the middle of a pass.
+        let days = if day % 9 == 4 { 1 + day % 5 } else { 1 };
+        let days = days.min(366 - day);
+        if days > 1 || day % 13 == 0 {
+            machine.stop().await;
+            home.clock.advance(Duration::from_hours(24) * days);
+            machine = Machine::start(&home, &schedules).await;
+        } else {
+            // An hour forth and back on the way.
+            home.clock.advance(Duration::from_hours(10));
+            machine.scheduler.nudge().await;
+            home.clock.set(home.clock.now() - Duration::from_hours(1));
+            machine.scheduler.nudge().await;
+            home.clock.advance(Duration::from_hours(15));
+        }
+        machine.settle(&store).await;
+        day += days;
+    }
+    machine.stop().await;
+    let runs = runs(&store).await;
+    assert_eq!(runs.len(), 366);
+    assert!(
+        runs.iter().all(|run| run.ends_with(" succeeded")),
+        "{runs:?}"
+    );
+    let ticks = Ticks::cron("30 2 * * *", "Europe/Berlin").unwrap();
+    let wanted: Vec<String> = ticks
+        .iter_after(at("2025-06-30T22:00:00Z"))
+        .take(366)
+        .map(|tick| format!("{tick} succeeded"))
+        .collect();
+    assert_eq!(runs, wanted);
+    let row = &store.runs(None, 1).await.unwrap()[0];
+    assert_eq!(row.trigger, "scheduled");
+    assert_eq!(Some(row.interval_start), ticks.before(row.scheduled_for));
+}
+
+/// The engine dies at any point between a tick and its run, again and again.
+#[tokio::test]
+async fn a_stop_in_the_middle_doubles_nothing() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:10:00Z"));
+    let schedules = Fixed::new(schedule("0 * * * *", |rules| {
+        rules.overlap = Overlap::Allow;
+    }));
+    let store = home.store().await;
+    for turn in 0..24 {
+        let machine = Machine::start(&home, &schedules).await;
+        home.clock.advance(Duration::from_hours(1));
+        let scheduler = machine.scheduler.clone();
+        let pass = tokio::spawn(async move { scheduler.nudge().await });
+        for _ in 0..turn {
+            tokio::task::yield_now().await;
+        }
+        machine.engine.stop();
+        machine.engine.stopped_for_good().await;
+        machine.scheduler.stop().await;
+        pass.await.unwrap();
+    }
+    let mut machine = Machine::start(&home, &schedules).await;
+    machine.settle(&store).await;
+    machine.stop().await;
+    let wanted: Vec<String> = (1..=24)
+        .map(|hour| at("2026-03-01T00:00:00Z") + Duration::from_hours(hour))
+        .map(|tick| format!("{tick} succeeded"))
+        .collect();
+    assert_eq!(runs(&store).await, wanted);
+}
+
+#[tokio::test]
+async fn a_run_waits_for_the_one_before_it() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:00:30Z"));
+    let queue = schedule("0 * * * *", |rules| rules.overlap = Overlap::QueueOne);
+    let schedules = Fixed::with(queue, "endless");
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    for _ in 0..3 {
+        home.clock.advance(Duration::from_hours(1));
+        machine.scheduler.nudge().await;
+    }
+    let unfinished = store.unfinished_ticks().await.unwrap();
+    assert_eq!(unfinished.len(), 2);
+    assert!(unfinished[0].hold.is_none() && unfinished[1].hold.is_some());
+    let skipped = store.skipped_ticks("reddit/default", 10).await.unwrap();
+    assert_eq!(skipped[0].first, at("2026-03-01T03:00:00Z"));
+    assert!(
+        skipped[0].reason.contains("waited"),
+        "{}",
+        skipped[0].reason
+    );
+    // It is not started by a restart either.
+    machine.stop().await;
+    machine = Machine::start(&home, &schedules).await;
+    let unfinished = store.unfinished_ticks().await.unwrap();
+    assert!(unfinished[0].hold.is_none() && unfinished[1].hold.is_some());
+    for run in unfinished {
+        machine.engine.cancel(&run.run_id).unwrap();
+    }
+    machine.settle(&store).await;
+    assert_eq!(
+        runs(&store).await,
+        [
+            "2026-03-01T01:00:00Z cancelled",
+            "2026-03-01T02:00:00Z cancelled"
+        ]
+    );
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn the_new_run_replaces_the_old_one() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:00:30Z"));
+    let other = schedule("0 * * * *", |rules| rules.overlap = Overlap::CancelOther);
+    let schedules = Fixed::with(other, "endless");
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    home.clock.advance(Duration::from_hours(1));
+    machine.scheduler.nudge().await;
+    home.clock.advance(Duration::from_hours(1));
+    machine.scheduler.nudge().await;
+    loop {
+        if let EngineEvent::RunStarted { run_id, .. } = machine.events.recv().await.unwrap() {
+            let run = store.run(&run_id).await.unwrap().unwrap();
+            if run.scheduled_for == at("2026-03-01T02:00:00Z") {
+                break;
+            }
+        }
+    }
+    assert_eq!(
+        runs(&store).await,
+        [
+            "2026-03-01T01:00:00Z cancelled",
+            "2026-03-01T02:00:00Z running"
+        ]
+    );
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn depends_on_past_waits_for_a_success() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:10:00Z"));
+    let past = schedule("0 * * * *", |rules| {
+        rules.overlap = Overlap::QueueAll;
+        rules.depends_on_past = true;
+    });
+    let schedules = Fixed::with(past, "fails");
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    home.clock.advance(Duration::from_hours(1));
+    machine.settle(&store).await;
+    home.clock.advance(Duration::from_hours(1));
+    machine.scheduler.nudge().await;
+    let held = store.unfinished_ticks().await.unwrap();
+    let hold = held[0].hold.as_deref().unwrap();
+    assert!(hold.contains("depends_on_past"), "{hold}");
+    // Somebody mends the past by hand.
+    let mut again = request(vec![task("a", "noop", &[])]);
+    again.interval = Interval {
+        start: at("2026-03-01T00:00:00Z"),
+        end: at("2026-03-01T01:00:00Z"),
+    };
+    let run_id = machine.engine.submit(again).await.unwrap().run_id;
+    machine.engine.wait(&run_id).await.unwrap();
+    machine.settle(&store).await;
+    assert!(runs(&store).await[2].contains("02:00:00Z failed"));
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn a_paused_pipeline_makes_up_for_it_later() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:10:00Z"));
+    let schedules = Fixed::new(schedule("0 * * * *", |rules| rules.catchup = Catchup::Last));
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    assert!(
+        store
+            .pause_pipeline("reddit", home.clock.now())
+            .await
+            .unwrap()
+    );
+    home.clock.advance(Duration::from_hours(3));
+    machine.settle(&store).await;
+    assert!(runs(&store).await.is_empty());
+    store.unpause_pipeline("reddit").await.unwrap();
+    machine.settle(&store).await;
+    assert_eq!(runs(&store).await, ["2026-03-01T03:00:00Z succeeded"]);
+    let skipped = store.skipped_ticks("reddit/default", 10).await.unwrap();
+    assert_eq!((skipped.len(), skipped[0].count), (1, 2));
+    let deadline = store
+        .run_deadline(&store.runs(None, 1).await.unwrap()[0].id)
+        .await
+        .unwrap();
+    assert_eq!(deadline, Some(at("2026-03-01T09:00:00Z")));
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn a_tick_that_cannot_become_a_run_is_tried_again() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:10:00Z"));
+    let schedules = Fixed::new(schedule("0 * * * *", |_| {}));
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    *schedules.fault.lock().unwrap() = Some("no such encoder".to_owned());
+    home.clock.advance(Duration::from_hours(1));
+    machine.settle(&store).await;
+    let row = &store.schedules().await.unwrap()[0];
+    assert_eq!(row.fault.as_deref(), Some("no such encoder"));
+    *schedules.fault.lock().unwrap() = None;
+    home.clock.advance(Duration::from_mins(1));
+    machine.settle(&store).await;
+    assert_eq!(runs(&store).await, ["2026-03-01T01:00:00Z succeeded"]);
+    assert_eq!(store.schedules().await.unwrap()[0].fault, None);
+    machine.stop().await;
+}
+
+/// A schedule begins when it is first seen, or where it says; one that changed begins anew.
+#[tokio::test]
+async fn a_schedule_begins_when_it_is_seen() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:10:00Z"));
+    let start = |rules: &mut Schedule| rules.start = Some(at("2026-02-28T22:00:00Z"));
+    let schedules = Fixed::new(schedule("0 * * * *", start));
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    machine.settle(&store).await;
+    assert_eq!(runs(&store).await.len(), 3);
+    home.clock.advance(Duration::from_mins(10));
+    *schedules.schedules.lock().unwrap() = vec![schedule("*/5 * * * *", |_| {})];
+    machine.scheduler.reload().await;
+    machine.settle(&store).await;
+    assert_eq!(runs(&store).await.len(), 3);
+    *schedules.schedules.lock().unwrap() = Vec::new();
+    machine.scheduler.reload().await;
+    assert!(store.schedules().await.unwrap()[0].removed_at.is_some());
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn a_backfill_is_worked_off_in_order() {
+    let home = Home::new();
+    let schedules = Fixed::new(schedule("0 0 1 1 *", |_| {}));
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    let day = |number: u32| at("2026-01-01") + Duration::from_hours(24) * number;
+    let interval = |position| BackfillInterval {
+        position,
+        scheduled_for: day(position + 1),
+        interval_start: day(position),
+        interval_end: day(position + 1),
+        run_id: None,
+        run_state: None,
+        fault: None,
+    };
+    let row = BackfillRow {
+        id: "b".to_owned(),
+        pipeline: "reddit".to_owned(),
+        request: "{}".to_owned(),
+        concurrency: 2,
+        state: "running".to_owned(),
+        created_at: home.clock.now(),
+        ended_at: None,
+    };
+    let intervals: Vec<BackfillInterval> = (0..5).map(interval).collect();
+    store.insert_backfill(&row, &intervals).await.unwrap();
+    machine.scheduler.nudge().await;
+    assert!(store.runs(None, 10).await.unwrap().len() <= 4);
+    machine.settle(&store).await;
+    let rows = store.backfill_intervals("b").await.unwrap();
+    assert!(
+        rows.iter()
+            .all(|row| row.run_state == Some(RunState::Succeeded))
+    );
+    assert_eq!(store.backfills(false).await.unwrap()[0].state, "succeeded");
+    let made = store.runs(None, 10).await.unwrap();
+    assert_eq!(made.len(), 5);
+    assert!(made.iter().all(|run| run.trigger == "backfill"));
+    machine.stop().await;
+}
+
+/// The machine's clock wakes it by itself.
+#[tokio::test]
+async fn it_wakes_when_a_tick_is_due() {
+    let home = Home::new();
+    let mut every = schedule("0 0 1 1 *", |rules| rules.overlap = Overlap::Allow);
+    every.rules.ticks = Ticks::every(Duration::from_secs(1), Duration::ZERO);
+    let schedules = Fixed::new(every);
+    let engine = home.start(Vec::new()).await;
+    let mut events = engine.subscribe();
+    let scheduler = Scheduler {
+        store: home.store().await,
+        engine: engine.clone(),
+        clock: Arc::new(trendmill::clock::SystemClock),
+        schedules,
+        ticks: true,
+        wakes: true,
+    }
+    .start();
+    let mut ended = 0;
+    while ended < 2 {
+        if let EngineEvent::RunEnded { .. } = events.recv().await.unwrap() {
+            ended += 1;
+        }
+    }
+    scheduler.stop().await;
+    engine.stop();
+    engine.stopped_for_good().await;
+}
