@@ -1,13 +1,17 @@
 //! A store with a long past.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use crate::{chain, measure, start};
+use crate::{chain, daemon::Daemon, measure, start};
 
 /// Milliseconds until work could begin.
 pub(crate) struct Ready {
@@ -15,18 +19,24 @@ pub(crate) struct Ready {
     pub(crate) engine: f64,
     /// Of a whole process that lists one run.
     pub(crate) command: f64,
+    /// From the start of the daemon's process to its first answer that it is ready.
+    pub(crate) daemon: f64,
+    /// Resident megabytes of the idle daemon.
+    pub(crate) resident: f64,
+    /// What the idle daemon takes of a core, in per cent.
+    pub(crate) core: f64,
 }
 
 /// Starts an engine on a store with so many past runs; the median of five starts.
 pub(crate) async fn start_to_ready(past: usize) -> anyhow::Result<Ready> {
-    let home = tempfile::tempdir_in(".")?;
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let engine = start(home.path()).await?;
     measure(&engine, &chain(3)).await?;
     engine.handle.drain();
     engine.handle.stopped_for_good().await;
     drop(engine);
     multiply(&home.path().join("data/state.db"), past).await?;
-    let (mut engines, mut commands) = (Vec::new(), Vec::new());
+    let (mut engines, mut commands, mut daemons) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..5 {
         let began = Instant::now();
         let engine = start(home.path()).await?;
@@ -41,10 +51,15 @@ pub(crate) async fn start_to_ready(past: usize) -> anyhow::Result<Ready> {
             .output()?;
         anyhow::ensure!(output.status.success(), "{output:?}");
         commands.push(began.elapsed().as_secs_f64() * 1e3);
+        daemons.push(Daemon::start(home.path())?.ready);
     }
+    let (resident, core) = Daemon::start(home.path())?.idle(Duration::from_secs(20))?;
     Ok(Ready {
         engine: crate::median(&mut engines),
         command: crate::median(&mut commands),
+        daemon: crate::median(&mut daemons),
+        resident,
+        core,
     })
 }
 

@@ -1,9 +1,10 @@
 //! What the engine costs, with every transition durable: `cargo bench --bench engine`.
 //!
 //! Prints each figure beside the time of one durable commit on the same disk in the same run,
-//! because commits are most of what is measured. The home lies in the working directory, not in
+//! because commits are most of what is measured. The home lies in the target folder, not in
 //! `/tmp`, which may be memory. Give `--quick` for a tenth of the work.
 
+mod daemon;
 mod history;
 mod load;
 
@@ -28,7 +29,7 @@ const IN_PROCESS: &str = "child";
 async fn main() -> anyhow::Result<()> {
     let tenth = std::env::args().any(|argument| argument == "--quick");
     let times = |count: usize| if tenth { count.div_ceil(10) } else { count };
-    let home = tempfile::tempdir_in(".")?;
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let engine = start(home.path()).await?;
     measure(&engine, &chain(12)).await?;
     let commit = commit_time(&engine.store).await?;
@@ -78,14 +79,17 @@ async fn main() -> anyhow::Result<()> {
     let past = times(100_000);
     drop(engine);
     let ready = history::start_to_ready(past).await?;
-    let name = format!("start to ready with {past} past runs");
-    say(&name, ready.engine, "ms", "bar 300 ms");
+    let name = format!("daemon ready with {past} past runs");
+    say(&name, ready.daemon, "ms", "bar 300 ms");
+    say("  its engine alone", ready.engine, "ms", "");
+    say("  runs list", ready.command, "ms", "");
     say(
-        "  of the whole command line (runs list)",
-        ready.command,
-        "ms",
-        "",
+        "the idle daemon, resident",
+        ready.resident,
+        "MB",
+        "bar 40 MB",
     );
+    say("  of a core", ready.core, "%", "bar 0.5 %");
     say(
         "one durable commit, once more",
         commit_time(&start(home.path()).await?.store).await?,

@@ -13,7 +13,11 @@ use trendmill::{
     dag::RunState,
 };
 
-use crate::{dice::Dice, effects, home::Home};
+use crate::{
+    dice::Dice,
+    effects,
+    home::{Home, stderr},
+};
 
 /// When a process was started, and when it was killed or ended.
 struct Life {
@@ -49,13 +53,79 @@ fn every_run_ends_and_nothing_is_done_twice() {
     assert!(start(&home, round).wait().unwrap().success());
     let to = SystemClock.now();
     lives.push(Life { from, to });
+    check(&home, &lives, killed);
+}
 
-    effects::is_sound(&home);
+/// The daemon is killed while runs come in; each start goes on with all of them by itself.
+#[test]
+fn a_daemon_goes_on_with_what_it_was_killed_in() {
+    let kills = number("TRENDMILL_KILLS", 20);
+    let mut dice = Dice(number("TRENDMILL_KILL_SEED", 1));
+    let home = Home::new();
+    home.write("pipelines/storm.toml", storm(&home));
+    let mut lives = Vec::new();
+    for round in 0..kills {
+        let from = SystemClock.now();
+        let mut daemon = up(&home);
+        let param = format!("round={round}");
+        let handed = home.run(&["run", "storm", "--detach", "--param", &param]);
+        assert!(handed.status.success(), "{}", stderr(&handed));
+        thread::sleep(Duration::from_millis(dice.roll(1500) as u64));
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        lives.push(Life {
+            from,
+            to: SystemClock.now(),
+        });
+    }
+    let from = SystemClock.now();
+    let mut daemon = up(&home);
+    while effects::runs(home.path())
+        .iter()
+        .any(|(run, _)| !run.state.is_final())
+    {
+        assert!(daemon.try_wait().unwrap().is_none(), "the daemon gave up");
+        thread::sleep(Duration::from_millis(50));
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    lives.push(Life {
+        from,
+        to: SystemClock.now(),
+    });
+    check(&home, &lives, kills);
+    assert_eq!(effects::runs(home.path()).len() as u64, kills);
+}
+
+/// Starts the daemon and waits until it can be found.
+fn up(home: &Home) -> Child {
+    let mut child = home
+        .command(&["--quiet", "up", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let posted = home.path().join("data/daemon.json");
+    let own = format!("\"pid\":{},", child.id());
+    loop {
+        assert!(child.try_wait().unwrap().is_none(), "the daemon gave up");
+        let text = fs_err::read_to_string(&posted).unwrap_or_default();
+        if text.replace(' ', "").contains(&own) {
+            return child;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What must hold after all of these lives.
+#[expect(clippy::print_stdout, reason = "the script shows the figures")]
+fn check(home: &Home, lives: &[Life], killed: u64) {
+    effects::is_sound(home);
     let runs = effects::runs(home.path());
     for (run, _) in &runs {
         assert_eq!(run.state, RunState::Succeeded, "{run:?}");
     }
-    effects::fit(&home, &runs);
+    effects::fit(home, &runs);
     let attempts = || runs.iter().flat_map(|(_, attempts)| attempts);
     let slowest = lives
         .iter()
