@@ -13,7 +13,7 @@ use std::{path::Path, sync::Arc, time::Instant};
 use serde_json::Map;
 use trendmill::{
     clock::{Clock, SystemClock, Timestamp},
-    dag::{Graph, Node, RetryPolicy, TriggerRule},
+    dag::{Graph, Node},
     engine::{
         Catalogue, EngineParts, EngineSettings, ExecutorChoice, Handle, HomeLock, Interval,
         Placement, RunRequest, Selection, Trigger,
@@ -251,10 +251,6 @@ fn node(name: &str, op: &str, layer: usize, i: usize, width: usize) -> Node {
                 .map(|above| format!("{name}{}_{above}", layer - 1))
                 .collect(),
         },
-        trigger: TriggerRule::AllSuccess,
-        retry: RetryPolicy::default(),
-        timeout: None,
-        pool: None,
-        settings: Map::new(),
+        ..Node::default()
     }
 }

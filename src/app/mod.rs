@@ -241,5 +241,6 @@ fn catalogue(environment: &Arc<Environment>) -> Catalogue {
         .with(operators::Persist(with()))
         .with(operators::Score(with()))
         .with(operators::Shell)
+        .with(operators::Wait)
         .with(operators::Noop)
 }

@@ -82,6 +82,15 @@ impl Board {
                     "{message}; tried again at {until}"
                 );
             }
+            EngineEvent::AttemptDeferred {
+                task_id,
+                reason,
+                until,
+                ..
+            } => {
+                self.remove(&task_id);
+                tracing::info!(task.id = task_id, "{task_id} waits until {until}: {reason}");
+            }
             EngineEvent::TaskEnded {
                 task_id,
                 state,

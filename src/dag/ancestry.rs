@@ -35,7 +35,7 @@ impl Ancestry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dag::{Node, RetryPolicy, TriggerRule};
+    use crate::dag::Node;
 
     #[test]
     fn agrees_with_the_graph() {
@@ -48,11 +48,7 @@ mod tests {
                     .filter(|&&above| above < i)
                     .map(|above| format!("t{above}"))
                     .collect(),
-                trigger: TriggerRule::AllSuccess,
-                retry: RetryPolicy::default(),
-                timeout: None,
-                pool: None,
-                settings: serde_json::Map::new(),
+                ..Node::default()
             })
             .collect();
         let graph = Graph::new(nodes).unwrap();

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{RetryPolicy, TriggerRule};
+use super::{Mapping, RetryPolicy, Shard, TriggerRule, mapping};
 
 /// One task of a [`Graph`]: an operator with its settings and when to run it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,8 +24,29 @@ pub struct Node {
     pub timeout: Option<Duration>,
     /// The pool whose slots limit how many such tasks run at once.
     pub pool: Option<String>,
+    /// Among ready tasks of all runs the higher one starts first.
+    #[serde(default)]
+    pub priority: i32,
+    /// Whether it prepares something for the tasks downstream, which a teardown puts away.
+    #[serde(default)]
+    pub setup: bool,
+    /// Whether it puts away what a setup has prepared: it runs also when the run was cancelled.
+    #[serde(default)]
+    pub teardown: bool,
+    /// Whether the run fails when this teardown does.
+    #[serde(default)]
+    pub fails_run: bool,
     /// The operator's settings, all templates rendered.
     pub settings: Map<String, Value>,
+    /// An expression; where it is false once the task could start, the task is skipped.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// What the task is done for, where that is more than one thing.
+    #[serde(default)]
+    pub map: Option<Mapping>,
+    /// Which part of a mapped task this is, where it is one.
+    #[serde(default)]
+    pub shard: Option<Shard>,
 }
 
 /// The tasks of one run, in the order of the pipeline file.
@@ -36,6 +57,8 @@ pub struct Graph {
     upstream: Vec<Vec<usize>>,
     downstream: Vec<Vec<usize>>,
     order: Vec<usize>,
+    /// Whether a task has an expression; asked at every task's end.
+    has_expressions: bool,
 }
 
 /// Why a list of tasks is not a graph.
@@ -73,7 +96,7 @@ impl Graph {
         let mut upstream = vec![Vec::new(); nodes.len()];
         let mut downstream = vec![Vec::new(); nodes.len()];
         for (position, node) in nodes.iter().enumerate() {
-            for name in &node.after {
+            for name in mapping::upstream_of(node, &nodes, &index).iter() {
                 let &above = index.get(name).ok_or_else(|| GraphError::UnknownUpstream {
                     task: node.id.clone(),
                     upstream: name.clone(),
@@ -92,7 +115,9 @@ impl Graph {
                     .collect(),
             )
         })?;
+        let expressive = |node: &Node| node.when.is_some() || node.map.is_some();
         Ok(Self {
+            has_expressions: nodes.iter().any(expressive),
             nodes,
             upstream,
             downstream,
@@ -103,6 +128,17 @@ impl Graph {
     /// The tasks, in the order of the pipeline file.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// Whether a task's start depends on more than its trigger rule: on an expression.
+    pub fn must_decide(&self, position: usize) -> bool {
+        let node = &self.nodes[position];
+        node.when.is_some() || (node.map.is_some() && !node.is_expanded())
+    }
+
+    /// Whether any task's start depends on an expression, or any is mapped.
+    pub const fn has_expressions(&self) -> bool {
+        self.has_expressions
     }
 
     /// The position of the task with this id.

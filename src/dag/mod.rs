@@ -3,6 +3,7 @@
 
 mod graph;
 mod ancestry;
+mod mapping;
 mod retry;
 mod trigger;
 mod state;
@@ -14,7 +15,8 @@ pub mod schedule;
 
 pub use ancestry::Ancestry;
 pub use graph::{Graph, GraphError, Node};
-pub use plan::{AttemptEnd, Effect, Event, plan, settle, start};
+pub use mapping::{MAX_SHARDS, Mapping, NewShard, Shard, shard_id};
+pub use plan::{AttemptEnd, Decision, Effect, Event, plan, settle, start};
 pub use pool::Pools;
 pub use retry::RetryPolicy;
 pub use run::{Run, TaskRun};

@@ -2,9 +2,11 @@
 
 mod end;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
+pub use decide::Decision;
 pub use end::AttemptEnd;
+pub use start::start;
 
 use super::{Pools, Run, RunState, TaskState, state::InvalidTransition, trigger::Verdict};
 use crate::clock::Timestamp;
@@ -27,6 +29,8 @@ pub enum Event {
     },
     /// Somebody wants the run to end.
     CancelRequested,
+    /// The run ends at once, its teardown tasks too: no process is at work on it.
+    Abandoned,
     /// Somebody wants this task to end, and the run to go on without it.
     TaskCancelRequested {
         /// The task's position.
@@ -36,6 +40,15 @@ pub enum Event {
     Cleared {
         /// The tasks' positions.
         tasks: Vec<usize>,
+        /// The mapped ones among them that are to be mapped anew.
+        folded: Vec<usize>,
+    },
+    /// The expressions of a task that could start were evaluated.
+    Decided {
+        /// The task's position.
+        task: usize,
+        /// What they say.
+        decision: Decision,
     },
     /// The process is about to end: nothing new may start.
     Held,
@@ -69,6 +82,11 @@ pub enum Effect {
         task: usize,
         /// The attempt's number.
         attempt: u32,
+    },
+    /// The run's graph has changed, because a mapped task has other shards.
+    Mapped {
+        /// The positions of the tasks that are new.
+        added: Range<usize>,
     },
     /// The run has ended.
     Finish {
@@ -104,7 +122,7 @@ pub fn plan(
     now: Timestamp,
 ) -> Vec<Effect> {
     let mut effects = settle(run, pools, events, now);
-    effects.extend(start(run, pools, now));
+    effects.extend(start([run], pools, now).remove(0));
     effects
 }
 
@@ -124,13 +142,6 @@ pub fn settle(
     }
     planner.wake();
     planner.finish();
-    planner.effects
-}
-
-/// The second half of [`plan`]: starts what is ready, as far as there are slots.
-pub fn start(run: &mut Run, pools: &mut Pools, now: Timestamp) -> Vec<Effect> {
-    let mut planner = Planner::new(run, pools, now);
-    planner.start();
     planner.effects
 }
 
@@ -161,8 +172,13 @@ impl<'a> Planner<'a> {
             Event::Woken => {}
             Event::Ended { task, attempt, end } => self.end(task, attempt, end),
             Event::CancelRequested => self.cancel(),
+            Event::Abandoned => {
+                self.run.abandoned = true;
+                self.cancel();
+            }
             Event::TaskCancelRequested { task } => self.cancel_task(task),
-            Event::Cleared { tasks } => self.clear(&tasks),
+            Event::Cleared { tasks, folded } => self.clear(&tasks, &folded),
+            Event::Decided { task, decision } => self.decide(task, decision),
             Event::Held => self.run.held = true,
         }
     }
@@ -172,7 +188,6 @@ impl<'a> Planner<'a> {
         self.run.held = false;
         if self.run.cancelled {
             self.cancel();
-            return;
         }
         let graph = Arc::clone(&self.run.graph);
         for &task in graph.order() {
@@ -190,25 +205,6 @@ impl<'a> Planner<'a> {
             && until <= self.now
         {
             self.shift(task, "the delay is over", TaskState::make_ready);
-        }
-    }
-
-    /// Starts what is ready, as far as there are slots, in the order of the pipeline file.
-    fn start(&mut self) {
-        if self.run.held || self.run.cancelled || self.run.state != RunState::Running {
-            return;
-        }
-        let pools: Vec<Option<String>> = self.run.ready.keys().cloned().collect();
-        for pool in pools {
-            while self.pools.has_slot(pool.as_deref())
-                && let Some(&task) = self.run.ready.get(&pool).and_then(|queue| queue.first())
-            {
-                self.pools.take(pool.as_deref());
-                self.run.tasks[task].attempts += 1;
-                self.shift(task, "a slot was free", TaskState::start);
-                let attempt = self.run.tasks[task].attempts;
-                self.effects.push(Effect::Start { task, attempt });
-            }
         }
     }
 
@@ -266,27 +262,39 @@ impl<'a> Planner<'a> {
 
     /// Applies the trigger rule of a task, if it waits.
     fn judge(&mut self, task: usize) {
-        if self.run.tasks[task].state != TaskState::Waiting || self.run.cancelled {
+        if self.run.tasks[task].state != TaskState::Waiting {
             return;
         }
         let node = &self.run.graph.nodes()[task];
+        if node.is_expanded() {
+            self.join(task);
+            return;
+        }
+        if (self.run.cancelled && !self.run.tidies_up(task)) || self.run.graph.is_dormant(task) {
+            return;
+        }
         match node.trigger.verdict(self.run.upstream[task]) {
             Verdict::Wait => {}
+            Verdict::Start if self.run.graph.must_decide(task) => self.run.undecided.push(task),
             Verdict::Start => self.shift(task, "its upstream allows it", TaskState::make_ready),
             Verdict::Skip => {
-                let reason = self.why_skipped(task);
-                self.shift(task, "a task upstream was skipped", |state| {
-                    state.skip(reason)
-                });
+                let (cause, reason) = self.why_skipped(task);
+                self.shift(task, cause, |state| state.skip(reason));
             }
             Verdict::Fail => self.shift(task, "a task upstream failed", TaskState::fail_upstream),
         }
     }
 
-    /// The reason of the first skipped task directly upstream, passed on as it is.
-    fn why_skipped(&self, task: usize) -> String {
+    /// Why a task is skipped, and the reason of the first skipped task directly upstream, passed on
+    /// as it is.
+    fn why_skipped(&self, task: usize) -> (&'static str, String) {
         let graph = &self.run.graph;
-        graph
+        let rule = graph.nodes()[task].trigger;
+        let cause = rule.why_skipped();
+        if !rule.passes_skips_on() {
+            return (cause, cause.to_owned());
+        }
+        let reason = graph
             .upstream(task)
             .iter()
             .find_map(|&above| match &self.run.tasks[above].state {
@@ -300,10 +308,18 @@ impl<'a> Planner<'a> {
                 | TaskState::UpstreamFailed
                 | TaskState::Cancelled => None,
             })
-            .unwrap_or_default()
+            .unwrap_or_default();
+        (cause, reason)
     }
 }
 
 mod control;
+mod losses;
+mod decide;
+mod start;
+#[cfg(test)]
+mod machine;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

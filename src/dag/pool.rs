@@ -47,8 +47,12 @@ impl Pools {
 
     /// Whether a task of this pool (or of none) may start now.
     pub(super) fn has_slot(&self, pool: Option<&str>) -> bool {
-        (self.total == 0 || self.running < self.total)
-            && pool.is_none_or(|pool| self.taken(pool) < self.limit(pool))
+        self.has_room() && pool.is_none_or(|pool| self.taken(pool) < self.limit(pool))
+    }
+
+    /// Whether any task may start now, if its pool allows it.
+    pub fn has_room(&self) -> bool {
+        self.total == 0 || self.running < self.total
     }
 
     pub(super) fn take(&mut self, pool: Option<&str>) {

@@ -16,6 +16,14 @@ pub struct RetryPolicy {
     /// How many crashed attempts in a row that got nowhere are tried again; they never count as
     /// `retries`. Default: 3.
     pub crash_retries: u32,
+    /// How many attempts the whole run may lose with their processes; the next one lost fails
+    /// its task. Default: 20.
+    #[serde(default = "most_run_crashes")]
+    pub max_run_crashes: u32,
+}
+
+const fn most_run_crashes() -> u32 {
+    20
 }
 
 impl Default for RetryPolicy {
@@ -25,6 +33,7 @@ impl Default for RetryPolicy {
             delay: Duration::from_secs(2),
             max_delay: Duration::from_mins(10),
             crash_retries: 3,
+            max_run_crashes: most_run_crashes(),
         }
     }
 }

@@ -122,18 +122,18 @@ impl TaskState {
         }
     }
 
-    /// The attempt did the work.
+    /// The attempt did the work, or all shards did.
     pub(super) fn succeed(self) -> Result<Self, InvalidTransition> {
         match self {
-            Self::Running => Ok(Self::Succeeded),
+            Self::Waiting | Self::Running => Ok(Self::Succeeded),
             other => Err(other.refuse("succeeded")),
         }
     }
 
-    /// The attempt failed and no other one follows.
+    /// The attempt failed and no other one follows; or a shard did, or the task's expression.
     pub(super) fn fail(self) -> Result<Self, InvalidTransition> {
         match self {
-            Self::Running => Ok(Self::Failed),
+            Self::Waiting | Self::Running => Ok(Self::Failed),
             other => Err(other.refuse("failed")),
         }
     }
@@ -160,6 +160,16 @@ impl TaskState {
             Err(self.refuse("cancelled"))
         } else {
             Ok(Self::Cancelled)
+        }
+    }
+
+    /// A shard takes no part any more: its task is mapped anew.
+    pub(super) fn retire(self) -> Result<Self, InvalidTransition> {
+        match self {
+            Self::Running => Err(self.refuse("skipped")),
+            _ => Ok(Self::Skipped {
+                reason: "its task is mapped anew".to_owned(),
+            }),
         }
     }
 

@@ -34,10 +34,11 @@ impl Dispatcher {
     /// Takes on a request: an unfinished run that is the same is resumed, otherwise a new one made.
     pub(super) async fn submit(
         &mut self,
-        request: RunRequest,
+        mut request: RunRequest,
         step: &mut Step,
         now: Timestamp,
     ) -> Result<Submitted, Error> {
+        request.map_anew()?;
         self.check_operators(&request.graph)?;
         let seats = request.seats()?;
         if let Some(schedule) = &request.schedule
@@ -181,17 +182,13 @@ impl Dispatcher {
     ) -> Result<Submitted, Error> {
         let run = restore(&self.parts.store, row).await?;
         self.check_operators(run.graph())?;
-        let mut outputs = BTreeMap::new();
+        let mut live = Live::new(run, About::from(row), row.fence + 1);
         for task in self.parts.store.tasks(&row.id).await? {
             if task.run.state == TaskState::Succeeded {
                 let outcome = outcome(&row.id, &task.task_id, task.outcome.as_deref())?;
-                if !outcome.output.is_null() {
-                    outputs.insert(task.position, outcome.output);
-                }
+                live.keep(task.position, &outcome);
             }
         }
-        let fence = row.fence + 1;
-        let live = Live::new(run, About::from(row), fence, outputs);
         let resumed = row.hold.is_none();
         self.begin(live, row.fence, row.state, cause, resumed, step);
         Ok(Submitted {
@@ -218,7 +215,7 @@ impl Dispatcher {
                 }
             })?;
         }
-        let (tasks, states, outputs) = seat_tasks(&request, seats, now);
+        let (tasks, states, outcomes) = seat_tasks(&request, seats, now);
         let trigger = request.trigger.name();
         let (cause, deadline_at, backfill) = match request.trigger {
             Trigger::Manual => ("somebody asked for it", None, None),
@@ -265,13 +262,17 @@ impl Dispatcher {
         let about = About {
             identity,
             pipeline: request.pipeline,
+            scheduled_for: request.scheduled_for,
             interval: request.interval,
             as_of: request.as_of,
             force: request.force,
             params: request.params,
         };
         let run = Run::restore(&run_id, Arc::new(request.graph), states, false);
-        let live = Live::new(run, about, 1, outputs);
+        let mut live = Live::new(run, about, 1);
+        for (position, outcome) in outcomes {
+            live.keep(position, &outcome);
+        }
         self.begin(live, 1, RunState::Queued, cause, false, step);
         Ok(Submitted {
             run_id,
@@ -337,20 +338,16 @@ fn take_files(earlier: &Path, run: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-type Seated = (
-    Vec<NewTask>,
-    Vec<TaskRun>,
-    BTreeMap<usize, serde_json::Value>,
-);
+type Seated = (Vec<NewTask>, Vec<TaskRun>, BTreeMap<usize, TaskOutcome>);
 
-/// The rows, the states and the outputs with which the tasks of a new run begin.
+/// The rows, the states and the outcomes with which the tasks of a new run begin.
 fn seat_tasks(request: &RunRequest, seats: Vec<Seat>, now: Timestamp) -> Seated {
     let taken = request
         .selection
         .earlier()
         .map(|earlier| format!("taken over from run `{}`", earlier.run_id))
         .unwrap_or_default();
-    let mut outputs = BTreeMap::new();
+    let mut outcomes = BTreeMap::new();
     let mut states = Vec::with_capacity(seats.len());
     let mut tasks = Vec::with_capacity(seats.len());
     for (position, (node, seat)) in request.graph.nodes().iter().zip(seats).enumerate() {
@@ -370,10 +367,8 @@ fn seat_tasks(request: &RunRequest, seats: Vec<Seat>, now: Timestamp) -> Seated 
                     message: Some(taken.clone()),
                     ..*earlier
                 };
-                if !outcome.output.is_null() {
-                    outputs.insert(position, outcome.output.clone());
-                }
                 let text = serde_json::to_string(&outcome).expect("an outcome is plain data");
+                outcomes.insert(position, outcome);
                 (TaskState::Succeeded, Some(taken.clone()), Some(text))
             }
         };
@@ -393,7 +388,7 @@ fn seat_tasks(request: &RunRequest, seats: Vec<Seat>, now: Timestamp) -> Seated 
             ..TaskRun::default()
         });
     }
-    (tasks, states, outputs)
+    (tasks, states, outcomes)
 }
 
 fn skipped(reason: &str) -> TaskState {

@@ -99,8 +99,16 @@ async fn context(
 ) -> Result<TaskContext, Error> {
     let ancestors = graph.ancestors(attempt.position);
     let mut outputs = Vec::new();
+    let mut first_started_at = attempt.started_at;
     for row in store.tasks(&run.id).await? {
-        if row.run.state == TaskState::Succeeded && ancestors.binary_search(&row.position).is_ok() {
+        if row.position == attempt.position {
+            first_started_at = row.started_at.unwrap_or(first_started_at);
+        }
+        if row.run.state == TaskState::Succeeded
+            && ancestors.binary_search(&row.position).is_ok()
+            // What is joined of them stands for the shards.
+            && graph.nodes()[row.position].shard.is_none()
+        {
             let outcome = outcome(&run.id, &row.task_id, row.outcome.as_deref())?;
             if !outcome.output.is_null() {
                 outputs.push((row.position, outcome.output));
@@ -112,6 +120,7 @@ async fn context(
         pipeline: run.pipeline.clone(),
         task_id: attempt.task_id.clone(),
         attempt: attempt.number,
+        first_started_at,
         interval: Interval {
             start: run.interval_start,
             end: run.interval_end,

@@ -67,7 +67,8 @@ pub(super) async fn cancel(
     now: Timestamp,
 ) -> Result<RunState, Error> {
     let mut run = restore(store, row).await?;
-    let events = [Event::CancelRequested];
+    // Nobody is there to tidy up, so the teardown tasks end too.
+    let events = [Event::Abandoned];
     let effects = settle(&mut run, &mut Pools::default(), events, now);
     for effect in &effects {
         draft.task_moved(&run, row.fence, effect, None, now);

@@ -47,12 +47,20 @@ pub async fn to_clear(
     selection: &ClearSelection,
 ) -> Result<Cleared, Error> {
     let run = restore(store, &stored(store, run_id).await?).await?;
-    let tasks = choose(&run, selection)?;
-    Ok(named(&run, &tasks))
+    Ok(choose(&run, selection)?.named(&run))
+}
+
+/// What is cleared, by position.
+#[derive(Debug)]
+struct Choice {
+    tasks: Vec<usize>,
+    /// The mapped tasks that are mapped anew, and what shards they had.
+    folded: Vec<usize>,
+    retired: Vec<usize>,
 }
 
 /// The positions of the tasks that a selection means, ascending.
-fn choose(run: &Run, selection: &ClearSelection) -> Result<Vec<usize>, Error> {
+fn choose(run: &Run, selection: &ClearSelection) -> Result<Choice, Error> {
     let graph = run.graph();
     let mut chosen = vec![false; graph.nodes().len()];
     let mut with_descendants = |position: usize| {
@@ -75,24 +83,59 @@ fn choose(run: &Run, selection: &ClearSelection) -> Result<Vec<usize>, Error> {
         ClearSelection::From(task) => with_descendants(position_of(run, task)?),
         ClearSelection::Only(task) => chosen[position_of(run, task)?] = true,
     }
+    for position in 0..chosen.len() {
+        if chosen[position] && graph.is_dormant(position) {
+            chosen[position] = false;
+        }
+        // A mapped task is what its shards make of it.
+        if chosen[position]
+            && let Some(parent) = graph.parent(position)
+        {
+            chosen[parent] = true;
+        }
+    }
+    let named = match selection {
+        ClearSelection::Failed => None,
+        ClearSelection::From(task) | ClearSelection::Only(task) => graph.position(task),
+    };
+    let (mut folded, mut retired) = (Vec::new(), Vec::new());
+    for position in (0..chosen.len()).filter(|&at| chosen[at] && graph.nodes()[at].is_expanded()) {
+        let node = &graph.nodes()[position];
+        let other = |name: &String| graph.position(name).is_some_and(|above| chosen[above]);
+        if named == Some(position) || node.after.iter().any(other) {
+            folded.push(position);
+            retired.extend_from_slice(graph.shards(position));
+        }
+    }
+    for &shard in &retired {
+        chosen[shard] = false;
+    }
     let tasks: Vec<usize> = (0..chosen.len()).filter(|&at| chosen[at]).collect();
     if tasks.is_empty() {
         return Err(Error::NothingToClear(run.id().to_owned()));
     }
     match tasks
         .iter()
+        .chain(&retired)
         .find(|&&task| run.tasks()[task].state == TaskState::Running)
     {
         Some(&running) => Err(Error::StillRunning(graph.nodes()[running].id.clone())),
-        None => Ok(tasks),
+        None => Ok(Choice {
+            tasks,
+            folded,
+            retired,
+        }),
     }
 }
 
-fn named(run: &Run, tasks: &[usize]) -> Cleared {
-    let nodes = run.graph().nodes();
-    Cleared {
-        run_id: run.id().to_owned(),
-        task_ids: tasks.iter().map(|&task| nodes[task].id.clone()).collect(),
+impl Choice {
+    fn named(&self, run: &Run) -> Cleared {
+        let nodes = run.graph().nodes();
+        let tasks = self.tasks.iter();
+        Cleared {
+            run_id: run.id().to_owned(),
+            task_ids: tasks.map(|&task| nodes[task].id.clone()).collect(),
+        }
     }
 }
 
@@ -118,11 +161,10 @@ impl Dispatcher {
         let Some(live) = self.live.get_mut(run_id) else {
             return Err(Error::UnknownRun(run_id.to_owned()));
         };
-        let tasks = choose(&live.run, selection)?;
-        let cleared = named(&live.run, &tasks);
-        for task in &tasks {
-            live.outputs.remove(task);
-        }
+        let choice = choose(&live.run, selection)?;
+        let cleared = choice.named(&live.run);
+        live.forget(&choice.tasks);
+        live.forget(&choice.retired);
         step.acts.push(Act::Publish(EngineEvent::TasksCleared {
             run_id: run_id.to_owned(),
             task_ids: cleared.task_ids.clone(),
@@ -130,7 +172,10 @@ impl Dispatcher {
         step.events
             .entry(run_id.to_owned())
             .or_default()
-            .push(Event::Cleared { tasks });
+            .push(Event::Cleared {
+                tasks: choice.tasks,
+                folded: choice.folded,
+            });
         Ok(cleared)
     }
 }

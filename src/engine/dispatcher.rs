@@ -16,7 +16,8 @@ use super::{
     tuning::Tuning,
 };
 use crate::{
-    dag::{self, Pools, RunState},
+    clock::Timestamp,
+    dag::{self, Event, Pools, Run, RunState},
     store::{RunChange, Turn},
 };
 
@@ -175,21 +176,21 @@ impl Dispatcher {
             }
         }
         for (run_id, events) in std::mem::take(&mut step.events) {
-            if let Some(live) = self.live.get_mut(&run_id) {
-                let effects = dag::settle(&mut live.run, &mut self.pools, events, now);
-                self.record(&run_id, effects, &mut step, now);
-            }
+            self.settle(&run_id, events, &mut step, now);
         }
-        let waiting: Vec<String> = self
-            .live
-            .iter()
-            .filter(|(_, live)| live.run.has_ready())
-            .map(|(run_id, _)| run_id.clone())
-            .collect();
-        let room = waiting.is_empty() || self.tuning.look(&self.parts.settings);
-        for run_id in waiting.into_iter().filter(|_| room) {
-            if let Some(live) = self.live.get_mut(&run_id) {
-                let effects = dag::start(&mut live.run, &mut self.pools, now);
+        if self.pools.has_room()
+            && self.live.values().any(|live| live.run.has_ready())
+            && self.tuning.look(&self.parts.settings)
+        {
+            let ready = self
+                .live
+                .iter_mut()
+                .filter(|(_, live)| live.run.has_ready());
+            let (ids, runs): (Vec<String>, Vec<&mut Run>) = ready
+                .map(|(run_id, live)| (run_id.clone(), &mut live.run))
+                .unzip();
+            let started = dag::start(runs, &mut self.pools, now);
+            for (run_id, effects) in ids.into_iter().zip(started) {
                 self.record(&run_id, effects, &mut step, now);
             }
         }
@@ -199,6 +200,27 @@ impl Dispatcher {
             self.act(act);
         }
         Ok(())
+    }
+
+    /// What follows from the events of a run, its tasks' expressions included.
+    fn settle(&mut self, run_id: &str, mut events: Vec<Event>, step: &mut Step, now: Timestamp) {
+        while let Some(live) = self.live.get_mut(run_id) {
+            let effects = dag::settle(&mut live.run, &mut self.pools, events, now);
+            let undecided = live.run.take_undecided();
+            self.record(run_id, effects, step, now);
+            if undecided.is_empty() {
+                return;
+            }
+            // What has just ended counts for what is decided now.
+            let Some(live) = self.live.get(run_id) else {
+                return;
+            };
+            let decided = undecided.into_iter().map(|task| Event::Decided {
+                task,
+                decision: live.decide(&self.parts.catalogue, task),
+            });
+            events = decided.collect();
+        }
     }
 
     fn act(&mut self, act: Act) {

@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::executor::AttemptResult;
 use crate::{
     clock::Timestamp,
-    dag::{Effect, Run, RunState, TaskState},
-    store::{AttemptEnded, RunChange, TaskChange, Transition, Turn},
+    dag::{Effect, Graph, Node, Run, RunState, TaskState},
+    store::{AddedTask, AttemptEnded, GraphChange, RunChange, TaskChange, Transition, Turn},
 };
 
 /// What a turn is about to write: each task once, whatever it went through.
@@ -76,6 +76,7 @@ impl Draft {
             attempts: counters.attempts,
             failures: counters.failures,
             crashes: counters.crashes,
+            losses: counters.losses,
             message,
             outcome,
             started_at: (*to == TaskState::Running).then_some(now),
@@ -90,6 +91,27 @@ impl Draft {
             cause: cause.to_string(),
             at: now,
         });
+    }
+
+    /// Writes a run's graph as it is now, and the tasks that are new in it.
+    pub(super) fn mapped(&mut self, run: &Run, fence: i64, added: &[Node], first: usize) {
+        let graph: &Graph = run.graph();
+        let change = GraphChange {
+            run: run.id().to_owned(),
+            fence,
+            graph: serde_json::to_string(graph).expect("a graph is plain data"),
+        };
+        let graphs = &mut self.turn.graphs;
+        graphs.retain(|earlier| earlier.run != change.run);
+        graphs.push(change);
+        let rows = added.iter().enumerate().map(|(nth, node)| AddedTask {
+            run: run.id().to_owned(),
+            position: first + nth,
+            task_id: node.id.clone(),
+            op: node.op.clone(),
+            cause: "its task was mapped",
+        });
+        self.turn.added_tasks.extend(rows);
     }
 
     /// Writes a change of a run.
@@ -157,7 +179,9 @@ impl Draft {
 pub(super) fn message_of(result: &AttemptResult) -> Option<String> {
     match result {
         AttemptResult::Succeeded { outcome } => outcome.message.clone(),
-        AttemptResult::Skipped { reason } => Some(reason.clone()),
+        AttemptResult::Skipped { reason } | AttemptResult::Deferred { reason, .. } => {
+            Some(reason.clone())
+        }
         AttemptResult::Retry { .. }
         | AttemptResult::Failed { .. }
         | AttemptResult::TimedOut { .. }

@@ -88,6 +88,19 @@ pub enum EngineEvent {
         /// When the next one starts.
         until: Timestamp,
     },
+    /// An attempt ended because there is nothing to do before a time.
+    AttemptDeferred {
+        /// The run.
+        run_id: String,
+        /// The task.
+        task_id: String,
+        /// Which try, from 1.
+        attempt: u32,
+        /// What is waited for.
+        reason: String,
+        /// When the next one starts.
+        until: Timestamp,
+    },
     /// A task reached its last state.
     TaskEnded {
         /// The run.

@@ -270,10 +270,8 @@ impl Dispatcher {
                 },
             }));
         }
-        if let AttemptResult::Succeeded { outcome } = &result
-            && !outcome.output.is_null()
-        {
-            live.outputs.insert(task, outcome.output.clone());
+        if let AttemptResult::Succeeded { outcome } = &result {
+            live.keep(task, outcome);
         }
         step.events
             .entry(run_id.clone())

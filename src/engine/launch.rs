@@ -33,6 +33,9 @@ impl Dispatcher {
             pipeline: live.about.pipeline.clone(),
             task_id: node.id.clone(),
             attempt: attempt.number,
+            first_started_at: live.run.tasks()[task]
+                .first_started
+                .unwrap_or_else(|| self.parts.clock.now()),
             interval: live.about.interval,
             as_of: live.about.as_of,
             force: live.about.force,

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{Interval, Progress, hear::WaitReply};
+use super::{Interval, Progress, hear::WaitReply, join::Rows};
 use crate::{
     clock::Timestamp,
     dag::{Ancestry, Graph, Run},
@@ -25,6 +25,8 @@ pub(super) struct Live {
     pub(super) attempts: HashMap<usize, RunningAttempt>,
     /// What succeeded tasks left for those downstream; absent where that is nothing.
     pub(super) outputs: BTreeMap<usize, Value>,
+    /// What they have counted, where expressions may ask.
+    pub(super) rows: HashMap<usize, Rows>,
     pub(super) waiting: Vec<WaitReply>,
     pub(super) span: tracing::Span,
     ancestry: OnceLock<Ancestry>,
@@ -35,6 +37,7 @@ pub(super) struct Live {
 pub(super) struct About {
     pub(super) identity: String,
     pub(super) pipeline: String,
+    pub(super) scheduled_for: Timestamp,
     pub(super) interval: Interval,
     pub(super) as_of: Timestamp,
     pub(super) force: bool,
@@ -46,6 +49,7 @@ impl From<&RunRow> for About {
         Self {
             identity: row.identity.clone(),
             pipeline: row.pipeline.clone(),
+            scheduled_for: row.scheduled_for,
             interval: Interval {
                 start: row.interval_start,
                 end: row.interval_end,
@@ -68,7 +72,7 @@ pub(super) struct RunningAttempt {
 }
 
 impl Live {
-    pub(super) fn new(run: Run, about: About, fence: i64, outputs: BTreeMap<usize, Value>) -> Self {
+    pub(super) fn new(run: Run, about: About, fence: i64) -> Self {
         let span = tracing::info_span!(
             parent: None,
             "run",
@@ -81,7 +85,8 @@ impl Live {
             about,
             fence,
             attempts: HashMap::new(),
-            outputs,
+            outputs: BTreeMap::new(),
+            rows: HashMap::new(),
             waiting: Vec::new(),
             ancestry: OnceLock::new(),
         }
@@ -98,9 +103,15 @@ impl Live {
         let above = self
             .outputs
             .iter()
+            .filter(|&(&above, _)| graph.nodes()[above].shard.is_none())
             .filter(|&(&above, _)| ancestry.is_upstream(above, position))
             .map(|(&above, output)| (above, output.clone()));
         nearest_first(graph, above)
+    }
+
+    /// The graph has changed.
+    pub(super) fn regraphed(&mut self) {
+        self.ancestry = OnceLock::new();
     }
 
     pub(super) fn graph(&self) -> Arc<Graph> {

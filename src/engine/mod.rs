@@ -23,6 +23,8 @@ mod step;
 mod summary;
 mod again;
 mod overview;
+mod decide;
+mod join;
 mod clear;
 mod cancel;
 mod explain;
@@ -53,7 +55,7 @@ fn log_path(run_id: &str, task_id: &str, attempt: u32) -> String {
     let task: String = task_id
         .chars()
         .map(|c| {
-            if c.is_alphanumeric() || "-_.".contains(c) {
+            if c.is_alphanumeric() || "-_.[]".contains(c) {
                 c
             } else {
                 '_'

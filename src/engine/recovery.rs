@@ -102,7 +102,10 @@ async fn give_up(
     for effect in &effects {
         let result = match effect {
             Effect::Move { task, .. } => results.get(task),
-            Effect::Start { .. } | Effect::Stop { .. } | Effect::Finish { .. } => None,
+            Effect::Start { .. }
+            | Effect::Stop { .. }
+            | Effect::Mapped { .. }
+            | Effect::Finish { .. } => None,
         };
         draft.task_moved(&run, row.fence, effect, result, now);
         if let Effect::Finish { state: ended } = effect {

@@ -48,7 +48,11 @@ pub async fn replay(
     let ancestors = graph.ancestors(position);
     let mut outputs = Vec::new();
     for row in store.tasks(&run.id).await? {
-        if row.run.state == TaskState::Succeeded && ancestors.binary_search(&row.position).is_ok() {
+        let shard = graph.nodes()[row.position].shard.is_some();
+        if row.run.state == TaskState::Succeeded
+            && ancestors.binary_search(&row.position).is_ok()
+            && !shard
+        {
             let outcome = outcome(&run.id, &row.task_id, row.outcome.as_deref())?;
             if !outcome.output.is_null() {
                 outputs.push((row.position, outcome.output));
@@ -60,6 +64,7 @@ pub async fn replay(
         pipeline: run.pipeline.clone(),
         task_id: node.id.clone(),
         attempt: 1,
+        first_started_at: clock.now(),
         interval: Interval {
             start: run.interval_start,
             end: run.interval_end,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Error, Interval, TaskOutcome};
 use crate::{
     clock::Timestamp,
-    dag::{Graph, TaskState},
+    dag::{Graph, Node, TaskState},
     store::Store,
 };
 
@@ -161,7 +161,7 @@ impl Earlier {
             };
             results.insert(row.task_id, result);
         }
-        let nodes: Vec<crate::dag::Node> = store.run_graph(run_id).await?.into();
+        let nodes: Vec<Node> = store.run_graph(run_id).await?.into();
         Ok(Self {
             run_id: run_id.to_owned(),
             results,
@@ -236,6 +236,54 @@ impl RunRequest {
     /// Where a task or a result does not exist, or a task left out would do something else now.
     pub fn check_selection(&self) -> Result<(), Error> {
         self.seats().map(drop)
+    }
+
+    /// Takes away the shards that an earlier run has, where a task is to be mapped anew: because
+    /// it was asked for, or something upstream of it runs again.
+    ///
+    /// # Errors
+    ///
+    /// Where a task does not exist.
+    pub(super) fn map_anew(&mut self) -> Result<(), Error> {
+        let graph = &self.graph;
+        if !graph.nodes().iter().any(Node::is_expanded) {
+            return Ok(());
+        }
+        let count = graph.nodes().len();
+        let mut runs = vec![false; count];
+        let mut named = None;
+        match &self.selection {
+            Selection::All => runs.fill(true),
+            Selection::From { task, .. } | Selection::Only { task, .. } => {
+                let start = self.position(task)?;
+                named = Some(start);
+                for below in graph.descendants(start) {
+                    runs[below] = true;
+                }
+                runs[start] = true;
+            }
+            Selection::Failed { earlier } => {
+                for at in 0..count {
+                    if !earlier.results.contains_key(&graph.nodes()[at].id) {
+                        runs[at] = true;
+                        for below in graph.descendants(at) {
+                            runs[below] = true;
+                        }
+                    }
+                }
+            }
+        }
+        let anew = (0..count).filter(|&at| {
+            let node = &graph.nodes()[at];
+            let again = |name: &String| graph.position(name).is_some_and(|above| runs[above]);
+            let whole = matches!(self.selection, Selection::All);
+            node.is_expanded() && (whole || named == Some(at) || node.after.iter().any(again))
+        });
+        let anew: Vec<usize> = anew.collect();
+        if !anew.is_empty() {
+            self.graph = graph.without_shards(&anew);
+        }
+        Ok(())
     }
 
     /// What each task starts as, by position.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    dag::{Effect, Event, RunState, TaskState},
+    dag::{Effect, Event, Run, RunState, TaskState},
     store::{NewAttempt, RunChange},
 };
 
@@ -61,31 +61,18 @@ impl Dispatcher {
         for effect in effects {
             match &effect {
                 Effect::Move { task, to, .. } => {
+                    if *to == TaskState::Succeeded && graph.nodes()[*task].is_expanded() {
+                        let outcome = live.joined(*task);
+                        live.keep(*task, &outcome);
+                        let outcome = Box::new(outcome);
+                        let joined = AttemptResult::Succeeded { outcome };
+                        step.results.insert((run_id.to_owned(), *task), joined);
+                    }
                     let result = step.results.get(&(run_id.to_owned(), *task));
                     step.draft
                         .task_moved(&live.run, live.fence, &effect, result, now);
-                    let task_id = graph.nodes()[*task].id.clone();
-                    let message = match to {
-                        TaskState::Skipped { reason } => Some(reason.clone()),
-                        _ => result.and_then(message_of),
-                    };
-                    let event = match to {
-                        TaskState::Delayed { until } => EngineEvent::AttemptFailed {
-                            run_id: run_id.to_owned(),
-                            task_id,
-                            attempt: live.run.tasks()[*task].attempts,
-                            message: message.unwrap_or_default(),
-                            until: *until,
-                        },
-                        to if to.is_final() => EngineEvent::TaskEnded {
-                            run_id: run_id.to_owned(),
-                            task_id,
-                            state: to.name(),
-                            message,
-                        },
-                        _ => continue,
-                    };
-                    step.acts.push(Act::Publish(event));
+                    let event = told(&live.run, *task, to, result);
+                    step.acts.extend(event.map(Act::Publish));
                 }
                 Effect::Start { task, attempt } => {
                     let node = &graph.nodes()[*task];
@@ -119,6 +106,11 @@ impl Dispatcher {
                     }));
                     live.attempts.insert(*task, running);
                 }
+                Effect::Mapped { added } => {
+                    live.regraphed();
+                    let tasks = &graph.nodes()[added.clone()];
+                    step.draft.mapped(&live.run, live.fence, tasks, added.start);
+                }
                 Effect::Stop { task, .. } => {
                     if let Some(attempt) = live.attempts.get(task) {
                         step.acts.push(Act::Stop(attempt.stop.clone()));
@@ -144,5 +136,51 @@ impl Dispatcher {
                 }
             }
         }
+    }
+}
+
+/// What listeners are told of a task's move; nothing where the next one follows at once.
+fn told(
+    run: &Run,
+    task: usize,
+    to: &TaskState,
+    result: Option<&AttemptResult>,
+) -> Option<EngineEvent> {
+    if !to.is_final() && !matches!(to, TaskState::Delayed { .. }) {
+        return None;
+    }
+    let run_id = run.id().to_owned();
+    let task_id = run.graph().nodes()[task].id.clone();
+    let attempt = run.tasks()[task].attempts;
+    let message = match to {
+        TaskState::Skipped { reason } => Some(reason.clone()),
+        _ => result.and_then(message_of),
+    };
+    match to {
+        TaskState::Delayed { until } => {
+            let (until, message) = (*until, message.unwrap_or_default());
+            Some(match result {
+                Some(AttemptResult::Deferred { .. }) => EngineEvent::AttemptDeferred {
+                    run_id,
+                    task_id,
+                    attempt,
+                    reason: message,
+                    until,
+                },
+                _ => EngineEvent::AttemptFailed {
+                    run_id,
+                    task_id,
+                    attempt,
+                    message,
+                    until,
+                },
+            })
+        }
+        ended => Some(EngineEvent::TaskEnded {
+            run_id,
+            task_id,
+            state: ended.name(),
+            message,
+        }),
     }
 }

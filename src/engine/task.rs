@@ -97,6 +97,8 @@ pub struct TaskContext {
     pub task_id: String,
     /// Which try of this task this is, from 1.
     pub attempt: u32,
+    /// When its first attempt began; that of a task that was cleared, since then.
+    pub first_started_at: Timestamp,
     /// The run's data interval.
     pub interval: Interval,
     /// The moment whose knowledge the run may use.
@@ -184,6 +186,15 @@ pub enum TaskError {
     /// There is nothing to do, for this reason; the task ends as skipped.
     #[error("{0}")]
     Skip(String),
+    /// There is nothing to do before this time: another attempt begins then, and until then the
+    /// task holds no slot. Spends no retry.
+    #[error("{reason}")]
+    Defer {
+        /// When the next attempt begins.
+        until: Timestamp,
+        /// What is waited for, in words.
+        reason: String,
+    },
     /// The attempt was told to stop and did.
     #[error("cancelled")]
     Cancelled,
@@ -198,6 +209,14 @@ impl TaskError {
     /// An error that will not go away by trying again.
     pub fn fail(error: impl Into<anyhow::Error>) -> Self {
         Self::Fail(error.into())
+    }
+
+    /// A wait for a time, and what for.
+    pub fn defer(until: Timestamp, reason: impl Into<String>) -> Self {
+        Self::Defer {
+            until,
+            reason: reason.into(),
+        }
     }
 
     /// The reason why there is nothing to do.

@@ -25,7 +25,7 @@ pub use crate::config::{duration, duration::parse as parse_duration, suggest};
 
 pub use self::error::{Error, ErrorKind, Position};
 pub use self::fields::{Kind, READING_FIELDS, RECORD_FIELDS, reading_fields, record_fields};
-pub use self::template::{render, render_tree};
+pub use self::template::{render, render_tree, uses};
 
 use self::{
     evaluate::{Evaluator, Stop},
@@ -140,6 +140,66 @@ impl Expression {
             Ok(_) | Err(Stop::Missing(_)) => Ok(()),
             Err(Stop::Error(error)) => Err(*error),
         }
+    }
+
+    /// Checks that it uses only names of a sample and parts that these have, and that its types
+    /// fit. What is `null` in the sample may be anything.
+    ///
+    /// # Errors
+    ///
+    /// The first unknown name or part, with the nearest one and all that are allowed; or the first
+    /// operation whose operands have the wrong types.
+    pub fn check_in(&self, sample: &Map<String, Value>) -> Result<Option<Value>, Error> {
+        let whole = Value::Object(sample.clone());
+        let mut fault = None;
+        self.root.visit(&mut |node| {
+            if fault.is_none()
+                && let Err((path, allowed)) = self.part_of(node, &whole)
+            {
+                fault = Some(
+                    self.error(ErrorKind::Unknown, node, format!("unknown name `{path}`"))
+                        .with_hint(suggest::hint(&path, allowed.iter().map(String::as_str))),
+                );
+            }
+        });
+        if let Some(error) = fault {
+            return Err(error);
+        }
+        match Evaluator::exhaustive(&self.text, sample).evaluate(&self.root) {
+            Ok(value) => Ok(Some(value)),
+            Err(Stop::Missing(_)) => Ok(None),
+            Err(Stop::Error(error)) => Err(*error),
+        }
+    }
+
+    /// The part of a sample that a name or an attribute stands for, where it is one that the
+    /// sample knows; else what was named, and what could have been.
+    fn part_of<'a>(
+        &self,
+        node: &Node,
+        sample: &'a Value,
+    ) -> Result<Option<&'a Value>, (String, Vec<String>)> {
+        let (inside, name) = match &node.form {
+            Form::Name(name) => (Some(sample), name.as_str()),
+            Form::Attribute(inner, name) => (self.part_of(inner, sample)?, name.as_str()),
+            Form::Item(inner, index) => match &index.form {
+                Form::Constant(Value::String(name)) => {
+                    (self.part_of(inner, sample)?, name.as_str())
+                }
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let Some(Value::Object(parts)) = inside else {
+            return Ok(None);
+        };
+        if let Some(part) = parts.get(name) {
+            return Ok(Some(part));
+        }
+        let whole = self.text.get(node.start..node.end).unwrap_or(name);
+        let before = whole.strip_suffix(name).unwrap_or_default();
+        let allowed = parts.keys().map(|part| format!("{before}{part}"));
+        Err((whole.to_owned(), allowed.collect()))
     }
 
     /// Evaluates it for one record.

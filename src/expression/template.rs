@@ -70,6 +70,21 @@ pub fn render(text: &str, context: &Value) -> Result<Value, Error> {
         .map_err(|error| failed(0, &error))
 }
 
+/// Whether a template uses a name, or a dotted part of one.
+pub fn uses(text: &str, name: &str) -> bool {
+    if !text.contains('{') {
+        return false;
+    }
+    let Ok(template) = ENVIRONMENT.template_from_str(text) else {
+        return false;
+    };
+    let used = template.undeclared_variables(true);
+    used.iter().any(|used| {
+        used.strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
 /// Renders every text in a tree of settings; keys stay as they are.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use super::{
     report::{blocking, checkpoint, upstream, writer},
     selection::Selection,
     settings,
+    shard::Part,
 };
 use crate::{
     corpus::{ContentHash, Fingerprint},
@@ -38,6 +39,9 @@ struct Settings {
     /// The task that embeds the images, whose vectors a tagger reads.
     #[serde(default)]
     from: Option<String>,
+    /// The part of the records, where the task is mapped.
+    #[serde(default)]
+    shard: Option<Part>,
 }
 
 /// What a `caption` task leaves for the tasks downstream.
@@ -93,7 +97,7 @@ impl Caption {
         }
         let fingerprint = encoders::fingerprint(&settings.captioner)?;
         let vectors = image_vectors(&context, settings.from.as_deref())?;
-        let selection = Selection::read(store, &context).await?;
+        let selection = Selection::read(store, &context).await?.part(settings.shard);
         let images = images_of(&self.0, &selection.records).await?;
         let distinct: Vec<ContentHash> = images
             .values()

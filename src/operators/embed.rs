@@ -17,6 +17,7 @@ use super::{
     report::{blocking, checkpoint, writer},
     selection::Selection,
     settings,
+    shard::Part,
 };
 use crate::{
     corpus::{ContentHash, Fingerprint, Record, Vector, VectorType},
@@ -58,6 +59,9 @@ struct Settings {
     encoder: String,
     /// What is embedded.
     input: Input,
+    /// The part of the records, where the task is mapped.
+    #[serde(default)]
+    shard: Option<Part>,
 }
 
 /// What an `embed` task leaves for the tasks downstream.
@@ -133,13 +137,14 @@ impl Embed {
             }
             Input::Title | Input::Image => None,
         };
+        let part = settings.shard;
         let output = EmbedOutput {
             encoder: settings.encoder,
             input: settings.input,
             fingerprint,
             captioner,
         };
-        let selection = Selection::read(&self.0.store, &context).await?;
+        let selection = Selection::read(&self.0.store, &context).await?.part(part);
         let contents = Contents::of(&self.0, &output, &selection.records).await?;
         let distinct: Vec<ContentHash> = contents.distinct.keys().copied().collect();
         let present = if context.force {

@@ -12,6 +12,7 @@ use super::{
     report::{blocking, checkpoint, upstream_text, writer},
     selection::Selection,
     settings,
+    shard::Part,
 };
 use crate::{
     corpus::{MediaInfo, MediaLocation, MediaOutcome, Record},
@@ -29,7 +30,11 @@ pub struct FetchImages(pub Arc<Environment>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {}
+struct Settings {
+    /// The part of the records, where the task is mapped.
+    #[serde(default)]
+    shard: Option<Part>,
+}
 
 impl Operator for FetchImages {
     fn name(&self) -> &'static str {
@@ -50,7 +55,8 @@ impl FetchImages {
         let store = &self.0.store;
         let source = upstream_text(&context, "source", "scrape")?;
         let opened = self.0.source(&source).await?;
-        let selection = Selection::read(store, &context).await?;
+        let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
+        let selection = Selection::read(store, &context).await?.part(settings.shard);
         let mut seen = HashSet::new();
         let wanted: Vec<&MediaLocation> = selection
             .records

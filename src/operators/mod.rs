@@ -6,6 +6,7 @@
 
 mod environment;
 mod selection;
+mod shard;
 mod device;
 mod settings;
 mod report;
@@ -22,6 +23,7 @@ mod evaluate;
 mod persist;
 mod score;
 mod shell;
+mod wait;
 mod noop;
 
 pub use caption::Caption;
@@ -42,3 +44,4 @@ pub use score::Score;
 pub use scrape::Scrape;
 pub use shell::Shell;
 pub use train::Train;
+pub use wait::Wait;

@@ -6,7 +6,10 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::report::{upstream, upstream_text};
+use super::{
+    report::{upstream, upstream_text},
+    shard::Part,
+};
 use crate::{
     artifacts,
     clock::Timestamp,
@@ -44,6 +47,15 @@ impl Selection {
             records.retain(|record| kept.contains(&record.id));
         }
         Ok(Self { dataset, records })
+    }
+
+    /// These records, as far as they are of a part; all of them where there is none.
+    #[must_use]
+    pub(super) fn part(mut self, part: Option<Part>) -> Self {
+        if let Some(part) = part {
+            self.records.retain(|record| part.has(record));
+        }
+        self
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Definition, Error, Fault, RunArguments, Task,
-    compile::{Report, Scope, context, graph_offset, nodes, within},
+    compile::{Report, Scope, context, graph_offset, names_item, nodes, within},
     fault::Faults,
     load::{PipelineFile, load_all},
     params,
@@ -180,16 +180,19 @@ pub(super) fn check_settings(
                 wrong.push(key);
             }
         }
-        checker.operator(catalogue, &wrong, report);
+        if task.map.is_none() || !task.settings.iter().any(|entry| names_item(&entry.value)) {
+            checker.operator(catalogue, &wrong, report);
+        }
+        checker.conditions(&tasks, report);
         checker.references(&tasks, report);
     }
 }
 
-struct Checker<'a> {
-    definition: &'a Definition,
-    task: &'a Task,
+pub(super) struct Checker<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) task: &'a Task,
     node: &'a Node,
-    scope: &'a Scope<'a>,
+    pub(super) scope: &'a Scope<'a>,
 }
 
 impl Checker<'_> {
@@ -219,7 +222,7 @@ impl Checker<'_> {
                 None => Site::File(op.span.start),
                 Some(entry) => {
                     let near =
-                        suggest::closest(key, super::Policy::KEYS.into_iter().chain(["after"]));
+                        suggest::closest(key, super::Policy::KEYS.into_iter().chain(Task::KEYS));
                     if let Some(near) = near
                         && find(&self.task.settings, key).is_some()
                         && hint
@@ -361,7 +364,7 @@ fn find_path<'a>(table: &'a [Entry], path: &str) -> Option<&'a Entry> {
 }
 
 /// Every task upstream of one, direct or not; cycles and unknown names do no harm.
-fn ancestors<'a>(tasks: &HashMap<&'a str, &'a Task>, id: &str) -> BTreeSet<&'a str> {
+pub(super) fn ancestors<'a>(tasks: &HashMap<&'a str, &'a Task>, id: &str) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     let mut open: Vec<&Task> = tasks.get(id).copied().into_iter().collect();
     while let Some(task) = open.pop() {

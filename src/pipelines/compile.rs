@@ -15,7 +15,7 @@ use crate::{
         document::{Data, Item, to_map},
         suggest,
     },
-    dag::{Graph, GraphError, Node},
+    dag::{Graph, GraphError, Mapping, Node, RetryPolicy, TriggerRule},
     engine::{Catalogue, Interval},
     expression::{self, Kind},
 };
@@ -94,7 +94,7 @@ pub fn compile(
     };
     let mut faults = Faults::new(&definition.path, &definition.document);
     let mut wrong_arguments = Vec::new();
-    let nodes = nodes(definition, &scope, &mut |site, message, hint| match site {
+    let mut nodes = nodes(definition, &scope, &mut |site, message, hint| match site {
         Site::File(offset) => faults.add(offset, message, hint),
         Site::Argument(name) => wrong_arguments.push((name, message, hint)),
     });
@@ -114,6 +114,12 @@ pub fn compile(
     }
     if !faults.is_empty() {
         return Err(Error::Faulty(faults.finish()));
+    }
+    for node in &mut nodes {
+        // The samples were for the checks; shards get values of their own.
+        if let Some(map) = &node.map {
+            node.settings.extend(map.templates.clone());
+        }
     }
     let graph = Graph::new(nodes).map_err(|error| {
         let offset = graph_offset(definition, &error);
@@ -211,11 +217,78 @@ pub(super) fn nodes(
 }
 
 fn node(definition: &Definition, task: &Task, scope: &Scope<'_>, report: &mut Report<'_>) -> Node {
-    let settings = task.settings.iter().map(|entry| {
-        let value = rendered(definition, &entry.value, scope, report);
-        (entry.key.clone(), value)
-    });
-    outlined(definition, task, settings.collect())
+    let Some(map) = &task.map else {
+        let settings = task.settings.iter().map(|entry| {
+            let value = rendered(definition, &entry.value, scope, report);
+            (entry.key.clone(), value)
+        });
+        return outlined(definition, task, settings.collect());
+    };
+    let sample = with_sample_shard(scope);
+    let mut templates = Map::new();
+    let mut settings = Map::new();
+    for entry in &task.settings {
+        let of_shard = names_shard(&entry.value);
+        if of_shard {
+            templates.insert(entry.key.clone(), entry.value.to_json());
+        }
+        // What an item is, is only known when the run has come so far.
+        let value = if of_shard && names_item(&entry.value) {
+            entry.value.to_json()
+        } else if of_shard {
+            rendered(definition, &entry.value, &sample, report)
+        } else {
+            rendered(definition, &entry.value, scope, report)
+        };
+        settings.insert(entry.key.clone(), value);
+    }
+    let mapping = Mapping {
+        expression: map.name.clone(),
+        max_active: task.max_active,
+        scope: if templates.is_empty() {
+            Value::Null
+        } else {
+            scope.context.clone()
+        },
+        templates,
+        shards: None,
+    };
+    Node {
+        map: Some(mapping),
+        ..outlined(definition, task, settings)
+    }
+}
+
+/// What templates of a mapped task see, with the first shard of one.
+fn with_sample_shard<'a>(scope: &Scope<'a>) -> Scope<'a> {
+    let mut context = scope.context.clone();
+    if let Value::Object(names) = &mut context {
+        let shard = json!({"index": 0, "count": 1, "item": null});
+        names.insert("shard".to_owned(), shard);
+    }
+    Scope {
+        context,
+        given: scope.given,
+    }
+}
+
+/// Whether a template in a setting names the shard.
+fn names_shard(item: &Item) -> bool {
+    any_text(item, &|text| expression::uses(text, "shard"))
+}
+
+/// Whether a template in a setting names the shard's item.
+pub(super) fn names_item(item: &Item) -> bool {
+    any_text(item, &|text| expression::uses(text, "shard.item"))
+}
+
+fn any_text(item: &Item, holds: &impl Fn(&str) -> bool) -> bool {
+    match &item.data {
+        Data::Text(text) => holds(text),
+        Data::List(items) => items.iter().any(|item| any_text(item, holds)),
+        Data::Table(entries) => entries.iter().any(|entry| any_text(&entry.value, holds)),
+        _ => false,
+    }
 }
 
 fn outlined(definition: &Definition, task: &Task, settings: Map<String, Value>) -> Node {
@@ -224,10 +297,26 @@ fn outlined(definition: &Definition, task: &Task, settings: Map<String, Value>) 
         id: task.id.name.clone(),
         op: task.op.name.clone(),
         after: names(&task.after),
-        trigger: policy.trigger.unwrap_or_default(),
-        retry: policy.retry(),
+        // The default of all tasks is not meant for those that tidy up.
+        trigger: match task.policy.trigger {
+            None if task.teardown => TriggerRule::AllDoneSetupSuccess,
+            _ => policy.trigger.unwrap_or_default(),
+        },
+        retry: RetryPolicy {
+            max_run_crashes: definition
+                .max_run_crashes
+                .unwrap_or(RetryPolicy::default().max_run_crashes),
+            ..policy.retry()
+        },
         timeout: policy.timeout,
         pool: policy.pool,
+        priority: policy.priority.unwrap_or_default(),
+        setup: task.setup,
+        teardown: task.teardown,
+        fails_run: task.fails_run,
+        when: task.when.as_ref().map(|when| when.name.clone()),
+        map: None,
+        shard: None,
         settings,
     }
 }

@@ -34,6 +34,8 @@ pub struct Definition {
     pub fields: Vec<(String, Kind)>,
     /// What holds for tasks that do not say otherwise.
     pub defaults: Policy,
+    /// `max_run_crashes` in `[defaults]`: how many attempts a run may lose with their processes.
+    pub max_run_crashes: Option<u32>,
     /// The tasks, in the order of the file.
     pub tasks: Vec<Task>,
 }
@@ -84,11 +86,27 @@ pub struct Policy {
     pub timeout: Option<Duration>,
     pub pool: Option<String>,
     pub trigger: Option<TriggerRule>,
+    pub priority: Option<i32>,
+}
+
+impl Task {
+    /// The keys of a task beside those of its policy; every other one is a setting.
+    pub const KEYS: [&'static str; 9] = [
+        "id",
+        "op",
+        "after",
+        "setup",
+        "teardown",
+        "fails_run",
+        "when",
+        "map",
+        "max_active",
+    ];
 }
 
 impl Policy {
     /// The keys of a policy, in `[defaults]` and in tasks.
-    pub const KEYS: [&'static str; 7] = [
+    pub const KEYS: [&'static str; 8] = [
         "retries",
         "retry_delay",
         "max_retry_delay",
@@ -96,6 +114,7 @@ impl Policy {
         "timeout",
         "pool",
         "trigger",
+        "priority",
     ];
 
     /// This policy, completed by another one.
@@ -109,6 +128,7 @@ impl Policy {
             timeout: self.timeout.or(other.timeout),
             pool: self.pool.clone().or_else(|| other.pool.clone()),
             trigger: self.trigger.or(other.trigger),
+            priority: self.priority.or(other.priority),
         }
     }
 
@@ -122,6 +142,7 @@ impl Policy {
             // A pause that is written down is never cut by the default limit.
             max_delay: self.max_retry_delay.unwrap_or(usual.max_delay.max(delay)),
             crash_retries: self.crash_retries.unwrap_or(usual.crash_retries),
+            max_run_crashes: usual.max_run_crashes,
         }
     }
 }
@@ -137,6 +158,21 @@ pub struct Task {
     pub after: Vec<Reference>,
     /// How it is run.
     pub policy: Policy,
+    /// `setup = true`: it prepares something that a teardown puts away.
+    pub setup: bool,
+    /// `teardown = true`: it puts that away, also where a task failed or the run was cancelled.
+    /// Its rule is `all_done_setup_success` unless it names another one.
+    pub teardown: bool,
+    /// `fails_run = true`: a teardown whose failure fails the run, as it does not otherwise.
+    pub fails_run: bool,
+    /// `when = "EXPR"`: where it is false once the task could start, the task is skipped.
+    pub when: Option<Reference>,
+    /// `map = "EXPR"`: the task is done for each item of a list, or for each of N numbers, in
+    /// shards of its own; `{{ shard.index }}`, `{{ shard.count }}` and `{{ shard.item }}` stand in
+    /// its settings. It succeeds when every shard has.
+    pub map: Option<Reference>,
+    /// `max_active = N`: how many shards run at once.
+    pub max_active: Option<u32>,
     /// Every other key: the operator's settings, with their templates.
     pub settings: Table,
 }

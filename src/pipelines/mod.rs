@@ -6,6 +6,7 @@
 
 mod check;
 mod compile;
+mod conditions;
 mod definition;
 mod describe;
 mod fault;

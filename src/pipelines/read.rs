@@ -82,11 +82,19 @@ impl Reader<'_> {
             fields: self.fields(root),
             defaults: match self.table(root, "defaults") {
                 Some((_, table)) => {
-                    self.known_keys(table, &Policy::KEYS, " in `[defaults]`");
+                    let known: Vec<&str> = Policy::KEYS
+                        .into_iter()
+                        .chain(["max_run_crashes"])
+                        .collect();
+                    self.known_keys(table, &known, " in `[defaults]`");
                     self.policy(table)
                 }
                 None => Policy::default(),
             },
+            max_run_crashes: self
+                .table(root, "defaults")
+                .and_then(|(_, table)| find(table, "max_run_crashes"))
+                .and_then(|entry| self.count(&entry.value)),
             tasks: self.tasks(root),
         }
     }
@@ -128,10 +136,47 @@ impl Reader<'_> {
         let (id, op) = (required(self, "id"), required(self, "op"));
         let after = find(table, "after").map_or_else(Vec::new, |entry| self.after(&entry.value));
         let policy = self.policy(table);
+        let mut flag =
+            |key: &str| find(table, key).and_then(|entry| Some((entry, self.flag(&entry.value)?)));
+        let setup = flag("setup").is_some_and(|(_, set)| set);
+        let teardown = flag("teardown").is_some_and(|(_, set)| set);
+        let fails_run = flag("fails_run");
+        if let Some((entry, _)) = fails_run
+            && !teardown
+        {
+            let hint = "every other task fails the run anyway; remove it".to_owned();
+            self.faults.add(
+                entry.key_span.start,
+                "`fails_run` is for tasks with `teardown = true`",
+                Some(hint),
+            );
+        }
+        let clause = |reader: &mut Self, key: &str| {
+            let entry = find(table, key)?;
+            let name = match &entry.value.data {
+                // A number is as good as an expression.
+                Data::Integer(count) if key == "map" => count.to_string(),
+                _ => reader.text(&entry.value)?,
+            };
+            let span = entry.value.span.clone();
+            Some(Reference { name, span })
+        };
+        let (when, map) = (clause(self, "when"), clause(self, "map"));
+        let max_active = find(table, "max_active").and_then(|entry| {
+            if map.is_none() {
+                let hint = "it limits the shards of a task with `map`; for others use a `pool`";
+                self.faults.add(
+                    entry.key_span.start,
+                    "`max_active` without `map`",
+                    Some(hint.to_owned()),
+                );
+            }
+            self.count(&entry.value)
+        });
         let settings = table
             .iter()
             .filter(|entry| {
-                !["id", "op", "after"].contains(&entry.key.as_str())
+                !Task::KEYS.contains(&entry.key.as_str())
                     && !Policy::KEYS.contains(&entry.key.as_str())
             })
             .cloned()
@@ -141,6 +186,12 @@ impl Reader<'_> {
             op: op?,
             after,
             policy,
+            setup,
+            teardown,
+            fails_run: fails_run.is_some_and(|(_, set)| set),
+            when,
+            map,
+            max_active,
             settings,
         })
     }
@@ -176,6 +227,7 @@ impl Reader<'_> {
                 let position = self.choice(item, "trigger", &names)?;
                 Some(TriggerRule::ALL[position])
             }),
+            priority: value("priority").and_then(|item| self.integer(item)),
         }
     }
 

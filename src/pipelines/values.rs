@@ -95,6 +95,28 @@ impl Reader<'_> {
         count
     }
 
+    pub(super) fn integer(&mut self, item: &Item) -> Option<i32> {
+        let integer = match item.data {
+            Data::Integer(value) => i32::try_from(value).ok(),
+            _ => None,
+        };
+        if integer.is_none() {
+            self.wrong(item, "a whole number");
+        }
+        integer
+    }
+
+    pub(super) fn flag(&mut self, item: &Item) -> Option<bool> {
+        let flag = match item.data {
+            Data::Bool(value) => Some(value),
+            _ => None,
+        };
+        if flag.is_none() {
+            self.wrong(item, "`true` or `false`");
+        }
+        flag
+    }
+
     pub(super) fn duration(&mut self, item: &Item) -> Option<Duration> {
         let length = item.as_text().and_then(duration::parse);
         if length.is_none() {

@@ -59,7 +59,8 @@ pub use slots::OccupiedRow;
 pub use tokens::TokenRow;
 pub use transitions::EventRow;
 pub use turns::{
-    AttemptEnded, NewAttempt, NewRun, NewTask, RunChange, TaskCancel, TaskChange, Transition, Turn,
+    AddedTask, AttemptEnded, GraphChange, NewAttempt, NewRun, NewTask, RunChange, TaskCancel,
+    TaskChange, Transition, Turn,
 };
 
 /// The two databases of a home.

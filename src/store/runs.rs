@@ -307,7 +307,7 @@ impl Store {
     pub async fn tasks(&self, run_id: &str) -> Result<Vec<TaskRow>, Error> {
         let rows = sqlx::query!(
             r#"SELECT position, task_id, op, state, cause, delayed_until, attempts, failures,
-                   crashes, cancel_requested AS "cancel_requested: bool", message,
+                   crashes, losses, cancel_requested AS "cancel_requested: bool", message,
                    outcome, started_at, ended_at,
                    (SELECT total(seconds) FROM attempts
                     WHERE attempts.run_id = tasks.run_id
@@ -339,7 +339,9 @@ impl Store {
                         attempts: count(row.attempts),
                         failures: count(row.failures),
                         crashes: count(row.crashes),
+                        losses: count(row.losses),
                         cancel_requested: row.cancel_requested,
+                        first_started: row.started_at.map(Timestamp::from_millis),
                     },
                     cause: row.cause,
                     message: row.message,

@@ -13,7 +13,7 @@ use trendmill::{
         Interval, Operator, RunRequest, Selection, SettingsError, TaskContext, TaskError,
         TaskOutcome, Trigger,
     },
-    operators::{Noop, Shell},
+    operators::{Noop, Shell, Wait},
     store::Store,
 };
 
@@ -43,9 +43,10 @@ impl Home {
 
     /// Starts an engine that has `noop`, `shell` and these operators.
     pub(crate) async fn start(&self, operators: Vec<Fake>) -> Handle {
-        let catalogue = operators
-            .into_iter()
-            .fold(Catalogue::default().with(Noop).with(Shell), Catalogue::with);
+        let catalogue = operators.into_iter().fold(
+            Catalogue::default().with(Noop).with(Shell).with(Wait),
+            Catalogue::with,
+        );
         let mut settings = EngineSettings::new(self.folder.path());
         settings.grace = Duration::from_millis(50);
         settings.heartbeat = Duration::from_millis(20);

@@ -7,6 +7,7 @@ mod clear;
 mod control;
 mod explain;
 mod full_disk;
+mod mapped;
 mod recovery;
 mod schedules;
 mod selection;

@@ -306,7 +306,7 @@ async fn an_unknown_operator_is_refused_before_anything_is_written() {
     assert!(matches!(refusal, Error::UnknownOperator { .. }));
     assert_eq!(
         refusal.to_string(),
-        "task `a` names the operator `embedd`; there are noop, shell"
+        "task `a` names the operator `embedd`; there are noop, shell, wait"
     );
     assert!(home.store().await.runs(None, 9).await.unwrap().is_empty());
 }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 use serde_json::Map;
 use trendmill::{
     clock::{Clock as _, SystemClock, Timestamp},
-    dag::{Graph, Node, RetryPolicy, TriggerRule},
+    dag::{Graph, Node},
     engine::{
         Catalogue, EngineParts, EngineSettings, ExecutorChoice, Handle, HomeLock, Interval,
         RunRequest, Selection, Trigger,
@@ -39,11 +39,7 @@ pub(crate) fn node(id: String, op: &str, after: Vec<String>) -> Node {
         id,
         op: op.to_owned(),
         after,
-        trigger: TriggerRule::AllSuccess,
-        retry: RetryPolicy::default(),
-        timeout: None,
-        pool: None,
-        settings: Map::new(),
+        ..Node::default()
     }
 }
 

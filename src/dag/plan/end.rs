@@ -6,6 +6,7 @@ use super::{
     super::{TaskState, retry::noise},
     Planner,
 };
+use crate::clock::Timestamp;
 
 /// The pause after a crash whose process still lives, so that a crash loop does not spin.
 const CRASH_PAUSE: Duration = Duration::from_secs(1);
@@ -18,6 +19,13 @@ pub enum AttemptEnd {
     /// It found nothing to do.
     Skipped {
         /// Why.
+        reason: String,
+    },
+    /// There is nothing to do before a time; spends no retry.
+    Deferred {
+        /// When another attempt begins.
+        until: Timestamp,
+        /// What is waited for.
         reason: String,
     },
     /// It failed, and another try may help.
@@ -59,7 +67,8 @@ impl Planner<'_> {
             AttemptEnd::Skipped { reason } => {
                 self.shift(task, "there was nothing to do", |state| state.skip(reason));
             }
-            AttemptEnd::Retry
+            AttemptEnd::Deferred { .. }
+            | AttemptEnd::Retry
             | AttemptEnd::Failed
             | AttemptEnd::TimedOut
             | AttemptEnd::Crashed { .. }
@@ -68,6 +77,9 @@ impl Planner<'_> {
                 if let Some(cause) = cancelled =>
             {
                 self.shift(task, cause, TaskState::cancel);
+            }
+            AttemptEnd::Deferred { until, reason } => {
+                self.shift(task, reason, |state| state.delay(until));
             }
             AttemptEnd::Failed => {
                 current.failures += 1;
@@ -99,25 +111,34 @@ impl Planner<'_> {
             }
             AttemptEnd::Crashed { progressed } | AttemptEnd::Lost { progressed } => {
                 let lost = matches!(end, AttemptEnd::Lost { .. });
-                let what = if lost { "its process died" } else { "crashed" };
-                current.crashes = if progressed { 0 } else { current.crashes + 1 };
-                if current.crashes > policy.crash_retries {
-                    let cause = format!(
-                        "the attempt {what}, for the {}th time in a row without progress",
-                        current.crashes
-                    );
-                    self.shift(task, cause, TaskState::fail);
-                } else {
-                    let pause = if lost { Duration::ZERO } else { CRASH_PAUSE };
-                    let until = self.now + pause;
-                    let cause = format!("the attempt {what}; it goes on where it was");
-                    self.shift(task, cause, |state| state.delay(until));
-                }
+                self.crashed(task, lost, progressed);
             }
             AttemptEnd::Stopped => {
                 let until = self.now;
                 self.shift(task, "the process stops", |state| state.delay(until));
             }
+        }
+    }
+
+    /// A crash never spends a retry; too many that got nowhere, or too many in the run, fail the
+    /// task.
+    fn crashed(&mut self, task: usize, lost: bool, progressed: bool) {
+        let too_many = self.lose(task);
+        let current = &mut self.run.tasks[task];
+        current.crashes = if progressed { 0 } else { current.crashes + 1 };
+        let crashes = current.crashes;
+        let what = if lost { "its process died" } else { "crashed" };
+        if crashes > self.run.graph.nodes()[task].retry.crash_retries {
+            let cause =
+                format!("the attempt {what}, for the {crashes}th time in a row without progress");
+            self.shift(task, cause, TaskState::fail);
+        } else if let Some(cause) = too_many {
+            self.shift(task, cause, TaskState::fail);
+        } else {
+            let pause = if lost { Duration::ZERO } else { CRASH_PAUSE };
+            let until = self.now + pause;
+            let cause = format!("the attempt {what}; it goes on where it was");
+            self.shift(task, cause, |state| state.delay(until));
         }
     }
 }

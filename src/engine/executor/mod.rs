@@ -16,7 +16,10 @@ pub(super) use inline::Inline;
 pub(super) use process::Process;
 
 use super::{Operator, TaskContext, TaskError, TaskOutcome};
-use crate::dag::{AttemptEnd, Node};
+use crate::{
+    clock::Timestamp,
+    dag::{AttemptEnd, Node},
+};
 
 /// Runs attempts. A remote one would be one more implementation: an attempt is known by its id,
 /// and everything else about it is in the store.
@@ -43,6 +46,7 @@ pub(super) struct Assignment {
 pub(super) enum AttemptResult {
     Succeeded { outcome: Box<TaskOutcome> },
     Skipped { reason: String },
+    Deferred { until: Timestamp, reason: String },
     Retry { message: String },
     Failed { message: String },
     TimedOut { message: String },
@@ -67,7 +71,10 @@ impl AttemptResult {
             },
             Err(TaskError::Skip(reason)) => Self::Skipped { reason },
             // What fails while it stops has most likely failed because of that.
-            Err(TaskError::Retry(_) | TaskError::Cancelled) if told => Self::Stopped,
+            Err(TaskError::Retry(_) | TaskError::Defer { .. } | TaskError::Cancelled) if told => {
+                Self::Stopped
+            }
+            Err(TaskError::Defer { until, reason }) => Self::Deferred { until, reason },
             Err(error @ TaskError::Fail(_)) => Self::Failed {
                 message: error.to_string(),
             },
@@ -87,6 +94,10 @@ impl AttemptResult {
             Self::Skipped { reason } => AttemptEnd::Skipped {
                 reason: reason.clone(),
             },
+            Self::Deferred { until, reason } => AttemptEnd::Deferred {
+                until: *until,
+                reason: reason.clone(),
+            },
             Self::Retry { .. } => AttemptEnd::Retry,
             Self::Failed { .. } => AttemptEnd::Failed,
             Self::TimedOut { .. } => AttemptEnd::TimedOut,
@@ -100,6 +111,7 @@ impl AttemptResult {
         match self {
             Self::Succeeded { .. } => "succeeded",
             Self::Skipped { .. } => "skipped",
+            Self::Deferred { .. } => "deferred",
             Self::Retry { .. } | Self::Failed { .. } => "failed",
             Self::TimedOut { .. } => "timed_out",
             Self::Crashed { .. } => "crashed",
@@ -110,7 +122,7 @@ impl AttemptResult {
     /// What went wrong, with its stable code.
     pub(super) fn error(&self) -> Option<(&str, &'static str)> {
         match self {
-            Self::Succeeded { .. } | Self::Skipped { .. } => None,
+            Self::Succeeded { .. } | Self::Skipped { .. } | Self::Deferred { .. } => None,
             Self::Retry { message } => Some((message, "retry")),
             Self::Failed { message } => Some((message, "failed")),
             Self::TimedOut { message } => Some((message, "timed_out")),

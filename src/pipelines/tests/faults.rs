@@ -36,7 +36,7 @@ fn every_fault_names_its_place_and_what_is_allowed() {
     x.toml:5:2: unknown key `shedule`
       hint: did you mean `schedule`? allowed: `name`, `description`, `profile`, `schedule`, `params`, `profiles`, `defaults`, `fields`, `task`
     x.toml:8:1: unknown key `retry` in `[defaults]`
-      hint: did you mean `retry_delay`? allowed: `retries`, `retry_delay`, `max_retry_delay`, `crash_retries`, `timeout`, `pool`, `trigger`
+      hint: did you mean `retry_delay`? allowed: `retries`, `retry_delay`, `max_retry_delay`, `crash_retries`, `timeout`, `pool`, `trigger`, `priority`, `max_run_crashes`
 
     # a bad schedule
     x.toml:6:8: `0 4 * *` is not a cron pattern: invalid pattern: pattern must have 5 fields when seconds are disallowed; write five fields (minute, hour, day of month, month, weekday), as in `0 4 * * *`
@@ -68,7 +68,7 @@ fn every_fault_names_its_place_and_what_is_allowed() {
     x.toml:8:8: `` cannot be a name
       hint: letters without accents, digits, `_` and `-`, at most 100
     x.toml:9:11: `all_sucess` is no value for `trigger`
-      hint: did you mean `all_success`? allowed: `all_success`, `all_done`, `one_success`, `none_failed`, `always`
+      hint: did you mean `all_success`? allowed: `all_success`, `all_failed`, `all_done`, `all_done_min_one_success`, `all_done_setup_success`, `one_success`, `one_failed`, `one_done`, `none_failed`, `none_failed_min_one_success`, `none_skipped`, `all_skipped`, `always`
     x.toml:10:9: `after` is a text, not a list of task ids
       hint: write `after = ["…"]`
 

@@ -1,5 +1,6 @@
 //! What pipeline files mean, and what is said about wrong ones.
 
+mod conditions;
 mod faults;
 mod schedules;
 
