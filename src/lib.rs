@@ -31,6 +31,13 @@
 //!    against the newer ones beside the baselines, [`operators::Persist`] files it as a version.
 //! 8. [`operators::Score`] lets the champion predict the posts whose label is still to come.
 //!
+//! # How a day becomes a run
+//!
+//! A **schedule** of a pipeline has ticks ([`dag::ticks`]) on the clocks of a zone; a tick ends the
+//! interval that begins at the tick before it. [`dag::schedule`] decides what each tick becomes,
+//! purely; [`engine::scheduler`] owns the marks up to which that was decided, and makes tick and run
+//! in one transaction. [`app`] tells it what the pipeline files say.
+//!
 //! # Layers
 //!
 //! Dependencies point down this list; `tests/tidy.rs` fails on an import that it does not grant.

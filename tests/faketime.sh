@@ -79,7 +79,7 @@ for (tick,) in rows:
 PYTHON
 )
     # What fell due in the last hours may not have become a run before the end.
-    if ! diff <(wanted "$zone" "$time" "${from/ /T}" "$end") <(awk -v end="${end}Z" '$1 <= end' <<<"$made"); then
+    if ! diff <(wanted "$zone" "$time" "${from/ /T}" "$end") <(awk -v end="${end}Z" '$1 && $1 <= end' <<<"$made"); then
         echo "FAILED: $zone $time $from"
         tail -5 "$home/log"
         return 1
@@ -88,7 +88,7 @@ PYTHON
     rm -rf "$home"
 }
 
-later() { date -u -d "$1 + $2 days" '+%Y-%m-%d %H:%M:%S'; }
+later() { date -u -d "@$(($(date -u -d "$1" +%s) + $2 * 86400))" '+%Y-%m-%d %H:%M:%S'; }
 crossings=()
 while read -r zone time day days; do
     cross "$zone" "$time" "$day 12:00:00" "$(later "$day 12:00:00" "$days")" &

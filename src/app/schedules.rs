@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -247,6 +248,15 @@ impl Files {
 }
 
 impl Schedules for Files {
+    fn version(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for file in pipelines::files(self.app.home()).unwrap_or_default() {
+            file.shown.hash(&mut hasher);
+            file.stamp().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
     fn load(&self) -> LoadedSchedules {
         let (definitions, broken) = self.read();
         let mut schedules = Vec::new();

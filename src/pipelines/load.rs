@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use super::{Definition, Error, Fault, read::read};
@@ -43,6 +44,16 @@ impl PipelineFile {
             shown: shown.to_owned(),
             place: Place::Disk(path.to_owned()),
         }
+    }
+
+    /// When the file was last written and how long it is; `None` for one that comes with the program,
+    /// or cannot be asked.
+    pub fn stamp(&self) -> Option<(SystemTime, u64)> {
+        let Place::Disk(path) = &self.place else {
+            return None;
+        };
+        let about = fs_err::metadata(path).ok()?;
+        Some((about.modified().ok()?, about.len()))
     }
 
     fn bytes(&self) -> Result<Cow<'static, [u8]>, Error> {

@@ -1,7 +1,10 @@
 //! Schedules become runs: once per tick, whatever the clock does and whoever dies.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -31,6 +34,7 @@ struct Fixed {
     schedules: Mutex<Vec<PlannedSchedule>>,
     op: &'static str,
     fault: Mutex<Option<String>>,
+    version: AtomicU64,
 }
 
 impl Fixed {
@@ -43,11 +47,16 @@ impl Fixed {
             schedules: Mutex::new(vec![schedule]),
             op,
             fault: Mutex::default(),
+            version: AtomicU64::new(1),
         })
     }
 }
 
 impl Schedules for Fixed {
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
     fn load(&self) -> LoadedSchedules {
         LoadedSchedules {
             schedules: self.schedules.lock().unwrap().clone(),
@@ -418,7 +427,8 @@ async fn a_schedule_begins_when_it_is_seen() {
     machine.settle(&store).await;
     assert_eq!(runs(&store).await.len(), 3);
     *schedules.schedules.lock().unwrap() = Vec::new();
-    machine.scheduler.reload().await;
+    schedules.version.store(2, Ordering::Relaxed);
+    machine.scheduler.nudge().await;
     assert!(store.schedules().await.unwrap()[0].removed_at.is_some());
     machine.stop().await;
 }

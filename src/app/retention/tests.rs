@@ -45,6 +45,8 @@ impl Home {
             identity: id.to_owned(),
             owner: Some("me".to_owned()),
             hold: None,
+            deadline_at: None,
+            backfill: None,
             created_at: now,
             tasks: vec![NewTask {
                 task_id: "merge".to_owned(),

@@ -38,6 +38,9 @@ pub trait Schedules: Send + Sync + fmt::Debug {
     /// The schedules of all pipelines, as their files say now.
     fn load(&self) -> LoadedSchedules;
 
+    /// Something that changes whenever a pipeline file does; asked at every look, so it is cheap.
+    fn version(&self) -> u64;
+
     /// A run for an interval, or in words why there can be none. Which schedule or backfill wants
     /// it is filled in by the scheduler.
     fn request<'a>(&'a self, wanted: WantedRun<'a>) -> BoxFuture<'a, Result<RunRequest, String>>;
@@ -163,6 +166,7 @@ impl Scheduler {
         let state = State {
             parts: self,
             undecided: Arc::clone(&handle.undecided),
+            version: 0,
             planned: BTreeMap::new(),
             next_due: None,
             waits: true,
@@ -186,6 +190,8 @@ struct Marked {
 struct State {
     parts: Scheduler,
     undecided: Arc<AtomicI64>,
+    /// Of the pipeline files that were read last.
+    version: u64,
     planned: BTreeMap<String, Marked>,
     /// When something is to be done that no event tells.
     next_due: Option<Timestamp>,
@@ -212,6 +218,9 @@ impl State {
         self.guarded_reload().await;
         let mut replies: Vec<oneshot::Sender<()>> = Vec::new();
         loop {
+            if self.parts.ticks && self.parts.schedules.version() != self.version {
+                self.guarded_reload().await;
+            }
             match self.pass().await {
                 Ok(()) => {}
                 Err(Error::Stopped(_)) => break,
@@ -306,6 +315,8 @@ impl State {
             return Ok(());
         }
         let now = self.parts.clock.now();
+        // Before they are read: a change in between is seen the next time.
+        self.version = self.parts.schedules.version();
         let loaded = self.parts.schedules.load();
         let mut rows: BTreeMap<String, ScheduleRow> = self
             .parts
