@@ -90,7 +90,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
-        transaction.commit().await?;
+        self.state.commit(transaction, "backfill").await?;
         Ok(())
     }
 
@@ -175,7 +175,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "backfill").await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -200,7 +200,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "backfill").await?;
         Ok(())
     }
 

@@ -149,9 +149,12 @@ impl Pending {
     fn finish(self) -> Result<u64, Error> {
         let done = || -> io::Result<u64> {
             let file = fs_err::File::open(&self.partial)?;
+            fail::fail_point!("backup.written");
             file.sync_all()?;
             let bytes = file.metadata()?.len();
+            fail::fail_point!("backup.synced");
             fs_err::rename(&self.partial, &self.path)?;
+            fail::fail_point!("backup.renamed");
             fs_err::File::open(folder_of(&self.path))?.sync_all()?;
             Ok(bytes)
         };

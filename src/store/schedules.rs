@@ -127,7 +127,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
-        transaction.commit().await?;
+        self.state.commit(transaction, "schedules").await?;
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "tick_handled").await?;
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Store {
         sqlx::query!("UPDATE schedules SET fault = ? WHERE id = ?", fault, id)
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "schedule_fault").await?;
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "ticks_skipped").await?;
         Ok(())
     }
 
@@ -343,7 +343,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "pause").await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -358,7 +358,7 @@ impl Store {
         let done = sqlx::query!("DELETE FROM paused_pipelines WHERE pipeline = ?", pipeline)
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
+        self.state.commit(transaction, "pause").await?;
         Ok(done.rows_affected() > 0)
     }
 }

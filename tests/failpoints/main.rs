@@ -7,6 +7,7 @@
 mod home;
 #[path = "../proofs/effects.rs"]
 mod effects;
+mod ticks;
 
 use std::{os::unix::process::ExitStatusExt as _, process::Stdio, sync::OnceLock};
 
@@ -67,6 +68,42 @@ fn at_the_publication_of_a_version() {
 #[test]
 fn at_the_lock() {
     dies_at("lock.emptied", &[1, 2, 3], &[]);
+}
+
+/// A copy is there whole or not at all, the state's last.
+#[test]
+fn at_a_backup() {
+    let home = home();
+    home.json(&RUN[1..]);
+    let (state, content) = (home.path().join("b.db"), home.path().join("b.content.db"));
+    for (place, copies) in [
+        ("backup.written=1", (false, false)),
+        ("backup.synced=1", (false, false)),
+        ("backup.renamed=1", (true, false)),
+        ("backup.synced=2", (true, false)),
+        ("backup.renamed=2", (true, true)),
+    ] {
+        let marker = home.path().join(place);
+        let killed = home
+            .command(&["db", "backup", "--force", state.to_str().unwrap()])
+            .env("TRENDMILL_DIE_AT", place)
+            .env("TRENDMILL_DIE_ONCE", &marker)
+            .output()
+            .unwrap();
+        assert!(marker.exists(), "{place}: {}", stderr(&killed));
+        assert_eq!((content.exists(), state.exists()), copies, "{place}");
+        effects::is_sound(&home);
+        if copies == (true, true) {
+            // It is a home of its own, with everything in it.
+            let copy = Home::empty();
+            fs_err::create_dir(copy.path().join("data")).unwrap();
+            fs_err::rename(&state, copy.path().join("data/state.db")).unwrap();
+            fs_err::rename(&content, copy.path().join("data/content.db")).unwrap();
+            assert_eq!(effects::runs(copy.path()).len(), 1);
+        } else {
+            let _ = fs_err::remove_file(&content);
+        }
+    }
 }
 
 /// Runs the pipeline in a process that dies where it passes this point for the Nth time, for each
