@@ -9,7 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use sd_notify::NotifyState;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -21,15 +21,18 @@ use super::{
     daemon_file::{DaemonFile, Posted},
     housekeeping,
     services::Services,
-    systemd, tokens,
+    systemd, timetable, tokens,
 };
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
-    engine::{self, Handle, HomeLock, scheduler::SchedulerHandle},
+    engine::{self, Handle, HomeLock, Slots, scheduler::SchedulerHandle},
     pipelines,
     registry::Registry,
-    server::{self, Fault, GuardSettings, Host, Metrics, Phase, RunWanted, hash_token},
+    server::{
+        self, BackfillMove, BackfillWanted, Fault, GuardSettings, Host, Metrics, Phase, RunWanted,
+        hash_token,
+    },
     store::Store,
     telemetry::chain,
 };
@@ -295,6 +298,92 @@ impl Host for Face {
 
     fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    fn slots(&self) -> Slots {
+        self.app.slots()
+    }
+
+    fn schedules(&self) -> BoxFuture<'_, Result<Value, Fault>> {
+        Box::pin(async { Ok(json!(self.app.schedules().await?)) })
+    }
+
+    fn next(&self, pipeline: &str, count: usize) -> Result<Value, Fault> {
+        named(pipeline)?;
+        timetable::next(&self.app, pipeline, count)
+    }
+
+    fn set_paused<'a>(
+        &'a self,
+        pipeline: &'a str,
+        paused: bool,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(async move {
+            named(pipeline)?;
+            let changed = if paused {
+                self.app.pause(pipeline).await?
+            } else {
+                self.app.unpause(pipeline).await?
+            };
+            self.scheduler.nudge().await;
+            Ok(changed)
+        })
+    }
+
+    fn backfills(&self) -> BoxFuture<'_, Result<Value, Fault>> {
+        Box::pin(async { Ok(json!(self.app.backfills().await?)) })
+    }
+
+    fn backfill<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Value, Fault>> {
+        Box::pin(async move {
+            let (info, intervals) = self.app.backfill(id).await.map_err(timetable::unknown)?;
+            Ok(timetable::shown(&info, &intervals))
+        })
+    }
+
+    fn plan_backfill(&self, wanted: BackfillWanted) -> BoxFuture<'_, Result<Value, Fault>> {
+        Box::pin(async move {
+            named(&wanted.pipeline)?;
+            let request = timetable::wanted(wanted);
+            Ok(json!(self.app.plan_backfill(&request).await?))
+        })
+    }
+
+    fn create_backfill(
+        &self,
+        wanted: BackfillWanted,
+    ) -> BoxFuture<'_, Result<Option<Value>, Fault>> {
+        Box::pin(async move {
+            named(&wanted.pipeline)?;
+            let request = timetable::wanted(wanted);
+            let Some(id) = self.app.create_backfill(&request).await? else {
+                return Ok(None);
+            };
+            self.scheduler.nudge().await;
+            Ok(Some(json!(self.app.backfill(&id).await?.0)))
+        })
+    }
+
+    fn move_backfill<'a>(
+        &'a self,
+        id: &'a str,
+        to: BackfillMove,
+    ) -> BoxFuture<'a, Result<Value, Fault>> {
+        Box::pin(async move {
+            let (found, _) = self.app.backfill(id).await.map_err(timetable::unknown)?;
+            let moved = match to {
+                BackfillMove::Pause => self.app.pause_backfill(&found.id).await,
+                BackfillMove::Resume => self.app.resume_backfill(&found.id).await,
+                BackfillMove::Cancel => {
+                    self.app
+                        .cancel_backfill(&found.id, Some(&self.engine))
+                        .await
+                }
+            };
+            let info = moved.map_err(timetable::ended)?;
+            self.scheduler.nudge().await;
+            Ok(json!(info))
+        })
     }
 
     fn request(&self, wanted: RunWanted) -> BoxFuture<'_, Result<engine::RunRequest, Fault>> {

@@ -18,6 +18,7 @@ mod reload;
 mod retention;
 mod settings;
 mod systemd;
+mod timetable;
 mod tokens;
 mod worker;
 

@@ -3,11 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     failure::{FAILED, Failure, INTERRUPTED, OK},
     output::Output,
+    remote::{Remote, segment},
     run::key_value,
 };
 use crate::{
@@ -170,6 +171,11 @@ async fn work_off(app: &Arc<App>, id: &str, output: Output) -> Result<u8, Failur
         Ok(engine) => engine,
         Err(error @ engine::Error::Locked { .. }) => {
             output.say(format!("{error}: a daemon works it off"))?;
+            if let Some(remote) = Remote::of(app.home()).await? {
+                // So that it looks now, and not when it next would by itself.
+                let path = format!("/backfills/{}/resume", segment(id));
+                remote.post::<Value>(&path, &json!({})).await?;
+            }
             tell(&app.backfill(id).await?.0, output)?;
             return Ok(OK);
         }
@@ -285,7 +291,7 @@ fn line(info: &BackfillInfo) -> String {
 async fn show(app: &App, id: &str, output: Output) -> Result<(), Failure> {
     let (info, intervals) = app.backfill(id).await?;
     if output.json {
-        let intervals: Vec<serde_json::Value> = intervals
+        let intervals: Vec<Value> = intervals
             .iter()
             .map(|interval| {
                 json!({

@@ -49,7 +49,7 @@ use self::{
 use crate::{
     app::{self, App, Worker},
     config::{LogFormat, Settings},
-    server::{ClearAnswer, ClearWanted, RunAnswer},
+    server::{ClearAnswer, ClearWanted, Paused, RunAnswer},
     telemetry::{self, TelemetrySettings},
 };
 
@@ -262,7 +262,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
     Ok(OK)
 }
 
-/// `pipelines pause` and `pipelines unpause`; a daemon on this home sees it within half a minute.
+/// `pipelines pause` and `pipelines unpause`, by the daemon where one lives.
 async fn pause(
     name: &str,
     paused: bool,
@@ -270,11 +270,17 @@ async fn pause(
     settings: Settings,
     output: Output,
 ) -> Result<(), Failure> {
-    let app = App::open(home, settings).await?;
-    let changed = if paused {
-        app.pause(name).await?
+    let changed = if let Some(remote) = Remote::of(home).await? {
+        let verb = if paused { "pause" } else { "unpause" };
+        let path = format!("/pipelines/{}/{verb}", remote::segment(name));
+        remote.post::<Paused>(&path, &json!({})).await?.changed
     } else {
-        app.unpause(name).await?
+        let app = App::open(home, settings).await?;
+        if paused {
+            app.pause(name).await?
+        } else {
+            app.unpause(name).await?
+        }
     };
     if output.json {
         let answer = serde_json::json!({ "pipeline": name, "paused": paused, "changed": changed });

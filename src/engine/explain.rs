@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Why a task stands where it does; the field names are part of the command line's contract.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Explanation {
     /// The run.
     pub run_id: String,

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Fault, GuardSettings, Metrics, RunWanted};
+use super::{BackfillMove, BackfillWanted, Fault, GuardSettings, Metrics, RunWanted};
 use crate::{
     clock::{Clock, Timestamp},
-    engine::{Handle, RunRequest},
+    engine::{Handle, RunRequest, Slots},
     registry::Registry,
     store::Store,
 };
@@ -67,6 +67,44 @@ pub trait Host: fmt::Debug + Send + Sync {
 
     /// What is counted.
     fn metrics(&self) -> &Metrics;
+
+    /// How many tasks may run at once.
+    fn slots(&self) -> Slots;
+
+    /// All schedules, with what comes next.
+    fn schedules(&self) -> BoxFuture<'_, Result<Value, Fault>>;
+
+    /// The next ticks of a pipeline.
+    fn next(&self, pipeline: &str, count: usize) -> Result<Value, Fault>;
+
+    /// Pauses the schedules of a pipeline or lets them go on; whether that changed anything.
+    fn set_paused<'a>(
+        &'a self,
+        pipeline: &'a str,
+        paused: bool,
+    ) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// All backfills, the newest first.
+    fn backfills(&self) -> BoxFuture<'_, Result<Value, Fault>>;
+
+    /// A backfill with its intervals.
+    fn backfill<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Value, Fault>>;
+
+    /// The intervals that a backfill would meet.
+    fn plan_backfill(&self, wanted: BackfillWanted) -> BoxFuture<'_, Result<Value, Fault>>;
+
+    /// Makes a backfill; none where no interval gets a run.
+    fn create_backfill(
+        &self,
+        wanted: BackfillWanted,
+    ) -> BoxFuture<'_, Result<Option<Value>, Fault>>;
+
+    /// Pauses, resumes or cancels a backfill.
+    fn move_backfill<'a>(
+        &'a self,
+        id: &'a str,
+        to: BackfillMove,
+    ) -> BoxFuture<'a, Result<Value, Fault>>;
 
     /// Checks a run that is wanted, and finds all that it needs.
     fn request(&self, wanted: RunWanted) -> BoxFuture<'_, Result<RunRequest, Fault>>;

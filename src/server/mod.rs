@@ -18,7 +18,12 @@ use tokio::net::TcpListener;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use api::{ClearAnswer, ClearWanted, DaemonAnswer, RunAnswer, RunAsked, RunWanted};
+use crate::store::EventRow;
+
+pub use api::{
+    BackfillMove, BackfillWanted, ClearAnswer, ClearWanted, DaemonAnswer, Paused, Reprocessed,
+    RunAnswer, RunAsked, RunWanted,
+};
 pub use fault::{ErrorBody, ErrorDetail, Fault};
 pub use guard::{GuardSettings, hash_token};
 pub use host::{Host, Phase, SharedHost};
@@ -28,10 +33,13 @@ pub use metrics::Metrics;
 const BODY_LIMIT: usize = 1024 * 1024;
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "trendmill",
-    description = "The daemon's API: the same words as `trendmill --json`."
-))]
+#[openapi(
+    info(
+        title = "trendmill",
+        description = "The daemon's API: the same words as `trendmill --json`."
+    ),
+    components(schemas(EventRow))
+)]
 struct Description;
 
 /// Answers until `ending` is done and every answer under way is given.

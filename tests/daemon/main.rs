@@ -4,6 +4,7 @@
 mod kit;
 mod runs;
 mod streams;
+mod timetable;
 mod access;
 mod commands;
 mod life;

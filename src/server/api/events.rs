@@ -18,7 +18,7 @@ use tokio::sync::broadcast::{
     Receiver,
     error::{RecvError, TryRecvError},
 };
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::super::{
@@ -71,6 +71,18 @@ impl Begin {
     }
 }
 
+/// An event as it is sent.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a description of what is written by hand")]
+struct SentEvent {
+    /// The event's id, for `Last-Event-ID`.
+    id: String,
+    /// `state`.
+    event: String,
+    /// An `EventRow` as JSON.
+    data: String,
+}
+
 /// Everything that happens, from now on or after an event.
 #[utoipa::path(
     get,
@@ -78,7 +90,7 @@ impl Begin {
     tag = "events",
     params(Begin, ("last-event-id" = Option<i64>, Header, description = "begin after this event")),
     responses(
-        (status = 200, description = "events named `state`, each with an id", body = EventRow,
+        (status = 200, description = "events named `state`, each with an id", body = SentEvent,
             content_type = "text/event-stream"),
         (status = 400, body = ErrorBody),
         (status = 422, body = ErrorBody),
@@ -108,7 +120,7 @@ async fn events(
         ("last-event-id" = Option<i64>, Header, description = "begin after this event"),
     ),
     responses(
-        (status = 200, description = "events named `state`, each with an id", body = EventRow,
+        (status = 200, description = "events named `state`, each with an id", body = SentEvent,
             content_type = "text/event-stream"),
         (status = 400, body = ErrorBody),
         (status = 404, body = ErrorBody),

@@ -7,11 +7,13 @@ mod models;
 mod pipelines;
 mod records;
 mod runs;
+mod schedules;
 
 use utoipa_axum::router::OpenApiRouter;
 
 pub use daemon::DaemonAnswer;
 pub use runs::{ClearAnswer, ClearWanted, RunAnswer, RunAsked, RunWanted};
+pub use schedules::{BackfillMove, BackfillWanted, Paused, Reprocessed};
 
 use super::SharedHost;
 
@@ -20,6 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
         .merge(daemon::routes())
         .merge(pipelines::routes())
         .merge(runs::routes())
+        .merge(schedules::routes())
         .merge(logs::routes())
         .merge(events::routes())
         .merge(models::routes())

@@ -15,7 +15,9 @@ use super::super::{
 };
 use crate::{
     dag::RunState,
-    engine::{ClearSelection, RunOverview, RunRequest, RunSummary, find_run, to_clear},
+    engine::{
+        ClearSelection, Explanation, RunOverview, RunRequest, RunSummary, find_run, to_clear,
+    },
     store::RunFilter,
 };
 
@@ -28,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
         .routes(routes!(show))
         .routes(routes!(cancel))
         .routes(routes!(cancel_task))
+        .routes(routes!(explain))
         .routes(routes!(clear))
         .routes(routes!(retry))
 }
@@ -277,6 +280,31 @@ async fn cancel_task(
     host.engine().cancel_task(&row.id, &task).await?;
     let asked = RunAsked::new(&row.id, Some(&task), "cancelling");
     Ok((StatusCode::ACCEPTED, Json(asked)))
+}
+
+/// Say why a task stands where it does, in one sentence.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/tasks/{task}/explain",
+    tag = "runs",
+    params(
+        ("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest"),
+        ("task" = String, Path, description = "the task's id"),
+    ),
+    responses(
+        (status = 200, body = Explanation),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, description = "several runs begin so", body = ErrorBody),
+    )
+)]
+async fn explain(
+    State(host): State<SharedHost>,
+    Path((run, task)): Path<(String, String)>,
+) -> Result<Json<Explanation>, Fault> {
+    let row = find_run(host.store(), &run).await?;
+    let explanation = Explanation::load(host.store(), &row.id, &task, &host.slots()).await?;
+    Ok(Json(explanation))
 }
 
 /// Which tasks of a run are to begin anew.
