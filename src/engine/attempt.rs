@@ -2,11 +2,13 @@
 
 use std::{io::Read as _, path::Path, sync::Arc, time::Duration};
 
+use rustix::process::{Signal, getpid, set_child_subreaper, set_parent_process_death_signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Catalogue, Error, Interval, Progress, TaskContext,
-    executor::{Assignment, AttemptResult, Executor as _, Inline, kill_own_group},
+    executor::{Assignment, AttemptResult, Executor as _, Inline, Mark, kill_own_group},
     live::nearest_first,
     request::outcome,
 };
@@ -23,7 +25,9 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// that started this one reads it.
 ///
 /// When standard input closes, the process that watches over this one has died: this one and all
-/// that it has started are killed at once, for nobody would ever read the result.
+/// that it has started are killed at once, for nobody would ever read the result. When this one is
+/// told to terminate, it stops its work and says so. In either case, and when the work is done,
+/// nothing that it has started goes on.
 ///
 /// # Errors
 ///
@@ -36,13 +40,15 @@ pub async fn run(
     data_dir: &Path,
     attempt_id: &str,
 ) -> Result<(), Error> {
-    watch_parent();
+    let mark = Mark::new(attempt_id, data_dir);
+    adopt_all();
+    watch_parent(mark.clone());
     store.begin_attempt(attempt_id, std::process::id()).await?;
     let gone = || store::Error::Conflict(format!("there is no attempt `{attempt_id}`"));
     let attempt = store.attempt(attempt_id).await?.ok_or_else(gone)?;
     let run = store.run(&attempt.run_id).await?.ok_or_else(gone)?;
     let graph = store.run_graph(&attempt.run_id).await?;
-    let stop = CancellationToken::new();
+    let stop = stop_when_told();
     let context = context(
         store,
         Arc::clone(&clock),
@@ -83,6 +89,7 @@ pub async fn run(
         result = work => result,
         () = heartbeat => unreachable!("it beats for ever"),
     };
+    mark.kill_all().await;
     let text = serde_json::to_string(&result).expect("a result is plain data");
     store.report_attempt(attempt_id, &text).await?;
     Ok(())
@@ -134,15 +141,46 @@ async fn context(
         clock,
         cancelled: stop.child_token(),
         progress: Progress::default(),
+        mark: Mark::new(&attempt.id, data_dir),
     })
 }
 
-/// Ends this process with its group once standard input is at its end.
-fn watch_parent() {
+/// Makes every process that this one has started, and that loses its parent, a child of this one.
+fn adopt_all() {
+    // Old kernels have neither; then what leaves the group is found by its mark alone.
+    if let Err(error) = set_child_subreaper(Some(getpid())) {
+        tracing::debug!(%error, "cannot adopt processes that lose their parent");
+    }
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
+        tracing::debug!(%error, "cannot ask for a signal when the parent dies");
+    }
+}
+
+/// A token that is cancelled when this process is told to terminate.
+fn stop_when_told() -> CancellationToken {
+    let stop = CancellationToken::new();
+    match signal(SignalKind::terminate()) {
+        Ok(mut told) => {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                if told.recv().await.is_some() {
+                    stop.cancel();
+                }
+            });
+        }
+        // The signal then ends this process at once, and its parent kills the rest.
+        Err(error) => tracing::warn!(%error, "cannot listen for the signal to stop"),
+    }
+    stop
+}
+
+/// Ends this process with all that it has started once standard input is at its end.
+fn watch_parent(mark: Mark) {
     // A plain thread: one of the runtime's would keep the process from ending by itself.
-    std::thread::spawn(|| {
+    std::thread::spawn(move || {
         let mut bytes = [0; 64];
         while let Ok(1..) = std::io::stdin().read(&mut bytes) {}
+        mark.kill_all_now();
         kill_own_group();
     });
 }

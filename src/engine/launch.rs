@@ -7,7 +7,7 @@ use tracing::Instrument as _;
 use super::{
     TaskContext,
     dispatcher::Dispatcher,
-    executor::{Assignment, Executor, Inline, Placement, Process},
+    executor::{Assignment, Executor, Inline, Mark, Placement, Process},
     hear::{Ended, Message},
 };
 
@@ -46,6 +46,7 @@ impl Dispatcher {
             clock: Arc::clone(&self.parts.clock),
             cancelled: attempt.stop.child_token(),
             progress: attempt.progress.clone(),
+            mark: Mark::new(&attempt.id, &settings.data_dir()),
         };
         let assignment = Assignment {
             attempt_id: attempt.id.clone(),

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, executor::kill_leftovers};
 use crate::clock::Timestamp;
 
 /// The right to run things on a home; given back when it is dropped or the process ends.
@@ -33,7 +33,8 @@ struct Holder {
 }
 
 impl HomeLock {
-    /// Takes the lock of the home whose data folder this is, making the folder as needed.
+    /// Takes the lock of the home whose data folder this is, making the folder as needed. What
+    /// attempts of an earlier holder have left running is killed: nobody watches over it any more.
     ///
     /// # Errors
     ///
@@ -81,6 +82,7 @@ impl HomeLock {
             },
         }));
         lock.tell(|_| {}).map_err(failed)?;
+        kill_leftovers(data_dir);
         Ok(lock)
     }
 

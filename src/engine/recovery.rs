@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Error,
     draft::{Draft, why_ended},
-    executor::{AttemptResult, kill_if_attempt},
+    executor::AttemptResult,
 };
 use crate::{
     clock::Timestamp,
@@ -15,8 +15,8 @@ use crate::{
 
 /// Puts every unfinished run into a state from which it can be resumed, in one transaction.
 ///
-/// Only the holder of the home's lock may call this: then every owner in the store is dead. What
-/// is left of their attempts' processes is killed first.
+/// Only the holder of the home's lock may call this: then every owner in the store is dead, and
+/// what was left of their attempts' processes was killed when the lock was taken.
 ///
 /// Returns how many there were.
 pub(super) async fn recover(store: &Store, now: Timestamp) -> Result<usize, Error> {
@@ -63,9 +63,6 @@ async fn give_up(
     let mut events = Vec::new();
     let mut results = HashMap::new();
     for attempt in attempts.iter().filter(|attempt| attempt.state == "running") {
-        if let Some(pid) = attempt.pid {
-            kill_if_attempt(pid, &attempt.id);
-        }
         let (progressed, committed) =
             progress_of(store, &row.id, &attempt.task_id, attempt.number).await?;
         let reported = reported(store, &attempt.id).await?;

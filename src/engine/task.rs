@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::Mark;
 use crate::clock::{Clock, Timestamp};
 
 /// What a task does: one implementation per operator, generic over the data it is pointed at.
@@ -120,6 +121,8 @@ pub struct TaskContext {
     pub cancelled: CancellationToken,
     /// Where the attempt tells how far it is.
     pub progress: Progress,
+    /// What every process that the attempt starts must carry, so that none outlives it.
+    pub mark: Mark,
 }
 
 /// How far an attempt is; cheap to update from any thread.

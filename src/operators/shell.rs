@@ -14,6 +14,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::Command,
 };
+use tracing::Instrument as _;
 
 use crate::engine::{ChildGroup, Operator, SettingsError, TaskContext, TaskError, TaskOutcome};
 
@@ -31,7 +32,8 @@ const GRACE: Duration = Duration::from_secs(4);
 /// `TRENDMILL_INTERVAL_START`, `TRENDMILL_INTERVAL_END` and `TRENDMILL_RUN_DIR`.
 ///
 /// Its lines go to the attempt's log. Any exit status but 0 fails the attempt, which is tried
-/// again as the retry policy says. A cancelled or overdue attempt ends the whole process group.
+/// again as the retry policy says. When the attempt ends, however it ends, everything that the
+/// program has started ends with it, whatever group or session that is in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shell;
 
@@ -162,25 +164,25 @@ async fn run(context: TaskContext) -> Result<TaskOutcome, TaskError> {
     if let Some(cwd) = words.cwd {
         command.current_dir(cwd);
     }
-    let mut group = ChildGroup::spawn(&mut command).map_err(|source| {
+    let mut group = ChildGroup::spawn(&mut command, context.mark.clone()).map_err(|source| {
         TaskError::fail(anyhow!(source).context(format!("cannot start `{}`", words.program)))
     })?;
-    let output = group.child().stdout.take();
-    let errors = group.child().stderr.take();
-    let work = async {
-        let (_, last, status) =
-            tokio::join!(log_lines(output), log_lines(errors), group.child().wait());
-        (last, status)
-    };
-    let (last, status) = tokio::select! {
-        ended = work => ended,
+    let output = follow(group.child().stdout.take());
+    let errors = follow(group.child().stderr.take());
+    let status = tokio::select! {
+        status = group.child().wait() => status,
         () = context.cancelled.cancelled() => {
             group.stop(GRACE).await;
             return Err(TaskError::Cancelled);
         }
     };
-    // What the program has left behind goes with it.
+    // What the program has left behind goes with it, and with that the other end of its pipes.
     group.stop(Duration::ZERO).await;
+    let read = async { tokio::join!(output, errors).1 };
+    let last = match tokio::time::timeout(GRACE, read).await {
+        Ok(Ok(last)) => last,
+        Ok(Err(_)) | Err(_) => VecDeque::new(),
+    };
     let status = status.map_err(TaskError::retry)?;
     if status.success() {
         return Ok(TaskOutcome::default());
@@ -191,6 +193,13 @@ async fn run(context: TaskContext) -> Result<TaskOutcome, TaskError> {
         message += &Vec::from(last).join("\n");
     }
     Err(TaskError::retry(anyhow!(message)))
+}
+
+/// Reads a pipe beside the program; its lines go to the log of the attempt.
+fn follow(
+    pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
+) -> tokio::task::JoinHandle<VecDeque<String>> {
+    tokio::spawn(log_lines(pipe).in_current_span())
 }
 
 /// Sends each line to the log; returns the last ones.

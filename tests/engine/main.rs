@@ -12,4 +12,5 @@ mod recovery;
 mod schedules;
 mod selection;
 mod process;
+mod leftovers;
 mod shell;

@@ -12,6 +12,7 @@ use trendmill::{
     clock::SystemClock,
     dag::RunState,
     engine::{Catalogue, ExecutorChoice, Placement, TaskOutcome, attempt},
+    operators::Shell,
     store::Store,
 };
 
@@ -29,7 +30,7 @@ fn script(folder: &Path, body: &str) -> PathBuf {
     path
 }
 
-fn this_test_binary(folder: &Path) -> PathBuf {
+pub(crate) fn this_test_binary(folder: &Path) -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let body = format!(
         "{HOME}=$home {ATTEMPT}=$attempt exec {} --exact process::inside_a_child --nocapture",
@@ -38,7 +39,7 @@ fn this_test_binary(folder: &Path) -> PathBuf {
     script(folder, &body)
 }
 
-fn in_process(executable: PathBuf) -> ExecutorChoice {
+pub(crate) fn in_process(executable: PathBuf) -> ExecutorChoice {
     ExecutorChoice::new(move |node| {
         if node.op == "noop" {
             Placement::Inline
@@ -50,7 +51,7 @@ fn in_process(executable: PathBuf) -> ExecutorChoice {
     })
 }
 
-fn operators() -> Vec<Fake> {
+pub(crate) fn operators() -> Vec<Fake> {
     vec![
         Fake::new("report", |context| async move {
             Ok(TaskOutcome {
@@ -87,7 +88,7 @@ async fn inside_a_child() {
     let store = Store::open(&data).await.unwrap();
     let catalogue = operators()
         .into_iter()
-        .fold(Catalogue::default(), Catalogue::with);
+        .fold(Catalogue::default().with(Shell), Catalogue::with);
     attempt::run(&store, &catalogue, Arc::new(SystemClock), &data, &id)
         .await
         .unwrap();

@@ -5,27 +5,32 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, getpgrp, getpid, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 
-/// A child that leads a process group of its own; dropping it kills the whole group.
+use super::Mark;
+
+/// A child that leads a process group of its own and carries a mark; dropping it kills all that
+/// has either.
 #[derive(Debug)]
 pub struct ChildGroup {
     child: Child,
-    /// The group, which has the child's number.
+    /// The group, which has the child's number; `None` once nothing of it is left.
     group: Option<Pid>,
+    mark: Mark,
 }
 
 impl ChildGroup {
-    /// Starts a command in a new process group.
+    /// Starts a command in a new process group, marked as part of an attempt.
     ///
     /// # Errors
     ///
     /// Where the executable cannot be started.
-    pub fn spawn(command: &mut Command) -> Result<Self, std::io::Error> {
+    pub fn spawn(command: &mut Command, mark: Mark) -> Result<Self, std::io::Error> {
+        mark.put_on(command);
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let group = child
             .id()
             .and_then(|pid| i32::try_from(pid).ok())
             .and_then(Pid::from_raw);
-        Ok(Self { child, group })
+        Ok(Self { child, group, mark })
     }
 
     /// The child, for its pipes and its end.
@@ -33,15 +38,24 @@ impl ChildGroup {
         &mut self.child
     }
 
-    /// Ends the group: asks it, waits at most `grace`, then kills what is left.
+    /// Ends the group: asks it, waits at most `grace`, then kills what is left of it and whatever
+    /// else carries its mark.
     pub async fn stop(&mut self, grace: Duration) {
-        self.signal(Signal::TERM);
-        let left = tokio::time::timeout(grace, self.child.wait()).await;
-        self.signal(Signal::KILL);
-        if left.is_err() {
-            // It cannot refuse this one; waiting takes its entry out of the process table.
-            let _ = self.child.wait().await;
+        if !grace.is_zero() {
+            self.signal(Signal::TERM);
+            // Past the grace it is killed like all others.
+            let _ = tokio::time::timeout(grace, self.child.wait()).await;
         }
+        self.mark.kill_all().await;
+        self.signal(Signal::KILL);
+        // It cannot refuse this one; waiting takes its entry out of the process table.
+        let _ = self.child.wait().await;
+        self.group = None;
+    }
+
+    /// Takes the word of a child that has ended that nothing of it is left.
+    pub(super) fn is_gone(&mut self) {
+        self.group = None;
     }
 
     fn signal(&self, signal: Signal) {
@@ -54,19 +68,10 @@ impl ChildGroup {
 
 impl Drop for ChildGroup {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
-/// Kills the process group of an attempt whose owner died, if that process still is the attempt's:
-/// numbers are used again, so its command line must name the attempt.
-pub(in crate::engine) fn kill_if_attempt(pid: u32, attempt_id: &str) {
-    let is_it = fs_err::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
-        line.split(|&byte| byte == 0)
-            .any(|word| word == attempt_id.as_bytes())
-    });
-    if is_it && let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(group, Signal::KILL);
+        if self.group.is_some() {
+            self.signal(Signal::KILL);
+            self.mark.kill_all_now();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod inline;
 mod process;
 mod group;
+mod processes;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 pub use group::ChildGroup;
-pub(super) use group::{kill_if_attempt, kill_own_group};
+pub(super) use group::kill_own_group;
 pub(super) use inline::Inline;
 pub(super) use process::Process;
+pub use processes::Mark;
+pub(super) use processes::kill_leftovers;
 
 use super::{Operator, TaskContext, TaskError, TaskOutcome};
 use crate::{

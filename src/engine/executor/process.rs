@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -19,7 +20,8 @@ use crate::store::Store;
 ///
 /// The child reads what to do from the store and leaves its result there. It holds the reading
 /// end of a pipe whose other end is ours: when this process dies, the pipe closes and the child
-/// ends itself. A timeout kills the whole process group.
+/// ends itself with all that it has started. A stop and a timeout ask it to end, and kill all of
+/// it after the grace.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct Process {
     pub(in crate::engine) executable: PathBuf,
@@ -44,7 +46,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut group = match ChildGroup::spawn(&mut command) {
+        let mut group = match ChildGroup::spawn(&mut command, assignment.context.mark.clone()) {
             Ok(group) => group,
             Err(error) => {
                 return AttemptResult::Failed {
@@ -67,20 +69,33 @@ impl Process {
             () = assignment.stop.cancelled() => Ended::Stopped,
             () = overdue(assignment.timeout) => Ended::Overdue,
         };
-        group.stop(assignment.grace).await;
+        let mut reported = None;
+        if let Ended::Alone(_) = ended {
+            reported = self.reported(&assignment.attempt_id).await;
+        }
+        match (&ended, &reported) {
+            // It reports once nothing of it is left.
+            (Ended::Alone(Ok(status)), Some(_)) if status.success() => group.is_gone(),
+            (Ended::Alone(_), _) => group.stop(Duration::ZERO).await,
+            (Ended::Stopped | Ended::Overdue, _) => {
+                group.stop(assignment.grace).await;
+                reported = self.reported(&assignment.attempt_id).await;
+            }
+        }
         drop(lifeline);
-        // With the group dead its pipes are closed.
-        let _ = logging.await;
-        let reported = self.reported(&assignment.attempt_id).await;
+        // With all of its processes dead their pipes are closed; one that could not be killed
+        // must not hold up the run.
+        let _ = tokio::time::timeout(assignment.grace, logging).await;
         match (ended, reported) {
-            (_, Some(result)) => result,
-            (Ended::Stopped, None) => AttemptResult::Stopped,
-            (Ended::Overdue, None) => AttemptResult::TimedOut {
+            // It was told to stop because its time was up.
+            (Ended::Overdue, Some(AttemptResult::Stopped) | None) => AttemptResult::TimedOut {
                 message: format!(
                     "took longer than its timeout of {:?}",
                     assignment.timeout.unwrap_or_default()
                 ),
             },
+            (_, Some(result)) => result,
+            (Ended::Stopped, None) => AttemptResult::Stopped,
             (Ended::Alone(status), None) => AttemptResult::Crashed {
                 message: format!("its process ended without a result: {}", describe(status)),
                 code: CrashCode::ProcessLost,
