@@ -49,7 +49,7 @@
 //! | [`sandbox`] | `clock corpus media` |
 //! | [`server`] | `clock config corpus dag encoders engine operators pipelines registry store telemetry` |
 //! | [`pipelines`] | `clock dag engine config expression` |
-//! | [`operators`] | `engine corpus clock expression store artifacts sources encoders learning registry media net` |
+//! | [`operators`] | `dag engine corpus clock expression store artifacts sources encoders learning registry media net` |
 //! | [`engine`] | `clock config dag expression store artifacts telemetry` |
 //! | [`registry`] | `clock corpus store artifacts` |
 //! | [`learning`] | `clock corpus encoders config expression` |

@@ -28,7 +28,7 @@ const GRANTS: &[(&str, &str)] = &[
     ),
     (
         "operators",
-        "clock engine corpus expression store artifacts sources encoders learning registry media net",
+        "clock dag engine corpus expression store artifacts sources encoders learning registry media net",
     ),
     ("pipelines", "clock dag engine config expression"),
     (

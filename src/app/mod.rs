@@ -4,6 +4,7 @@ mod daemon;
 mod daemon_file;
 mod doctor;
 mod error;
+mod executors;
 mod housekeeping;
 mod notify;
 mod open_source;
@@ -25,7 +26,7 @@ mod worker;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 pub use backfills::{BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval, Reprocess};
@@ -45,11 +46,8 @@ pub use worker::Worker;
 use crate::{
     clock::{Clock, SystemClock},
     config::Settings,
-    engine::{
-        self, Catalogue, EngineParts, EngineSettings, ExecutorChoice, Handle, HomeLock, Placement,
-    },
+    engine::{self, Catalogue, EngineParts, EngineSettings, Handle, HomeLock},
     media::MediaStore,
-    net::Fetcher,
     operators::{self, Environment, Loaded},
     registry::Registry,
     store::Store,
@@ -84,6 +82,17 @@ impl App {
         Self::with_store(home, settings, store)
     }
 
+    /// The home at `home` for the process of an attempt: as the process that watches over it has
+    /// made it. What the attempt does not use is not opened.
+    ///
+    /// # Errors
+    ///
+    /// Where there are no databases, or the settings ask for what cannot be had.
+    pub fn attach(home: &Path, settings: Settings) -> Result<Self, Error> {
+        let store = Store::attach(&home.join("data"))?;
+        Self::with_store(home, settings, store)
+    }
+
     /// The home at `home`, for reading only.
     ///
     /// # Errors
@@ -105,18 +114,16 @@ impl App {
     }
 
     fn with_store(home: &Path, settings: Settings, store: Store) -> Result<Self, Error> {
-        let unfit = |message: String| Error::unfit(message, None);
         let settings = Arc::new(settings);
         let registry = Registry::new(home.join("model_registry"), store.clone());
-        let fetcher =
-            Fetcher::new(&settings::fetch(&settings)).map_err(|error| unfit(error.to_string()))?;
         let opener = Arc::clone(&settings);
         let environment = Environment {
             store,
             registry,
             media: MediaStore::new(home.join("data").join("media")),
             limits: settings::limits(&settings),
-            fetcher,
+            fetch: settings::fetch(&settings),
+            fetcher: OnceLock::new(),
             weights: weights(&settings),
             device: device(&settings)?,
             open_source: Box::new(move |text| {
@@ -150,6 +157,7 @@ impl App {
         let mut settings = EngineSettings::new(&self.home);
         settings.parallelism = self.settings.engine.parallelism;
         settings.pools.clone_from(&self.settings.engine.pools);
+        settings.memory = self.settings.engine.memory.map(|size| size.0);
         let parts = EngineParts {
             settings,
             store: self.store().clone(),
@@ -158,21 +166,6 @@ impl App {
             executors: self.executors(),
         };
         Handle::start(parts, lock).await
-    }
-
-    /// Work on LibTorch has a process of its own; [`App::check_devices`] has told who lacks one.
-    fn executors(&self) -> ExecutorChoice {
-        let default = self.environment.device;
-        ExecutorChoice::new(move |node| {
-            let device = operators::device_of(&node.op, &node.settings, default);
-            let worker = device.ok().flatten().map(Worker::for_device);
-            match worker {
-                Some(Ok(Some(worker))) => Placement::Process {
-                    executable: worker.executable().to_owned(),
-                },
-                _ => Placement::Inline,
-            }
-        })
     }
 
     /// The operators of this home.

@@ -20,7 +20,7 @@ pub(crate) struct Command {
 ///
 /// Where there is no such attempt. How the attempt itself ended stands in the store.
 pub(crate) async fn run(command: Command, home: &Path, settings: Settings) -> Result<u8, Failure> {
-    let app = App::open(home, settings).await?;
+    let app = App::attach(home, settings)?;
     let data = home.join("data");
     let clock = Arc::clone(app.clock());
     engine::attempt::run(app.store(), &app.catalogue(), clock, &data, &command.id).await?;

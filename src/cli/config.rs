@@ -74,6 +74,8 @@ mod tests {
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @"
         engine.parallelism    2                       trendmill.toml:2
         engine.pools.device   1                       default
+        engine.executor       auto                    default
+        engine.memory         –                       default
         encoders.device       flex                    default
         encoders.offline      false                   default
         encoders.cache_dir    c                       trendmill.toml:4
@@ -99,6 +101,10 @@ mod tests {
         reddit.password       –                       default
         reddit.user_agent     –                       default
         reddit.permission     –                       default
+        server.listen         127.0.0.1:7878          default
+        server.require_token  false                   default
+        server.token          –                       default
+        server.hosts          []                      default
         log.level             debug                   environment TRENDMILL_LOG__LEVEL
         log.format            text                    default
         ");

@@ -150,9 +150,12 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         quiet: arguments.quiet,
         lively: arguments.color != Color::Never && output::stderr_is_terminal() && !arguments.quiet,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if matches!(arguments.command, Command::Attempt(_)) {
+        // One task, whose work has threads of its own.
+        runtime.worker_threads(2);
+    }
+    let runtime = runtime.enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::unfit(error)),
@@ -184,6 +187,10 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         None => std::env::current_dir()?,
     };
     let settings = App::settings_of(&home)?;
+    if let Command::Attempt(command) = arguments.command {
+        telemetry::init_attempt().map_err(Failure::wrong_use)?;
+        return attempt::run(command, &home, settings).await;
+    }
     // A daemon tells what it does, and a run where no bars show it.
     let told = match arguments.command {
         Command::Run(_) => i8::from(!output.lively),
@@ -210,7 +217,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         }
         Command::Run(command) => return run::run(command, &home, settings, output).await,
         Command::Up(command) => return up::run(&command, &home, settings, output).await,
-        Command::Attempt(command) => return attempt::run(command, &home, settings).await,
+        Command::Attempt(_) => unreachable!("it has a telemetry of its own, see above"),
         Command::Pipelines(pipelines::Command::Pause { name }) => {
             pause(&name, true, &home, settings, output).await?;
         }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::Reader;
+use serde_json::Value;
+
+use super::{Size, reader::Reader, setting::Setting};
 
 /// How much runs at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,42 @@ pub struct Engine {
     pub parallelism: usize,
     /// By pool: how many tasks that name it run at once. Default: one in `device`.
     pub pools: BTreeMap<String, usize>,
+    /// Where attempts run. Default: each task where it is best off.
+    pub executor: ExecutorMode,
+    /// How much memory the processes of an attempt may hold together, where its task does not
+    /// say. Default: as much as they want.
+    pub memory: Option<Size>,
+}
+
+/// Where attempts run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExecutorMode {
+    /// Each task where its pipeline says, else where its operator is best off: what computes on a
+    /// device or starts programs has a process of its own.
+    #[default]
+    Auto,
+    /// All in the process of the engine, whatever pipelines say: for tests, and for machines too
+    /// small for two processes.
+    Inline,
+}
+
+impl Setting for ExecutorMode {
+    const FORM: &'static str = "`auto` or `inline`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "inline" => Some(Self::Inline),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> Value {
+        Value::from(match self {
+            Self::Auto => "auto",
+            Self::Inline => "inline",
+        })
+    }
 }
 
 impl Engine {
@@ -19,6 +57,8 @@ impl Engine {
         Self {
             parallelism: reader.checked("engine.parallelism", 16, |&tasks| at_least_one(tasks)),
             pools: reader.map("engine.pools", [("device", 1)]),
+            executor: reader.get("engine.executor", ExecutorMode::Auto),
+            memory: reader.get("engine.memory", None),
         }
     }
 }

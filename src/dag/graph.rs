@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Mapping, RetryPolicy, Shard, TriggerRule, mapping};
+use super::{ExecutorKind, Mapping, RetryPolicy, Shard, TriggerRule, mapping};
 
 /// One task of a [`Graph`]: an operator with its settings and when to run it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,15 @@ pub struct Node {
     /// Whether the run fails when this teardown does.
     #[serde(default)]
     pub fails_run: bool,
+    /// Where its attempts run; `None` for where its operator is best off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<ExecutorKind>,
+    /// How long an attempt may get no further before it counts as crashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_timeout: Option<Duration>,
+    /// How many bytes of memory the processes of an attempt may hold together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
     /// The operator's settings, all templates rendered.
     pub settings: Map<String, Value>,
     /// An expression; where it is false once the task could start, the task is skipped.

@@ -10,16 +10,18 @@ use super::{
     Catalogue, Error, Interval, Progress, TaskContext,
     executor::{Assignment, AttemptResult, Executor as _, Inline, Mark, kill_own_group},
     live::nearest_first,
+    recovery::ran_out_of_memory,
     request::outcome,
 };
 use crate::{
     clock::Clock,
     dag::{Graph, TaskState},
     store::{self, AttemptRow, RunRow, Store},
+    telemetry::Message,
 };
 
-/// How often a child tells the store how far it is.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How often a child tells its watcher how far it is.
+const TELL: Duration = Duration::from_millis(100);
 
 /// Runs the attempt of this id to its end and leaves its result in the store, where the process
 /// that started this one reads it.
@@ -74,25 +76,50 @@ pub async fn run(
         context,
         // The watching process keeps the time: it can kill, we cannot.
         timeout: None,
+        stall_timeout: None,
+        memory: None,
         stop: stop.clone(),
         grace: Duration::from_secs(5),
     });
-    let heartbeat = async {
+    let telling = async {
+        let mut told = (0, 0, 0);
         loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            let rows = progress.get().0;
-            // A missed heartbeat is not worth the work; the next one may succeed.
-            let _ = store.heartbeat(&[(attempt_id, rows)], clock.now()).await;
+            tokio::time::sleep(TELL).await;
+            tell(&progress, &mut told);
         }
     };
     let result: AttemptResult = tokio::select! {
         result = work => result,
-        () = heartbeat => unreachable!("it beats for ever"),
+        () = telling => unreachable!("it tells for ever"),
     };
+    tell(&progress, &mut (0, 0, 0));
+    if let Some(bytes) = peak_bytes() {
+        Message::Peak { bytes }.tell();
+    }
     mark.kill_all().await;
     let text = serde_json::to_string(&result).expect("a result is plain data");
     store.report_attempt(attempt_id, &text).await?;
     Ok(())
+}
+
+/// The most memory that this process has held.
+fn peak_bytes() -> Option<u64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// Tells the watching process how far the attempt is, where it got further.
+fn tell(progress: &Progress, told: &mut (u64, u64, u64)) {
+    let (done, total) = progress.get();
+    let now = (done, total, progress.signs());
+    if *told != now {
+        *told = now;
+        Message::Progress { done, total }.tell();
+    }
 }
 
 async fn context(
@@ -141,6 +168,11 @@ async fn context(
         clock,
         cancelled: stop.child_token(),
         progress: Progress::default(),
+        batch_divisor: if ran_out_of_memory(store, &run.id, &attempt.task_id).await? {
+            2
+        } else {
+            1
+        },
         mark: Mark::new(&attempt.id, data_dir),
     })
 }

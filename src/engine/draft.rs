@@ -148,16 +148,18 @@ impl Draft {
         result: &AttemptResult,
         seconds: f64,
         rows_done: u64,
+        peak_bytes: Option<u64>,
         now: Timestamp,
     ) {
         let mut row = AttemptEnded {
             id,
+            peak_bytes,
             state: result.state(),
             ended_at: Some(now),
             seconds,
             rows_done,
             error: result.error().map(|(message, _)| message.to_owned()),
-            error_code: result.error().map(|(_, code)| code),
+            error_code: result.error().map(|(_, code)| code.to_owned()),
             ..AttemptEnded::default()
         };
         if let AttemptResult::Succeeded { outcome } = result {
@@ -186,6 +188,7 @@ pub(super) fn message_of(result: &AttemptResult) -> Option<String> {
         | AttemptResult::Failed { .. }
         | AttemptResult::TimedOut { .. }
         | AttemptResult::Crashed { .. }
+        | AttemptResult::OutOfMemory { .. }
         | AttemptResult::Stopped => result.error().map(|(message, _)| message.to_owned()),
     }
 }

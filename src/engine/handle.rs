@@ -34,6 +34,9 @@ pub struct EngineSettings {
     pub heartbeat: Duration,
     /// Tells the free bytes of a folder's disk; `None` where it cannot. Default: asks the system.
     pub free_bytes: fn(&Path) -> Option<u64>,
+    /// How many bytes of memory the processes of an attempt may hold together, where its task does
+    /// not say. Default: as many as they want.
+    pub memory: Option<u64>,
 }
 
 impl EngineSettings {
@@ -46,6 +49,7 @@ impl EngineSettings {
             grace: Duration::from_secs(5),
             heartbeat: Duration::from_secs(1),
             free_bytes: tuning::free_bytes,
+            memory: None,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     clear::{ClearReply, ClearSelection},
     dispatcher::{Dispatcher, Phase},
     executor::AttemptResult,
-    recovery::progress_of,
+    recovery::{progress_of, ran_out_of_memory},
     step::{Act, Step},
 };
 use crate::{
@@ -253,9 +253,15 @@ impl Dispatcher {
             let task_id = &live.run.graph().nodes()[task].id;
             (progressed, done) = progress_of(&self.parts.store, &run_id, task_id, attempt).await?;
         }
+        let mut first = false;
+        if matches!(result, AttemptResult::OutOfMemory { .. }) {
+            let task_id = &live.run.graph().nodes()[task].id;
+            first = !ran_out_of_memory(&self.parts.store, &run_id, task_id).await?;
+        }
+        let peak = running.progress.peak();
         let seconds = running.began.elapsed().as_secs_f64();
         step.draft
-            .attempt_ended(running.id, &result, seconds, done, now);
+            .attempt_ended(running.id, &result, seconds, done, peak, now);
         let node = &live.run.graph().nodes()[task];
         if let Some(operator) = self.parts.catalogue.get(&node.op) {
             step.acts.push(Act::Publish(EngineEvent::AttemptEnded {
@@ -279,7 +285,7 @@ impl Dispatcher {
             .push(Event::Ended {
                 task,
                 attempt,
-                end: result.end(progressed),
+                end: result.end(progressed, first),
             });
         step.results.insert((run_id, task), result);
         Ok(())

@@ -46,6 +46,7 @@ impl Dispatcher {
             clock: Arc::clone(&self.parts.clock),
             cancelled: attempt.stop.child_token(),
             progress: attempt.progress.clone(),
+            batch_divisor: 1,
             mark: Mark::new(&attempt.id, &settings.data_dir()),
         };
         let assignment = Assignment {
@@ -53,6 +54,8 @@ impl Dispatcher {
             operator: Arc::clone(operator),
             context,
             timeout: node.timeout,
+            stall_timeout: node.stall_timeout,
+            memory: node.memory.or(settings.memory),
             stop: attempt.stop.clone(),
             grace: settings.grace,
         };

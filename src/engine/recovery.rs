@@ -72,13 +72,14 @@ async fn give_up(
             end: reported
                 .as_ref()
                 .map_or(AttemptEnd::Lost { progressed }, |result| {
-                    result.end(progressed)
+                    // A child does not report that it ran out of memory: it is killed.
+                    result.end(progressed, true)
                 }),
         });
         if let Some(result) = reported {
             // Its work was done; only its owner did not live to write that down.
             let seconds = attempt.heartbeat_at.since(attempt.started_at).as_secs_f64();
-            draft.attempt_ended(attempt.id.clone(), &result, seconds, committed, now);
+            draft.attempt_ended(attempt.id.clone(), &result, seconds, committed, None, now);
             results.insert(attempt.position, result);
             continue;
         }
@@ -89,7 +90,7 @@ async fn give_up(
             seconds: attempt.heartbeat_at.since(attempt.started_at).as_secs_f64(),
             rows_done: committed,
             error: Some("the process that watched over it died".to_owned()),
-            error_code: Some("owner_lost"),
+            error_code: Some("owner_lost".to_owned()),
             ..AttemptEnded::default()
         });
     }
@@ -139,6 +140,18 @@ async fn reported(store: &Store, attempt_id: &str) -> Result<Option<AttemptResul
             tracing::error!(attempt.id = attempt_id, %error, "cannot read a result");
         })
         .ok())
+}
+
+/// Whether an attempt of this task has run out of memory before.
+pub(super) async fn ran_out_of_memory(
+    store: &Store,
+    run_id: &str,
+    task_id: &str,
+) -> Result<bool, Error> {
+    let attempts = store.attempts(run_id, Some(task_id)).await?;
+    Ok(attempts
+        .iter()
+        .any(|attempt| attempt.error_code.as_deref() == Some("out_of_memory")))
 }
 
 /// Whether a crashed attempt had committed more than those before it, and how many rows the task

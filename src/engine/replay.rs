@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Catalogue, Error, Interval, Progress, TaskContext, TaskOutcome, live::nearest_first,
+    Catalogue, Error, Interval, Mark, Progress, TaskContext, TaskOutcome, live::nearest_first,
     request::outcome,
 };
 use crate::{
@@ -78,6 +78,8 @@ pub async fn replay(
         clock,
         cancelled: CancellationToken::new(),
         progress: Progress::default(),
+        batch_divisor: 1,
+        mark: Mark::new(&uuid::Uuid::now_v7().to_string(), folder),
     };
     operator.run(context).await.map_err(|error| Error::Replay {
         task: node.id.clone(),

@@ -16,7 +16,10 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::Mark;
-use crate::clock::{Clock, Timestamp};
+use crate::{
+    clock::{Clock, Timestamp},
+    dag::ExecutorKind,
+};
 
 /// What a task does: one implementation per operator, generic over the data it is pointed at.
 ///
@@ -32,6 +35,11 @@ pub trait Operator: Send + Sync {
     ///
     /// The first setting that is wrong, with what is allowed.
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError>;
+
+    /// Where its attempts run unless a pipeline says otherwise. Default: inline.
+    fn executor(&self) -> ExecutorKind {
+        ExecutorKind::Inline
+    }
 
     /// Runs one attempt.
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>>;
@@ -121,6 +129,8 @@ pub struct TaskContext {
     pub cancelled: CancellationToken,
     /// Where the attempt tells how far it is.
     pub progress: Progress,
+    /// By what batches are to be divided: more than 1 where an earlier attempt ran out of memory.
+    pub batch_divisor: usize,
     /// What every process that the attempt starts must carry, so that none outlives it.
     pub mark: Mark,
 }
@@ -133,6 +143,10 @@ pub struct Progress(Arc<ProgressCounters>);
 struct ProgressCounters {
     done: AtomicU64,
     total: AtomicU64,
+    /// Signs of life: whatever tells that the attempt gets further.
+    signs: AtomicU64,
+    /// The most bytes of memory that its processes held together.
+    peak: AtomicU64,
 }
 
 impl Progress {
@@ -144,6 +158,34 @@ impl Progress {
     /// Adds rows that are done.
     pub fn advance(&self, rows: u64) {
         self.0.done.fetch_add(rows, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Shows that the attempt gets further where there are no rows to count.
+    pub fn touch(&self) {
+        self.0.signs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that changes whenever the attempt gets further.
+    pub(super) fn signs(&self) -> u64 {
+        self.0.signs.load(Ordering::Relaxed)
+    }
+
+    /// Records how much memory its processes hold.
+    pub(super) fn note_peak(&self, bytes: u64) {
+        self.0.peak.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// The most memory that was recorded; none for an attempt without a process of its own.
+    pub(super) fn peak(&self) -> Option<u64> {
+        Some(self.0.peak.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+    }
+
+    /// Sets what the process of an attempt has told.
+    pub(super) fn set(&self, done: u64, total: u64) {
+        self.0.done.store(done, Ordering::Relaxed);
+        self.0.total.store(total, Ordering::Relaxed);
+        self.touch();
     }
 
     /// Rows done, and rows to do in all (0 where unknown).
@@ -214,6 +256,27 @@ impl TaskError {
         Self::Fail(error.into())
     }
 
+    /// Gives the error a class of its own, which rules of the retry policy can name.
+    #[must_use]
+    pub fn classed(self, class: impl Into<String>) -> Self {
+        let class = class.into();
+        match self {
+            Self::Retry(error) => Self::retry(Classed { class, error }),
+            Self::Fail(error) => Self::fail(Classed { class, error }),
+            Self::Skip(_) | Self::Defer { .. } | Self::Cancelled => self,
+        }
+    }
+
+    /// The error's own class, where it has one.
+    pub fn class(&self) -> Option<&str> {
+        match self {
+            Self::Retry(error) | Self::Fail(error) => error
+                .downcast_ref::<Classed>()
+                .map(|classed| classed.class.as_str()),
+            Self::Skip(_) | Self::Defer { .. } | Self::Cancelled => None,
+        }
+    }
+
     /// A wait for a time, and what for.
     pub fn defer(until: Timestamp, reason: impl Into<String>) -> Self {
         Self::Defer {
@@ -226,4 +289,12 @@ impl TaskError {
     pub fn skip(reason: impl Into<String>) -> Self {
         Self::Skip(reason.into())
     }
+}
+
+/// An error with a class of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{error:#}")]
+struct Classed {
+    class: String,
+    error: anyhow::Error,
 }

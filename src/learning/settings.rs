@@ -131,6 +131,15 @@ impl TrainSettings {
         batch.min(rows).max(1)
     }
 
+    /// These settings with smaller batches, where memory was too little for the usual ones.
+    #[must_use]
+    pub fn with_smaller_batches(mut self, divisor: usize, rows: usize) -> Self {
+        if divisor > 1 {
+            self.batch = Some((self.batch_of(rows) / divisor).max(1));
+        }
+        self
+    }
+
     /// Checks that every number lies where it makes sense.
     ///
     /// # Errors

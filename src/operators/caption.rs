@@ -9,13 +9,14 @@ use serde_json::{Map, Value, json};
 use super::{
     Environment,
     embed::{EmbedOutput, images_of},
-    report::{blocking, checkpoint, upstream, writer},
+    report::{blocking, checkpoint, divided, upstream, writer},
     selection::Selection,
     settings,
     shard::Part,
 };
 use crate::{
     corpus::{ContentHash, Fingerprint},
+    dag::ExecutorKind,
     encoders::{self, Tagger},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     store::StoredCaption,
@@ -71,6 +72,10 @@ impl CaptionOutput {
 impl Operator for Caption {
     fn name(&self) -> &'static str {
         "caption"
+    }
+
+    fn executor(&self) -> ExecutorKind {
+        ExecutorKind::Process
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
@@ -161,7 +166,7 @@ impl Caption {
         tagger: Arc<Tagger>,
         missing: &[ContentHash],
     ) -> Result<(), TaskError> {
-        for batch in missing.chunks(BATCH) {
+        for batch in missing.chunks(divided(BATCH, context)) {
             checkpoint(context)?;
             let values = self
                 .0

@@ -14,13 +14,14 @@ use super::{
     caption::CaptionOutput,
     device,
     fetch_images::{place, places_of},
-    report::{blocking, checkpoint, writer},
+    report::{blocking, checkpoint, divided, writer},
     selection::Selection,
     settings,
     shard::Part,
 };
 use crate::{
     corpus::{ContentHash, Fingerprint, Record, Vector, VectorType},
+    dag::ExecutorKind,
     encoders::{self, DeviceSpec, ImageInput},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     registry::BlockEncoder,
@@ -100,6 +101,10 @@ impl EmbedOutput {
 impl Operator for Embed {
     fn name(&self) -> &'static str {
         "embed"
+    }
+
+    fn executor(&self) -> ExecutorKind {
+        ExecutorKind::Process
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
@@ -197,7 +202,7 @@ impl Embed {
     ) -> Result<(), TaskError> {
         // Texts of similar length together make fuller batches for the encoder.
         missing.sort_by_key(|(content, text)| (text.as_ref().map_or(0, String::len), *content));
-        for batch in missing.chunks(TEXT_BATCH) {
+        for batch in missing.chunks(divided(TEXT_BATCH, context)) {
             checkpoint(context)?;
             let (environment, name) = (Arc::clone(&self.0), output.encoder.clone());
             let batch = batch.to_vec();
@@ -236,7 +241,7 @@ impl Embed {
         missing: &[(ContentHash, Option<String>)],
     ) -> Result<BTreeMap<String, u64>, TaskError> {
         let mut failed = BTreeMap::new();
-        for batch in missing.chunks(IMAGE_BATCH) {
+        for batch in missing.chunks(divided(IMAGE_BATCH, context)) {
             checkpoint(context)?;
             let (environment, name) = (Arc::clone(&self.0), output.encoder.clone());
             let contents: Vec<ContentHash> = batch.iter().map(|(content, _)| *content).collect();

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use futures::future::BoxFuture;
@@ -14,7 +14,7 @@ use crate::{
     corpus::MediaLocation,
     encoders::{self, DeviceSpec, ImageEncoder, TextEncoder, WeightsSettings},
     media::{Limits, MediaStore},
-    net::Fetcher,
+    net::{self, FetchSettings, Fetcher},
     registry::Registry,
     sources::{self, Source},
     store::Store,
@@ -64,8 +64,10 @@ pub struct Environment {
     pub media: MediaStore,
     /// What an image may be.
     pub limits: Limits,
-    /// Fetches images.
-    pub fetcher: Fetcher,
+    /// How images are fetched.
+    pub fetch: FetchSettings,
+    /// Fetches images, once somebody wants one: it reads all of this machine's certificates.
+    pub fetcher: OnceLock<Fetcher>,
     /// Where weights are looked for.
     pub weights: WeightsSettings,
     /// Where encoders and training compute, where a task does not say.
@@ -110,6 +112,19 @@ impl Environment {
         let opened = (self.open_source)(text.to_owned()).await?;
         sources.insert(text.to_owned(), opened.clone());
         Ok(opened)
+    }
+
+    /// What fetches images.
+    ///
+    /// # Errors
+    ///
+    /// Where no client can be made.
+    pub fn fetcher(&self) -> Result<&Fetcher, net::Error> {
+        if let Some(fetcher) = self.fetcher.get() {
+            return Ok(fetcher);
+        }
+        let fetcher = Fetcher::new(&self.fetch)?;
+        Ok(self.fetcher.get_or_init(|| fetcher))
     }
 
     /// The text encoder of this name on this device, loaded once per process. Blocks while it loads.

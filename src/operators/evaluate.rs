@@ -16,6 +16,7 @@ use super::{
 use crate::{
     artifacts,
     corpus::FeatureMatrix,
+    dag::ExecutorKind,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     learning::{self, Fitted, Head, Split, TrainSettings},
     registry::EvaluatedRow,
@@ -61,6 +62,10 @@ pub(super) struct EvaluationFile {
 impl Operator for Evaluate {
     fn name(&self) -> &'static str {
         "evaluate"
+    }
+
+    fn executor(&self) -> ExecutorKind {
+        ExecutorKind::Process
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {

@@ -44,6 +44,11 @@ pub(super) fn writer(context: &TaskContext) -> Writer<'_> {
     }
 }
 
+/// A batch as it is, or smaller where an earlier attempt ran out of memory.
+pub(super) fn divided(batch: usize, context: &TaskContext) -> usize {
+    (batch / context.batch_divisor.max(1)).max(1)
+}
+
 /// Ends the attempt where it was told to stop.
 pub(super) fn checkpoint(context: &TaskContext) -> Result<(), TaskError> {
     if context.cancelled.is_cancelled() {
@@ -71,6 +76,7 @@ impl From<store::Error> for TaskError {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Database(_) if !error.is_disk_full() => Self::retry(error),
+            other if other.is_disk_full() => Self::fail(other).classed("disk_full"),
             other => Self::fail(other),
         }
     }
@@ -79,7 +85,7 @@ impl From<store::Error> for TaskError {
 impl From<sources::Error> for TaskError {
     fn from(error: sources::Error) -> Self {
         match error {
-            sources::Error::Unavailable { .. } => Self::retry(error),
+            sources::Error::Unavailable { .. } => Self::retry(error).classed("unreachable"),
             sources::Error::Cancelled => Self::Cancelled,
             other => Self::fail(other),
         }
@@ -111,6 +117,7 @@ impl From<std::io::Error> for TaskError {
                 Self::fail(anyhow::anyhow!(
                     "{error}; make room and give the same command again: what is done stays done"
                 ))
+                .classed("disk_full")
             }
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::fail(error),
             _ => Self::retry(error),

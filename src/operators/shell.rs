@@ -16,7 +16,10 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use crate::engine::{ChildGroup, Operator, SettingsError, TaskContext, TaskError, TaskOutcome};
+use crate::{
+    dag::ExecutorKind,
+    engine::{ChildGroup, Operator, Progress, SettingsError, TaskContext, TaskError, TaskOutcome},
+};
 
 /// How many of the last lines a failure tells.
 const LAST_LINES: usize = 10;
@@ -32,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(4);
 /// `TRENDMILL_INTERVAL_START`, `TRENDMILL_INTERVAL_END` and `TRENDMILL_RUN_DIR`.
 ///
 /// Its lines go to the attempt's log. Any exit status but 0 fails the attempt, which is tried
-/// again as the retry policy says. When the attempt ends, however it ends, everything that the
+/// again as the retry policy says; rules know it as `exit:CODE`. When the attempt ends, however it ends, everything that the
 /// program has started ends with it, whatever group or session that is in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shell;
@@ -49,6 +52,10 @@ struct Settings {
 impl Operator for Shell {
     fn name(&self) -> &'static str {
         "shell"
+    }
+
+    fn executor(&self) -> ExecutorKind {
+        ExecutorKind::Process
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
@@ -167,8 +174,8 @@ async fn run(context: TaskContext) -> Result<TaskOutcome, TaskError> {
     let mut group = ChildGroup::spawn(&mut command, context.mark.clone()).map_err(|source| {
         TaskError::fail(anyhow!(source).context(format!("cannot start `{}`", words.program)))
     })?;
-    let output = follow(group.child().stdout.take());
-    let errors = follow(group.child().stderr.take());
+    let output = follow(group.child().stdout.take(), &context.progress);
+    let errors = follow(group.child().stderr.take(), &context.progress);
     let status = tokio::select! {
         status = group.child().wait() => status,
         () = context.cancelled.cancelled() => {
@@ -192,24 +199,30 @@ async fn run(context: TaskContext) -> Result<TaskOutcome, TaskError> {
         message += ": ";
         message += &Vec::from(last).join("\n");
     }
-    Err(TaskError::retry(anyhow!(message)))
+    let error = TaskError::retry(anyhow!(message));
+    Err(match status.code() {
+        Some(code) => error.classed(format!("exit:{code}")),
+        None => error,
+    })
 }
 
 /// Reads a pipe beside the program; its lines go to the log of the attempt.
 fn follow(
     pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
+    progress: &Progress,
 ) -> tokio::task::JoinHandle<VecDeque<String>> {
-    tokio::spawn(log_lines(pipe).in_current_span())
+    tokio::spawn(log_lines(pipe, progress.clone()).in_current_span())
 }
 
 /// Sends each line to the log; returns the last ones.
-async fn log_lines(pipe: Option<impl AsyncRead + Unpin>) -> VecDeque<String> {
+async fn log_lines(pipe: Option<impl AsyncRead + Unpin>, progress: Progress) -> VecDeque<String> {
     let mut last = VecDeque::with_capacity(LAST_LINES);
     let Some(pipe) = pipe else { return last };
     let mut lines = BufReader::new(pipe).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
         let line = String::from_utf8_lossy(&line).into_owned();
         tracing::info!("{line}");
+        progress.touch();
         if last.len() == LAST_LINES {
             last.pop_front();
         }

@@ -10,6 +10,7 @@ use super::{Environment, device, merge::MergeOutput, report::blocking, settings}
 use crate::{
     artifacts,
     corpus::ContentHash,
+    dag::ExecutorKind,
     engine::{Operator, Progress, SettingsError, TaskContext, TaskError, TaskOutcome},
     learning::{self, Choices, Fitted, Head, LEAST_LABELS, Split, SplitBasis, TrainSettings},
 };
@@ -100,6 +101,10 @@ impl Operator for Train {
         "train"
     }
 
+    fn executor(&self) -> ExecutorKind {
+        ExecutorKind::Process
+    }
+
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
         let (_, settings) = device::split(settings)?;
         read(&settings).map(drop)
@@ -169,7 +174,11 @@ impl Train {
         let weights = format!("{}.safetensors", context.task_id);
         let (fit, fit_name) = (fit_name(&context.task_id), fit_name(&context.task_id));
         let (path, run_dir) = (context.run_dir.join(&weights), context.run_dir.clone());
-        let settings = training.clone();
+        // The key stays that of the settings: what was asked for is the same.
+        let rows = usize::try_from(merged.labelled).unwrap_or(usize::MAX);
+        let settings = training
+            .clone()
+            .with_smaller_batches(context.batch_divisor, rows);
         let watch = AttemptWatch::of(&context);
         let (summary, hash) = blocking(move || {
             let matrix = artifacts::read_matrix(&run_dir.join(&merged.matrix))?;

@@ -317,6 +317,9 @@ fn outlined(definition: &Definition, task: &Task, settings: Map<String, Value>) 
         when: task.when.as_ref().map(|when| when.name.clone()),
         map: None,
         shard: None,
+        executor: policy.executor,
+        stall_timeout: policy.stall_timeout,
+        memory: policy.memory,
         settings,
     }
 }

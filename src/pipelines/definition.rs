@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Param, Schedule};
 use crate::{
     config::document::{Document, Table},
-    dag::{RetryPolicy, TriggerRule},
+    dag::{ExecutorKind, RetryPolicy, RetryRule, TriggerRule},
     expression::Kind,
 };
 
@@ -73,7 +73,7 @@ impl Profile {
 
 /// How a task is run, as far as the file says; what it leaves open comes from `[defaults]`, then
 /// from [`RetryPolicy`] and [`TriggerRule`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[expect(
     missing_docs,
     reason = "the fields are those of `Node` and `RetryPolicy`"
@@ -86,6 +86,12 @@ pub struct Policy {
     pub timeout: Option<Duration>,
     pub pool: Option<String>,
     pub trigger: Option<TriggerRule>,
+    pub executor: Option<ExecutorKind>,
+    pub retry_backoff: Option<f64>,
+    pub retry_jitter: Option<f64>,
+    pub retry_rules: Option<Vec<RetryRule>>,
+    pub stall_timeout: Option<Duration>,
+    pub memory: Option<u64>,
     pub priority: Option<i32>,
 }
 
@@ -106,7 +112,7 @@ impl Task {
 
 impl Policy {
     /// The keys of a policy, in `[defaults]` and in tasks.
-    pub const KEYS: [&'static str; 8] = [
+    pub const KEYS: [&'static str; 14] = [
         "retries",
         "retry_delay",
         "max_retry_delay",
@@ -115,6 +121,12 @@ impl Policy {
         "pool",
         "trigger",
         "priority",
+        "executor",
+        "retry_backoff",
+        "retry_jitter",
+        "retry_rules",
+        "stall_timeout",
+        "memory",
     ];
 
     /// This policy, completed by another one.
@@ -129,6 +141,15 @@ impl Policy {
             pool: self.pool.clone().or_else(|| other.pool.clone()),
             trigger: self.trigger.or(other.trigger),
             priority: self.priority.or(other.priority),
+            executor: self.executor.or(other.executor),
+            retry_backoff: self.retry_backoff.or(other.retry_backoff),
+            retry_jitter: self.retry_jitter.or(other.retry_jitter),
+            retry_rules: self
+                .retry_rules
+                .clone()
+                .or_else(|| other.retry_rules.clone()),
+            stall_timeout: self.stall_timeout.or(other.stall_timeout),
+            memory: self.memory.or(other.memory),
         }
     }
 
@@ -143,6 +164,9 @@ impl Policy {
             max_delay: self.max_retry_delay.unwrap_or(usual.max_delay.max(delay)),
             crash_retries: self.crash_retries.unwrap_or(usual.crash_retries),
             max_run_crashes: usual.max_run_crashes,
+            backoff: self.retry_backoff.unwrap_or(usual.backoff),
+            jitter: self.retry_jitter.unwrap_or(usual.jitter),
+            rules: self.retry_rules.clone().unwrap_or_default(),
         }
     }
 }

@@ -14,6 +14,7 @@ mod graph;
 mod load;
 mod params;
 mod read;
+mod retry;
 mod schedule;
 mod values;
 

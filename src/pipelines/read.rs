@@ -12,7 +12,7 @@ use crate::{
         document::{Data, Document, Entry, Item, find},
         suggest,
     },
-    dag::TriggerRule,
+    dag::{ExecutorKind, TriggerRule},
     expression::Kind,
 };
 
@@ -228,6 +228,16 @@ impl Reader<'_> {
                 Some(TriggerRule::ALL[position])
             }),
             priority: value("priority").and_then(|item| self.integer(item)),
+            executor: value("executor").and_then(|item| {
+                let names = ExecutorKind::ALL.map(ExecutorKind::name);
+                let position = self.choice(item, "executor", &names)?;
+                Some(ExecutorKind::ALL[position])
+            }),
+            retry_backoff: value("retry_backoff").and_then(|item| self.number(item, 1.0, 100.0)),
+            retry_jitter: value("retry_jitter").and_then(|item| self.number(item, 0.0, 1.0)),
+            retry_rules: value("retry_rules").map(|item| self.retry_rules(item)),
+            stall_timeout: value("stall_timeout").and_then(|item| self.duration(item)),
+            memory: value("memory").and_then(|item| self.size(item)),
         }
     }
 

@@ -54,6 +54,8 @@ pub struct AttemptRow {
     pub error: Option<String>,
     /// Its stable code.
     pub error_code: Option<String>,
+    /// The most memory that its processes held together, in bytes, where it has its own.
+    pub peak_bytes: Option<u64>,
     /// Its log, below the data folder.
     pub log: String,
 }
@@ -83,6 +85,7 @@ struct RawAttempt {
     dropped: Option<String>,
     error: Option<String>,
     error_code: Option<String>,
+    peak_bytes: Option<i64>,
     log: String,
 }
 
@@ -123,6 +126,7 @@ impl TryFrom<RawAttempt> for AttemptRow {
             dropped,
             error: raw.error,
             error_code: raw.error_code,
+            peak_bytes: rows(raw.peak_bytes),
             log: raw.log,
         })
     }
@@ -144,7 +148,7 @@ impl Store {
             RawAttempt,
             "SELECT id, run_id, position, task_id, number, owner, fence, pid, state, started_at,
                  heartbeat_at, ended_at, seconds, rows_done, rows_in, rows_out, rows_computed,
-                 rows_reused, bytes, dropped, error, error_code, log
+                 rows_reused, bytes, dropped, error, error_code, peak_bytes, log
              FROM attempts WHERE run_id = ?1 AND (?2 IS NULL OR task_id = ?2)
              ORDER BY position, number",
             run_id,
@@ -166,7 +170,7 @@ impl Store {
             RawAttempt,
             "SELECT id, run_id, position, task_id, number, owner, fence, pid, state, started_at,
                  heartbeat_at, ended_at, seconds, rows_done, rows_in, rows_out, rows_computed,
-                 rows_reused, bytes, dropped, error, error_code, log
+                 rows_reused, bytes, dropped, error, error_code, peak_bytes, log
              FROM attempts WHERE id = ?",
             id,
         )

@@ -105,6 +105,26 @@ impl Database {
         })
     }
 
+    /// An existing file, each connection to it made when it is first needed.
+    pub(super) fn attach(path: &Path, kind: &'static Kind) -> Result<Self, Error> {
+        if !path.exists() {
+            return Err(Error::Missing(path.to_owned()));
+        }
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .test_before_acquire(false)
+        };
+        let options = connect_options(path);
+        Ok(Self {
+            writer: pool(1)
+                .acquire_timeout(Duration::from_mins(10))
+                .connect_lazy_with(options.clone().synchronous(kind.synchronous)),
+            readers: pool(4).connect_lazy_with(options.read_only(true)),
+            log: log_path(path),
+        })
+    }
+
     pub(super) async fn in_memory(kind: &'static Kind) -> Result<Self, Error> {
         let path = Path::new(":memory:");
         // One connection is the database: a second one would see an empty one of its own.

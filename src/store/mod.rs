@@ -84,6 +84,18 @@ impl Store {
         Ok(Self { state, content })
     }
 
+    /// The databases in `data_dir` as another process of this release has made them: nothing is
+    /// checked or migrated, and each is opened when it is first used.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no database in `data_dir`.
+    pub fn attach(data_dir: &Path) -> Result<Self, Error> {
+        let state = Database::attach(&data_dir.join("state.db"), &database::STATE)?;
+        let content = Database::attach(&data_dir.join("content.db"), &database::CONTENT)?;
+        Ok(Self { state, content })
+    }
+
     /// A store in memory, which is gone with the process: for what needs none that lasts.
     ///
     /// # Errors

@@ -186,7 +186,8 @@ async fn write_changes(
                rows_computed = j.value ->> 'rows_computed',
                rows_reused = j.value ->> 'rows_reused', bytes = j.value ->> 'bytes',
                dropped = j.value ->> 'dropped', error = j.value ->> 'error',
-               error_code = j.value ->> 'error_code', result = NULL
+               error_code = j.value ->> 'error_code',
+               peak_bytes = j.value ->> 'peak_bytes', result = NULL
            FROM json_each(?) AS j
            WHERE attempts.id = j.value ->> 'id' AND attempts.state = 'running';
 

@@ -5,17 +5,19 @@
 
 mod attempt_logs;
 mod console;
+mod relay;
 mod words;
 
 use std::{path::PathBuf, sync::OnceLock};
 
+pub use relay::Message;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::Targets, layer::SubscriberExt as _, reload,
     util::SubscriberInitExt as _,
 };
 
-use self::{attempt_logs::AttemptLogs, console::Lines};
+use self::{attempt_logs::AttemptLogs, console::Lines, relay::Relay};
 
 /// How much is said, and where.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +67,23 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Sets up what the process of an attempt says: all of it goes to the process that watches over
+/// it, which writes the log.
+///
+/// # Errors
+///
+/// Where something else in this process listens already.
+pub fn init_attempt() -> Result<(), Error> {
+    let told = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("trendmill", LevelFilter::DEBUG)
+        .with_target("trendmill::store", LevelFilter::INFO);
+    tracing_subscriber::registry()
+        .with(Relay.with_filter(told))
+        .try_init()
+        .map_err(Error::Twice)
 }
 
 /// Sets up both ways of saying things; once per process.

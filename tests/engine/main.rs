@@ -13,4 +13,5 @@ mod schedules;
 mod selection;
 mod process;
 mod leftovers;
+mod limits;
 mod shell;

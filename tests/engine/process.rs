@@ -11,7 +11,7 @@ use serde_json::json;
 use trendmill::{
     clock::SystemClock,
     dag::RunState,
-    engine::{Catalogue, ExecutorChoice, Placement, TaskOutcome, attempt},
+    engine::{Catalogue, ExecutorChoice, Placement, TaskError, TaskOutcome, attempt},
     operators::Shell,
     store::Store,
 };
@@ -51,6 +51,16 @@ pub(crate) fn in_process(executable: PathBuf) -> ExecutorChoice {
     })
 }
 
+/// Takes more memory than the tests allow, and keeps it; or has enough at once.
+async fn take_memory(much: bool) -> Result<TaskOutcome, TaskError> {
+    if much {
+        let taken = vec![1_u8; 400 << 20];
+        std::future::pending::<()>().await;
+        drop(taken);
+    }
+    done(json!(null))
+}
+
 pub(crate) fn operators() -> Vec<Fake> {
     vec![
         Fake::new("report", |context| async move {
@@ -71,6 +81,8 @@ pub(crate) fn operators() -> Vec<Fake> {
             done(json!(null))
         }),
         Fake::endless("endless"),
+        Fake::new("hungry", |context| take_memory(context.batch_divisor == 1)),
+        Fake::new("insatiable", |_| take_memory(true)),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod home;
 mod three_days;
 mod kill;
+mod processes;
 mod bad_input;
 mod asking;
 mod again;

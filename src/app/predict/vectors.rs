@@ -34,7 +34,10 @@ impl Predictor {
                     Some(PlaceState::Stored(info)) => found.push((info.clone(), None)),
                     Some(PlaceState::Refused(_) | PlaceState::Unavailable(_)) => {}
                     None => {
-                        match obtain(&environment.fetcher, environment.limits, location).await {
+                        let fetcher = environment
+                            .fetcher()
+                            .map_err(|error| Error::unfit(error.to_string(), None))?;
+                        match obtain(fetcher, environment.limits, location).await {
                             Obtained::Image(info, bytes) => found.push((info, Some(bytes))),
                             Obtained::Nothing(outcome) => {
                                 tracing::warn!(image = place(location), ?outcome, "no image");

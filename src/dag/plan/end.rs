@@ -32,10 +32,27 @@ pub enum AttemptEnd {
     Retry,
     /// It failed, and another try is useless.
     Failed,
+    /// It failed in a way that has a name of its own, as in `exit:75` or `disk_full`.
+    FailedAs {
+        /// The name, for the rules of the retry policy.
+        class: String,
+        /// Whether another try may help where no rule says so.
+        again: bool,
+    },
     /// It took longer than it may; counts as a failure that may be tried again.
     TimedOut,
-    /// It panicked, or its process died. Never spends a retry.
+    /// It panicked. Never spends a retry.
+    Panicked {
+        /// Whether it had committed results before.
+        progressed: bool,
+    },
+    /// Its process died. Never spends a retry.
     Crashed {
+        /// Whether it had committed results before.
+        progressed: bool,
+    },
+    /// It got no further for so long that it was killed. Never spends a retry.
+    Stalled {
         /// Whether it had committed results before.
         progressed: bool,
     },
@@ -44,8 +61,71 @@ pub enum AttemptEnd {
         /// Whether it had committed results before.
         progressed: bool,
     },
+    /// It held more memory than it may and was killed. The first time it is tried again with
+    /// half the batch, which never spends a retry.
+    OutOfMemory {
+        /// Whether that is the first time for its task.
+        first: bool,
+    },
     /// It was told to stop and did.
     Stopped,
+}
+
+impl AttemptEnd {
+    /// The name by which rules know this end; none where there is nothing to try again.
+    fn class(&self) -> Option<&str> {
+        Some(match self {
+            Self::Succeeded | Self::Skipped { .. } | Self::Deferred { .. } | Self::Stopped => {
+                return None;
+            }
+            Self::Retry => "retry",
+            Self::Failed => "failed",
+            Self::FailedAs { class, .. } => class,
+            Self::TimedOut => "timed_out",
+            Self::Panicked { .. } => "panicked",
+            Self::Crashed { .. } => "process_lost",
+            Self::Stalled { .. } => "stalled",
+            Self::Lost { .. } => "owner_lost",
+            Self::OutOfMemory { .. } => "out_of_memory",
+        })
+    }
+
+    /// What happened, in words that follow "the attempt".
+    fn words(&self) -> String {
+        match self {
+            Self::Succeeded => "succeeded".to_owned(),
+            Self::Skipped { .. } => "had nothing to do".to_owned(),
+            Self::Deferred { .. } => "waits".to_owned(),
+            Self::Retry | Self::Failed => "failed".to_owned(),
+            Self::FailedAs { class, .. } => format!("failed ({class})"),
+            Self::TimedOut => "timed out".to_owned(),
+            Self::Panicked { .. } => "panicked".to_owned(),
+            Self::Crashed { .. } => "crashed".to_owned(),
+            Self::Stalled { .. } => "stalled".to_owned(),
+            Self::Lost { .. } => "its process died".to_owned(),
+            Self::OutOfMemory { .. } => "ran out of memory".to_owned(),
+            Self::Stopped => "was stopped".to_owned(),
+        }
+    }
+
+    /// Whether it had committed results, where it crashed.
+    const fn crash(&self) -> Option<bool> {
+        match self {
+            Self::Panicked { progressed }
+            | Self::Crashed { progressed }
+            | Self::Stalled { progressed }
+            | Self::Lost { progressed } => Some(*progressed),
+            Self::Succeeded
+            | Self::Skipped { .. }
+            | Self::Deferred { .. }
+            | Self::Retry
+            | Self::Failed
+            | Self::FailedAs { .. }
+            | Self::TimedOut
+            | Self::OutOfMemory { .. }
+            | Self::Stopped => None,
+        }
+    }
 }
 
 impl Planner<'_> {
@@ -58,87 +138,115 @@ impl Planner<'_> {
         }
         let node = &self.run.graph.nodes()[task];
         self.pools.free(node.pool.as_deref());
-        let policy = &node.retry;
-        if !matches!(end, AttemptEnd::Crashed { .. } | AttemptEnd::Lost { .. }) {
+        if end.crash().is_none() {
             current.crashes = 0;
+        }
+        let done = matches!(end, AttemptEnd::Succeeded | AttemptEnd::Skipped { .. });
+        if let (Some(cause), false) = (cancelled, done) {
+            self.shift(task, cause, TaskState::cancel);
+            return;
         }
         match end {
             AttemptEnd::Succeeded => self.shift(task, "the attempt succeeded", TaskState::succeed),
             AttemptEnd::Skipped { reason } => {
                 self.shift(task, "there was nothing to do", |state| state.skip(reason));
             }
-            AttemptEnd::Deferred { .. }
-            | AttemptEnd::Retry
-            | AttemptEnd::Failed
-            | AttemptEnd::TimedOut
-            | AttemptEnd::Crashed { .. }
-            | AttemptEnd::Lost { .. }
-            | AttemptEnd::Stopped
-                if let Some(cause) = cancelled =>
-            {
-                self.shift(task, cause, TaskState::cancel);
-            }
             AttemptEnd::Deferred { until, reason } => {
                 self.shift(task, reason, |state| state.delay(until));
-            }
-            AttemptEnd::Failed => {
-                current.failures += 1;
-                self.shift(task, "the attempt failed for good", TaskState::fail);
-            }
-            AttemptEnd::Retry | AttemptEnd::TimedOut => {
-                current.failures += 1;
-                let what = if end == AttemptEnd::TimedOut {
-                    "timed out"
-                } else {
-                    "failed"
-                };
-                if current.failures > policy.retries {
-                    let cause = format!("the attempt {what} and no retry is left");
-                    self.shift(task, cause, TaskState::fail);
-                } else {
-                    let noise = noise(&[
-                        self.run.id.as_bytes(),
-                        node.id.as_bytes(),
-                        &attempt.to_le_bytes(),
-                    ]);
-                    let until = self.now + policy.pause(current.failures, noise);
-                    let cause = format!(
-                        "the attempt {what}; retry {} of {}",
-                        current.failures, policy.retries
-                    );
-                    self.shift(task, cause, |state| state.delay(until));
-                }
-            }
-            AttemptEnd::Crashed { progressed } | AttemptEnd::Lost { progressed } => {
-                let lost = matches!(end, AttemptEnd::Lost { .. });
-                self.crashed(task, lost, progressed);
             }
             AttemptEnd::Stopped => {
                 let until = self.now;
                 self.shift(task, "the process stops", |state| state.delay(until));
             }
+            AttemptEnd::OutOfMemory { first: true } => {
+                let until = self.now;
+                let cause = "the attempt ran out of memory; it is tried once more with half the \
+                             batch";
+                self.shift(task, cause, |state| state.delay(until));
+            }
+            AttemptEnd::Panicked { progressed }
+            | AttemptEnd::Crashed { progressed }
+            | AttemptEnd::Stalled { progressed }
+            | AttemptEnd::Lost { progressed } => self.crashed(task, &end, progressed),
+            AttemptEnd::Retry
+            | AttemptEnd::Failed
+            | AttemptEnd::FailedAs { .. }
+            | AttemptEnd::TimedOut
+            | AttemptEnd::OutOfMemory { first: false } => self.failed(task, attempt, &end),
         }
     }
 
-    /// A crash never spends a retry; too many that got nowhere, or too many in the run, fail the
-    /// task.
-    fn crashed(&mut self, task: usize, lost: bool, progressed: bool) {
+    /// A failure spends a retry, where the policy or a rule has one for it.
+    fn failed(&mut self, task: usize, attempt: u32, end: &AttemptEnd) {
+        let current = &mut self.run.tasks[task];
+        current.failures += 1;
+        let failures = current.failures;
+        let node = &self.run.graph.nodes()[task];
+        let policy = &node.retry;
+        let class = end.class().unwrap_or_default();
+        let useless = matches!(
+            end,
+            AttemptEnd::Failed
+                | AttemptEnd::FailedAs { again: false, .. }
+                | AttemptEnd::OutOfMemory { .. }
+        );
+        let usual = if useless { 0 } else { policy.retries };
+        let retries = policy
+            .rule(class)
+            .and_then(|rule| rule.retries)
+            .unwrap_or(usual);
+        let what = end.words();
+        if failures > retries {
+            let cause = if matches!(end, AttemptEnd::OutOfMemory { .. }) {
+                "the attempt ran out of memory, with half the batch too".to_owned()
+            } else if useless {
+                format!("the attempt {what} for good")
+            } else {
+                format!("the attempt {what} and no retry is left")
+            };
+            self.shift(task, cause, TaskState::fail);
+            return;
+        }
+        let noise = noise(&[
+            self.run.id.as_bytes(),
+            node.id.as_bytes(),
+            &attempt.to_le_bytes(),
+        ]);
+        let until = self.now + policy.pause(class, failures, noise);
+        let cause = format!("the attempt {what}; retry {failures} of {retries}");
+        self.shift(task, cause, |state| state.delay(until));
+    }
+
+    /// A crash never spends a retry; too many that got nowhere, or too many in the run, fail
+    /// the task.
+    fn crashed(&mut self, task: usize, end: &AttemptEnd, progressed: bool) {
         let too_many = self.lose(task);
         let current = &mut self.run.tasks[task];
         current.crashes = if progressed { 0 } else { current.crashes + 1 };
         let crashes = current.crashes;
-        let what = if lost { "its process died" } else { "crashed" };
-        if crashes > self.run.graph.nodes()[task].retry.crash_retries {
+        let policy = &self.run.graph.nodes()[task].retry;
+        let rule = end.class().and_then(|class| policy.rule(class));
+        let allowed = rule
+            .and_then(|rule| rule.retries)
+            .unwrap_or(policy.crash_retries);
+        let what = end.words();
+        if crashes > allowed {
             let cause =
                 format!("the attempt {what}, for the {crashes}th time in a row without progress");
             self.shift(task, cause, TaskState::fail);
-        } else if let Some(cause) = too_many {
-            self.shift(task, cause, TaskState::fail);
-        } else {
-            let pause = if lost { Duration::ZERO } else { CRASH_PAUSE };
-            let until = self.now + pause;
-            let cause = format!("the attempt {what}; it goes on where it was");
-            self.shift(task, cause, |state| state.delay(until));
+            return;
         }
+        if let Some(cause) = too_many {
+            self.shift(task, cause, TaskState::fail);
+            return;
+        }
+        let usual = if matches!(end, AttemptEnd::Lost { .. }) {
+            Duration::ZERO
+        } else {
+            CRASH_PAUSE
+        };
+        let until = self.now + rule.and_then(|rule| rule.delay).unwrap_or(usual);
+        let cause = format!("the attempt {what}; it goes on where it was");
+        self.shift(task, cause, |state| state.delay(until));
     }
 }

@@ -6,7 +6,10 @@ use futures::future::BoxFuture;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument as _;
 
-use super::{Assignment, AttemptResult, CrashCode, Executor};
+use super::{
+    Assignment, AttemptResult, CrashCode, Executor,
+    watch::{overdue, stalled},
+};
 use crate::engine::{TaskError, TaskOutcome};
 
 /// Runs attempts in this process.
@@ -29,11 +32,13 @@ async fn run(assignment: Assignment) -> AttemptResult {
         operator,
         context,
         timeout,
+        stall_timeout,
         stop,
         grace,
         ..
     } = assignment;
     let told = context.cancelled.clone();
+    let progress = context.progress.clone();
     let work = {
         let operator = Arc::clone(&operator);
         async move { operator.run(context).await }
@@ -46,6 +51,13 @@ async fn run(assignment: Assignment) -> AttemptResult {
             Some(answer) => finished(answer, true),
             None => AttemptResult::Stopped,
         },
+        () = stalled(stall_timeout, &progress) => {
+            told.cancel();
+            match leave(&mut task, grace).await {
+                Some(answer @ (Ok(Ok(_)) | Err(_))) => finished(answer, true),
+                Some(Ok(Err(_))) | None => AttemptResult::stalled(stall_timeout),
+            }
+        }
         () = overdue(timeout) => {
             told.cancel();
             let limit = timeout.unwrap_or_default();
@@ -57,13 +69,6 @@ async fn run(assignment: Assignment) -> AttemptResult {
                 },
             }
         }
-    }
-}
-
-pub(super) async fn overdue(timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep(timeout).await,
-        None => std::future::pending().await,
     }
 }
 

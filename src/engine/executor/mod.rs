@@ -4,6 +4,7 @@ mod inline;
 mod process;
 mod group;
 mod processes;
+mod watch;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -37,6 +38,9 @@ pub(super) struct Assignment {
     pub(super) operator: Arc<dyn Operator>,
     pub(super) context: TaskContext,
     pub(super) timeout: Option<Duration>,
+    pub(super) stall_timeout: Option<Duration>,
+    /// How many bytes its processes may hold together; nothing limits those of an inline attempt.
+    pub(super) memory: Option<u64>,
     /// Cancelled when the attempt must stop; `context.cancelled` is a child of it.
     pub(super) stop: CancellationToken,
     /// How long the attempt may take to stop by itself.
@@ -47,13 +51,34 @@ pub(super) struct Assignment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
 pub(super) enum AttemptResult {
-    Succeeded { outcome: Box<TaskOutcome> },
-    Skipped { reason: String },
-    Deferred { until: Timestamp, reason: String },
-    Retry { message: String },
-    Failed { message: String },
-    TimedOut { message: String },
-    Crashed { message: String, code: CrashCode },
+    Succeeded {
+        outcome: Box<TaskOutcome>,
+    },
+    Skipped {
+        reason: String,
+    },
+    Deferred {
+        until: Timestamp,
+        reason: String,
+    },
+    Retry {
+        message: String,
+        class: Option<String>,
+    },
+    Failed {
+        message: String,
+        class: Option<String>,
+    },
+    TimedOut {
+        message: String,
+    },
+    Crashed {
+        message: String,
+        code: CrashCode,
+    },
+    OutOfMemory {
+        message: String,
+    },
     Stopped,
 }
 
@@ -63,6 +88,7 @@ pub(super) enum AttemptResult {
 pub(super) enum CrashCode {
     Panicked,
     ProcessLost,
+    Stalled,
 }
 
 impl AttemptResult {
@@ -80,18 +106,30 @@ impl AttemptResult {
             Err(TaskError::Defer { until, reason }) => Self::Deferred { until, reason },
             Err(error @ TaskError::Fail(_)) => Self::Failed {
                 message: error.to_string(),
+                class: error.class().map(str::to_owned),
             },
             Err(error @ TaskError::Retry(_)) => Self::Retry {
                 message: error.to_string(),
+                class: error.class().map(str::to_owned),
             },
             Err(TaskError::Cancelled) => Self::Retry {
                 message: "the operator stopped without being told to".to_owned(),
+                class: None,
             },
         }
     }
 
-    /// What the plan needs to know.
-    pub(super) fn end(&self, progressed: bool) -> AttemptEnd {
+    /// An attempt that got no further for `limit`.
+    pub(super) fn stalled(limit: Option<Duration>) -> Self {
+        Self::Crashed {
+            message: format!("got no further for {:?}", limit.unwrap_or_default()),
+            code: CrashCode::Stalled,
+        }
+    }
+
+    /// What the plan needs to know: whether a crashed attempt had committed results, and whether
+    /// its task ran out of memory for the first time.
+    pub(super) fn end(&self, progressed: bool, first: bool) -> AttemptEnd {
         match self {
             Self::Succeeded { .. } => AttemptEnd::Succeeded,
             Self::Skipped { reason } => AttemptEnd::Skipped {
@@ -101,10 +139,27 @@ impl AttemptResult {
                 until: *until,
                 reason: reason.clone(),
             },
-            Self::Retry { .. } => AttemptEnd::Retry,
-            Self::Failed { .. } => AttemptEnd::Failed,
+            Self::Retry { class: None, .. } => AttemptEnd::Retry,
+            Self::Failed { class: None, .. } => AttemptEnd::Failed,
+            Self::Retry {
+                class: Some(class), ..
+            } => AttemptEnd::FailedAs {
+                class: class.clone(),
+                again: true,
+            },
+            Self::Failed {
+                class: Some(class), ..
+            } => AttemptEnd::FailedAs {
+                class: class.clone(),
+                again: false,
+            },
             Self::TimedOut { .. } => AttemptEnd::TimedOut,
-            Self::Crashed { .. } => AttemptEnd::Crashed { progressed },
+            Self::Crashed { code, .. } => match code {
+                CrashCode::Panicked => AttemptEnd::Panicked { progressed },
+                CrashCode::ProcessLost => AttemptEnd::Crashed { progressed },
+                CrashCode::Stalled => AttemptEnd::Stalled { progressed },
+            },
+            Self::OutOfMemory { .. } => AttemptEnd::OutOfMemory { first },
             Self::Stopped => AttemptEnd::Stopped,
         }
     }
@@ -117,23 +172,27 @@ impl AttemptResult {
             Self::Deferred { .. } => "deferred",
             Self::Retry { .. } | Self::Failed { .. } => "failed",
             Self::TimedOut { .. } => "timed_out",
-            Self::Crashed { .. } => "crashed",
+            Self::Crashed { .. } | Self::OutOfMemory { .. } => "crashed",
             Self::Stopped => "cancelled",
         }
     }
 
     /// What went wrong, with its stable code.
-    pub(super) fn error(&self) -> Option<(&str, &'static str)> {
+    pub(super) fn error(&self) -> Option<(&str, &str)> {
         match self {
             Self::Succeeded { .. } | Self::Skipped { .. } | Self::Deferred { .. } => None,
-            Self::Retry { message } => Some((message, "retry")),
-            Self::Failed { message } => Some((message, "failed")),
+            Self::Retry { message, class } => Some((message, class.as_deref().unwrap_or("retry"))),
+            Self::Failed { message, class } => {
+                Some((message, class.as_deref().unwrap_or("failed")))
+            }
+            Self::OutOfMemory { message } => Some((message, "out_of_memory")),
             Self::TimedOut { message } => Some((message, "timed_out")),
             Self::Crashed { message, code } => Some((
                 message,
                 match code {
                     CrashCode::Panicked => "panicked",
                     CrashCode::ProcessLost => "process_lost",
+                    CrashCode::Stalled => "stalled",
                 },
             )),
             Self::Stopped => Some(("told to stop", "cancelled")),

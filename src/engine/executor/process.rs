@@ -13,8 +13,16 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{Assignment, AttemptResult, ChildGroup, CrashCode, Executor, inline::overdue};
-use crate::store::Store;
+use super::{
+    Assignment, AttemptResult, ChildGroup, CrashCode, Executor,
+    watch::{memory, overdue, stalled},
+};
+use crate::{
+    config::{Size, size},
+    engine::Progress,
+    store::Store,
+    telemetry::Message,
+};
 
 /// Runs each attempt as `<executable> --home HOME attempt ID`.
 ///
@@ -51,6 +59,7 @@ impl Process {
             Err(error) => {
                 return AttemptResult::Failed {
                     message: format!("cannot start `{}`: {error}", self.executable.display()),
+                    class: None,
                 };
             }
         };
@@ -58,16 +67,21 @@ impl Process {
         let errors = group.child().stderr.take();
         // Kept until the child has ended: its other end tells the child that we live.
         let lifeline = group.child().stdin.take();
+        let progress = assignment.context.progress.clone();
         let logging = tokio::spawn(
             async move {
-                tokio::join!(log_lines(output), log_lines(errors));
+                tokio::join!(relay(output, &progress), relay(errors, &progress));
             }
             .in_current_span(),
         );
+        let progress = &assignment.context.progress;
+        let process = group.child().id();
         let ended = tokio::select! {
             status = group.child().wait() => Ended::Alone(status),
             () = assignment.stop.cancelled() => Ended::Stopped,
             () = overdue(assignment.timeout) => Ended::Overdue,
+            () = stalled(assignment.stall_timeout, progress) => Ended::Stalled,
+            bytes = memory(process, assignment.memory, progress) => Ended::OutOfMemory(bytes),
         };
         let mut reported = None;
         if let Ended::Alone(_) = ended {
@@ -76,7 +90,9 @@ impl Process {
         match (&ended, &reported) {
             // It reports once nothing of it is left.
             (Ended::Alone(Ok(status)), Some(_)) if status.success() => group.is_gone(),
-            (Ended::Alone(_), _) => group.stop(Duration::ZERO).await,
+            (Ended::Alone(_) | Ended::Stalled | Ended::OutOfMemory(_), _) => {
+                group.stop(Duration::ZERO).await;
+            }
             (Ended::Stopped | Ended::Overdue, _) => {
                 group.stop(assignment.grace).await;
                 reported = self.reported(&assignment.attempt_id).await;
@@ -95,6 +111,14 @@ impl Process {
                 ),
             },
             (_, Some(result)) => result,
+            (Ended::Stalled, None) => AttemptResult::stalled(assignment.stall_timeout),
+            (Ended::OutOfMemory(bytes), None) => AttemptResult::OutOfMemory {
+                message: format!(
+                    "held {} of memory where its limit is {}",
+                    mebibytes(bytes),
+                    mebibytes(assignment.memory.unwrap_or_default())
+                ),
+            },
             (Ended::Stopped, None) => AttemptResult::Stopped,
             (Ended::Alone(status), None) => AttemptResult::Crashed {
                 message: format!("its process ended without a result: {}", describe(status)),
@@ -123,6 +147,15 @@ enum Ended {
     Alone(Result<ExitStatus, std::io::Error>),
     Stopped,
     Overdue,
+    Stalled,
+    /// With so many bytes.
+    OutOfMemory(u64),
+}
+
+/// An amount of memory for people.
+fn mebibytes(bytes: u64) -> String {
+    const MEBIBYTE: u64 = 1 << 20;
+    size::show(Size(bytes / MEBIBYTE * MEBIBYTE))
 }
 
 fn describe(status: Result<ExitStatus, std::io::Error>) -> String {
@@ -132,10 +165,21 @@ fn describe(status: Result<ExitStatus, std::io::Error>) -> String {
     }
 }
 
-async fn log_lines(pipe: Option<impl AsyncRead + Unpin>) {
+/// Puts what the child says into the log of the attempt, and its progress into the attempt's.
+async fn relay(pipe: Option<impl AsyncRead + Unpin>, progress: &Progress) {
     let Some(pipe) = pipe else { return };
     let mut lines = BufReader::new(pipe).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
-        tracing::info!("{}", String::from_utf8_lossy(&line));
+        match Message::read(&line) {
+            Some(Message::Progress { done, total }) => progress.set(done, total),
+            Some(Message::Peak { bytes }) => progress.note_peak(bytes),
+            Some(Message::Event { level, text }) => match level.as_str() {
+                "error" => tracing::error!("{text}"),
+                "warn" => tracing::warn!("{text}"),
+                "info" => tracing::info!("{text}"),
+                _ => tracing::debug!("{text}"),
+            },
+            None => tracing::info!("{}", String::from_utf8_lossy(&line)),
+        }
     }
 }

@@ -81,6 +81,21 @@ pub(in crate::engine) fn kill_leftovers(data_dir: &Path) {
     }
 }
 
+/// How many bytes of memory the processes of an attempt hold together, its own process included.
+pub(super) fn resident_bytes(root: u32) -> u64 {
+    let table = table();
+    let family = family(&table, |process| u32::try_from(process.pid) == Ok(root));
+    family.into_iter().map(resident_of).sum()
+}
+
+/// How many bytes of memory one process holds; none, if it has ended.
+fn resident_of(pid: i32) -> u64 {
+    let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
+    kibibytes.unwrap_or(0_u64) * 1024
+}
+
 fn canonical(data_dir: &Path) -> PathBuf {
     fs_err::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned())
 }
@@ -280,6 +295,7 @@ mod tests {
     fn finds_what_has_left_its_group_and_its_parent() {
         let home = tempfile::tempdir().unwrap();
         let (mut child, pids) = start(home.path(), WILD, &["deaf", "forked"]);
+        assert!(resident_bytes(child.id()) > 0);
         Mark::new("another", home.path()).kill_all_now();
         assert!(pids.iter().all(|pid| alive(pid)));
         Mark::new("a1", home.path()).kill_all_now();

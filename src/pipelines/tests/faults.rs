@@ -36,7 +36,7 @@ fn every_fault_names_its_place_and_what_is_allowed() {
     x.toml:5:2: unknown key `shedule`
       hint: did you mean `schedule`? allowed: `name`, `description`, `profile`, `schedule`, `params`, `profiles`, `defaults`, `fields`, `task`
     x.toml:8:1: unknown key `retry` in `[defaults]`
-      hint: did you mean `retry_delay`? allowed: `retries`, `retry_delay`, `max_retry_delay`, `crash_retries`, `timeout`, `pool`, `trigger`, `priority`, `max_run_crashes`
+      hint: did you mean `retry_delay`? allowed: `retries`, `retry_delay`, `max_retry_delay`, `crash_retries`, `timeout`, `pool`, `trigger`, `priority`, `executor`, `retry_backoff`, `retry_jitter`, `retry_rules`, `stall_timeout`, `memory`, `max_run_crashes`
 
     # a bad schedule
     x.toml:6:8: `0 4 * *` is not a cron pattern: invalid pattern: pattern must have 5 fields when seconds are disallowed; write five fields (minute, hour, day of month, month, weekday), as in `0 4 * * *`
@@ -71,6 +71,20 @@ fn every_fault_names_its_place_and_what_is_allowed() {
       hint: did you mean `all_success`? allowed: `all_success`, `all_failed`, `all_done`, `all_done_min_one_success`, `all_done_setup_success`, `one_success`, `one_failed`, `one_done`, `none_failed`, `none_failed_min_one_success`, `none_skipped`, `all_skipped`, `always`
     x.toml:10:9: `after` is a text, not a list of task ids
       hint: write `after = ["…"]`
+
+    # bad rules for retries
+    x.toml:5:12: `thread` is no value for `executor`
+      hint: allowed: `inline`, `process`
+    x.toml:6:10: `lots` is not an amount of memory
+      hint: write a whole number of bytes, or one with `kB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`
+    x.toml:7:16: `2` is an integer, not a number from 0 to 1
+    x.toml:9:11: `timeout` is no class of ends
+      hint: did you mean `timed_out`? allowed: `failed`, `retry`, `timed_out`, `panicked`, `process_lost`, `owner_lost`, `stalled`, `out_of_memory`, `unreachable`, `disk_full`, `exit:CODE`
+    x.toml:10:3: a rule without `on`
+      hint: `on` lists classes: `failed`, `retry`, `timed_out`, `panicked`, `process_lost`, `owner_lost`, `stalled`, `out_of_memory`, `unreachable`, `disk_full`, `exit:CODE`
+    x.toml:11:10: `exit:75` is a text, not a list of classes
+    x.toml:12:23: unknown key `wait` in a rule
+      hint: allowed: `on`, `retries`, `delay`
 
     # an unknown operator
     x.toml:4:6: unknown operator `scarpe`

@@ -253,7 +253,9 @@ pub struct AttemptEnded {
     /// What went wrong.
     pub error: Option<String>,
     /// Its stable code.
-    pub error_code: Option<&'static str>,
+    pub error_code: Option<String>,
+    /// The most memory that its processes held, in bytes.
+    pub peak_bytes: Option<u64>,
 }
 
 /// A running task that is told to end.
