@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_hours(24);
 /// After its start there is more urgent work.
 const FIRST: Duration = Duration::from_mins(10);
 /// How many runs go in one transaction: the engine waits for no longer than that.
-const RUNS_AT_ONCE: u32 = 20;
+const RUNS_AT_ONCE: u32 = 50;
 /// A folder without a run may be that of one which is being made.
 const YOUNG: Duration = Duration::from_hours(24);
 
@@ -143,11 +143,11 @@ impl Retainer {
         done.bytes += bytes;
 
         let before = now - policy.runs;
+        let mut after = String::new();
         loop {
-            let old = self.store.old_runs(before, RUNS_AT_ONCE).await?;
-            if old.is_empty() {
-                break;
-            }
+            let old = self.store.old_runs(before, &after, RUNS_AT_ONCE).await?;
+            let Some(last) = old.last() else { break };
+            after.clone_from(last);
             done.runs += self.store.delete_runs(&old).await?;
             let data_dir = self.data_dir.clone();
             blocking(move || {

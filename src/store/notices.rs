@@ -282,6 +282,29 @@ impl Store {
         Ok(())
     }
 
+    /// The runs that have not ended by their schedule's deadline: run, pipeline, deadline.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn missed_deadlines(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<(String, String, Timestamp)>, Error> {
+        let now = now.as_millis();
+        let rows = sqlx::query!(
+            r#"SELECT id, pipeline, deadline_at AS "at!: i64" FROM runs
+               WHERE state IN ('queued', 'running') AND deadline_at <= ? ORDER BY id"#,
+            now,
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.id, row.pipeline, Timestamp::from_millis(row.at)))
+            .collect())
+    }
+
     /// By model: when a version of it last became champion, or was first made where none did.
     ///
     /// # Errors

@@ -59,23 +59,32 @@ impl Store {
             .collect()
     }
 
-    /// Runs that ended before a moment, oldest first, at most `limit`. The newest run of each
-    /// pipeline and those that made a model version are not among them.
+    /// Runs that ended before a moment and whose id is greater than `after`, in the order of their
+    /// ids, at most `limit`. The newest run of each pipeline and those that made a model version
+    /// are not among them.
     ///
     /// # Errors
     ///
     /// Where the database fails.
     #[tracing::instrument(name = "db.retention.old_runs", skip_all)]
-    pub async fn old_runs(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, Error> {
+    pub async fn old_runs(
+        &self,
+        before: Timestamp,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, Error> {
         let before = before.as_millis();
+        // Read in the order of ids: with the index of states all runs would be sorted each time.
+        // No `EXISTS` for the newer run either: SQLite makes a join of all pairs of it.
         Ok(sqlx::query_scalar!(
             "SELECT id FROM runs
-             WHERE state IN ('succeeded', 'failed', 'cancelled') AND ended_at < ?
+             WHERE id > ?1 AND +created_at < ?2
+               AND +state IN ('succeeded', 'failed', 'cancelled') AND ended_at < ?2
                AND NOT EXISTS (SELECT 1 FROM model_versions WHERE run_id = runs.id)
-               AND EXISTS (SELECT 1 FROM runs AS newer
-                           WHERE newer.pipeline = runs.pipeline
-                             AND newer.created_at >= runs.created_at AND newer.id > runs.id)
-             ORDER BY id LIMIT ?",
+               AND id < (SELECT max(newer.id) FROM runs AS newer
+                         WHERE newer.pipeline = runs.pipeline)
+             ORDER BY id LIMIT ?3",
+            after,
             before,
             limit,
         )

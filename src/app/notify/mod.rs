@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::watch::Found;
 use crate::{
     clock::{Clock, Timestamp},
-    config::Settings,
+    config::{NoticeKind, Settings},
     engine::EngineEvent,
     store::{Error, NoticeRow, Store},
     telemetry::chain,
@@ -137,12 +137,21 @@ impl Notifier {
             watch::of_state(&self.store, &self.data_dir, &settings, now).await?;
         let standing = self.store.standing_notices().await?;
         let stands = |cause: &String| standing.iter().any(|notice| notice.cause == *cause);
+        let late: Vec<String> = raise.iter().map(|notice| notice.cause.clone()).collect();
         // Nothing is written where nothing has changed.
         let raise: Vec<_> = raise
             .into_iter()
             .filter(|notice| !stands(&notice.cause))
             .collect();
-        let clear: Vec<_> = clear.into_iter().filter(stands).collect();
+        let mut clear: Vec<_> = clear.into_iter().filter(stands).collect();
+        // A run that has ended since is late no more.
+        clear.extend(
+            standing
+                .iter()
+                .filter(|notice| notice.kind == NoticeKind::DeadlineMissed.name())
+                .map(|notice| notice.cause.clone())
+                .filter(|cause| !late.contains(cause)),
+        );
         if !raise.is_empty() || !clear.is_empty() {
             self.store.write_notices(&raise, &clear, None, now).await?;
         }

@@ -129,6 +129,16 @@ pub(super) async fn of_state(
             found.state(settings, low, standing);
         }
     }
+    for (run, pipeline, at) in store.missed_deadlines(now).await? {
+        let late = notice(
+            NoticeKind::DeadlineMissed,
+            &run,
+            format!("{pipeline} has not ended by its deadline, {at} (run {run})"),
+            json!({"pipeline": pipeline, "run_id": run, "deadline_at": at}),
+            settings,
+        );
+        found.raise(settings, late);
+    }
     for (model, at) in store.last_promotions().await? {
         let old = now.since(at);
         let none = notice(
