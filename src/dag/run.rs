@@ -306,6 +306,10 @@ impl Run {
         let mut tasks = std::mem::take(&mut self.undecided);
         tasks.sort_unstable();
         tasks.dedup();
+        // One may have been decided, or ended, since it was put here.
+        tasks.retain(|&task| {
+            self.tasks[task].state == TaskState::Waiting && self.graph.must_decide(task)
+        });
         tasks
     }
 }

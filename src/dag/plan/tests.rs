@@ -588,3 +588,27 @@ fn a_run_that_loses_attempt_after_attempt_stops_trying() {
     assert_eq!(causes, [cause(4), cause(5)]);
     assert_eq!(run.state, RunState::Failed);
 }
+
+/// A task that is judged again while it is decided is not decided twice.
+#[test]
+fn what_was_decided_is_not_asked_again() {
+    let first = Node {
+        when: Some("false".to_owned()),
+        ..node("a", &[])
+    };
+    let second = Node {
+        trigger: TriggerRule::Always,
+        map: Some(Mapping::default()),
+        ..node("b", &["a"])
+    };
+    let graph = Arc::new(Graph::new(vec![first, second]).unwrap());
+    let mut run = Run::new("r", graph);
+    let mut pools = Pools::default();
+    settle(&mut run, &mut pools, [Event::Started], at(0));
+    let undecided = run.take_undecided();
+    assert_eq!(undecided, [0, 1]);
+    let decided: Vec<Event> = undecided.iter().map(|&task| decided(&run, task)).collect();
+    settle(&mut run, &mut pools, decided, at(0));
+    assert_eq!(run.take_undecided(), Vec::<usize>::new());
+    assert_eq!(run.tasks().len(), 5);
+}
