@@ -93,13 +93,24 @@ impl App {
         Self::with_store(home, settings, store)
     }
 
-    /// The home at `home`, for reading only.
+    /// The home at `home`, for reading only. Databases of an older release are brought up to date
+    /// first, unless a process of that release is at work on them.
     ///
     /// # Errors
     ///
     /// Where there are no databases yet, or they cannot be read.
     pub async fn read(home: &Path, settings: Settings) -> Result<Self, Error> {
-        let store = Store::open_read_only(&home.join("data")).await?;
+        let data = home.join("data");
+        let mut store = Store::open_read_only(&data).await?;
+        if store
+            .schema_versions()
+            .await?
+            .is_older_than(Store::newest_schema())
+        {
+            let _lock = HomeLock::acquire(&data, SystemClock.now())?;
+            Store::open(&data).await?;
+            store = Store::open_read_only(&data).await?;
+        }
         Self::with_store(home, settings, store)
     }
 

@@ -36,8 +36,8 @@ pub struct RetryPolicy {
     /// How many crashed attempts in a row that got nowhere are tried again; they never count as
     /// `retries`. Default: 3.
     pub crash_retries: u32,
-    /// How many attempts the whole run may lose with their processes; the next one lost fails
-    /// its task. Default: 20.
+    /// How many times the whole run may lose attempts with their processes; the next one lost
+    /// fails its task. Default: 20.
     pub max_run_crashes: u32,
     /// What holds instead for ends of certain classes; the first that names a class holds.
     pub rules: Vec<RetryRule>,

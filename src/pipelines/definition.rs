@@ -34,7 +34,7 @@ pub struct Definition {
     pub fields: Vec<(String, Kind)>,
     /// What holds for tasks that do not say otherwise.
     pub defaults: Policy,
-    /// `max_run_crashes` in `[defaults]`: how many attempts a run may lose with their processes.
+    /// `max_run_crashes` in `[defaults]`: how many times a run may lose attempts with their processes.
     pub max_run_crashes: Option<u32>,
     /// The tasks, in the order of the file.
     pub tasks: Vec<Task>,

@@ -43,6 +43,13 @@ pub struct SchemaVersions {
     pub content: i64,
 }
 
+impl SchemaVersions {
+    /// Whether a database lacks migrations that `other` has.
+    pub const fn is_older_than(self, other: Self) -> bool {
+        self.state < other.state || self.content < other.content
+    }
+}
+
 impl Store {
     /// Copies the databases while others go on writing: each copy is one moment's committed rows.
     ///

@@ -121,6 +121,7 @@ fn up(home: &Home) -> Child {
 #[expect(clippy::print_stdout, reason = "the script shows the figures")]
 fn check(home: &Home, lives: &[Life], killed: u64) {
     effects::is_sound(home);
+    nothing_left(home);
     let runs = effects::runs(home.path());
     for (run, _) in &runs {
         assert_eq!(run.state, RunState::Succeeded, "{run:?}");
@@ -147,6 +148,36 @@ fn check(home: &Home, lives: &[Life], killed: u64) {
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
 }
 
+/// No process is alive that this home's tasks have started; one that was killed may take a moment.
+fn nothing_left(home: &Home) {
+    let mark = home.path().to_str().unwrap().as_bytes();
+    let own = std::process::id().to_string();
+    let left = || {
+        let mut left = Vec::new();
+        for entry in fs_err::read_dir("/proc").unwrap().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if !name.starts_with(|c: char| c.is_ascii_digit()) || name == own {
+                continue;
+            }
+            // A process that ends meanwhile cannot be read.
+            let environment = fs_err::read(entry.path().join("environ")).unwrap_or_default();
+            if environment.windows(mark.len()).any(|part| part == mark) {
+                let words = fs_err::read(entry.path().join("cmdline")).unwrap_or_default();
+                left.push(format!("{name}: {}", String::from_utf8_lossy(&words)));
+            }
+        }
+        left
+    };
+    for _ in 0..200 {
+        if left().is_empty() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    panic!("left alive: {:#?}", left());
+}
+
 fn start(home: &Home, round: u64) -> Child {
     home.command(&[
         "--quiet",
@@ -164,7 +195,7 @@ fn start(home: &Home, round: u64) -> Child {
 /// A pipeline with a failure that a retry mends, a timeout, and a wide layer.
 fn storm(home: &Home) -> String {
     let mut text = "name = \"storm\"\n[params]\nround = 0\n[defaults]\nretries = 2\n\
-                    retry_delay = \"20ms\"\ncrash_retries = 1000\n"
+                    retry_delay = \"20ms\"\ncrash_retries = 1000\nmax_run_crashes = 1000\n"
         .to_owned();
     let mut add = |id: &str, after: &str, body: &str, more: &str| {
         write!(
@@ -181,7 +212,7 @@ fn storm(home: &Home) -> String {
         add(&format!("wide{shard}"), "\"seed\"", "sleep 0.1", "");
     }
     add("flaky", "\"seed\"", &format!("{first} && exit 1"), "");
-    let hang = format!("if {first}; then sleep 3; fi");
+    let hang = format!("if {first}; then sleep 600; fi");
     add("slow", "\"seed\"", &hang, "timeout = \"300ms\"\n");
     let all = (0..6)
         .map(|shard| format!("\"wide{shard}\""))

@@ -220,7 +220,7 @@ impl Planner<'_> {
     /// A crash never spends a retry; too many that got nowhere, or too many in the run, fail
     /// the task.
     fn crashed(&mut self, task: usize, end: &AttemptEnd, progressed: bool) {
-        let too_many = self.lose(task);
+        let too_many = self.lose(task, end);
         let current = &mut self.run.tasks[task];
         current.crashes = if progressed { 0 } else { current.crashes + 1 };
         let crashes = current.crashes;

@@ -583,10 +583,34 @@ fn a_run_that_loses_attempt_after_attempt_stops_trying() {
         }
     }
     let cause = |lost: u32| {
-        format!("the run has lost {lost} attempts with their processes; `max_run_crashes` allows 3")
+        format!(
+            "the run has lost attempts with their processes {lost} times; `max_run_crashes` allows 3"
+        )
     };
     assert_eq!(causes, [cause(4), cause(5)]);
     assert_eq!(run.state, RunState::Failed);
+}
+
+/// Four attempts die with the process that watched over them: the run has lost attempts once.
+#[test]
+fn what_is_lost_together_counts_once() {
+    let lossy = |id: &str| {
+        let mut node = node(id, &[]);
+        node.retry.max_run_crashes = 1;
+        node
+    };
+    let nodes = ["a", "b", "c", "d"].map(lossy).to_vec();
+    let mut run = Run::new("r", Arc::new(Graph::new(nodes).unwrap()));
+    let mut pools = Pools::default();
+    plan(&mut run, &mut pools, [Event::Started], at(0));
+    let lost = (0..4).map(|task| Event::Ended {
+        task,
+        attempt: 1,
+        end: AttemptEnd::Lost { progressed: false },
+    });
+    settle(&mut run, &mut pools, lost, at(0));
+    let losses: u32 = run.tasks.iter().map(|task| task.losses).sum();
+    assert_eq!((run.tally.failed, losses), (0, 1));
 }
 
 /// A task that is judged again while it is decided is not decided twice.
