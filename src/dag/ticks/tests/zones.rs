@@ -165,7 +165,7 @@ fn check_zones(zones: &[(Tz, Vec<i64>)]) {
 }
 
 #[test]
-#[ignore = "takes minutes; the suite has a part of it"]
+#[ignore = "takes minutes: a step of its own in .ci/run; the suite has a part of it"]
 fn every_zone_keeps_the_contract() {
     let zones = zones();
     assert!(zones.len() > 300, "{} zones", zones.len());
