@@ -321,8 +321,4 @@ mod losses;
 mod decide;
 mod start;
 #[cfg(test)]
-mod machine;
-#[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;

@@ -7,10 +7,11 @@ use proptest::{prelude::*, sample::Index};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
 use super::{
-    AttemptEnd, Decision, Event,
+    AttemptEnd, Decision, Event, at,
     model::{End, Model, RETRIES, shards_of},
+    node,
+    orders::graphs,
     settle, start,
-    tests::{at, graphs, node},
 };
 use crate::dag::{Graph, NewShard, Node, Pools, Run, RunState, TaskState};
 
