@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
-    engine::{self, Handle, HomeLock, Slots, scheduler::SchedulerHandle},
+    engine::{self, Handle, HomeLock, scheduler::SchedulerHandle},
     pipelines,
     registry::Registry,
     server::{
@@ -298,10 +298,6 @@ impl Host for Face {
 
     fn metrics(&self) -> &Metrics {
         &self.metrics
-    }
-
-    fn slots(&self) -> Slots {
-        self.app.slots()
     }
 
     fn schedules(&self) -> BoxFuture<'_, Result<Value, Fault>> {

@@ -42,7 +42,8 @@ pub struct Check {
 }
 
 impl Check {
-    fn ok(name: &'static str, message: impl Into<String>) -> Self {
+    /// It is as it should be.
+    pub fn ok(name: &'static str, message: impl Into<String>) -> Self {
         Self {
             name,
             standing: Standing::Ok,
@@ -51,7 +52,12 @@ impl Check {
         }
     }
 
-    fn warning(name: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// Somebody should look at it.
+    pub fn warning(
+        name: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self {
             name,
             standing: Standing::Warning,
@@ -60,7 +66,8 @@ impl Check {
         }
     }
 
-    fn fault(name: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// It keeps work from being done.
+    pub fn fault(name: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             standing: Standing::Fault,
             ..Self::warning(name, message, hint)

@@ -166,8 +166,10 @@ impl App {
     /// Starts an engine on the home, which is locked.
     async fn start_engine_with(&self, lock: HomeLock) -> Result<Handle, engine::Error> {
         let mut settings = EngineSettings::new(&self.home);
-        settings.parallelism = self.settings.engine.parallelism;
-        settings.pools.clone_from(&self.settings.engine.pools);
+        let slots = self.slots();
+        settings.parallelism = slots.parallelism;
+        settings.pools = slots.pools;
+        settings.disk_reserve = slots.disk_reserve;
         settings.memory = self.settings.engine.memory.map(|size| size.0);
         let parts = EngineParts {
             settings,

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Error};
+use super::{App, Error, settings::slots};
 use crate::{
     config::{self, Settings},
     engine::Handle,
@@ -122,8 +122,7 @@ impl Reloader {
                 .map_err(|error| Error::wrong(error.to_string(), None))?;
         }
         if new.engine != old.engine {
-            self.engine
-                .set_slots(new.engine.parallelism, new.engine.pools.clone());
+            self.engine.set_slots(slots(&new));
         }
         self.settings.send_replace(Arc::new(new));
         tracing::info!("read the settings again; changed: {}", shown(&changed));

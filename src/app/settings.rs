@@ -5,7 +5,7 @@ use crate::{
     artifacts,
     config::{self, Settings},
     encoders::{DeviceSpec, ParseDeviceError, WeightsSettings},
-    engine::Slots,
+    engine::{DiskRoom, Slots},
     media::Limits,
     net::{FetchSettings, NetSettings},
 };
@@ -25,11 +25,23 @@ impl App {
 
     /// How many tasks may run at once.
     pub fn slots(&self) -> Slots {
-        Slots {
-            parallelism: self.settings().engine.parallelism,
-            pools: self.settings().engine.pools.clone(),
-            free_bytes: artifacts::space(self.home()).ok().map(|space| space.free),
-        }
+        slots(self.settings())
+    }
+
+    /// The room on the disk of the databases.
+    pub fn disk(&self) -> DiskRoom {
+        let free = artifacts::space(self.home()).ok().map(|space| space.free);
+        DiskRoom::of(free, self.settings().engine.disk_reserve.0)
+    }
+}
+
+/// How many tasks may run at once.
+pub(super) fn slots(settings: &Settings) -> Slots {
+    let engine = &settings.engine;
+    Slots {
+        parallelism: engine.parallelism,
+        pools: engine.pools.clone(),
+        disk_reserve: engine.disk_reserve.0,
     }
 }
 

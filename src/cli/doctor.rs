@@ -5,10 +5,12 @@ use std::path::Path;
 use super::{
     failure::{FAILED, Failure, OK},
     output::Output,
+    remote::Remote,
 };
 use crate::{
-    app::{self, Standing},
+    app::{self, Check, Standing},
     config::Settings,
+    server::DaemonAnswer,
 };
 
 /// Looks at everything; the exit code says whether work can be done.
@@ -17,7 +19,8 @@ use crate::{
 ///
 /// Where it cannot look.
 pub(super) async fn run(home: &Path, settings: Settings, output: Output) -> Result<u8, Failure> {
-    let found = app::doctor(home, settings).await?;
+    let mut found = app::doctor(home, settings).await?;
+    found.checks.insert(0, daemon(home).await?);
     let code = if found.is_fit() { OK } else { FAILED };
     if output.json {
         output.json(&found)?;
@@ -35,4 +38,22 @@ pub(super) async fn run(home: &Path, settings: Settings, output: Output) -> Resu
         }
     }
     Ok(code)
+}
+
+/// Whether a daemon is at work, and what keeps it from work.
+async fn daemon(home: &Path) -> Result<Check, Failure> {
+    let Some(remote) = Remote::of(home).await? else {
+        return Ok(Check::ok("daemon", "none is running"));
+    };
+    let daemon: DaemonAnswer = remote.get("/daemon").await?;
+    let (url, since) = (remote.url(), daemon.started_at);
+    Ok(if daemon.disk.full {
+        Check::fault(
+            "daemon",
+            format!("at {url}; nothing starts: {}", daemon.disk.in_words()),
+            "trendmill db vacuum",
+        )
+    } else {
+        Check::ok("daemon", format!("at {url} since {since}"))
+    })
 }

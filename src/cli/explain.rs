@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
+use super::runs::{Error, Scene};
 use crate::{
-    engine::{Error, Explanation, Slots},
-    store::{RunRow, Store},
+    engine::{self, Explanation},
+    store::RunRow,
 };
 
 /// Explains one task of a run.
@@ -13,23 +14,21 @@ use crate::{
 ///
 /// Where there is no such task or the store fails.
 pub(super) async fn run(
-    store: &Store,
+    scene: Scene<'_>,
     run: &RunRow,
     task: &str,
-    slots: &Slots,
-    json: bool,
     out: &mut dyn Write,
-) -> Result<(), super::runs::Error> {
-    let explanation = Explanation::load(store, &run.id, task, slots)
+) -> Result<(), Error> {
+    let explanation = Explanation::load(scene.store, &run.id, task, scene.slots, scene.disk)
         .await
         .map_err(|error| match error {
-            Error::UnknownTask { .. } => super::runs::Error::Usage(error.to_string()),
-            other => super::runs::Error::Engine(other),
+            engine::Error::UnknownTask { .. } => Error::Usage(error.to_string()),
+            other => Error::Engine(other),
         })?;
-    let text = if json {
+    let text = if scene.json {
         serde_json::to_string(&explanation).map_err(anyhow::Error::from)?
     } else {
         explanation.sentence
     };
-    writeln!(out, "{text}").map_err(|error| super::runs::Error::Other(error.into()))
+    writeln!(out, "{text}").map_err(|error| Error::Other(error.into()))
 }

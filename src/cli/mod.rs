@@ -22,6 +22,7 @@ mod records;
 mod remote;
 mod follow;
 mod tokens;
+mod notices;
 mod sandbox;
 mod config;
 mod attempt;
@@ -39,7 +40,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::{
     failure::{Failure, OK, WRONG_USE},
@@ -113,6 +114,9 @@ enum Command {
     /// See and export the records.
     #[command(subcommand)]
     Records(records::Command),
+    /// What people were told: failed runs, missed deadlines, little disk.
+    #[command(subcommand)]
+    Notices(notices::Command),
     /// Tokens for the daemon's API: make, list, revoke.
     #[command(subcommand)]
     Tokens(tokens::Command),
@@ -249,6 +253,9 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Records(command) => {
             records::run(command, &App::read(&home, settings).await?, output).await?;
         }
+        Command::Notices(command) => {
+            notices::run(command, &App::read(&home, settings).await?, output).await?;
+        }
         Command::Tokens(command) => {
             tokens::run(command, &App::open(&home, settings).await?, output).await?;
         }
@@ -316,7 +323,9 @@ async fn runs_command(
             | runs::Command::Retry { .. }
             | runs::Command::Clear { dry_run: false, .. }
     );
-    if writes && let Some(remote) = Remote::of(home).await? {
+    // Why a task waits the engine knows best, which has seen the disk.
+    let asks = writes || matches!(command, runs::Command::Explain { .. });
+    if asks && let Some(remote) = Remote::of(home).await? {
         return by_daemon(command, &remote, home, settings, output).await;
     }
     let app = if writes {
@@ -328,6 +337,7 @@ async fn runs_command(
     let slots = app.slots();
     let scene = runs::Scene {
         slots: &slots,
+        disk: app.disk(),
         store: app.store(),
         data_dir: &data_dir,
         clock: app.clock().as_ref(),
@@ -384,10 +394,17 @@ async fn by_daemon(
             runs::print_asked(&asked, output.json, &mut std::io::stdout())?;
             Ok(OK)
         }
-        runs::Command::List { .. }
-        | runs::Command::Show { .. }
-        | runs::Command::Logs { .. }
-        | runs::Command::Explain { .. } => {
+        runs::Command::Explain { run, task } => {
+            let (run, task) = (remote::segment(&run), remote::segment(&task));
+            let path = format!("/runs/{run}/tasks/{task}/explain");
+            let explanation: Value = remote.get(&path).await?;
+            output.data(match explanation["sentence"].as_str() {
+                Some(sentence) if !output.json => sentence.to_owned(),
+                _ => explanation.to_string(),
+            })?;
+            Ok(OK)
+        }
+        runs::Command::List { .. } | runs::Command::Show { .. } | runs::Command::Logs { .. } => {
             Err(Failure::failed("this command does not ask the daemon"))
         }
     }

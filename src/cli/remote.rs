@@ -49,6 +49,16 @@ impl Remote {
         &self.file.url
     }
 
+    /// Asks how something stands.
+    ///
+    /// # Errors
+    ///
+    /// Its refusal, as the command itself would have refused.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let response = self.stream(path).await?;
+        response.json().await.map_err(|error| self.lost(&error))
+    }
+
     /// Asks for something to be done.
     ///
     /// # Errors

@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use crate::{
     clock::Clock,
-    engine::{ClearSelection, Handle, RunRequest, RunSummary, Slots, Submitted, find_run},
+    engine::{
+        ClearSelection, DiskRoom, Handle, RunRequest, RunSummary, Slots, Submitted, find_run,
+    },
     server::RunAsked,
     store::Store,
 };
@@ -102,6 +104,8 @@ pub(super) struct Scene<'a> {
     pub clock: &'a dyn Clock,
     /// How many tasks may run at once.
     pub slots: &'a Slots,
+    /// The room on the disk.
+    pub disk: DiskRoom,
     /// Whether JSON is wanted.
     pub json: bool,
 }
@@ -161,7 +165,7 @@ pub(super) async fn run(
         }
         Command::Explain { run, task } => {
             let run = find_run(scene.store, &run).await?;
-            super::explain::run(scene.store, &run, &task, scene.slots, scene.json, out).await?;
+            super::explain::run(scene, &run, &task, out).await?;
         }
         Command::Retry { run, from, .. } => {
             let row = find_run(scene.store, &run).await?;

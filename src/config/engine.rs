@@ -19,6 +19,8 @@ pub struct Engine {
     /// How much memory the processes of an attempt may hold together, where its task does not
     /// say. Default: as much as they want.
     pub memory: Option<Size>,
+    /// Nothing new starts with less free disk than this; what runs may end. Default: 64 MB.
+    pub disk_reserve: Size,
 }
 
 /// Where attempts run.
@@ -59,6 +61,7 @@ impl Engine {
             pools: reader.map("engine.pools", [("device", 1)]),
             executor: reader.get("engine.executor", ExecutorMode::Auto),
             memory: reader.get("engine.memory", None),
+            disk_reserve: reader.get("engine.disk_reserve", Size(64_000_000)),
         }
     }
 }

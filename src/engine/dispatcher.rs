@@ -178,10 +178,8 @@ impl Dispatcher {
         for (run_id, events) in std::mem::take(&mut step.events) {
             self.settle(&run_id, events, &mut step, now);
         }
-        if self.pools.has_room()
-            && self.live.values().any(|live| live.run.has_ready())
-            && self.tuning.look(&self.parts.settings)
-        {
+        let wanted = self.pools.has_room() && self.live.values().any(|live| live.run.has_ready());
+        if self.tuning.look(&self.parts.settings, wanted) {
             let ready = self
                 .live
                 .iter_mut()

@@ -2,12 +2,12 @@
 
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use self::words::{counted, counted_rows, join, quoted, sentence};
-use super::{Error, tuning::LEAST_FREE};
+use super::{DiskRoom, Error, Slots};
 use crate::{
     clock::Timestamp,
     dag::{Graph, Node, RunState, TaskState},
@@ -33,17 +33,6 @@ pub struct Explanation {
     pub until: Option<Timestamp>,
     /// The tasks that it is about, each as `TASK` of the same run or as `RUN/TASK`.
     pub because_of: Vec<String>,
-}
-
-/// How many tasks may run at once; the store does not know.
-#[derive(Clone, Debug, Default)]
-pub struct Slots {
-    /// Over all pools; 0 for no limit.
-    pub parallelism: usize,
-    /// By pool; a pool that is not here has one.
-    pub pools: BTreeMap<String, usize>,
-    /// The free bytes of the disk, where they are known: nothing starts on a full one.
-    pub free_bytes: Option<u64>,
 }
 
 /// A reason without what surrounds it.
@@ -77,10 +66,12 @@ struct Facts<'a> {
     tasks: &'a [TaskRow],
     attempts: &'a [AttemptRow],
     slots: &'a Slots,
+    disk: DiskRoom,
 }
 
 impl Explanation {
-    /// Explains one task of a run.
+    /// Explains one task of a run. How much may run at once and what room there is, the store does
+    /// not know.
     ///
     /// # Errors
     ///
@@ -90,6 +81,7 @@ impl Explanation {
         run_id: &str,
         task_id: &str,
         slots: &Slots,
+        disk: DiskRoom,
     ) -> Result<Self, Error> {
         let run = store
             .run(run_id)
@@ -110,6 +102,7 @@ impl Explanation {
             tasks: &tasks,
             attempts: &attempts,
             slots,
+            disk,
         };
         let reason = match &task.run.state {
             TaskState::Ready if run.state == RunState::Running => {
@@ -253,12 +246,8 @@ impl Facts<'_> {
             }
             all.push(name);
         }
-        if let Some(free) = self.slots.free_bytes.filter(|&free| free < LEAST_FREE) {
-            let text = format!(
-                "waits for room on the disk: {} MB are free, {} are needed",
-                free >> 20,
-                LEAST_FREE >> 20
-            );
+        if self.disk.full {
+            let text = format!("waits: {}", self.disk.in_words());
             return Reason::new("disk_full", text);
         }
         if let Some(pool) = pool {

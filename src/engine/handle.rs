@@ -15,7 +15,7 @@ use super::{
     dispatcher::Dispatcher,
     hear::Message,
     recovery::recover,
-    tuning::{self, Tuner},
+    tuning::{self, DiskRoom, Slots, Tuner},
 };
 use crate::{clock::Clock, store::Store, telemetry::chain};
 
@@ -34,6 +34,8 @@ pub struct EngineSettings {
     pub heartbeat: Duration,
     /// Tells the free bytes of a folder's disk; `None` where it cannot. Default: asks the system.
     pub free_bytes: fn(&Path) -> Option<u64>,
+    /// Nothing new starts with less free disk than this, in bytes. Default: 64 MB.
+    pub disk_reserve: u64,
     /// How many bytes of memory the processes of an attempt may hold together, where its task does
     /// not say. Default: as many as they want.
     pub memory: Option<u64>,
@@ -49,6 +51,7 @@ impl EngineSettings {
             grace: Duration::from_secs(5),
             heartbeat: Duration::from_secs(1),
             free_bytes: tuning::free_bytes,
+            disk_reserve: 64_000_000,
             memory: None,
         }
     }
@@ -250,8 +253,18 @@ impl Handle {
     }
 
     /// Changes how much runs at once; what runs already goes on.
-    pub fn set_slots(&self, parallelism: usize, pools: BTreeMap<String, usize>) {
-        self.tuner.set_slots(parallelism, pools);
+    pub fn set_slots(&self, slots: Slots) {
+        self.tuner.set_slots(slots);
+    }
+
+    /// How much runs at once.
+    pub fn slots(&self) -> Slots {
+        self.tuner.slots()
+    }
+
+    /// The room on the disk of the databases.
+    pub fn disk(&self) -> DiskRoom {
+        self.tuner.disk()
     }
 
     /// Whether work waits for room on the disk. It goes on by itself once there is some.

@@ -39,7 +39,7 @@ pub use clear::{ClearSelection, Cleared, to_clear};
 pub use error::Error;
 pub use events::{EngineEvent, RowCounts};
 pub use executor::{ChildGroup, ExecutorChoice, Mark, Placement};
-pub use explain::{Explanation, Slots};
+pub use explain::Explanation;
 pub use handle::{EngineParts, EngineSettings, Handle};
 pub use lock::HomeLock;
 pub use overview::{RunOverview, find_run};
@@ -49,6 +49,7 @@ pub use summary::{RunSummary, TaskSummary};
 pub use task::{
     Catalogue, Interval, Operator, Progress, SettingsError, TaskContext, TaskError, TaskOutcome,
 };
+pub use tuning::{DiskRoom, Slots};
 
 /// The log of an attempt, below the data folder: `logs/<run>/<task>.<attempt>.log`.
 fn log_path(run_id: &str, task_id: &str, attempt: u32) -> String {

@@ -1,19 +1,75 @@
 //! What about a running engine changes from outside: its slots, and whether the disk has room.
 
-use std::{collections::BTreeMap, future::Future, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{EngineSettings, Slots};
+use super::EngineSettings;
 use crate::{artifacts, store};
 
 /// The pause before a write is tried again on a full disk; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Nothing new starts with less free disk than this: what runs must be able to end.
-pub(super) const LEAST_FREE: u64 = 64 << 20;
+/// How much may run at once, and what is left free for what runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// Over all pools; 0 for no limit.
+    pub parallelism: usize,
+    /// By pool; a pool that is not here has one.
+    pub pools: BTreeMap<String, usize>,
+    /// Nothing new starts with less free disk than this, in bytes: what runs must be able to end.
+    pub disk_reserve: u64,
+}
+
+/// The room on the disk of the databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DiskRoom {
+    /// What is free; null where the system does not tell.
+    pub free_bytes: Option<u64>,
+    /// Nothing new starts with less. Twice the reserve where the disk was full, so that the state
+    /// does not come and go.
+    pub needed_bytes: u64,
+    /// Whether what is new waits for room.
+    pub full: bool,
+}
+
+impl DiskRoom {
+    /// The room where `free` bytes are free, of which `reserve` are not for what is new.
+    pub fn of(free: Option<u64>, reserve: u64) -> Self {
+        Self::after(free, reserve, false)
+    }
+
+    /// The room on a disk that was full, or was not.
+    fn after(free_bytes: Option<u64>, reserve: u64, was_full: bool) -> Self {
+        let needed_bytes = reserve.saturating_mul(1 + u64::from(was_full));
+        Self {
+            free_bytes,
+            needed_bytes,
+            full: free_bytes.is_some_and(|free| free < needed_bytes),
+        }
+    }
+
+    /// What is wrong, in words: `the disk is full, 120 MB free of the 500 MB it needs`.
+    pub fn in_words(self) -> String {
+        let megabytes = |bytes: u64| bytes / 1_000_000;
+        match self.free_bytes {
+            Some(free) if free < self.needed_bytes => format!(
+                "the disk is full, {} MB free of the {} MB it needs",
+                megabytes(free),
+                megabytes(self.needed_bytes)
+            ),
+            _ => "the disk is full".to_owned(),
+        }
+    }
+}
 
 /// The free bytes of a folder's disk; `None` where it cannot be told, which stops nobody.
 pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
@@ -26,6 +82,8 @@ pub(super) struct Tuner {
     slots: watch::Sender<Slots>,
     full: watch::Receiver<bool>,
     halt: CancellationToken,
+    free_bytes: fn(&Path) -> Option<u64>,
+    data_dir: PathBuf,
 }
 
 /// The dispatcher's end.
@@ -41,7 +99,7 @@ pub(super) fn channel(settings: &EngineSettings) -> (Tuner, Tuning) {
     let (slots, seen) = watch::channel(Slots {
         parallelism: settings.parallelism,
         pools: settings.pools.clone(),
-        ..Slots::default()
+        disk_reserve: settings.disk_reserve,
     });
     let (full, told) = watch::channel(false);
     let halt = CancellationToken::new();
@@ -49,6 +107,8 @@ pub(super) fn channel(settings: &EngineSettings) -> (Tuner, Tuning) {
         slots,
         full: told,
         halt: halt.clone(),
+        free_bytes: settings.free_bytes,
+        data_dir: settings.data_dir(),
     };
     let tuning = Tuning {
         slots: seen,
@@ -59,12 +119,24 @@ pub(super) fn channel(settings: &EngineSettings) -> (Tuner, Tuning) {
 }
 
 impl Tuner {
-    pub(super) fn set_slots(&self, parallelism: usize, pools: BTreeMap<String, usize>) {
-        self.slots.send_replace(Slots {
-            parallelism,
-            pools,
-            ..Slots::default()
-        });
+    pub(super) fn set_slots(&self, slots: Slots) {
+        self.slots.send_replace(slots);
+    }
+
+    pub(super) fn slots(&self) -> Slots {
+        self.slots.borrow().clone()
+    }
+
+    /// The room on the disk as it is now. What the engine saw last counts as well: a write may
+    /// have found no room where the system tells of some.
+    pub(super) fn disk(&self) -> DiskRoom {
+        let reserve = self.slots.borrow().disk_reserve;
+        let was_full = *self.full.borrow();
+        let room = DiskRoom::after((self.free_bytes)(&self.data_dir), reserve, was_full);
+        DiskRoom {
+            full: room.full || was_full,
+            ..room
+        }
     }
 
     /// Whether work waits for room on the disk.
@@ -92,13 +164,16 @@ impl Tuning {
         *self.full.borrow()
     }
 
-    /// Looks whether something new may start. Twice the room must be there before it does again,
-    /// so that the state does not come and go.
-    pub(super) fn look(&self, settings: &EngineSettings) -> bool {
-        let wanted = LEAST_FREE << u32::from(self.is_full());
+    /// Looks whether something new may start; `wanted`: whether there is something. A full disk is
+    /// looked at all the same, so that the state is left without work too.
+    pub(super) fn look(&self, settings: &EngineSettings, wanted: bool) -> bool {
+        if !wanted && !self.is_full() {
+            return false;
+        }
         let free = (settings.free_bytes)(&settings.data_dir());
-        self.note(free.is_some_and(|free| free < wanted));
-        !self.is_full()
+        let reserve = self.slots.borrow().disk_reserve;
+        self.note(DiskRoom::after(free, reserve, self.is_full()).full);
+        wanted && !self.is_full()
     }
 
     /// Writes, again and again while the disk is full. An engine that is told to stop waits no

@@ -79,6 +79,12 @@ impl Fault {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
+    /// There is no room for it on the disk.
+    pub fn disk_full(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", message)
+            .hint("make room, as with `trendmill db vacuum`; work goes on by itself".to_owned())
+    }
+
     /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
@@ -100,9 +106,7 @@ impl IntoResponse for Fault {
 impl From<store::Error> for Fault {
     fn from(error: store::Error) -> Self {
         if error.is_disk_full() {
-            let message = "the disk is full".to_owned();
-            return Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", message)
-                .hint("make room; runs go on by themselves then".to_owned());
+            return Self::disk_full("the disk is full");
         }
         Self::internal(chain(&error))
     }

@@ -37,7 +37,7 @@ async fn healthz() -> Json<Health> {
     Health::ok()
 }
 
-/// The process has taken up what was left, takes new runs, and reaches its databases.
+/// The process has taken up what was left, starts what is new, and reaches its databases.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -54,5 +54,12 @@ async fn readyz(State(host): State<SharedHost>) -> Result<Json<Health>, Fault> {
         .run("")
         .await
         .map_err(|error| Fault::unavailable(crate::telemetry::chain(&error)))?;
+    let disk = host.engine().disk();
+    if disk.full {
+        return Err(Fault::disk_full(format!(
+            "nothing new starts: {}",
+            disk.in_words()
+        )));
+    }
     Ok(Health::ok())
 }

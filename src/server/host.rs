@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{BackfillMove, BackfillWanted, Fault, GuardSettings, Metrics, RunWanted};
 use crate::{
     clock::{Clock, Timestamp},
-    engine::{Handle, RunRequest, Slots},
+    engine::{Handle, RunRequest},
     registry::Registry,
     store::Store,
 };
@@ -67,9 +67,6 @@ pub trait Host: fmt::Debug + Send + Sync {
 
     /// What is counted.
     fn metrics(&self) -> &Metrics;
-
-    /// How many tasks may run at once.
-    fn slots(&self) -> Slots;
 
     /// All schedules, with what comes next.
     fn schedules(&self) -> BoxFuture<'_, Result<Value, Fault>>;

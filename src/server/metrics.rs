@@ -95,6 +95,7 @@ pub struct Metrics {
     label_age: Family<OfModel, Level>,
     records_seen: Family<OfDataset, Gauge>,
     disk_free: Gauge,
+    disk_full: Gauge,
     resident: Gauge,
 }
 
@@ -162,6 +163,11 @@ impl Default for Metrics {
                 "Records first seen within the last hour",
             ),
             disk_free: add(&mut registry, "disk_free_bytes", "Free space for this home"),
+            disk_full: add(
+                &mut registry,
+                "disk_full",
+                "1 where what is new waits for room on the disk",
+            ),
             resident: add(
                 &mut registry,
                 "resident_memory_bytes",
@@ -290,10 +296,11 @@ impl Metrics {
             self.records_seen.get_or_create(&of).set(whole(records));
         }
         self.scheduler_lag.set(host.scheduler_lag().as_secs_f64());
-        if let Ok(disk) = rustix::fs::statvfs(host.data_dir()) {
-            self.disk_free
-                .set(whole(disk.f_bavail.saturating_mul(disk.f_frsize)));
+        let disk = host.engine().disk();
+        if let Some(free) = disk.free_bytes {
+            self.disk_free.set(whole(free));
         }
+        self.disk_full.set(i64::from(disk.full));
         if let Some(bytes) = resident().await {
             self.resident.set(whole(bytes));
         }

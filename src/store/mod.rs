@@ -46,7 +46,7 @@ pub use figures::{ModelAges, TaskCount};
 pub use growth::Growth;
 pub use media::PlaceState;
 pub use models::{ModelVersionRow, NewModelVersion};
-pub use notices::{NewNotice, NoticeRow, RunEnd, RunEnds};
+pub use notices::{NewNotice, NoticeFilter, NoticeRow, NoticeState, RunEnd, RunEnds};
 pub use observations::{Horizon, LabelReading};
 pub use predictions::StoredPrediction;
 pub use progress::TaskProgress;

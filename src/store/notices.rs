@@ -1,6 +1,6 @@
 //! Notices: what people are to be told, once per cause.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Error, Store};
@@ -19,12 +19,14 @@ pub struct NewNotice {
     pub details: Value,
     /// Whether it is over as soon as it is told.
     pub passing: bool,
+    /// It is raised only where this cause stood and is gone with the same write.
+    pub ends: Option<String>,
     /// The ways on which it is sent.
     pub ways: Vec<&'static str>,
 }
 
 /// A notice as it is stored.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct NoticeRow {
     /// Its number.
     pub id: i64,
@@ -32,9 +34,12 @@ pub struct NoticeRow {
     pub cause: String,
     /// Its kind.
     pub kind: String,
+    /// Whether what it tells still holds.
+    pub state: NoticeState,
     /// For people.
     pub message: String,
     /// What a program may want to know.
+    #[schema(value_type = Object)]
     pub details: Value,
     /// How often it came while it stood.
     pub times: u32,
@@ -44,12 +49,45 @@ pub struct NoticeRow {
     pub last_at: Timestamp,
     /// When it was over.
     pub cleared_at: Option<Timestamp>,
+    /// When it was last sent on some way.
+    pub sent_at: Option<Timestamp>,
     /// The ways on which it is still to be sent.
     pub pending: Vec<String>,
     /// How often sending failed.
     pub tries: u32,
     /// Why sending failed last.
     pub error: Option<String>,
+}
+
+/// Whether what a notice tells still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeState {
+    /// It does.
+    Open,
+    /// It is over.
+    Closed,
+}
+
+impl NoticeState {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Which notices are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct NoticeFilter {
+    /// Only those in this state.
+    pub state: Option<NoticeState>,
+    /// Only those older than this one.
+    pub before: Option<i64>,
+    /// How many at most.
+    pub limit: u32,
 }
 
 /// A run's move into a last state.
@@ -134,7 +172,7 @@ impl Store {
     /// Raises and clears notices and moves the cursor, in one transaction.
     ///
     /// A notice whose cause stands is counted and not sent again; `clear` names causes that are
-    /// gone, which arms them again. Returns the causes that stood and are gone now.
+    /// gone, which arms them again.
     ///
     /// # Errors
     ///
@@ -146,7 +184,7 @@ impl Store {
         clear: &[String],
         cursor: Option<i64>,
         now: Timestamp,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<(), Error> {
         let now = now.as_millis();
         let mut transaction = self.state.write().await?;
         let clear = serde_json::to_string(clear).expect("plain data");
@@ -159,7 +197,13 @@ impl Store {
         )
         .fetch_all(&mut *transaction)
         .await?;
-        for notice in raise {
+        let due = |notice: &&NewNotice| {
+            notice
+                .ends
+                .as_ref()
+                .is_none_or(|cause| gone.contains(cause))
+        };
+        for notice in raise.iter().filter(due) {
             let details = notice.details.to_string();
             let pending = serde_json::to_string(&notice.ways).expect("plain data");
             let cleared_at = notice.passing.then_some(now);
@@ -192,7 +236,31 @@ impl Store {
             .await?;
         }
         self.state.commit(transaction, "notices").await?;
-        Ok(gone)
+        Ok(())
+    }
+
+    /// Notices, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.notices.list", skip_all, level = "debug")]
+    pub async fn notices(&self, filter: &NoticeFilter) -> Result<Vec<NoticeRow>, Error> {
+        let open = filter.state.map(|state| state == NoticeState::Open);
+        let rows = sqlx::query_as!(
+            RawNotice,
+            "SELECT id, cause, kind, message, details, times, raised_at, last_at, cleared_at,
+                 sent_at, pending, tries, error
+             FROM notices
+             WHERE (?1 IS NULL OR (cleared_at IS NULL) = ?1) AND (?2 IS NULL OR id < ?2)
+             ORDER BY id DESC LIMIT ?3",
+            open,
+            filter.before,
+            filter.limit,
+        )
+        .fetch_all(self.state.read())
+        .await?;
+        rows.into_iter().map(NoticeRow::try_from).collect()
     }
 
     /// The notices that stand, oldest first.
@@ -204,7 +272,7 @@ impl Store {
         let rows = sqlx::query_as!(
             RawNotice,
             "SELECT id, cause, kind, message, details, times, raised_at, last_at, cleared_at,
-                 pending, tries, error
+                 sent_at, pending, tries, error
              FROM notices WHERE cleared_at IS NULL ORDER BY id",
         )
         .fetch_all(self.state.read())
@@ -223,7 +291,7 @@ impl Store {
         let rows = sqlx::query_as!(
             RawNotice,
             "SELECT id, cause, kind, message, details, times, raised_at, last_at, cleared_at,
-                 pending, tries, error
+                 sent_at, pending, tries, error
              FROM notices WHERE pending <> '[]' AND next_try <= ? ORDER BY id LIMIT 100",
             now,
         )
@@ -359,6 +427,7 @@ struct RawNotice {
     raised_at: i64,
     last_at: i64,
     cleared_at: Option<i64>,
+    sent_at: Option<i64>,
     pending: String,
     tries: i64,
     error: Option<String>,
@@ -378,6 +447,10 @@ impl TryFrom<RawNotice> for NoticeRow {
             details: serde_json::from_str(&raw.details).map_err(|e| bad("details", e))?,
             pending: serde_json::from_str(&raw.pending).map_err(|e| bad("pending", e))?,
             id: raw.id,
+            state: match raw.cleared_at {
+                None => NoticeState::Open,
+                Some(_) => NoticeState::Closed,
+            },
             cause: raw.cause,
             kind: raw.kind,
             message: raw.message,
@@ -385,6 +458,7 @@ impl TryFrom<RawNotice> for NoticeRow {
             raised_at: Timestamp::from_millis(raw.raised_at),
             last_at: Timestamp::from_millis(raw.last_at),
             cleared_at: raw.cleared_at.map(Timestamp::from_millis),
+            sent_at: raw.sent_at.map(Timestamp::from_millis),
             tries: super::runs::count(raw.tries),
             error: raw.error,
         })

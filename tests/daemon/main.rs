@@ -9,4 +9,5 @@ mod access;
 mod commands;
 mod life;
 mod keeping;
+mod full_disk;
 mod schedules;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 use trendmill::{
-    engine::{Explanation, Slots, TaskError},
+    engine::{DiskRoom, Explanation, Slots, TaskError},
     store::Store,
 };
 
 use crate::kit::{Fake, Home, done, request, task};
 
 async fn explain(store: &Store, run: &str, task: &str) -> Explanation {
-    Explanation::load(store, run, task, &Slots::default())
+    Explanation::load(store, run, task, &Slots::default(), DiskRoom::of(None, 0))
         .await
         .unwrap()
 }
@@ -69,7 +69,14 @@ async fn a_waiting_task_names_what_it_waits_for() {
         "{}",
         queued.sentence
     );
-    let unknown = Explanation::load(&store, &run, "nobody", &Slots::default()).await;
+    let unknown = Explanation::load(
+        &store,
+        &run,
+        "nobody",
+        &Slots::default(),
+        DiskRoom::of(None, 0),
+    )
+    .await;
     assert!(
         unknown
             .unwrap_err()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use trendmill::dag::RunState;
+use trendmill::{dag::RunState, engine::Explanation};
 
 use crate::kit::{Home, attempts, request, task};
 
@@ -28,6 +28,17 @@ async fn nothing_starts_on_a_full_disk_and_work_goes_on_when_there_is_room() {
         .run_id;
     full.wait_for(|&full| full).await.unwrap();
     assert!(attempts(&store, &run).await.is_empty());
+    let explain = async || {
+        let (slots, disk) = (handle.slots(), handle.disk());
+        let explanation = Explanation::load(&store, &run, "a", &slots, disk).await;
+        explanation.unwrap()
+    };
+    let explanation = explain().await;
+    assert_eq!(explanation.reason, "disk_full");
+    assert_eq!(
+        explanation.sentence,
+        "`a` waits: the disk is full, 1 MB free of the 128 MB it needs"
+    );
     // A little room is not enough to begin again.
     fs_err::write(&disk, "100000000").unwrap();
     handle.tick();
@@ -41,6 +52,30 @@ async fn nothing_starts_on_a_full_disk_and_work_goes_on_when_there_is_room() {
     let summary = handle.wait(&run).await.unwrap();
     assert_eq!(summary.state, RunState::Succeeded);
     assert!(!*handle.disk_full().borrow());
+}
+
+#[tokio::test]
+async fn a_full_disk_is_left_without_work_too() {
+    let mut home = Home::new();
+    home.change = |settings| settings.free_bytes = free;
+    let _store = home.store().await;
+    let disk = home.folder.path().join("data/free");
+    fs_err::write(&disk, "1000000").unwrap();
+    let handle = home.start(Vec::new()).await;
+    assert!(handle.disk().full, "nobody had to ask for work");
+    let mut full = handle.disk_full();
+    let run = handle
+        .submit(request(vec![task("a", "noop", &[])]))
+        .await
+        .unwrap()
+        .run_id;
+    full.wait_for(|&full| full).await.unwrap();
+    handle.cancel(&run).unwrap();
+    handle.wait(&run).await.unwrap();
+    fs_err::write(&disk, "1000000000").unwrap();
+    handle.tick();
+    full.wait_for(|&full| !full).await.unwrap();
+    assert!(!handle.disk().full);
 }
 
 #[tokio::test]
@@ -59,7 +94,9 @@ async fn slots_change_while_work_goes_on() {
             events.recv().await.unwrap()
         {
             started.push(task_id);
-            handle.set_slots(0, [("device".to_owned(), 2)].into());
+            let mut slots = handle.slots();
+            slots.pools.insert("device".to_owned(), 2);
+            handle.set_slots(slots);
         }
     }
     assert_eq!(started, ["a", "b"]);

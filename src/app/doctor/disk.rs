@@ -10,6 +10,7 @@ use crate::{
     artifacts,
     clock::Timestamp,
     config::{Settings, size},
+    engine::DiskRoom,
     store::Store,
 };
 
@@ -93,7 +94,10 @@ impl DiskReport {
         }
         let message = parts.join(", ");
         let hint = "trendmill db vacuum";
-        if self.free_bytes < settings.notify.disk_low.0 / 10 {
+        let room = DiskRoom::of(Some(self.free_bytes), settings.engine.disk_reserve.0);
+        if room.full {
+            Check::fault("disk", format!("{}: nothing starts", room.in_words()), hint)
+        } else if self.free_bytes < settings.notify.disk_low.0 / 10 {
             Check::fault("disk", message, hint)
         } else if self.free_bytes < settings.notify.disk_low.0
             || self.days_until_full.is_some_and(|days| days < 14.0)

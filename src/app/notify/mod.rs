@@ -115,14 +115,9 @@ impl Notifier {
             let settings = self.settings.borrow().notify.clone();
             let found = watch::of_runs(&new.ends, &settings);
             let now = self.clock.now();
-            let gone = self
-                .store
+            self.store
                 .write_notices(&found.raise, &found.clear, Some(new.cursor), now)
                 .await?;
-            let recovered = watch::recovered(&gone, &new.ends, &settings);
-            if !recovered.is_empty() {
-                self.store.write_notices(&recovered, &[], None, now).await?;
-            }
             if !new.more {
                 return Ok(());
             }

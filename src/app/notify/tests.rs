@@ -27,6 +27,7 @@ fn failure(times: usize, ways: &[&'static str]) -> Vec<NewNotice> {
         message: "reddit failed: `train` failed".to_owned(),
         details: serde_json::json!({"pipeline": "reddit"}),
         passing: false,
+        ends: None,
         ways: ways.to_vec(),
     };
     vec![one; times]
@@ -57,8 +58,7 @@ async fn a_storm_is_one_message_and_a_cause_that_is_gone_arms_it_again() {
     assert_eq!(store.standing_notices().await.unwrap()[0].times, 503);
 
     let causes = ["run_failed:reddit".to_owned(), "disk_low:data".to_owned()];
-    let gone = store.write_notices(&[], &causes, None, now).await.unwrap();
-    assert_eq!(gone, causes[..1]);
+    store.write_notices(&[], &causes, None, now).await.unwrap();
     assert_eq!(store.standing_notices().await.unwrap(), []);
     store
         .write_notices(&failure(1, &[send::COMMAND]), &[], None, now)

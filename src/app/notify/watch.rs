@@ -48,11 +48,13 @@ fn notice(
         message,
         details,
         passing: false,
+        ends: None,
         ways: super::send::ways(settings),
     }
 }
 
 /// What the ends of runs tell: of each pipeline the last one counts, for what it says still holds.
+/// One that worked after one that failed is told as well.
 pub(super) fn of_runs(ends: &[RunEnd], settings: &Notify) -> Found {
     let mut found = Found::default();
     for (nth, end) in ends.iter().enumerate() {
@@ -71,35 +73,29 @@ pub(super) fn of_runs(ends: &[RunEnd], settings: &Notify) -> Found {
             settings,
         );
         if is_last {
+            if !failed {
+                let again = recovered(end, failure.cause.clone(), settings);
+                found.raise(settings, again);
+            }
             found.state(settings, failure, failed);
         }
     }
     found
 }
 
-/// Pipelines that failed and work again; `gone` are the causes that stood until now.
-pub(super) fn recovered(gone: &[String], ends: &[RunEnd], settings: &Notify) -> Vec<NewNotice> {
-    let mut found = Found::default();
-    for cause in gone {
-        let Some(pipeline) = cause.strip_prefix("run_failed:") else {
-            continue;
-        };
-        let last = ends.iter().rev().find(|end| end.pipeline == pipeline);
-        let run_id = last.map(|end| end.run_id.as_str());
-        let mut notice = notice(
+/// That a pipeline works again; it is told where the failure stands until now.
+fn recovered(end: &RunEnd, failure: String, settings: &Notify) -> NewNotice {
+    NewNotice {
+        passing: true,
+        ends: Some(failure),
+        ..notice(
             NoticeKind::RunRecovered,
-            pipeline,
-            format!(
-                "{pipeline} works again (run {})",
-                run_id.unwrap_or_default()
-            ),
-            json!({"pipeline": pipeline, "run_id": run_id}),
+            &end.pipeline,
+            format!("{} works again (run {})", end.pipeline, end.run_id),
+            json!({"pipeline": end.pipeline, "run_id": end.run_id}),
             settings,
-        );
-        notice.passing = true;
-        found.raise(settings, notice);
+        )
     }
-    found.raise
 }
 
 /// What is looked at now and then: the disk, the champions, the newest records.
@@ -201,16 +197,24 @@ mod tests {
             end("b", "failed"),
         ];
         let found = of_runs(&ends, &settings);
-        let raised: Vec<&str> = found.raise.iter().map(|n| n.cause.as_str()).collect();
-        assert_eq!(raised, ["run_failed:b"]);
+        let raised: Vec<(&str, Option<&str>)> = found
+            .raise
+            .iter()
+            .map(|notice| (notice.cause.as_str(), notice.ends.as_deref()))
+            .collect();
+        assert_eq!(
+            raised,
+            [
+                ("run_recovered:a", Some("run_failed:a")),
+                ("run_failed:b", None)
+            ]
+        );
+        assert_eq!(found.raise[0].message, "a works again (run r1)");
         assert_eq!(found.clear, ["run_failed:a"]);
-        let told = recovered(&found.clear, &ends, &settings);
-        assert_eq!(told[0].message, "a works again (run r1)");
         let quiet = Notify {
             on: vec![NoticeKind::DiskLow],
             ..settings
         };
         assert_eq!(of_runs(&ends, &quiet).raise, []);
-        assert_eq!(recovered(&found.clear, &ends, &quiet), []);
     }
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::super::{SharedHost, host::Phase};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, engine::DiskRoom};
 
 pub(super) fn routes() -> OpenApiRouter<SharedHost> {
     OpenApiRouter::new().routes(routes!(daemon))
@@ -23,6 +23,8 @@ pub struct DaemonAnswer {
     pub started_at: Timestamp,
     /// Where it stands.
     pub phase: Phase,
+    /// Whether there is room for new work.
+    pub disk: DiskRoom,
 }
 
 /// What this daemon is.
@@ -38,5 +40,6 @@ async fn daemon(State(host): State<SharedHost>) -> Json<DaemonAnswer> {
         pid: std::process::id(),
         started_at: host.started_at(),
         phase: host.phase(),
+        disk: host.engine().disk(),
     })
 }

@@ -4,6 +4,7 @@ mod daemon;
 mod events;
 mod logs;
 mod models;
+mod notices;
 mod pipelines;
 mod records;
 mod runs;
@@ -27,4 +28,5 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
         .merge(events::routes())
         .merge(models::routes())
         .merge(records::routes())
+        .merge(notices::routes())
 }

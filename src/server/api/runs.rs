@@ -303,8 +303,10 @@ async fn explain(
     Path((run, task)): Path<(String, String)>,
 ) -> Result<Json<Explanation>, Fault> {
     let row = find_run(host.store(), &run).await?;
-    let explanation = Explanation::load(host.store(), &row.id, &task, &host.slots()).await?;
-    Ok(Json(explanation))
+    let (slots, disk) = (host.engine().slots(), host.engine().disk());
+    Ok(Json(
+        Explanation::load(host.store(), &row.id, &task, &slots, disk).await?,
+    ))
 }
 
 /// Which tasks of a run are to begin anew.
