@@ -112,6 +112,11 @@ impl Vector {
         &self.bytes
     }
 
+    /// Whether `other` has as many numbers, stored as the same type.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.bytes.len() == other.bytes.len()
+    }
+
     /// The stored number type.
     pub const fn kind(&self) -> VectorType {
         self.kind

@@ -19,6 +19,10 @@ pub(super) struct Kind {
     migrations: Migrator,
     synchronous: SqliteSynchronous,
     page_size: u32,
+    /// What the connection that writes keeps of the file, in KiB.
+    cache: u32,
+    /// After how many pages the write-ahead log goes into the file.
+    checkpoint: u32,
     /// Whether a copy is kept before an older schema is changed.
     keeps_backups: bool,
 }
@@ -32,6 +36,14 @@ impl Kind {
         self.migrations.iter().map(|migration| migration.version)
     }
 
+    /// What is set for the connection that writes.
+    fn writing(&self, options: SqliteConnectOptions) -> SqliteConnectOptions {
+        options
+            .synchronous(self.synchronous)
+            .pragma("cache_size", format!("-{}", self.cache))
+            .pragma("wal_autocheckpoint", self.checkpoint.to_string())
+    }
+
     /// Whether a copy is kept before an older schema is changed.
     pub(super) const fn keeps_backups(&self) -> bool {
         self.keeps_backups
@@ -43,14 +55,21 @@ pub(super) static STATE: Kind = Kind {
     migrations: sqlx::migrate!("migrations/state"),
     synchronous: SqliteSynchronous::Full,
     page_size: 4096,
+    cache: 2000,
+    checkpoint: 1000,
     keeps_backups: true,
 };
 
 /// Large rows that can be made again: 16 KiB pages so that vectors pack.
+///
+/// A batch of 256 vectors changes as many pages of the index, for hashes have no order: 4 MiB that
+/// should stay in memory until the commit, and often change again before the next checkpoint.
 pub(super) static CONTENT: Kind = Kind {
     migrations: sqlx::migrate!("migrations/content"),
     synchronous: SqliteSynchronous::Normal,
     page_size: 16_384,
+    cache: 8000,
+    checkpoint: 2000,
     // It can be a thousand times as large, and its migrations only add.
     keeps_backups: false,
 };
@@ -73,8 +92,8 @@ impl Database {
         let options = connect_options(path)
             .create_if_missing(true)
             .page_size(kind.page_size)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(kind.synchronous);
+            .journal_mode(SqliteJournalMode::Wal);
+        let options = kind.writing(options);
         // Waiting for the only writer is normal work, so the pool's own limit is long.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
@@ -119,7 +138,7 @@ impl Database {
         Ok(Self {
             writer: pool(1)
                 .acquire_timeout(Duration::from_mins(10))
-                .connect_lazy_with(options.clone().synchronous(kind.synchronous)),
+                .connect_lazy_with(kind.writing(options.clone())),
             readers: pool(4).connect_lazy_with(options.read_only(true)),
             log: log_path(path),
         })
