@@ -1,6 +1,7 @@
 //! Backfills: runs for past intervals, planned, asked for, paused, cancelled.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{App, Error, RunRequest};
 use crate::{
@@ -96,7 +97,7 @@ pub struct PlannedInterval {
 }
 
 /// A backfill, and how far it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackfillInfo {
     /// Its id.
     pub id: String,
@@ -122,6 +123,27 @@ pub struct BackfillInfo {
     pub failed: usize,
     /// How many are queued or running.
     pub running: usize,
+}
+
+impl BackfillInfo {
+    /// The backfill as JSON, with its intervals as `runs`.
+    pub fn with_intervals(&self, intervals: &[BackfillInterval]) -> Value {
+        let mut shown = json!(self);
+        shown["runs"] = intervals
+            .iter()
+            .map(|interval| {
+                json!({
+                    "scheduled_for": interval.scheduled_for,
+                    "interval_start": interval.interval_start,
+                    "interval_end": interval.interval_end,
+                    "run_id": interval.run_id,
+                    "state": interval.run_state.map(RunState::name),
+                    "fault": interval.fault,
+                })
+            })
+            .collect();
+        shown
+    }
 }
 
 impl App {
@@ -191,8 +213,8 @@ impl App {
             return Ok(None);
         }
         // What is wrong with all of them is said now, not in the log of the scheduler.
+        let request = self.in_full(request.clone())?;
         let definition = pipelines::find(self.home(), &request.pipeline)?;
-        self.prepare(&request.runs.clone().request(&definition.name))?;
         let row = BackfillRow {
             id: uuid::Uuid::now_v7().to_string(),
             pipeline: definition.name,
@@ -204,6 +226,23 @@ impl App {
         };
         self.store().insert_backfill(&row, &intervals).await?;
         Ok(Some(row.id))
+    }
+
+    /// The same request with its source in full, because whoever does it may work in another
+    /// folder.
+    ///
+    /// # Errors
+    ///
+    /// Where one of its runs would be refused.
+    pub fn in_full(&self, mut request: BackfillRequest) -> Result<BackfillRequest, Error> {
+        let prepared = self.prepare(&request.runs.clone().request(&request.pipeline))?;
+        let runs = &mut request.runs;
+        let named = |(name, _): &(String, String)| name == "source";
+        if runs.source.is_some() || runs.params.iter().any(named) {
+            runs.params.retain(|param| !named(param));
+            runs.source = prepared.source;
+        }
+        Ok(request)
     }
 
     /// All backfills, the newest first.

@@ -256,8 +256,16 @@ impl Host for Face {
         self.app.registry()
     }
 
-    fn pipelines(&self) -> Result<Value, Fault> {
-        Ok(Value::Array(pipelines::listed(self.app.home())?))
+    fn pipelines(&self) -> BoxFuture<'_, Result<Value, Fault>> {
+        Box::pin(async {
+            let paused = self.app.paused().await?;
+            let now = self.app.clock().now();
+            Ok(Value::Array(pipelines::listed(
+                self.app.home(),
+                now,
+                &paused,
+            )?))
+        })
     }
 
     fn pipeline(&self, name: &str) -> Result<Value, Fault> {
@@ -333,7 +341,7 @@ impl Host for Face {
     fn backfill<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Value, Fault>> {
         Box::pin(async move {
             let (info, intervals) = self.app.backfill(id).await.map_err(timetable::unknown)?;
-            Ok(timetable::shown(&info, &intervals))
+            Ok(info.with_intervals(&intervals))
         })
     }
 
@@ -407,20 +415,12 @@ fn named(pipeline: &str) -> Result<(), Fault> {
 
 /// The API's words in those of the command line.
 fn split(wanted: RunWanted) -> (RunRequest, Wanted) {
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
     let request = RunRequest {
         pipeline: wanted.pipeline,
         date: wanted.date,
         source: wanted.source,
         profile: wanted.profile,
-        params: wanted
-            .params
-            .into_iter()
-            .map(|(name, value)| (name, text(value)))
-            .collect(),
+        params: timetable::as_given(wanted.params),
     };
     let wanted = Wanted {
         from: wanted.from,

@@ -5,6 +5,7 @@
 //! next needed or at the next start. Settings that are wrong change nothing and are said once.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     path::{Path, PathBuf},
     sync::Arc,
@@ -110,13 +111,7 @@ impl Reloader {
     fn reload(&self) -> Result<(), Error> {
         let new = App::settings_of(&self.home)?;
         let old = Arc::clone(&self.settings.borrow());
-        let changed: Vec<String> = new
-            .entries()
-            .iter()
-            .zip(old.entries())
-            .filter(|(new, old)| new.key != old.key || new.value != old.value)
-            .map(|(new, _)| new.key.clone())
-            .collect();
+        let changed = changes(&old, &new);
         if new.log.level != old.log.level {
             telemetry::set_filter(&new.log.level)
                 .map_err(|error| Error::wrong(error.to_string(), None))?;
@@ -130,11 +125,26 @@ impl Reloader {
     }
 }
 
-fn shown(changed: &[String]) -> String {
+/// The keys that one of them alone has, or that have another value.
+fn changes(old: &Settings, new: &Settings) -> BTreeSet<String> {
+    let entries = |settings: &Settings| -> BTreeSet<(String, String)> {
+        let entries = settings.entries().iter();
+        entries
+            .map(|entry| (entry.key.clone(), entry.value.to_string()))
+            .collect()
+    };
+    let (old, new) = (entries(old), entries(new));
+    old.symmetric_difference(&new)
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+fn shown(changed: &BTreeSet<String>) -> String {
     if changed.is_empty() {
         "nothing".to_owned()
     } else {
-        changed.join(", ")
+        let keys: Vec<&str> = changed.iter().map(String::as_str).collect();
+        keys.join(", ")
     }
 }
 

@@ -81,20 +81,48 @@ impl App {
         }
     }
 
-    /// All schedules of all pipelines, with what comes next.
+    /// The pipelines that are paused, and since when.
+    ///
+    /// # Errors
+    ///
+    /// Where the store fails.
+    pub async fn paused(&self) -> Result<BTreeMap<String, Timestamp>, Error> {
+        Ok(self.store().paused_pipelines().await?.into_iter().collect())
+    }
+
+    /// All schedules of all pipelines, with what comes next. Those of a file that is broken now are
+    /// as they were before.
     ///
     /// # Errors
     ///
     /// Where the pipelines or the store cannot be read.
     pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>, Error> {
-        let paused: BTreeMap<String, Timestamp> =
-            self.store().paused_pipelines().await?.into_iter().collect();
+        let paused = self.paused().await?;
         let rows = self.store().schedules().await?;
         let now = self.clock().now();
         let mut infos = Vec::new();
         for file in pipelines::files(self.home())? {
-            let Ok(definition) = pipelines::load(&file) else {
-                continue;
+            let definition = match pipelines::load(&file) {
+                Ok(definition) => definition,
+                Err(error) => {
+                    let name = file.name();
+                    let known = rows
+                        .iter()
+                        .filter(|row| row.pipeline == name && row.removed_at.is_none());
+                    infos.extend(known.map(|row| ScheduleInfo {
+                        id: row.id.clone(),
+                        pipeline: row.pipeline.clone(),
+                        name: row.name.clone(),
+                        spec: serde_json::from_str(&row.spec).unwrap_or_default(),
+                        paused_at: paused.get(&name).copied(),
+                        handled_until: Some(row.handled_until),
+                        scheduled_for: None,
+                        interval_start: None,
+                        interval_end: None,
+                        fault: Some(format!("its file is broken: {error}")),
+                    }));
+                    continue;
+                }
             };
             for schedule in &definition.schedules {
                 let id = schedule.id(&definition.name);

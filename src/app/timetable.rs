@@ -1,38 +1,33 @@
 //! Schedules and backfills as the API sees them.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
-use super::{App, BackfillInfo, BackfillRequest, BackfillRuns, Error, Reprocess};
+use super::{App, BackfillRequest, BackfillRuns, Error, Reprocess};
 use crate::{
-    dag::RunState,
     pipelines,
     server::{BackfillWanted, Fault, Reprocessed},
-    store::BackfillInterval,
 };
 
 /// The next ticks of a pipeline, as `pipelines next --json` prints them.
 pub(super) fn next(app: &App, pipeline: &str, count: usize) -> Result<Value, Fault> {
     let definition = pipelines::find(app.home(), pipeline)?;
-    let ticks = pipelines::next_ticks(&definition, app.clock().now(), count)?;
-    Ok(ticks
-        .iter()
-        .map(|(schedule, tick)| {
-            json!({
-                "schedule": schedule,
-                "scheduled_for": tick.scheduled_for,
-                "interval_start": tick.interval_start,
-                "interval_end": tick.interval_end,
-            })
-        })
-        .collect())
+    Ok(pipelines::coming(&definition, app.clock().now(), count)?)
+}
+
+/// Parameters as they are given on the command line.
+pub(super) fn as_given(params: Map<String, Value>) -> Vec<(String, String)> {
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    params
+        .into_iter()
+        .map(|(name, value)| (name, text(value)))
+        .collect()
 }
 
 /// The API's words in those of the application.
 pub(super) fn wanted(wanted: BackfillWanted) -> BackfillRequest {
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
     BackfillRequest {
         pipeline: wanted.pipeline,
         schedule: wanted.schedule,
@@ -47,33 +42,10 @@ pub(super) fn wanted(wanted: BackfillWanted) -> BackfillRequest {
         runs: BackfillRuns {
             source: wanted.source,
             profile: wanted.profile,
-            params: wanted
-                .params
-                .into_iter()
-                .map(|(name, value)| (name, text(value)))
-                .collect(),
+            params: as_given(wanted.params),
         },
         live: wanted.live,
     }
-}
-
-/// A backfill with its intervals, as `backfill show --json` prints it.
-pub(super) fn shown(info: &BackfillInfo, intervals: &[BackfillInterval]) -> Value {
-    let mut shown = json!(info);
-    shown["runs"] = intervals
-        .iter()
-        .map(|interval| {
-            json!({
-                "scheduled_for": interval.scheduled_for,
-                "interval_start": interval.interval_start,
-                "interval_end": interval.interval_end,
-                "run_id": interval.run_id,
-                "state": interval.run_state.map(RunState::name),
-                "fault": interval.fault,
-            })
-        })
-        .collect();
-    shown
 }
 
 /// A backfill that was named and is not there, or has ended.

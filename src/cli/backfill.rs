@@ -1,20 +1,22 @@
 //! `backfill`: runs for past intervals.
 
+mod daemon;
+
 use std::{path::Path, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     failure::{FAILED, Failure, INTERRUPTED, OK},
     output::Output,
-    remote::{Remote, segment},
-    run::key_value,
+    remote::Remote,
+    run::{key_value, nobody},
 };
 use crate::{
     app::{App, BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval, Reprocess},
     config::Settings,
-    engine::{self, EngineEvent},
+    engine::{EngineEvent, Handle},
 };
 
 /// Run a pipeline for past intervals, one run each.
@@ -81,6 +83,9 @@ struct WantedArguments {
     /// Print the intervals and do nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Hand the backfill to the daemon and do not wait for its end.
+    #[arg(long, conflicts_with = "dry_run")]
+    detach: bool,
     /// Ask a live source all the same, which does not tell of the past.
     #[arg(long)]
     live: bool,
@@ -136,51 +141,83 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<u8, Failure> {
     let app = Arc::new(App::open(home, settings).await?);
-    match (command.action, command.wanted) {
-        (Some(Action::List), _) => list(&app.backfills().await?, output)?,
-        (Some(Action::Show { id }), _) => show(&app, &id, output).await?,
-        (Some(Action::Pause { id }), _) => tell(&app.pause_backfill(&id).await?, output)?,
+    let remote = Remote::of(home).await?;
+    // Without a daemon this process works, and takes the home before it asks for anything.
+    let mut engine = None;
+    let id = match (command.action, command.wanted) {
+        (Some(Action::List), _) => {
+            list(&app.backfills().await?, output)?;
+            return Ok(OK);
+        }
+        (Some(Action::Show { id }), _) => {
+            show(&app, &id, output).await?;
+            return Ok(OK);
+        }
+        (Some(Action::Pause { id }), _) => {
+            let info = match &remote {
+                Some(remote) => daemon::moved(remote, &id, "pause").await?,
+                None => app.pause_backfill(&id).await?,
+            };
+            tell(&info, output)?;
+            return Ok(OK);
+        }
         (Some(Action::Cancel { id }), _) => {
-            tell(&app.cancel_backfill(&id, None).await?, output)?;
+            let info = match &remote {
+                Some(remote) => daemon::moved(remote, &id, "cancel").await?,
+                None => app.cancel_backfill(&id, None).await?,
+            };
+            tell(&info, output)?;
+            return Ok(OK);
         }
         (Some(Action::Resume { id }), _) => {
-            let info = app.resume_backfill(&id).await?;
-            return work_off(&app, &info.id, output).await;
+            let info = if let Some(remote) = &remote {
+                daemon::moved(remote, &id, "resume").await?
+            } else {
+                engine = Some(app.start_engine().await?);
+                app.resume_backfill(&id).await?
+            };
+            Some(info.id)
         }
         (None, Some(wanted)) => {
-            let dry_run = wanted.dry_run;
+            let WantedArguments {
+                dry_run, detach, ..
+            } = wanted;
             let request = BackfillRequest::from(wanted);
             if dry_run {
                 print_plan(&app.plan_backfill(&request).await?, output)?;
                 return Ok(OK);
             }
-            let Some(id) = app.create_backfill(&request).await? else {
-                output.say("every interval has a run; `--reprocess failed|all` runs them again")?;
-                return Ok(OK);
-            };
-            return work_off(&app, &id, output).await;
+            match &remote {
+                Some(remote) => {
+                    let made = daemon::create(remote, app.in_full(request)?).await?;
+                    if let (Some(info), true) = (&made, detach) {
+                        tell(info, output)?;
+                        return Ok(OK);
+                    }
+                    made.map(|info| info.id)
+                }
+                None if detach => return Err(nobody("backfill")),
+                None => {
+                    engine = Some(app.start_engine().await?);
+                    app.create_backfill(&request).await?
+                }
+            }
         }
-        (None, None) => {}
+        (None, None) => None,
+    };
+    let Some(id) = id else {
+        output.say("every interval has a run; `--reprocess failed|all` runs them again")?;
+        return Ok(OK);
+    };
+    match (&remote, engine) {
+        (Some(remote), _) => daemon::follow(remote, &id, output).await,
+        (None, Some(engine)) => work_off(&app, &id, engine, output).await,
+        (None, None) => Ok(OK),
     }
-    Ok(OK)
 }
 
-/// Works a backfill off in this process, unless another one is at work on the home: that does it.
-async fn work_off(app: &Arc<App>, id: &str, output: Output) -> Result<u8, Failure> {
-    let engine = match app.start_engine().await {
-        Ok(engine) => engine,
-        Err(error @ engine::Error::Locked { .. }) => {
-            output.say(format!("{error}: a daemon works it off"))?;
-            if let Some(remote) = Remote::of(app.home()).await? {
-                // So that it looks now, and not when it next would by itself.
-                let path = format!("/backfills/{}/resume", segment(id));
-                remote.post::<Value>(&path, &json!({})).await?;
-            }
-            tell(&app.backfill(id).await?.0, output)?;
-            return Ok(OK);
-        }
-        Err(error) => return Err(error.into()),
-    };
+/// Works a backfill off in this process.
+async fn work_off(app: &Arc<App>, id: &str, engine: Handle, output: Output) -> Result<u8, Failure> {
     let mut events = engine.subscribe();
     for interval in app.backfill(id).await?.1 {
         if let (Some(run_id), Some(state)) = (&interval.run_id, interval.run_state)
@@ -190,14 +227,11 @@ async fn work_off(app: &Arc<App>, id: &str, output: Output) -> Result<u8, Failur
         }
     }
     let scheduler = app.scheduler(&engine, false, false).start();
-    let mut told = 0;
+    let mut progress = Progress::default();
     let info = loop {
         scheduler.nudge().await;
         let (info, _) = app.backfill(id).await?;
-        if info.succeeded + info.failed > told && !output.json {
-            told = info.succeeded + info.failed;
-            output.say(format!("{told} of {} intervals", info.intervals))?;
-        }
+        progress.say(&info, output)?;
         if info.state != "running" {
             break info;
         }
@@ -217,11 +251,33 @@ async fn work_off(app: &Arc<App>, id: &str, output: Output) -> Result<u8, Failur
     engine.stop();
     engine.stopped_for_good().await;
     tell(&info, output)?;
-    Ok(if info.state == "succeeded" {
+    Ok(exit_code(&info))
+}
+
+/// How a backfill ended, as the command tells it.
+fn exit_code(info: &BackfillInfo) -> u8 {
+    if info.state == "succeeded" {
         OK
     } else {
         FAILED
-    })
+    }
+}
+
+/// Says how far a backfill is, whenever it is further.
+#[derive(Debug, Default)]
+struct Progress {
+    told: usize,
+}
+
+impl Progress {
+    fn say(&mut self, info: &BackfillInfo, output: Output) -> Result<(), Failure> {
+        let done = info.succeeded + info.failed;
+        if done > self.told && !output.json {
+            self.told = done;
+            output.say(format!("{done} of {} intervals", info.intervals))?;
+        }
+        Ok(())
+    }
 }
 
 /// Waits until a run has ended, or an event was missed that may have told so.
@@ -291,22 +347,7 @@ fn line(info: &BackfillInfo) -> String {
 async fn show(app: &App, id: &str, output: Output) -> Result<(), Failure> {
     let (info, intervals) = app.backfill(id).await?;
     if output.json {
-        let intervals: Vec<Value> = intervals
-            .iter()
-            .map(|interval| {
-                json!({
-                    "scheduled_for": interval.scheduled_for,
-                    "interval_start": interval.interval_start,
-                    "interval_end": interval.interval_end,
-                    "run_id": interval.run_id,
-                    "state": interval.run_state.map(crate::dag::RunState::name),
-                    "fault": interval.fault,
-                })
-            })
-            .collect();
-        let mut shown = json!(info);
-        shown["runs"] = intervals.into();
-        output.json(&shown)?;
+        output.json(&info.with_intervals(&intervals))?;
         return Ok(());
     }
     output.data(line(&info))?;

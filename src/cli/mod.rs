@@ -51,6 +51,7 @@ use crate::{
     app::{self, App, Worker},
     config::{LogFormat, Settings},
     server::{ClearAnswer, ClearWanted, Paused, RunAnswer},
+    store,
     telemetry::{self, TelemetrySettings},
 };
 
@@ -229,13 +230,17 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             pause(&name, false, &home, settings, output).await?;
         }
         Command::Pipelines(pipelines::Command::Look(command)) => {
-            let app = App::detached(&home, settings).await?;
+            let app = looking(&command, &home, settings).await?;
             let catalogue = app.catalogue();
+            let moment = pipelines::Moment {
+                now: app.clock().now(),
+                paused: &app.paused().await?,
+            };
             return Ok(pipelines::run(
                 &command,
                 &home,
                 &catalogue,
-                app.clock().now(),
+                moment,
                 output.json,
                 &mut stdout,
             )?);
@@ -274,6 +279,21 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Config(command) => config::run(&command, &settings, output.json, &mut stdout)?,
     }
     Ok(OK)
+}
+
+/// The home as `pipelines` looks at it: only the list asks the databases, which there need not be.
+async fn looking(
+    command: &pipelines::Look,
+    home: &Path,
+    settings: Settings,
+) -> Result<App, Failure> {
+    if matches!(command, pipelines::Look::List) {
+        match App::read(home, settings.clone()).await {
+            Err(app::Error::Store(store::Error::Missing(_))) => {}
+            app => return Ok(app?),
+        }
+    }
+    Ok(App::detached(home, settings).await?)
 }
 
 /// `pipelines pause` and `pipelines unpause`, by the daemon where one lives.

@@ -121,10 +121,7 @@ pub(crate) async fn run(
         return follow::to_its_end(&remote, answer, command.detach, home, settings, output).await;
     }
     if command.detach {
-        return Err(
-            Failure::wrong_use("no daemon runs on this home, so nobody would do the run")
-                .hint("start one with `trendmill up`, or leave `--detach` out"),
-        );
+        return Err(nobody("run"));
     }
     detached.check_devices(&prepared.compiled.graph).await?;
     drop(detached);
@@ -155,6 +152,14 @@ pub(crate) async fn run(
     let _shown = shown.await;
     report::print(&app, &summary, output).await?;
     Ok(report::exit_code(&summary))
+}
+
+/// What is said where work is for the daemon and there is none.
+pub(super) fn nobody(work: &str) -> Failure {
+    Failure::wrong_use(format!(
+        "no daemon runs on this home, so nobody would do the {work}"
+    ))
+    .hint("start one with `trendmill up`, or leave `--detach` out")
 }
 
 impl Command {

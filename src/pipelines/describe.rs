@@ -1,18 +1,26 @@
 //! Pipelines as JSON: the names are those of the command line's contract.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Definition, Error, Policy, Schedule, files, load};
-use crate::config::{document, duration};
+use super::{Definition, Error, Policy, Schedule, files, load, next_ticks};
+use crate::{
+    clock::Timestamp,
+    config::{document, duration},
+};
 
-/// The pipelines of a home, one row each; a file with faults has a row that counts them.
+/// The pipelines of a home, one row each, with their next tick after `now` and since when they are
+/// paused; a file with faults has a row that counts them.
 ///
 /// # Errors
 ///
 /// Where a file cannot be read.
-pub fn listed(home: &Path) -> Result<Vec<Value>, Error> {
+pub fn listed(
+    home: &Path,
+    now: Timestamp,
+    paused: &BTreeMap<String, Timestamp>,
+) -> Result<Vec<Value>, Error> {
     let mut rows = Vec::new();
     for file in files(home)? {
         let shown = &file.shown;
@@ -21,6 +29,10 @@ pub fn listed(home: &Path) -> Result<Vec<Value>, Error> {
                 "name": definition.name,
                 "description": definition.description,
                 "schedules": schedules(&definition),
+                "scheduled_for": next_ticks(&definition, now, 1)?
+                    .first()
+                    .map(|(_, tick)| tick.scheduled_for),
+                "paused_at": paused.get(&definition.name),
                 "tasks": definition.tasks.len(),
                 "file": shown,
                 "faults": 0,
@@ -29,6 +41,8 @@ pub fn listed(home: &Path) -> Result<Vec<Value>, Error> {
                 "name": shown.file_stem().map(|stem| stem.to_string_lossy()),
                 "description": null,
                 "schedules": [],
+                "scheduled_for": null,
+                "paused_at": paused.get(&file.name()),
                 "tasks": 0,
                 "file": shown,
                 "faults": faults.len(),
@@ -37,6 +51,26 @@ pub fn listed(home: &Path) -> Result<Vec<Value>, Error> {
         });
     }
     Ok(rows)
+}
+
+/// The next `count` ticks of a pipeline after `now`, as JSON.
+///
+/// # Errors
+///
+/// Where a pattern or a zone cannot be read, which a definition without faults rules out.
+pub fn coming(definition: &Definition, now: Timestamp, count: usize) -> Result<Value, Error> {
+    let ticks = next_ticks(definition, now, count)?;
+    Ok(ticks
+        .iter()
+        .map(|(schedule, tick)| {
+            json!({
+                "schedule": schedule,
+                "scheduled_for": tick.scheduled_for,
+                "interval_start": tick.interval_start,
+                "interval_end": tick.interval_end,
+            })
+        })
+        .collect())
 }
 
 /// The schedules of a pipeline as JSON.

@@ -21,7 +21,7 @@ mod values;
 pub use self::check::check;
 pub use self::compile::{Compiled, RunArguments, compile, outline};
 pub use self::definition::{Definition, Policy, Profile, Reference, Task};
-pub use self::describe::{described, listed};
+pub use self::describe::{coming, described, listed};
 pub use self::fault::{Error, Fault};
 pub use self::graph::{mermaid, text};
 pub use self::load::{PipelineFile, files, find, load};

@@ -39,7 +39,7 @@ pub trait Host: fmt::Debug + Send + Sync {
     fn registry(&self) -> &Registry;
 
     /// The pipelines of the home, as `pipelines list --json` tells them.
-    fn pipelines(&self) -> Result<Value, Fault>;
+    fn pipelines(&self) -> BoxFuture<'_, Result<Value, Fault>>;
 
     /// One pipeline, as `pipelines show --json` tells it.
     fn pipeline(&self, name: &str) -> Result<Value, Fault>;

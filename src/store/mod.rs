@@ -28,6 +28,8 @@ mod tokens;
 mod check;
 mod slots;
 mod backup;
+#[cfg(test)]
+mod made_up;
 mod notices;
 mod retention;
 mod growth;

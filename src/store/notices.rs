@@ -17,6 +17,8 @@ pub struct NewNotice {
     pub message: String,
     /// What a program may want to know; an object.
     pub details: Value,
+    /// How often it came.
+    pub times: u32,
     /// Whether it is over as soon as it is told.
     pub passing: bool,
     /// It is raised only where this cause stood and is gone with the same write.
@@ -210,13 +212,14 @@ impl Store {
             sqlx::query!(
                 "INSERT INTO notices (cause, kind, message, details, times, raised_at, last_at,
                      cleared_at, pending, tries, next_try)
-                 VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, 0, ?)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
                  ON CONFLICT (cause) WHERE cleared_at IS NULL DO UPDATE SET
-                     times = times + 1, last_at = excluded.last_at",
+                     times = times + excluded.times, last_at = excluded.last_at",
                 notice.cause,
                 notice.kind,
                 notice.message,
                 details,
+                notice.times,
                 now,
                 now,
                 cleared_at,

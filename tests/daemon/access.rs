@@ -99,11 +99,50 @@ async fn pages_of_others_are_refused() {
     );
 }
 
-#[test]
-fn an_open_address_needs_a_token() {
+#[tokio::test]
+async fn an_open_address_needs_a_token() {
     let home = Home::new();
     let refused = home.run(&["up", "--listen", "0.0.0.0:0"]);
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("trendmill tokens create"), "{said}");
+
+    let created = home.run(&["tokens", "create", "laptop"]);
+    let token = String::from_utf8(created.stdout).unwrap().trim().to_owned();
+    let daemon = home.up_at("0.0.0.0:0", &[]);
+    // Also for callers of this machine: who can reach the address cannot be told.
+    assert_eq!(asked(&daemon, |request| request).await.0, 401);
+    let known = asked(&daemon, |request| request.bearer_auth(&token)).await;
+    assert_eq!(known.0, 200);
+    let run = home.run(&["run", "chain"]);
+    assert!(run.status.success(), "{run:?}");
+    home.run(&["tokens", "revoke", "laptop"]);
+    let revoked = asked(&daemon, |request| request.bearer_auth(&token)).await;
+    assert_eq!(revoked.0, 401);
+}
+
+#[test]
+fn no_file_of_the_home_holds_a_token() {
+    let home = Home::new();
+    let created = home.run(&["tokens", "create", "laptop"]);
+    let token = String::from_utf8(created.stdout).unwrap().trim().to_owned();
+    let secret = token.split_once('_').unwrap().1;
+    let mut open = vec![home.path().to_owned()];
+    let mut read = 0;
+    while let Some(folder) = open.pop() {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let bytes = fs_err::read(&path).unwrap();
+            let held = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
+            assert!(!held, "{}", path.display());
+            read += bytes.len();
+        }
+    }
+    assert!(read > 0, "there is a database");
 }

@@ -103,5 +103,5 @@ fn a_run_is_cleared_by_the_daemon() {
     let run: serde_json::Value = serde_json::from_slice(&cleared.stdout).unwrap();
     assert_eq!(run["tasks"][1]["attempts"], 2);
     let nothing = home.run(&["runs", "clear", "latest"]);
-    assert_eq!(nothing.status.code(), Some(1));
+    assert_eq!(nothing.status.code(), Some(2));
 }

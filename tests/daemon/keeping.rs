@@ -50,6 +50,11 @@ async fn failures_are_told_once_and_settings_are_read_again() {
     }
     let told = until_told(&first);
     assert_eq!(told.matches("\"kind\":\"run_failed\"").count(), 1, "{told}");
+    let standing = async || daemon.get("/api/v1/notices?state=open").await.1["notices"].clone();
+    assert_eq!(standing().await[0]["cause"], "run_failed:moody");
+    while standing().await[0]["times"] != 3 {
+        tokio::task::yield_now().await;
+    }
 
     // Settings that are wrong change nothing, and the daemon lives on.
     fs_err::write(&file, "[notify]\ncommand = 7\n").unwrap();
@@ -62,4 +67,12 @@ async fn failures_are_told_once_and_settings_are_read_again() {
     assert_eq!(daemon.ended(&run).await["state"], "succeeded");
     let told = until_told(&second);
     assert!(told.contains("moody works again"), "{told}");
+    assert_eq!(standing().await, serde_json::json!([]));
+    let (_, all) = daemon.get("/api/v1/notices?limit=1").await;
+    assert_eq!(all["notices"][0]["kind"], "run_recovered");
+    let path = format!("/api/v1/notices?before={}", all["next"]);
+    assert_eq!(daemon.get(&path).await.1["notices"][0]["state"], "closed");
+    let listed = home.run(&["--json", "notices", "list"]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed, daemon.get("/api/v1/notices").await.1["notices"]);
 }

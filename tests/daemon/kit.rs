@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
 };
 
 use serde_json::Value;
@@ -100,8 +101,13 @@ impl Home {
 
     /// Starts the daemon with these variables in its environment.
     pub(crate) fn up_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        self.up_at("127.0.0.1:0", environment)
+    }
+
+    /// Starts the daemon at this address.
+    pub(crate) fn up_at(&self, address: &str, environment: &[(&str, &str)]) -> Daemon {
         let mut child = self
-            .command(&["up", "--listen", "127.0.0.1:0"])
+            .command(&["up", "--listen", address])
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -112,7 +118,7 @@ impl Home {
         for line in lines.by_ref() {
             let line = line.unwrap();
             if let Some((_, address)) = line.split_once("listening at ") {
-                address.clone_into(&mut url);
+                url = address.replace("0.0.0.0", "127.0.0.1");
             }
             let ready = line.ends_with("ready");
             said.push(line);
@@ -122,8 +128,14 @@ impl Home {
         }
         assert!(!url.is_empty(), "{said:#?}");
         // What it goes on to say must be read, or it would wait for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Daemon { child, url }
+        let (tell, said) = channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // A test that has ended listens no more.
+                let _ = tell.send(line);
+            }
+        });
+        Daemon { child, url, said }
     }
 }
 
@@ -131,6 +143,7 @@ impl Home {
 pub(crate) struct Daemon {
     child: Child,
     pub(crate) url: String,
+    said: Receiver<String>,
 }
 
 impl Daemon {
@@ -148,6 +161,19 @@ impl Daemon {
 
     pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Waits until it says something with these words; the answer is everything until then.
+    pub(crate) fn until_said(&self, words: &str) -> Vec<String> {
+        let mut said = Vec::new();
+        while !said
+            .last()
+            .is_some_and(|line: &String| line.contains(words))
+        {
+            let line = self.said.recv();
+            said.push(line.unwrap_or_else(|_| panic!("it ended without `{words}`: {said:#?}")));
+        }
+        said
     }
 
     /// Asks; the answer is its status and its JSON.

@@ -1,5 +1,6 @@
 //! The daemon, as others see it: its API, its file, its signals.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::future_not_send, reason = "a test runs on one thread")]
 
 mod kit;
 mod runs;
@@ -10,4 +11,6 @@ mod commands;
 mod life;
 mod keeping;
 mod full_disk;
+mod files;
+mod same;
 mod schedules;

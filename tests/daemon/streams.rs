@@ -58,6 +58,62 @@ async fn events_of_a_run_come_until_it_has_ended_and_from_where_one_left() {
     assert_eq!(events(&daemon, &path, Some(last)).await, []);
 }
 
+/// Reads events of a stream that does not end until one has come that is wanted; gives their ids.
+async fn ids_until(
+    daemon: &Daemon,
+    after: Option<&str>,
+    begun: impl AsyncFnOnce(),
+    wanted: impl Fn(&Value) -> bool,
+) -> Vec<i64> {
+    let mut request = client().get(format!("{}/api/v1/events", daemon.url));
+    if let Some(after) = after {
+        request = request.header("last-event-id", after);
+    }
+    let mut response = request.send().await.unwrap();
+    begun().await;
+    let (mut text, mut ids) = (String::new(), Vec::new());
+    loop {
+        let chunk = response.chunk().await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+        while let Some((block, rest)) = text.split_once("\n\n") {
+            let data = block.lines().find_map(|line| line.strip_prefix("data:"));
+            if let Some(data) = data {
+                let event: Value = serde_json::from_str(data).unwrap();
+                ids.push(event["id"].as_i64().unwrap());
+                if wanted(&event) {
+                    return ids;
+                }
+            }
+            text = rest.to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_again_misses_no_event_and_gets_none_twice() {
+    let home = Home::new();
+    let daemon = home.up();
+    let run_id = daemon.trigger("gate").await;
+    home.until_waiting();
+    // The connection is lost after the task began; what happens then is not heard.
+    let running = |event: &Value| event["to"] == "running" && event["task_id"] == "wait";
+    let mut ids = ids_until(&daemon, Some("0"), async || {}, running).await;
+    home.open();
+    daemon.ended(&run_id).await;
+    let left = ids.last().unwrap().to_string();
+    let second = std::cell::RefCell::new(String::new());
+    let begin = async || *second.borrow_mut() = daemon.trigger("chain").await;
+    let ended = |event: &Value| {
+        event["to"] == "succeeded"
+            && event["task_id"].is_null()
+            && event["run_id"] == second.borrow().as_str()
+    };
+    ids.extend(ids_until(&daemon, Some(&left), begin, ended).await);
+    let all = ids_until(&daemon, Some("0"), async || {}, ended).await;
+    assert_eq!(ids, all);
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+}
+
 #[tokio::test]
 async fn a_log_is_followed_until_its_attempt_has_ended() {
     let home = Home::new();

@@ -5,7 +5,11 @@ use std::{io::Read as _, net::TcpListener};
 use serde_json::Value;
 
 use super::*;
-use crate::{clock::ManualClock, store::NewNotice};
+use crate::{
+    clock::ManualClock,
+    corpus::Record,
+    store::{NewModelVersion, NewNotice, NoticeFilter, Writer},
+};
 
 fn notifier(store: &Store, settings: &str) -> (Notifier, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new("2026-03-01T08:00:00Z".parse().unwrap()));
@@ -26,6 +30,7 @@ fn failure(times: usize, ways: &[&'static str]) -> Vec<NewNotice> {
         kind: "run_failed",
         message: "reddit failed: `train` failed".to_owned(),
         details: serde_json::json!({"pipeline": "reddit"}),
+        times: 1,
         passing: false,
         ends: None,
         ways: ways.to_vec(),
@@ -156,17 +161,176 @@ async fn a_webhook_gets_signed_json() {
     assert_eq!(body["sent_at"], "2026-03-01T08:00:00Z");
 }
 
-#[tokio::test]
-async fn an_empty_store_has_nothing_to_tell_but_the_disk() {
-    let store = Store::in_memory().await.unwrap();
-    let (notifier, _) = notifier(&store, "[notify]\ndisk_low = \"900000TB\"");
-    notifier.hear_of_runs().await.unwrap();
-    notifier.look().await.unwrap();
-    notifier.look().await.unwrap();
+/// What stands, as `kind: message`.
+async fn standing(store: &Store) -> Vec<String> {
     let standing = store.standing_notices().await.unwrap();
-    assert_eq!(standing.len(), 1);
+    standing
+        .iter()
+        .map(|notice| format!("{}: {}", notice.kind, notice.message))
+        .collect()
+}
+
+/// Everything that was ever told, the oldest first, as `kind state times`.
+async fn told(store: &Store) -> Vec<String> {
+    let filter = NoticeFilter {
+        state: None,
+        before: None,
+        limit: 100,
+    };
+    let rows = store.notices(&filter).await.unwrap();
+    rows.iter()
+        .rev()
+        .map(|row| format!("{} {} {}", row.kind, row.state.name(), row.times))
+        .collect()
+}
+
+const QUIET: &str = "[notify]\ndisk_low = \"1B\"";
+
+#[tokio::test]
+async fn a_storm_of_failures_is_one_notice_and_so_is_its_end() {
+    let store = Store::in_memory().await.unwrap();
+    let (notifier, clock) = notifier(&store, QUIET);
+    // The first look begins at the present.
+    notifier.hear_of_runs().await.unwrap();
+    for nth in 0..50 {
+        let id = format!("r{nth}");
+        store.made_up_run(&id, "reddit", clock.now(), None).await;
+        store.made_up_end(&id, "failed", clock.now()).await;
+        if nth % 10 == 0 {
+            notifier.hear_of_runs().await.unwrap();
+        }
+    }
+    notifier.hear_of_runs().await.unwrap();
     assert_eq!(
-        (standing[0].kind.as_str(), standing[0].times),
-        ("disk_low", 1)
+        standing(&store).await,
+        ["run_failed: reddit failed: a test (run r0)"]
     );
+    for id in ["s0", "s1"] {
+        store.made_up_run(id, "reddit", clock.now(), None).await;
+        store.made_up_end(id, "succeeded", clock.now()).await;
+        notifier.hear_of_runs().await.unwrap();
+    }
+    assert_eq!(
+        told(&store).await,
+        ["run_failed closed 50", "run_recovered closed 1"],
+        "it works again, and that it works still is no news"
+    );
+}
+
+#[tokio::test]
+async fn a_missed_deadline_stands_until_the_run_has_ended() {
+    let store = Store::in_memory().await.unwrap();
+    let (notifier, clock) = notifier(&store, QUIET);
+    let deadline = clock.now() + Duration::from_hours(6);
+    store
+        .made_up_run("r1", "reddit", clock.now(), Some(deadline))
+        .await;
+    notifier.look().await.unwrap();
+    assert!(standing(&store).await.is_empty());
+    clock.set(deadline);
+    notifier.look().await.unwrap();
+    notifier.look().await.unwrap();
+    assert_eq!(
+        standing(&store).await,
+        ["deadline_missed: reddit has not ended by its deadline, 2026-03-01T14:00:00Z (run r1)"]
+    );
+    store.made_up_end("r1", "succeeded", clock.now()).await;
+    notifier.look().await.unwrap();
+    assert_eq!(told(&store).await, ["deadline_missed closed 1"]);
+}
+
+#[tokio::test]
+async fn a_model_without_a_new_champion_is_told_until_there_is_one() {
+    let store = Store::in_memory().await.unwrap();
+    let (notifier, clock) = notifier(&store, QUIET);
+    store.made_up_run("r1", "reddit", clock.now(), None).await;
+    let version = async |version, alias, at| {
+        let new = NewModelVersion {
+            name: "reddit",
+            version,
+            run_id: "r1",
+            created_at: at,
+            interval_start: at,
+            content_key: if version == 1 { "one" } else { "two" },
+            manifest: "{}",
+            alias,
+        };
+        store.add_model_version(new).await.unwrap();
+    };
+    version(1, Some(("champion", "the first")), clock.now()).await;
+    clock.advance(Duration::from_hours(7 * 24));
+    notifier.look().await.unwrap();
+    assert!(standing(&store).await.is_empty());
+    clock.advance(Duration::from_hours(24));
+    notifier.look().await.unwrap();
+    assert_eq!(
+        standing(&store).await,
+        [
+            "no_promotion: no version of reddit became champion since 2026-03-01T08:00:00Z, 8 days \
+             ago"
+        ]
+    );
+    version(2, Some(("champion", "it is better")), clock.now()).await;
+    notifier.look().await.unwrap();
+    assert_eq!(told(&store).await, ["no_promotion closed 1"]);
+}
+
+#[tokio::test]
+async fn a_data_set_without_new_records_is_told_until_there_is_one() {
+    let store = Store::in_memory().await.unwrap();
+    let (notifier, clock) = notifier(&store, QUIET);
+    let arrives = async |id: &str| {
+        let record: Record = serde_json::from_value(serde_json::json!({"id": id})).unwrap();
+        let writer = Writer {
+            run_id: "r1",
+            task_id: "scrape",
+            stored_at: clock.now(),
+        };
+        let page = [(record, None)];
+        let stored = store.store_page("reddit", &page, clock.now(), 0, writer);
+        stored.await.unwrap();
+    };
+    arrives("a").await;
+    clock.advance(Duration::from_hours(25));
+    notifier.look().await.unwrap();
+    // A table that was read once is not walked again and again.
+    assert!(standing(&store).await.is_empty());
+    let marks = [("pics".to_owned(), clock.now())].into();
+    store.raise_watermarks("reddit", &marks).await.unwrap();
+    notifier.look().await.unwrap();
+    assert_eq!(
+        standing(&store).await,
+        ["no_new_records: no new record of reddit since 2026-03-01T08:00:00Z, longer than 1d"]
+    );
+    arrives("b").await;
+    notifier.look().await.unwrap();
+    assert_eq!(told(&store).await, ["no_new_records closed 1"]);
+}
+
+#[tokio::test]
+async fn little_disk_is_told_until_there_is_more() {
+    let store = Store::in_memory().await.unwrap();
+    let (low, _) = notifier(&store, "[notify]\ndisk_low = \"900000TB\"");
+    low.hear_of_runs().await.unwrap();
+    low.look().await.unwrap();
+    low.look().await.unwrap();
+    assert_eq!(told(&store).await, ["disk_low open 1"]);
+    let (well, _) = notifier(&store, QUIET);
+    well.look().await.unwrap();
+    assert_eq!(told(&store).await, ["disk_low closed 1"]);
+}
+
+#[tokio::test]
+async fn what_nobody_wants_to_hear_is_not_told() {
+    let store = Store::in_memory().await.unwrap();
+    let (notifier, clock) = notifier(&store, "[notify]\non = [\"disk_low\"]\ndisk_low = \"1B\"");
+    notifier.hear_of_runs().await.unwrap();
+    let deadline = Some(clock.now());
+    store
+        .made_up_run("r1", "reddit", clock.now(), deadline)
+        .await;
+    notifier.look().await.unwrap();
+    store.made_up_end("r1", "failed", clock.now()).await;
+    notifier.hear_of_runs().await.unwrap();
+    assert!(told(&store).await.is_empty());
 }

@@ -47,6 +47,7 @@ fn notice(
         kind: kind.name(),
         message,
         details,
+        times: 1,
         passing: false,
         ends: None,
         ways: super::send::ways(settings),
@@ -58,27 +59,30 @@ fn notice(
 pub(super) fn of_runs(ends: &[RunEnd], settings: &Notify) -> Found {
     let mut found = Found::default();
     for (nth, end) in ends.iter().enumerate() {
-        let failed = end.state == "failed";
-        let is_last = !ends[nth + 1..]
-            .iter()
-            .any(|later| later.pipeline == end.pipeline);
-        let failure = notice(
-            NoticeKind::RunFailed,
-            &end.pipeline,
-            format!(
-                "{} failed: {} (run {})",
-                end.pipeline, end.cause, end.run_id
-            ),
-            json!({"pipeline": end.pipeline, "run_id": end.run_id, "ended_at": end.at}),
-            settings,
-        );
-        if is_last {
-            if !failed {
-                let again = recovered(end, failure.cause.clone(), settings);
-                found.raise(settings, again);
-            }
-            found.state(settings, failure, failed);
+        let of_it = |other: &&RunEnd| other.pipeline == end.pipeline;
+        if ends[nth + 1..].iter().any(|later| of_it(&later)) {
+            continue;
         }
+        let failed = |end: &&RunEnd| end.state == "failed";
+        let times = ends.iter().rev().filter(of_it).take_while(failed).count();
+        let failure = NewNotice {
+            times: u32::try_from(times).unwrap_or(u32::MAX),
+            ..notice(
+                NoticeKind::RunFailed,
+                &end.pipeline,
+                format!(
+                    "{} failed: {} (run {})",
+                    end.pipeline, end.cause, end.run_id
+                ),
+                json!({"pipeline": end.pipeline, "run_id": end.run_id, "ended_at": end.at}),
+                settings,
+            )
+        };
+        if times == 0 {
+            let again = recovered(end, failure.cause.clone(), settings);
+            found.raise(settings, again);
+        }
+        found.state(settings, failure, times > 0);
     }
     found
 }

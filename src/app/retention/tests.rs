@@ -1,10 +1,7 @@
 //! Retention on a home with made-up runs.
 
 use super::*;
-use crate::{
-    clock::ManualClock,
-    store::{NewRun, NewTask, RunChange, Turn},
-};
+use crate::clock::ManualClock;
 
 struct Home {
     folder: tempfile::TempDir,
@@ -25,56 +22,10 @@ impl Home {
     /// A run that begins now, ended where `state` is a last one, with a log and a matrix.
     async fn run(&self, id: &str, state: &'static str) {
         let now = self.clock.now();
-        let new = NewRun {
-            id: id.to_owned(),
-            pipeline: "reddit".to_owned(),
-            definition_hash: id.to_owned(),
-            definition: String::new(),
-            graph: "[]".to_owned(),
-            params: "{}".to_owned(),
-            source: None,
-            profile: None,
-            schedule: None,
-            scheduled_for: now,
-            interval_start: now,
-            interval_end: now,
-            as_of: now,
-            force: false,
-            trigger: "manual",
-            cause: "a test".to_owned(),
-            identity: id.to_owned(),
-            owner: Some("me".to_owned()),
-            hold: None,
-            deadline_at: None,
-            backfill: None,
-            created_at: now,
-            tasks: vec![NewTask {
-                task_id: "merge".to_owned(),
-                op: "merge".to_owned(),
-                state: "succeeded",
-                cause: String::new(),
-                message: None,
-                outcome: None,
-                ended_at: Some(now),
-            }],
-        };
-        let change = RunChange {
-            run: id.to_owned(),
-            fence: 1,
-            new_fence: 1,
-            owner: None,
-            state,
-            cause: "a test".to_owned(),
-            cancel_requested: false,
-            started_at: Some(now),
-            ended_at: (state != "running").then_some(now),
-        };
-        let turn = Turn {
-            new_runs: vec![new],
-            runs: vec![change],
-            ..Turn::default()
-        };
-        self.store.write_turn(&turn).await.unwrap();
+        self.store.made_up_run(id, "reddit", now, None).await;
+        if state != "running" {
+            self.store.made_up_end(id, state, now).await;
+        }
         self.write(&format!("logs/{id}/merge.1.log"), 1000);
         self.write(&format!("runs/{id}/merge.safetensors"), 5000);
         self.write(&format!("runs/{id}/train.json"), 100);

@@ -4,6 +4,7 @@ mod next;
 mod show;
 
 use std::{
+    collections::BTreeMap,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -68,6 +69,15 @@ pub(super) enum Look {
     },
 }
 
+/// What pipelines are looked at with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment<'a> {
+    /// What time it is.
+    pub(super) now: Timestamp,
+    /// The pipelines that are paused, and since when.
+    pub(super) paused: &'a BTreeMap<String, Timestamp>,
+}
+
 /// How a graph is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -89,26 +99,26 @@ pub(super) fn run(
     command: &Look,
     home: &Path,
     catalogue: &Catalogue,
-    now: Timestamp,
+    moment: Moment<'_>,
     json: bool,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     match command {
-        Look::List => list(home, json, out)?,
+        Look::List => list(home, moment, json, out)?,
         Look::Show { name } => show::show(&pipelines::find(home, name)?, json, out)?,
         Look::Check { files } => return check(home, files, catalogue, json, out),
         Look::Graph { name, format } => {
             graph(&pipelines::find(home, name)?, *format, json, out)?;
         }
         Look::Next { name, count } => {
-            next::next(&pipelines::find(home, name)?, now, *count, json, out)?;
+            next::next(&pipelines::find(home, name)?, moment.now, *count, json, out)?;
         }
     }
     Ok(0)
 }
 
-fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
-    let rows = pipelines::listed(home)?;
+fn list(home: &Path, moment: Moment<'_>, json: bool, out: &mut dyn Write) -> Result<(), Error> {
+    let rows = pipelines::listed(home, moment.now, moment.paused)?;
     if json {
         return print_json(&Value::Array(rows), out);
     }
@@ -124,11 +134,16 @@ fn list(home: &Path, json: bool, out: &mut dyn Write) -> Result<(), Error> {
                 Some(0) | None => text(row, "description"),
                 Some(_) => "has faults: see `pipelines check`".to_owned(),
             };
-            vec![text(row, "name"), schedule, row["tasks"].to_string(), about]
+            let next = match &row["paused_at"] {
+                Value::Null => text(row, "scheduled_for"),
+                _ => "paused".to_owned(),
+            };
+            let tasks = row["tasks"].to_string();
+            vec![text(row, "name"), schedule, next, tasks, about]
         })
         .collect();
     print_table(
-        &["pipeline", "schedule", "tasks", "description"],
+        &["pipeline", "schedule", "next", "tasks", "description"],
         &table,
         out,
     )
@@ -242,7 +257,19 @@ mod tests {
         let command = Look::from_arg_matches(&matches).unwrap();
         let mut out = Vec::new();
         let now = "2026-11-22T04:00:00Z".parse().unwrap();
-        let code = match run(&command, home, &Catalogue::default(), now, json, &mut out) {
+        let paused = BTreeMap::from([("loop".to_owned(), now)]);
+        let moment = Moment {
+            now,
+            paused: &paused,
+        };
+        let code = match run(
+            &command,
+            home,
+            &Catalogue::default(),
+            moment,
+            json,
+            &mut out,
+        ) {
             Ok(code) => code,
             Err(error) => {
                 writeln!(out, "{error}\n{}", error.hint().unwrap_or_default()).unwrap();
@@ -309,10 +336,10 @@ mod tests {
     fn lists_and_shows() {
         let home = home();
         insta::assert_snapshot!(said(home.path(), &["list"], false).1, @"
-        pipeline  schedule   tasks  description
-        broken    –          0      has faults: see `pipelines check`
-        loop      –          1      –
-        reddit    0 4 * * *  14     Popularity of image posts, learned again every day
+        pipeline  schedule   next                  tasks  description
+        broken    –          –                     0      has faults: see `pipelines check`
+        loop      –          paused                1      –
+        reddit    0 4 * * *  2026-11-23T04:00:00Z  14     Popularity of image posts, learned again every day
         ");
         insta::assert_snapshot!(said(home.path(), &["show", "reddit"], false).1, @r#"
         reddit · pipelines/reddit.toml

@@ -2,8 +2,6 @@
 
 use std::io::Write;
 
-use serde_json::{Value, json};
-
 use super::{print_json, print_table};
 use crate::{
     clock::Timestamp,
@@ -23,21 +21,10 @@ pub(super) fn next(
         writeln!(out, "`{}` has no schedule", definition.name)?;
         return Ok(());
     }
-    let coming = pipelines::next_ticks(definition, moment, count)?;
     if json {
-        let rows: Vec<Value> = coming
-            .iter()
-            .map(|(schedule, tick)| {
-                json!({
-                    "schedule": schedule,
-                    "scheduled_for": tick.scheduled_for,
-                    "interval_start": tick.interval_start,
-                    "interval_end": tick.interval_end,
-                })
-            })
-            .collect();
-        return print_json(&Value::Array(rows), out);
+        return print_json(&pipelines::coming(definition, moment, count)?, out);
     }
+    let coming = pipelines::next_ticks(definition, moment, count)?;
     let several = definition.schedules.len() > 1;
     let mut header = vec!["scheduled for", "interval start", "interval end"];
     if several {

@@ -12,7 +12,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
         .routes(routes!(show))
 }
 
-/// List the pipelines of this home; one with faults tells how many.
+/// List the pipelines of this home, with their next tick; one with faults tells how many.
 #[utoipa::path(
     get,
     path = "/pipelines",
@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
     responses((status = 200, description = "as `pipelines list --json`", body = [Object]))
 )]
 async fn list(State(host): State<SharedHost>) -> Result<Json<Value>, Fault> {
-    Ok(Json(host.pipelines()?))
+    Ok(Json(host.pipelines().await?))
 }
 
 /// Show a pipeline: its schedule, parameters, profiles and tasks.
