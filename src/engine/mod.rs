@@ -42,7 +42,7 @@ pub use executor::{ChildGroup, ExecutorChoice, Mark, Placement};
 pub use explain::Explanation;
 pub use handle::{EngineParts, EngineSettings, Handle};
 pub use lock::HomeLock;
-pub use overview::{RunOverview, find_run};
+pub use overview::{RunOverview, find_run, find_task};
 pub use replay::replay;
 pub use request::{Earlier, EarlierResult, RunRequest, Selection, Trigger};
 pub use summary::{RunSummary, TaskSummary};

@@ -8,7 +8,7 @@ use super::Error;
 use crate::{
     clock::Timestamp,
     dag::RunState,
-    store::{RunRow, Store},
+    store::{RunRow, Store, TaskRow},
 };
 
 /// A run without its tasks; the field names are part of the command line's contract.
@@ -93,5 +93,21 @@ pub async fn find_run(store: &Store, name: &str) -> Result<RunRow, Error> {
         (Some(row), true) => Ok(row),
         (Some(_), false) => Err(Error::SeveralRuns(name.to_owned())),
         (None, _) => Err(Error::UnknownRun(name.to_owned())),
+    }
+}
+
+/// The task of a run that has this id.
+///
+/// # Errors
+///
+/// Where there is none, or the store fails.
+pub async fn find_task(store: &Store, run_id: &str, task_id: &str) -> Result<TaskRow, Error> {
+    let mut tasks = store.tasks(run_id).await?;
+    match tasks.iter().position(|task| task.task_id == task_id) {
+        Some(position) => Ok(tasks.swap_remove(position)),
+        None => Err(Error::UnknownTask {
+            task: task_id.to_owned(),
+            allowed: tasks.into_iter().map(|task| task.task_id).collect(),
+        }),
     }
 }

@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod host;
 mod metrics;
+mod refusals;
 
 use std::{future::Future, sync::Arc};
 
@@ -58,7 +59,8 @@ pub async fn serve(
 }
 
 fn router(host: SharedHost) -> Router {
-    let (router, description) = described().split_for_parts();
+    let (router, mut description) = described().split_for_parts();
+    refusals::describe(&mut description);
     let description = description
         .to_json()
         .expect("a description is plain data with text keys");

@@ -147,7 +147,6 @@ fn commands_print_the_same_with_and_without_a_daemon() {
     assert_eq!(both(&["pipelines", "list"]), Some(0));
     assert_eq!(both(&["pipelines", "unpause", "frail"]), Some(0));
     assert_eq!(both(&["pipelines", "pause", "fral"]), Some(2));
-    assert_eq!(both_json(&["notices", "list"]), Some(0));
 }
 
 #[tokio::test]

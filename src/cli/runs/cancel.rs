@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::{Error, Scene, other, print_asked};
 use crate::{
-    engine::{self, HomeLock},
+    engine::{self, HomeLock, find_task},
     server::RunAsked,
     store::RunRow,
 };
@@ -41,13 +41,7 @@ pub(super) async fn cancel_task(
     task: &str,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let tasks = scene.store.tasks(&row.id).await.map_err(other)?;
-    let Some(found) = tasks.iter().find(|known| known.task_id == task) else {
-        return Err(Error::Engine(engine::Error::UnknownTask {
-            task: task.to_owned(),
-            allowed: tasks.into_iter().map(|known| known.task_id).collect(),
-        }));
-    };
+    let found = find_task(scene.store, &row.id, task).await?;
     if found.run.state.is_final() {
         let state = found.run.state.name();
         return Err(other(anyhow::anyhow!(

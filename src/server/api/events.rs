@@ -21,9 +21,12 @@ use tokio::sync::broadcast::{
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::super::{
-    ErrorBody, Fault, SharedHost,
-    extract::{Asked, Path},
+use super::{
+    super::{
+        ErrorBody, Fault, SharedHost,
+        extract::{Asked, Path},
+    },
+    paths::OfRun,
 };
 use crate::{
     engine::{EngineEvent, find_run},
@@ -92,7 +95,6 @@ struct SentEvent {
     responses(
         (status = 200, description = "events named `state`, each with an id", body = SentEvent,
             content_type = "text/event-stream"),
-        (status = 400, body = ErrorBody),
         (status = 422, body = ErrorBody),
     )
 )]
@@ -115,22 +117,19 @@ async fn events(
     path = "/runs/{run}/events",
     tag = "events",
     params(
-        ("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest"),
+        OfRun,
         Begin,
         ("last-event-id" = Option<i64>, Header, description = "begin after this event"),
     ),
     responses(
         (status = 200, description = "events named `state`, each with an id", body = SentEvent,
             content_type = "text/event-stream"),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 409, description = "several runs begin so", body = ErrorBody),
         (status = 422, body = ErrorBody),
     )
 )]
 async fn events_of_run(
     State(host): State<SharedHost>,
-    Path(run): Path<String>,
+    Path(OfRun { run }): Path<OfRun>,
     Asked(begin): Asked<Begin>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {

@@ -16,9 +16,12 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::super::{
-    ErrorBody, Fault, SharedHost,
-    extract::{Asked, Path},
+use super::{
+    super::{
+        Fault, SharedHost,
+        extract::{Asked, Path},
+    },
+    paths::{OfRun, OfTask},
 };
 use crate::{engine::find_run, store::AttemptRow};
 
@@ -48,19 +51,16 @@ struct AttemptsWanted {
     path = "/runs/{run}/attempts",
     tag = "runs",
     params(
-        ("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest"),
+        OfRun,
         AttemptsWanted,
     ),
     responses(
         (status = 200, body = [AttemptRow]),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 409, description = "several runs begin so", body = ErrorBody),
     )
 )]
 async fn attempts(
     State(host): State<SharedHost>,
-    Path(run): Path<String>,
+    Path(OfRun { run }): Path<OfRun>,
     Asked(wanted): Asked<AttemptsWanted>,
 ) -> Result<axum::Json<Vec<AttemptRow>>, Fault> {
     let row = find_run(host.store(), &run).await?;
@@ -90,20 +90,16 @@ struct LogWanted {
     path = "/runs/{run}/tasks/{task}/log",
     tag = "runs",
     params(
-        ("run" = String, Path, description = "an id, its unique beginning, or `latest`", example = "latest"),
-        ("task" = String, Path, description = "the task's id"),
+        OfTask,
         LogWanted,
     ),
     responses(
         (status = 200, description = "lines of text", body = String, content_type = "text/plain; charset=utf-8"),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 409, description = "several runs begin so", body = ErrorBody),
     )
 )]
 async fn log(
     State(host): State<SharedHost>,
-    Path((run, task)): Path<(String, String)>,
+    Path(OfTask { run, task }): Path<OfTask>,
     Asked(wanted): Asked<LogWanted>,
 ) -> Result<Response, Fault> {
     let row = find_run(host.store(), &run).await?;

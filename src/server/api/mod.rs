@@ -1,10 +1,14 @@
 //! The routes below `/api/v1`, a file per subject.
 
+mod backfills;
+mod control;
 mod daemon;
 mod events;
 mod logs;
 mod models;
 mod notices;
+mod page;
+mod paths;
 mod pipelines;
 mod records;
 mod runs;
@@ -12,9 +16,11 @@ mod schedules;
 
 use utoipa_axum::router::OpenApiRouter;
 
+pub use backfills::{BackfillMove, BackfillWanted, Reprocessed};
+pub use control::{ClearAnswer, ClearWanted, RunAsked};
 pub use daemon::DaemonAnswer;
-pub use runs::{ClearAnswer, ClearWanted, RunAnswer, RunAsked, RunWanted};
-pub use schedules::{BackfillMove, BackfillWanted, Paused, Reprocessed};
+pub use runs::{RunAnswer, RunWanted};
+pub use schedules::Paused;
 
 use super::SharedHost;
 
@@ -23,7 +29,9 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
         .merge(daemon::routes())
         .merge(pipelines::routes())
         .merge(runs::routes())
+        .merge(control::routes())
         .merge(schedules::routes())
+        .merge(backfills::routes())
         .merge(logs::routes())
         .merge(events::routes())
         .merge(models::routes())

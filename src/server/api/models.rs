@@ -36,7 +36,7 @@ struct ListWanted {
     path = "/models",
     tag = "models",
     params(ListWanted),
-    responses((status = 200, body = [ModelOverview]), (status = 400, body = ErrorBody))
+    responses((status = 200, body = [ModelOverview]))
 )]
 async fn list(
     State(host): State<SharedHost>,
@@ -54,8 +54,6 @@ async fn list(
     params(("model" = String, Path, description = "`NAME:VERSION` or `NAME@ALIAS`; a bare name means its champion")),
     responses(
         (status = 200, description = "the manifest of the version, and its aliases", body = Object),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody),
     )
 )]
@@ -95,8 +93,6 @@ fn spearman() -> String {
     params(("model" = String, Path, description = "the model's name"), HistoryWanted),
     responses(
         (status = 200, body = [HistoryPoint]),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody),
     )
 )]

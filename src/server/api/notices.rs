@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::super::{ErrorBody, Fault, SharedHost, extract::Asked};
+use super::{
+    super::{ErrorBody, Fault, SharedHost, extract::Asked},
+    page,
+};
 use crate::store::{NoticeFilter, NoticeRow, NoticeState};
-
-/// The most notices in one answer.
-const PAGE: u32 = 1000;
 
 pub(super) fn routes() -> OpenApiRouter<SharedHost> {
     OpenApiRouter::new().routes(routes!(list))
@@ -53,7 +53,6 @@ struct NoticePage {
     params(ListWanted),
     responses(
         (status = 200, body = NoticePage),
-        (status = 400, body = ErrorBody),
         (status = 422, body = ErrorBody),
     )
 )]
@@ -61,22 +60,13 @@ async fn list(
     State(host): State<SharedHost>,
     Asked(wanted): Asked<ListWanted>,
 ) -> Result<Json<NoticePage>, Fault> {
-    if !(1..=PAGE).contains(&wanted.limit) {
-        return Err(Fault::invalid(format!(
-            "`limit` is {}; write 1 to {PAGE}",
-            wanted.limit
-        )));
-    }
+    page::check("limit", wanted.limit)?;
     let filter = NoticeFilter {
         state: wanted.state,
         before: wanted.before,
         limit: wanted.limit + 1,
     };
-    let mut notices = host.store().notices(&filter).await?;
-    let more = notices.len() > wanted.limit as usize;
-    notices.truncate(wanted.limit as usize);
-    Ok(Json(NoticePage {
-        next: notices.last().filter(|_| more).map(|notice| notice.id),
-        notices,
-    }))
+    let rows = host.store().notices(&filter).await?;
+    let (notices, next) = page::cut(rows, wanted.limit, |notice| notice.id);
+    Ok(Json(NoticePage { notices, next }))
 }

@@ -4,7 +4,10 @@ use axum::{Json, extract::State};
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::super::{ErrorBody, Fault, SharedHost, extract::Path};
+use super::{
+    super::{ErrorBody, Fault, SharedHost, extract::Path},
+    paths::OfPipeline,
+};
 
 pub(super) fn routes() -> OpenApiRouter<SharedHost> {
     OpenApiRouter::new()
@@ -28,17 +31,15 @@ async fn list(State(host): State<SharedHost>) -> Result<Json<Value>, Fault> {
     get,
     path = "/pipelines/{pipeline}",
     tag = "pipelines",
-    params(("pipeline" = String, Path, description = "the pipeline's name")),
+    params(OfPipeline),
     responses(
         (status = 200, description = "as `pipelines show --json`", body = Object),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
         (status = 422, description = "the file has faults", body = ErrorBody),
     )
 )]
 async fn show(
     State(host): State<SharedHost>,
-    Path(pipeline): Path<String>,
+    Path(OfPipeline { pipeline }): Path<OfPipeline>,
 ) -> Result<Json<Value>, Fault> {
     Ok(Json(host.pipeline(&pipeline)?))
 }
