@@ -317,9 +317,10 @@ impl App {
             if let Some(run_id) = &interval.run_id
                 && interval.run_state.is_some_and(|state| !state.is_final())
             {
-                match engine {
-                    Some(engine) => engine.cancel(run_id)?,
-                    None => drop(self.store().request_cancel(run_id).await?),
+                // In the store first: it is heard by whoever goes on after a crash.
+                self.store().request_cancel(run_id).await?;
+                if let Some(engine) = engine {
+                    engine.cancel(run_id)?;
                 }
             }
         }

@@ -63,7 +63,7 @@ struct Face {
 }
 
 impl Daemon {
-    /// Takes the home, listens at `address`, and starts the engine.
+    /// Takes the home, listens at `address`, starts the engine, and goes on with what was left.
     ///
     /// # Errors
     ///
@@ -95,6 +95,8 @@ impl Daemon {
         };
         let posted = file.post(home).map_err(unfit)?;
         let (phase, seen) = watch::channel(Phase::Starting);
+        // Before the scheduler: a run that it ends is to be at work, so that it can tidy up.
+        resume(&app, &engine).await?;
         let scheduler = app.start_scheduler(&engine);
         let face = Face {
             app,
@@ -119,7 +121,7 @@ impl Daemon {
         self.address
     }
 
-    /// Goes on with what was left, and works until it is told to end: the first signal lets
+    /// Works until it is told to end: the first signal lets
     /// running attempts end, the second stops them. The next start goes on where this one ended.
     ///
     /// # Errors
@@ -143,7 +145,6 @@ impl Daemon {
         let services = start_services(&face);
         let host: Arc<dyn Host> = Arc::clone(&face) as Arc<dyn Host>;
         let serving = tokio::spawn(server::serve(host, listener, ending));
-        face.resume().await?;
         phase.send_replace(Phase::Ready);
         systemd::tell(NotifyState::Ready);
         tracing::info!("ready");
@@ -230,21 +231,19 @@ fn url_of(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-impl Face {
-    /// Goes on with every run that an earlier process left.
-    async fn resume(&self) -> Result<(), Error> {
-        let unfinished = self.app.store().unfinished_runs(None).await?;
-        // One that is held starts when it is promoted.
-        for run in unfinished.into_iter().filter(|run| run.hold.is_none()) {
-            match self.engine.resume(&run.id).await {
-                Ok(_) => {}
-                Err(error @ engine::Error::Stopped(_)) => return Err(error.into()),
-                // One run that cannot be read must not keep all others from going on.
-                Err(error) => tracing::error!(run.id = run.id, "{}", chain(&error)),
-            }
+/// Goes on with every run that an earlier process left.
+async fn resume(app: &App, engine: &Handle) -> Result<(), Error> {
+    let unfinished = app.store().unfinished_runs(None).await?;
+    // One that is held starts when it is promoted.
+    for run in unfinished.into_iter().filter(|run| run.hold.is_none()) {
+        match engine.resume(&run.id).await {
+            Ok(_) => {}
+            Err(error @ engine::Error::Stopped(_)) => return Err(error.into()),
+            // One run that cannot be read must not keep all others from going on.
+            Err(error) => tracing::error!(run.id = run.id, "{}", chain(&error)),
         }
-        Ok(())
     }
+    Ok(())
 }
 
 impl Host for Face {

@@ -138,9 +138,8 @@ fn refused(status: StatusCode, body: ErrorBody) -> Failure {
     let error = body.error;
     let failure = match (status.as_u16(), error.code.as_str()) {
         (_, "unfit") => Failure::unfit(error.message),
-        (_, "several_runs" | "nothing_to_clear" | "backfill_ended") | (400 | 404 | 422, _) => {
-            Failure::wrong_use(error.message)
-        }
+        (_, "several_runs" | "run_unfinished" | "nothing_to_clear" | "backfill_ended")
+        | (400 | 404 | 422, _) => Failure::wrong_use(error.message),
         _ => Failure::failed(error.message),
     };
     match error.hint {

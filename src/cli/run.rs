@@ -239,6 +239,7 @@ impl From<engine::Error> for Failure {
             | engine::Error::NoEarlierResult { .. }
             | engine::Error::OtherSettings { .. }
             | engine::Error::SeveralRuns(_)
+            | engine::Error::Unfinished(_)
             | engine::Error::NothingToClear(_)
             | engine::Error::UnknownRun(_) => Self::wrong_use(chain(&error)),
             _ => Self::failed(chain(&error)),

@@ -130,6 +130,11 @@ impl Run {
         self.state
     }
 
+    /// Whether it was told to end.
+    pub const fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
     /// Where each task stands, by position.
     pub fn tasks(&self) -> &[TaskRun] {
         &self.tasks

@@ -1,6 +1,10 @@
 //! How a run comes to this process: made new, or resumed.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,8 +13,8 @@ use super::{
     cancel::{cancel, stored},
     dispatcher::Dispatcher,
     live::{About, Live},
-    recovery::restore,
-    request::{EarlierResult, Seat, outcome},
+    recovery::restore_live,
+    request::{EarlierResult, Seat},
     step::{Act, Step},
 };
 use crate::{
@@ -32,7 +36,39 @@ pub struct Submitted {
 
 impl Dispatcher {
     /// Takes on a request: an unfinished run that is the same is resumed, otherwise a new one made.
+    /// The runs that it replaces are told to end in the same turn: they are when it is there, and
+    /// go on where there can be none.
     pub(super) async fn submit(
+        &mut self,
+        mut request: RunRequest,
+        step: &mut Step,
+        now: Timestamp,
+    ) -> Result<Submitted, Error> {
+        let replaced = match &mut request.trigger {
+            Trigger::Scheduled { replaces, .. } => std::mem::take(replaces),
+            Trigger::Manual | Trigger::Backfill { .. } => Vec::new(),
+        };
+        let submitted = self.take_on(request, step, now).await?;
+        for run_id in replaced {
+            self.cancel(run_id, step, now).await;
+        }
+        Ok(submitted)
+    }
+
+    /// Whether a request is about one of these runs.
+    pub(super) async fn wants_one_of(&self, request: &RunRequest, runs: &HashSet<String>) -> bool {
+        if let Trigger::Scheduled { replaces, .. } = &request.trigger
+            && replaces.iter().any(|run_id| runs.contains(run_id))
+        {
+            return true;
+        }
+        let identity = request.identity();
+        let unfinished = self.parts.store.unfinished_runs(Some(&identity)).await;
+        // Where that fails, so will the submission, with the reason.
+        unfinished.is_ok_and(|rows| rows.iter().any(|row| runs.contains(&row.id)))
+    }
+
+    async fn take_on(
         &mut self,
         mut request: RunRequest,
         step: &mut Step,
@@ -94,7 +130,10 @@ impl Dispatcher {
         }
         for row in &unfinished {
             let cause = "a new run was forced in its place";
-            cancel(&self.parts.store, row, cause, &mut step.draft, now).await?;
+            let state = cancel(&self.parts.store, row, cause, &mut step.draft, now).await?;
+            let run_id = row.id.clone();
+            step.ended.insert(run_id.clone());
+            step.acts.push(Act::Close { run_id, state });
         }
         self.make(request, identity, seats, step, now)
     }
@@ -180,15 +219,8 @@ impl Dispatcher {
         cause: &str,
         step: &mut Step,
     ) -> Result<Submitted, Error> {
-        let run = restore(&self.parts.store, row).await?;
-        self.check_operators(run.graph())?;
-        let mut live = Live::new(run, About::from(row), row.fence + 1);
-        for task in self.parts.store.tasks(&row.id).await? {
-            if task.run.state == TaskState::Succeeded {
-                let outcome = outcome(&row.id, &task.task_id, task.outcome.as_deref())?;
-                live.keep(task.position, &outcome);
-            }
-        }
+        let live = restore_live(&self.parts.store, row, row.fence + 1).await?;
+        self.check_operators(live.run.graph())?;
         let resumed = row.hold.is_none();
         self.begin(live, row.fence, row.state, cause, resumed, step);
         Ok(Submitted {
@@ -219,7 +251,7 @@ impl Dispatcher {
         let trigger = request.trigger.name();
         let (cause, deadline_at, backfill) = match request.trigger {
             Trigger::Manual => ("somebody asked for it", None, None),
-            Trigger::Scheduled { deadline_at } => ("its schedule was due", deadline_at, None),
+            Trigger::Scheduled { deadline_at, .. } => ("its schedule was due", deadline_at, None),
             Trigger::Backfill { id, position } => {
                 ("a backfill asked for it", None, Some((id, position)))
             }

@@ -9,8 +9,11 @@ impl RunRequest {
     ///
     /// # Errors
     ///
-    /// Where the store fails, or does not hold the definition any more.
+    /// Where the run has not ended, the store fails, or does not hold the definition any more.
     pub async fn again(store: &Store, row: &RunRow, from: Option<String>) -> Result<Self, Error> {
+        if !row.state.is_final() {
+            return Err(Error::Unfinished(row.id.clone()));
+        }
         let earlier = Earlier::load(store, &row.id).await?;
         let definition = store
             .definition(&row.definition_hash)

@@ -88,14 +88,15 @@ pub(super) async fn cancel(
     Ok(run.state())
 }
 
-/// Cancels a task of a run without attempts; the run ends where it was the last one.
+/// Cancels a task of a run without attempts; the run ends where it was the last one, and then it
+/// is told how.
 pub(super) async fn cancel_task(
     store: &Store,
     row: &RunRow,
     task_id: &str,
     draft: &mut Draft,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Option<RunState>, Error> {
     if row.state.is_final() {
         return Err(Error::Ended(row.id.clone()));
     }
@@ -103,6 +104,7 @@ pub(super) async fn cancel_task(
     let task = position_of(&run, task_id)?;
     let events = [Event::TaskCancelRequested { task }];
     let effects = settle(&mut run, &mut Pools::default(), events, now);
+    let mut ended = None;
     for effect in &effects {
         draft.task_moved(&run, row.fence, effect, None, now);
         if let Effect::Finish { state } = effect {
@@ -118,9 +120,10 @@ pub(super) async fn cancel_task(
                 ended_at: Some(now),
             };
             draft.run_moved(row.state, change, now);
+            ended = Some(*state);
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// The position of the task of this id.

@@ -165,6 +165,10 @@ impl Dispatcher {
         let cleared = choice.named(&live.run);
         live.forget(&choice.tasks);
         live.forget(&choice.retired);
+        let begun_anew = choice.tasks.iter().chain(&choice.retired);
+        let told = begun_anew.map(|&task| Some(task)).chain([None]);
+        step.told
+            .extend(told.map(|which| (run_id.to_owned(), which)));
         step.acts.push(Act::Publish(EngineEvent::TasksCleared {
             run_id: run_id.to_owned(),
             task_ids: cleared.task_ids.clone(),

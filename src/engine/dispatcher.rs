@@ -3,7 +3,10 @@
 //! Each turn takes everything that has happened, plans, writes what follows in one transaction,
 //! and only then acts and publishes: no effect happens before its row is durable.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::task::TaskTracker;
@@ -48,6 +51,8 @@ pub(super) struct Dispatcher {
     pub(super) phase: Phase,
     /// Who waits for the end of runs that are held back.
     pub(super) parked: BTreeMap<String, Vec<WaitReply>>,
+    /// Runs that are to be cancelled and cannot be read; each is told of once.
+    pub(super) unreadable: BTreeSet<String>,
     tuning: Tuning,
 }
 
@@ -71,6 +76,7 @@ impl Dispatcher {
             tracker: TaskTracker::new(),
             phase: Phase::Working,
             parked: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
             tuning,
         }
     }
@@ -102,6 +108,11 @@ impl Dispatcher {
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         loop {
+            if !batch.is_empty() {
+                // What has waited for the turn before it.
+                batch = self.turn(batch).await?;
+                continue;
+            }
             if self.phase == Phase::Draining && self.running() == 0 {
                 return self.release().await;
             }
@@ -116,10 +127,10 @@ impl Dispatcher {
                     self.pools.resize(slots.parallelism, slots.pools);
                 }
                 _ = heartbeat.tick(), if !self.live.is_empty() => {
-                    batch.extend(self.beat().await?);
+                    batch.extend(self.beat().await);
                 }
             }
-            self.turn(std::mem::take(&mut batch)).await?;
+            batch = self.turn(std::mem::take(&mut batch)).await?;
         }
     }
 
@@ -145,7 +156,7 @@ impl Dispatcher {
     }
 
     /// Tells the store that the attempts run, and asks it what is to be cancelled.
-    async fn beat(&self) -> Result<Vec<Message>, Error> {
+    async fn beat(&self) -> Vec<Message> {
         let alive: Vec<(&str, u64)> = self
             .live
             .values()
@@ -159,16 +170,28 @@ impl Dispatcher {
             // The turns say whether the store is lost; a heartbeat may be missed.
             tracing::warn!(%error, "cannot write a heartbeat");
         }
-        let requests = store.cancel_requests(&self.owner).await?;
-        Ok(requests.into_iter().map(Message::asked).collect())
+        match store.cancel_requests(&self.owner).await {
+            Ok(requests) => requests.into_iter().map(Message::asked).collect(),
+            Err(error) => {
+                // They stay asked for, and are heard at the next beat.
+                tracing::error!(%error, "cannot read what is to be cancelled");
+                Vec::new()
+            }
+        }
     }
 
-    /// One turn: what has happened → plan → one transaction → act.
-    async fn turn(&mut self, batch: Vec<Message>) -> Result<(), Error> {
+    /// One turn: what has happened → plan → one transaction → act. What it cannot hear yet it gives
+    /// back.
+    async fn turn(&mut self, batch: Vec<Message>) -> Result<Vec<Message>, Error> {
         let now = self.parts.clock.now();
         let mut step = Step::default();
+        let mut later = Vec::new();
         for message in batch {
-            self.hear(message, &mut step, now).await?;
+            if self.comes_too_early(&message, &step).await {
+                later.push(message);
+            } else {
+                self.hear(message, &mut step, now).await;
+            }
         }
         for (run_id, live) in &self.live {
             if live.run.next_due().is_some_and(|due| due <= now) {
@@ -192,12 +215,13 @@ impl Dispatcher {
                 self.record(&run_id, effects, &mut step, now);
             }
         }
+        self.mark_cancels(&mut step);
         let Step { draft, acts, .. } = step;
         self.write(&draft.finish()).await?;
         for act in acts {
             self.act(act);
         }
-        Ok(())
+        Ok(later)
     }
 
     /// What follows from the events of a run, its tasks' expressions included.

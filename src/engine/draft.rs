@@ -79,7 +79,7 @@ impl Draft {
             losses: counters.losses,
             message,
             outcome,
-            started_at: (*to == TaskState::Running).then_some(now),
+            started_at: counters.first_started,
             ended_at: to.is_final().then_some(now),
         };
         self.tasks.insert((change.run.clone(), *task), change);

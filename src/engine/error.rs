@@ -84,6 +84,12 @@ pub enum Error {
     /// The run has ended.
     #[error("run `{0}` has ended; `trendmill runs retry` makes a new one of it")]
     Ended(String),
+    /// The run has not ended, so what failed of it may still be tried again.
+    #[error(
+        "run `{0}` has not ended; wait for its end or cancel it, or let tasks of it begin anew with \
+         `trendmill runs clear`"
+    )]
+    Unfinished(String),
     /// The run waits for somebody to resume it.
     #[error("no process is at work on run `{0}`; the command that started it resumes it")]
     Idle(String),

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     dag::{Event, RunState},
-    store::{CancelRequest, TaskCancel},
+    store::{CancelMark, CancelRequest},
+    telemetry::chain,
 };
 
 pub(super) type SubmitReply = oneshot::Sender<Result<Submitted, Error>>;
@@ -84,12 +85,7 @@ pub(super) struct Ended {
 }
 
 impl Dispatcher {
-    pub(super) async fn hear(
-        &mut self,
-        message: Message,
-        step: &mut Step,
-        now: Timestamp,
-    ) -> Result<(), Error> {
+    pub(super) async fn hear(&mut self, message: Message, step: &mut Step, now: Timestamp) {
         let stopped = || Error::Stopped("it was told to".to_owned());
         let draining = self.phase == Phase::Draining;
         match message {
@@ -113,7 +109,7 @@ impl Dispatcher {
                 let submitted = self.promote(&run_id, step).await;
                 answer_submission(submitted, reply, step);
             }
-            Message::Cancel { run_id } => self.cancel(run_id, step, now).await?,
+            Message::Cancel { run_id } => self.cancel(run_id, step, now).await,
             Message::CancelTask {
                 run_id,
                 task_id,
@@ -135,13 +131,54 @@ impl Dispatcher {
                 Ok(cleared) => step.acts.push(Act::Cleared(reply, cleared)),
                 Err(error) => drop(reply.send(Err(error))),
             },
-            Message::Wait { run_id, reply } => self.wait(run_id, reply).await?,
-            Message::Ended(ended) => self.ended(*ended, step, now).await?,
+            Message::Wait { run_id, reply } => self.wait(run_id, reply).await,
+            Message::Ended(ended) => self.ended(*ended, step, now).await,
             Message::Tick => {}
             Message::Drain => self.hold(false, step),
             Message::Stop => self.hold(true, step),
         }
-        Ok(())
+    }
+
+    /// Whether a message is about a run that this turn has changed where it lies: the store has it
+    /// still as it was, so the message waits for the next turn.
+    pub(super) async fn comes_too_early(&self, message: &Message, step: &Step) -> bool {
+        if step.ended.is_empty() {
+            return false;
+        }
+        let run_id = match message {
+            Message::Submit { request, .. } => {
+                return self.wants_one_of(request, &step.ended).await;
+            }
+            Message::Resume { run_id, .. }
+            | Message::Promote { run_id, .. }
+            | Message::Cancel { run_id }
+            | Message::CancelTask { run_id, .. }
+            | Message::TaskCancelAsked { run_id, .. }
+            | Message::Clear { run_id, .. }
+            | Message::Wait { run_id, .. } => run_id,
+            Message::Ended(_) | Message::Tick | Message::Drain | Message::Stop => return false,
+        };
+        step.ended.contains(run_id)
+    }
+
+    /// Writes which of the runs and tasks that were talked about are told to end: as the plan has
+    /// it now, so that a wish for what has ended, or was cleared after it, is forgotten.
+    pub(super) fn mark_cancels(&self, step: &mut Step) {
+        for (run, position) in std::mem::take(&mut step.told) {
+            let Some(live) = self.live.get(&run) else {
+                continue;
+            };
+            let requested = match position.map(|task| &live.run.tasks()[task]) {
+                None => live.run.is_cancelled(),
+                Some(task) => task.cancel_requested && !task.state.is_final(),
+            };
+            step.draft.turn().cancels.push(CancelMark {
+                run,
+                fence: live.fence,
+                position,
+                requested,
+            });
+        }
     }
 
     /// Starts nothing any more, and stops what runs where that is wanted.
@@ -159,47 +196,63 @@ impl Dispatcher {
         }
     }
 
-    async fn wait(&mut self, run_id: String, reply: WaitReply) -> Result<(), Error> {
+    async fn wait(&mut self, run_id: String, reply: WaitReply) {
         if let Some(live) = self.live.get_mut(&run_id) {
             live.waiting.push(reply);
-            return Ok(());
+            return;
         }
-        let answer = match self.parts.store.run(&run_id).await? {
-            Some(row) if row.state.is_final() => Ok(row.state),
-            Some(row) if row.hold.is_some() => {
+        let answer = match self.parts.store.run(&run_id).await {
+            Ok(Some(row)) if row.state.is_final() => Ok(row.state),
+            Ok(Some(row)) if row.hold.is_some() => {
                 self.parked.entry(run_id).or_default().push(reply);
-                return Ok(());
+                return;
             }
-            Some(_) => Err(Error::Idle(run_id)),
-            None => Err(Error::UnknownRun(run_id)),
+            Ok(Some(_)) => Err(Error::Idle(run_id)),
+            Ok(None) => Err(Error::UnknownRun(run_id)),
+            Err(error) => Err(error.into()),
         };
         let _ = reply.send(answer);
-        Ok(())
     }
 
     /// Ends a run: a live one by the plan, one that waits in the store at once.
-    async fn cancel(
-        &mut self,
-        run_id: String,
-        step: &mut Step,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        if self.live.contains_key(&run_id) {
+    pub(super) async fn cancel(&mut self, run_id: String, step: &mut Step, now: Timestamp) {
+        if let Some(live) = self.live.get(&run_id) {
+            if !live.run.is_cancelled() {
+                step.told.insert((run_id.clone(), None));
+            }
             step.events
                 .entry(run_id)
                 .or_default()
                 .push(Event::CancelRequested);
-            return Ok(());
+            return;
         }
         if !step.ended.insert(run_id.clone()) {
-            return Ok(());
+            return;
         }
-        if let Some(row) = self.parts.store.run(&run_id).await?
+        match self.cancel_idle(&run_id, step, now).await {
+            Ok(()) => drop(self.unreadable.remove(&run_id)),
+            // The wish is in the store, and is heard again and again.
+            Err(error) => {
+                if self.unreadable.insert(run_id.clone()) {
+                    tracing::error!(run.id = run_id, "cannot cancel: {}", chain(&error));
+                }
+            }
+        }
+    }
+
+    async fn cancel_idle(
+        &self,
+        run_id: &str,
+        step: &mut Step,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let store = &self.parts.store;
+        if let Some(row) = store.run(run_id).await?
             && !row.state.is_final()
         {
-            let store = &self.parts.store;
             let cause = "it was cancelled";
             let state = cancel::cancel(store, &row, cause, &mut step.draft, now).await?;
+            let run_id = row.id;
             step.acts.push(Act::Close { run_id, state });
         }
         Ok(())
@@ -214,11 +267,7 @@ impl Dispatcher {
     ) -> Result<(), Error> {
         if let Some(live) = self.live.get(&run_id) {
             let task = cancel::position_of(&live.run, task_id)?;
-            step.draft.turn().task_cancels.push(TaskCancel {
-                run: run_id.clone(),
-                fence: live.fence,
-                position: task,
-            });
+            step.told.insert((run_id.clone(), Some(task)));
             step.events
                 .entry(run_id)
                 .or_default()
@@ -227,13 +276,14 @@ impl Dispatcher {
         }
         let store = &self.parts.store;
         let row = cancel::stored(store, &run_id).await?;
-        if step.ended.insert(run_id) {
-            cancel::cancel_task(store, &row, task_id, &mut step.draft, now).await?;
-        }
+        step.ended.insert(run_id.clone());
+        let ended = cancel::cancel_task(store, &row, task_id, &mut step.draft, now).await?;
+        step.acts
+            .extend(ended.map(|state| Act::Close { run_id, state }));
         Ok(())
     }
 
-    async fn ended(&mut self, ended: Ended, step: &mut Step, now: Timestamp) -> Result<(), Error> {
+    async fn ended(&mut self, ended: Ended, step: &mut Step, now: Timestamp) {
         let Ended {
             run_id,
             task,
@@ -241,22 +291,27 @@ impl Dispatcher {
             result,
         } = ended;
         let Some(live) = self.live.get_mut(&run_id) else {
-            return Ok(());
+            return;
         };
         let Some(running) = live.attempts.remove(&task) else {
-            return Ok(());
+            return;
+        };
+        let task_id = &live.run.graph().nodes()[task].id;
+        // What cannot be read must not keep the end from being written.
+        let unread = |error: Error| {
+            tracing::error!(run.id = run_id, task.id = task_id, "{}", chain(&error));
         };
         let mut done = running.progress.get().0;
         let mut progressed = done > 0;
         if matches!(result, AttemptResult::Crashed { .. }) && !progressed {
             // A child counts in its own memory; what it has committed is in the store.
-            let task_id = &live.run.graph().nodes()[task].id;
-            (progressed, done) = progress_of(&self.parts.store, &run_id, task_id, attempt).await?;
+            let known = progress_of(&self.parts.store, &run_id, task_id, attempt).await;
+            (progressed, done) = known.map_err(unread).unwrap_or_default();
         }
         let mut first = false;
         if matches!(result, AttemptResult::OutOfMemory { .. }) {
-            let task_id = &live.run.graph().nodes()[task].id;
-            first = !ran_out_of_memory(&self.parts.store, &run_id, task_id).await?;
+            let before = ran_out_of_memory(&self.parts.store, &run_id, task_id).await;
+            first = !before.map_err(unread).unwrap_or_default();
         }
         let peak = running.progress.peak();
         let seconds = running.began.elapsed().as_secs_f64();
@@ -288,7 +343,6 @@ impl Dispatcher {
                 end: result.end(progressed, first),
             });
         step.results.insert((run_id, task), result);
-        Ok(())
     }
 }
 

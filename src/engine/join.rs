@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{TaskOutcome, live::Live};
-use crate::dag::TaskState;
+use super::{TaskOutcome, executor::AttemptResult, live::Live};
+use crate::dag::{Effect, TaskState};
 
 /// How many rows a task has seen and made, without the rest of its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,9 +50,29 @@ impl Live {
         }
     }
 
+    /// What a mapped task leaves whose shards have succeeded with this effect; `None` for any other
+    /// effect.
+    pub(super) fn join(&mut self, effect: &Effect) -> Option<AttemptResult> {
+        let Effect::Move {
+            task,
+            to: TaskState::Succeeded,
+            ..
+        } = effect
+        else {
+            return None;
+        };
+        if !self.run.graph().nodes()[*task].is_expanded() {
+            return None;
+        }
+        let outcome = self.joined(*task);
+        self.keep(*task, &outcome);
+        let outcome = Box::new(outcome);
+        Some(AttemptResult::Succeeded { outcome })
+    }
+
     /// The outcome of a mapped task: sums of rows; the shards' output where all have the same one,
     /// else a list of their outputs.
-    pub(super) fn joined(&self, task: usize) -> TaskOutcome {
+    fn joined(&self, task: usize) -> TaskOutcome {
         let graph = self.graph();
         let mut outcome = TaskOutcome::default();
         let mut outputs: Vec<Value> = Vec::new();

@@ -21,6 +21,8 @@ pub enum Trigger {
     Scheduled {
         /// When it is to have ended.
         deadline_at: Option<Timestamp>,
+        /// The runs of earlier ticks that are cancelled once this one is there.
+        replaces: Vec<String>,
     },
     /// A backfill.
     Backfill {

@@ -1,7 +1,7 @@
 //! What follows from a turn: its rows, and what is done once they are written.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Instant,
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Step {
     pub(super) acts: Vec<Act>,
     pub(super) events: BTreeMap<String, Vec<Event>>,
     pub(super) results: HashMap<(String, usize), AttemptResult>,
+    /// Runs and tasks of which this turn may change whether they are told to end.
+    pub(super) told: BTreeSet<(String, Option<usize>)>,
     /// Runs without a process that this turn has ended or changed already.
     pub(super) ended: HashSet<String>,
 }
@@ -61,11 +63,7 @@ impl Dispatcher {
         for effect in effects {
             match &effect {
                 Effect::Move { task, to, .. } => {
-                    if *to == TaskState::Succeeded && graph.nodes()[*task].is_expanded() {
-                        let outcome = live.joined(*task);
-                        live.keep(*task, &outcome);
-                        let outcome = Box::new(outcome);
-                        let joined = AttemptResult::Succeeded { outcome };
+                    if let Some(joined) = live.join(&effect) {
                         step.results.insert((run_id.to_owned(), *task), joined);
                     }
                     let result = step.results.get(&(run_id.to_owned(), *task));

@@ -128,6 +128,7 @@ impl From<engine::Error> for Fault {
                 message,
             ),
             Error::Ended(_) => Self::conflict("run_ended", message),
+            Error::Unfinished(_) => Self::conflict("run_unfinished", message),
             Error::Idle(_) => Self::conflict("run_idle", message),
             Error::Held { .. } => Self::conflict("run_held", message),
             Error::NotHeld(_) => Self::conflict("run_not_held", message),

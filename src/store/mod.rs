@@ -61,7 +61,7 @@ pub use slots::OccupiedRow;
 pub use tokens::TokenRow;
 pub use transitions::EventRow;
 pub use turns::{
-    AddedTask, AttemptEnded, GraphChange, NewAttempt, NewRun, NewTask, RunChange, TaskCancel,
+    AddedTask, AttemptEnded, CancelMark, GraphChange, NewAttempt, NewRun, NewTask, RunChange,
     TaskChange, Transition, Turn,
 };
 

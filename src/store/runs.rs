@@ -221,7 +221,8 @@ impl Store {
         row.map(RunRow::try_from).transpose()
     }
 
-    /// The runs that have not ended, oldest first; of one identity or of all.
+    /// The runs that have not ended, oldest first; of one identity or of all. One that cannot be
+    /// read is left out, with a word in the log: it must not hide all others.
     ///
     /// # Errors
     ///
@@ -241,7 +242,11 @@ impl Store {
         )
         .fetch_all(self.state.read())
         .await?;
-        rows.into_iter().map(RunRow::try_from).collect()
+        let readable = rows.into_iter().map(RunRow::try_from).filter_map(|row| {
+            row.inspect_err(|error| tracing::error!("left out: {error}"))
+                .ok()
+        });
+        Ok(readable.collect())
     }
 
     /// The run that a schedule made for one of its ticks.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::{Sqlite, Transaction};
 
 pub use self::rows::{
-    AddedTask, AttemptEnded, GraphChange, NewAttempt, NewRun, NewTask, RunChange, TaskCancel,
+    AddedTask, AttemptEnded, CancelMark, GraphChange, NewAttempt, NewRun, NewTask, RunChange,
     TaskChange, Transition, Turn,
 };
 use super::{Error, Store};
@@ -38,8 +38,8 @@ impl Store {
             write_graphs(&mut transaction, turn).await?;
         }
         write_changes(&mut transaction, turn).await?;
-        if !turn.task_cancels.is_empty() {
-            write_task_cancels(&mut transaction, &turn.task_cancels).await?;
+        if !turn.cancels.is_empty() {
+            write_cancels(&mut transaction, &turn.cancels).await?;
         }
         self.state.commit(transaction, "turn").await?;
         Ok(())
@@ -168,11 +168,8 @@ async fn write_changes(
                delayed_until = j.value ->> 'delayed_until', attempts = j.value ->> 'attempts',
                failures = j.value ->> 'failures', crashes = j.value ->> 'crashes',
                losses = j.value ->> 'losses',
-               -- A task that waits again was cleared: it begins anew.
-               cancel_requested = iif(j.value ->> 'state' = 'waiting', 0, tasks.cancel_requested),
                message = j.value ->> 'message', outcome = j.value ->> 'outcome',
-               started_at = iif(j.value ->> 'state' = 'waiting', NULL,
-                   ifnull(tasks.started_at, j.value ->> 'started_at')),
+               started_at = j.value ->> 'started_at',
                ended_at = j.value ->> 'ended_at'
            FROM json_each(?) AS j, runs
            WHERE tasks.run_id = j.value ->> 'run' AND tasks.position = j.value ->> 'position'
@@ -246,16 +243,23 @@ async fn write_graphs(
     all_written(done.rows_affected(), wanted)
 }
 
-async fn write_task_cancels(
+/// Writes what is told to end: after the owners, so that a run that is taken over has its new fence.
+async fn write_cancels(
     transaction: &mut Transaction<'static, Sqlite>,
-    cancels: &[TaskCancel],
+    cancels: &[CancelMark],
 ) -> Result<(), Error> {
     let rows = document(&cancels);
     let done = sqlx::query!(
-        "UPDATE tasks SET cancel_requested = 1
+        "UPDATE tasks SET cancel_requested = j.value ->> 'requested'
          FROM json_each(?) AS j, runs
          WHERE tasks.run_id = j.value ->> 'run' AND tasks.position = j.value ->> 'position'
-             AND runs.id = j.value ->> 'run' AND runs.fence = j.value ->> 'fence'",
+             AND runs.id = j.value ->> 'run' AND runs.fence = j.value ->> 'fence';
+
+         UPDATE runs SET cancel_requested = j.value ->> 'requested'
+         FROM json_each(?) AS j
+         WHERE runs.id = j.value ->> 'run' AND j.value ->> 'position' IS NULL
+             AND runs.fence = j.value ->> 'fence';",
+        rows,
         rows,
     )
     .execute(&mut **transaction)

@@ -230,3 +230,107 @@ async fn a_task_of_an_idle_run_is_cancelled_without_an_engine() {
     let row = store.run(&run_id).await.unwrap().unwrap();
     assert_eq!(row.state, RunState::Failed);
 }
+
+/// The first attempt of a task ends when it is told to, all others at once.
+fn slow_at_first() -> Fake {
+    Fake::new("slow", |context| async move {
+        if context.attempt == 1 {
+            context.cancelled.cancelled().await;
+            return Err(TaskError::Cancelled);
+        }
+        done(json!(null))
+    })
+}
+
+/// Waits until an attempt of this task has started.
+async fn started(events: &mut tokio::sync::broadcast::Receiver<EngineEvent>, wanted: &str) {
+    loop {
+        if let EngineEvent::AttemptStarted { task_id, .. } = events.recv().await.unwrap()
+            && task_id == wanted
+        {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn clearing_takes_back_that_a_task_was_cancelled() {
+    let home = Home::new();
+    let handle = home.start(vec![Fake::endless("endless")]).await;
+    let mut events = handle.subscribe();
+    let tasks = vec![task("a", "endless", &[]), task("b", "endless", &[])];
+    let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
+    started(&mut events, "b").await;
+    handle.cancel_task(&run_id, "a").await.unwrap();
+    loop {
+        if let EngineEvent::TaskEnded { .. } = events.recv().await.unwrap() {
+            break;
+        }
+    }
+    let store = home.store().await;
+    let row = store.tasks(&run_id).await.unwrap().remove(0);
+    assert!(row.run.cancel_requested);
+    home.clock.advance(std::time::Duration::from_hours(1));
+    let only = ClearSelection::Only("a".to_owned());
+    handle.clear(&run_id, only).await.unwrap();
+    // It went from waiting to running in one turn, and begins anew all the same.
+    let anew = store.tasks(&run_id).await.unwrap().remove(0);
+    assert_eq!(anew.run.state, trendmill::dag::TaskState::Running);
+    assert!(!anew.run.cancel_requested);
+    assert!(anew.started_at > row.started_at);
+    handle.stop();
+    handle.stopped_for_good().await;
+}
+
+#[tokio::test]
+async fn clearing_takes_back_that_the_run_was_cancelled() {
+    let home = Home::new();
+    let released = Arc::new(tokio::sync::Notify::new());
+    let tidy = {
+        let released = Arc::clone(&released);
+        Fake::new("tidy", move |_| {
+            let released = Arc::clone(&released);
+            async move {
+                released.notified().await;
+                done(json!(null))
+            }
+        })
+    };
+    let handle = home.start(vec![slow_at_first(), tidy]).await;
+    let mut events = handle.subscribe();
+    let teardown = trendmill::dag::Node {
+        teardown: true,
+        trigger: trendmill::dag::TriggerRule::AllDoneSetupSuccess,
+        ..task("tidy", "tidy", &["work"])
+    };
+    let tasks = vec![task("work", "slow", &[]), teardown];
+    let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
+    started(&mut events, "work").await;
+    handle.cancel(&run_id).unwrap();
+    started(&mut events, "tidy").await;
+    let store = home.store().await;
+    let asked = || async {
+        let row = store.run(&run_id).await.unwrap().unwrap();
+        row.cancel_requested
+    };
+    // Whoever goes on with the run after a crash is to know.
+    assert!(asked().await);
+    let only = ClearSelection::Only("work".to_owned());
+    handle.clear(&run_id, only).await.unwrap();
+    assert!(!asked().await);
+    released.notify_one();
+    let summary = handle.wait(&run_id).await.unwrap();
+    assert_eq!(summary.state, RunState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_run_that_has_not_ended_is_not_run_again() {
+    let home = Home::new();
+    let handle = home.start(vec![Fake::endless("endless")]).await;
+    let tasks = vec![task("a", "endless", &[])];
+    let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
+    let store = home.store().await;
+    let row = store.run(&run_id).await.unwrap().unwrap();
+    let refusal = RunRequest::again(&store, &row, None).await.unwrap_err();
+    assert!(matches!(refusal, Error::Unfinished(_)), "{refusal}");
+}

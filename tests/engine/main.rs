@@ -15,3 +15,4 @@ mod process;
 mod leftovers;
 mod limits;
 mod shell;
+mod together;

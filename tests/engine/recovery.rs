@@ -7,8 +7,9 @@ use std::sync::{
 
 use serde_json::json;
 use trendmill::{
-    dag::RunState,
+    dag::{Mapping, Node, RunState},
     engine::{EngineEvent, Error, ExecutorChoice, Placement},
+    store::{NewRun, Turn},
 };
 
 use crate::kit::{Fake, Home, attempts, done, request, states, task};
@@ -200,4 +201,101 @@ async fn a_schedule_has_one_run_per_tick() {
     handle.wait(&run_id).await.unwrap();
     let refusal = handle.submit(scheduled()).await.unwrap_err();
     assert!(matches!(refusal, Error::TickTaken { .. }), "{refusal}");
+}
+
+/// The last shards of a mapped task have reported, and nobody lived to read that.
+#[test]
+fn what_shards_have_reported_is_joined_after_a_death() {
+    let home = Home::new();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let mapped = Node {
+        map: Some(Mapping {
+            expression: "2".to_owned(),
+            scope: json!({}),
+            ..Mapping::default()
+        }),
+        ..task("m", "stuck", &[])
+    };
+    let stuck = || {
+        Fake::new("stuck", |_| async {
+            std::future::pending::<()>().await;
+            done(json!(null))
+        })
+    };
+    let tasks = vec![mapped, task("last", "work", &["m"])];
+    let run_id = dies(async {
+        let handle = home.start(vec![recorder(&log, None), stuck()]).await;
+        let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
+        let store = home.store().await;
+        let result = json!({"end": "succeeded", "outcome": {"rows_out": 3, "output": "made"}});
+        for attempt in store.attempts(&run_id, None).await.unwrap() {
+            let text = result.to_string();
+            store.report_attempt(&attempt.id, &text).await.unwrap();
+        }
+        run_id
+    });
+    dies(async {
+        let handle = home.start(vec![recorder(&log, None), stuck()]).await;
+        handle.resume(&run_id).await.unwrap();
+        let summary = handle.wait(&run_id).await.unwrap();
+        assert_eq!(summary.state, RunState::Succeeded);
+        let store = home.store().await;
+        let rows = store.tasks(&run_id).await.unwrap();
+        let outcome = rows[0].outcome.as_deref().unwrap();
+        let outcome: serde_json::Value = serde_json::from_str(outcome).unwrap();
+        assert_eq!(outcome["rows_out"], 6);
+        assert_eq!(outcome["output"], "made");
+        assert_eq!(store.faults().await.unwrap(), []);
+    });
+}
+
+#[test]
+fn a_run_that_cannot_be_read_keeps_no_other_from_going_on() {
+    let home = Home::new();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let good = dies(async {
+        let handle = home.start(vec![recorder(&log, Some("a"))]).await;
+        let tasks = vec![task("a", "work", &[])];
+        handle.submit(request(tasks)).await.unwrap().run_id
+    });
+    dies(async {
+        let store = home.store().await;
+        let row = store.run(&good).await.unwrap().unwrap();
+        let broken = NewRun {
+            id: "broken".to_owned(),
+            pipeline: row.pipeline,
+            definition_hash: row.definition_hash,
+            definition: String::new(),
+            // It has no rows for these tasks.
+            graph: serde_json::to_string(&request(vec![task("a", "work", &[])]).graph).unwrap(),
+            params: "{}".to_owned(),
+            source: None,
+            profile: None,
+            schedule: None,
+            scheduled_for: row.scheduled_for,
+            interval_start: row.interval_start,
+            interval_end: row.interval_end,
+            as_of: row.as_of,
+            force: false,
+            trigger: "manual",
+            cause: String::new(),
+            identity: "broken".to_owned(),
+            owner: Some("dead".to_owned()),
+            hold: None,
+            deadline_at: None,
+            backfill: None,
+            created_at: row.created_at,
+            tasks: Vec::new(),
+        };
+        let turn = Turn {
+            new_runs: vec![broken],
+            ..Turn::default()
+        };
+        store.write_turn(&turn).await.unwrap();
+        let handle = home.start(vec![recorder(&log, None)]).await;
+        handle.cancel("broken").unwrap();
+        handle.resume(&good).await.unwrap();
+        let summary = handle.wait(&good).await.unwrap();
+        assert_eq!(summary.state, RunState::Succeeded);
+    });
 }

@@ -330,6 +330,35 @@ async fn the_new_run_replaces_the_old_one() {
     machine.stop().await;
 }
 
+/// An old run is ended by the one that takes its place, and only where that can be made.
+#[tokio::test]
+async fn a_tick_that_cannot_become_a_run_replaces_nothing() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:00:30Z"));
+    let other = schedule("0 * * * *", |rules| rules.overlap = Overlap::CancelOther);
+    let schedules = Fixed::with(other, "endless");
+    let store = home.store().await;
+    let machine = Machine::start(&home, &schedules).await;
+    home.clock.advance(Duration::from_hours(1));
+    machine.scheduler.nudge().await;
+    let first = store.runs(None, 1).await.unwrap().remove(0);
+    *schedules.fault.lock().unwrap() = Some("no such encoder".to_owned());
+    home.clock.set(at("2026-03-01T02:00:00Z"));
+    machine.scheduler.nudge().await;
+    let asked = || async {
+        let row = store.run(&first.id).await.unwrap().unwrap();
+        row.cancel_requested
+    };
+    assert!(!asked().await);
+    *schedules.fault.lock().unwrap() = None;
+    home.clock.advance(Duration::from_secs(30));
+    machine.scheduler.nudge().await;
+    // The wish is written in the turn that makes the run, so that no crash comes between.
+    assert_eq!(store.runs(None, 9).await.unwrap().len(), 2);
+    assert!(asked().await);
+    machine.stop().await;
+}
+
 #[tokio::test]
 async fn depends_on_past_waits_for_a_success() {
     let home = Home::new();

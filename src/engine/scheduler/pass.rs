@@ -136,12 +136,9 @@ impl State {
                     hold,
                     cancels_others,
                 }) => {
-                    if cancels_others {
-                        for run in runs.iter() {
-                            self.parts.engine.cancel(&run.run_id)?;
-                        }
-                    }
-                    match self.make(id, tick, hold).await? {
+                    let others = runs.iter().filter(|_| cancels_others);
+                    let replaces = others.map(|run| run.run_id.clone()).collect();
+                    match self.make(id, tick, hold, replaces).await? {
                         Ok(Some(run)) => runs.push(run),
                         Ok(None) => {
                             let store = &self.parts.store;
@@ -163,12 +160,14 @@ impl State {
         }
     }
 
-    /// Makes the run of a tick: `None` where there is one, in words why there can be none.
+    /// Makes the run of a tick: `None` where there is one, in words why there can be none. Those
+    /// that it replaces are cancelled in the same turn.
     async fn make(
         &self,
         id: &str,
         tick: Tick,
         hold: Option<Hold>,
+        replaces: Vec<String>,
     ) -> Result<Result<Option<UnfinishedTick>, String>, Error> {
         let planned = &self.planned[id].planned;
         let wanted = WantedRun {
@@ -186,6 +185,7 @@ impl State {
         request.hold = hold.map(|hold| hold.to_string());
         request.trigger = Trigger::Scheduled {
             deadline_at: planned.deadline.map(|length| tick.scheduled_for + length),
+            replaces,
         };
         Ok(match self.parts.engine.submit(request).await {
             Ok(submitted) => Ok(Some(UnfinishedTick {

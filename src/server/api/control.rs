@@ -187,6 +187,7 @@ struct RetryWanted {
     responses(
         (status = 200, description = "an unfinished run that is the same goes on", body = RunAnswer),
         (status = 201, description = "a new run; when this is answered, it is durable", body = RunAnswer),
+        (status = 409, description = "it has not ended, or several runs begin so", body = ErrorBody),
     )
 )]
 async fn retry(

@@ -42,6 +42,10 @@ pub(super) async fn check(state: &mut SqliteConnection, faults: &mut Faults) -> 
                 || ', but its delay ends ' || ifnull('at ' || delayed_until, 'never')
                 AS "message!: String"
             FROM tasks WHERE (state = 'delayed') != (delayed_until IS NOT NULL)"#,
+        "success_without_outcome": r#"
+            SELECT 'task `' || task_id || '` of run ' || run_id
+                || ' has succeeded, but left no outcome' AS "message!: String"
+            FROM tasks WHERE state = 'succeeded' AND outcome IS NULL"#,
         "tasks_do_not_fit_graph": r#"
             SELECT 'run ' || id || ' has ' || json_array_length(graph)
                 || ' tasks in its graph, but ' || (SELECT count(*) FROM tasks WHERE run_id = id)

@@ -88,6 +88,10 @@ async fn each_contradiction_is_found() {
             "run_cancelled_unasked",
             "UPDATE tasks SET state = 'cancelled' WHERE run_id = 'old'",
         ),
+        (
+            "success_without_outcome",
+            "UPDATE tasks SET outcome = NULL WHERE run_id = 'new'",
+        ),
         ("run_without_definition", "DELETE FROM definitions"),
         (
             "transitions_do_not_chain",

@@ -21,8 +21,8 @@ pub struct Turn {
     pub started: Vec<NewAttempt>,
     /// Attempts that ended.
     pub ended: Vec<AttemptEnded>,
-    /// Running tasks that are told to end.
-    pub task_cancels: Vec<TaskCancel>,
+    /// What is told to end, or not any more.
+    pub cancels: Vec<CancelMark>,
     /// Every move, in order.
     pub transitions: Vec<Transition>,
 }
@@ -37,7 +37,7 @@ impl Turn {
             && self.tasks.is_empty()
             && self.started.is_empty()
             && self.ended.is_empty()
-            && self.task_cancels.is_empty()
+            && self.cancels.is_empty()
             && self.transitions.is_empty()
     }
 }
@@ -192,7 +192,7 @@ pub struct TaskChange {
     pub message: Option<String>,
     /// The outcome as JSON, once it succeeded.
     pub outcome: Option<String>,
-    /// When its first attempt started; kept where it was before.
+    /// When its first attempt started since it was last cleared.
     #[serde(serialize_with = "optional_millis")]
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -258,15 +258,17 @@ pub struct AttemptEnded {
     pub peak_bytes: Option<u64>,
 }
 
-/// A running task that is told to end.
+/// Whether a run, or a task of it, is told to end.
 #[derive(Clone, Debug, Serialize)]
-pub struct TaskCancel {
+pub struct CancelMark {
     /// The run.
     pub run: String,
     /// The fence that the run must have.
     pub fence: i64,
-    /// The task's position.
-    pub position: usize,
+    /// The task's position; `None` for the run itself.
+    pub position: Option<usize>,
+    /// Whether it is; a process that takes the run on reads that first.
+    pub requested: bool,
 }
 
 /// A change of state with its cause.
