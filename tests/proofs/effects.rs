@@ -17,7 +17,7 @@ pub(crate) fn file(home: &Home) -> PathBuf {
 /// The words of a shell task that says when it begins and ends, and does `body` in between.
 pub(crate) fn argv(home: &Home, body: &str) -> String {
     let say = |what: &str| {
-        format!("echo {what} $TRENDMILL_RUN_ID $TRENDMILL_TASK_ID $TRENDMILL_ATTEMPT >> $0")
+        format!(r#"echo {what} $TRENDMILL_RUN_ID "$TRENDMILL_TASK_ID" $TRENDMILL_ATTEMPT >> $0"#)
     };
     // A text of TOML without escapes.
     format!(
@@ -39,6 +39,15 @@ pub(crate) fn runs(home: &Path) -> Vec<(RunRow, Vec<AttemptRow>)> {
             all.push((run, attempts));
         }
         all
+    })
+}
+
+/// How many runs of a home have not ended.
+pub(crate) fn live_runs(home: &Path) -> usize {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = Store::open_read_only(&home.join("data")).await.unwrap();
+        store.unfinished_runs(None).await.unwrap().len()
     })
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Kills the release binary many times, as `run` and as `up`: tests/proofs/kills.sh [KILLS] [SEED]
+# Kills the daemon of the release binary many times in its work: tests/proofs/kills.sh [KILLS] [SEED]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-TRENDMILL_KILLS="${1:-500}" TRENDMILL_KILL_SEED="${2:-$RANDOM}" \
-  cargo test --release --test proofs -- kills:: --nocapture --test-threads 1
+export TRENDMILL_KILLS="${1:-500}" TRENDMILL_KILL_SEED="${2:-$RANDOM}"
+echo "seed $TRENDMILL_KILL_SEED"
+cargo test --release --test proofs -- kills::a_daemon --nocapture
