@@ -117,6 +117,51 @@ fn every_file_begins_with_what_it_is() {
     assert!(bare.is_empty(), "files without a `//!` head: {bare:?}");
 }
 
+/// A durable write without a test that dies at it is one that nobody has tried.
+#[test]
+fn every_fail_point_has_a_death() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let deaths: String = ["main", "commands", "notices", "ticks"]
+        .map(|name| {
+            root.join("tests/failpoints")
+                .join(name)
+                .with_extension("rs")
+        })
+        .map(|file| fs_err::read_to_string(file).unwrap())
+        .concat();
+    let (mut points, mut untried) = (0, Vec::new());
+    for file in sources() {
+        let text = production(&file);
+        let named = text.split("fail::fail_point!(\"").skip(1);
+        let commits = text.split(".commit(transaction, \"").skip(1);
+        let all = named.map(|rest| (rest, false));
+        for (rest, is_commit) in all.chain(commits.map(|rest| (rest, true))) {
+            let name = rest.split('"').next().unwrap();
+            points += 1;
+            let has = |text: String| deaths.contains(&text);
+            let is_tried = if is_commit {
+                // It has a point before it and one after it.
+                has(format!("names(\"{name}\")"))
+                    || has(format!("around(\"{name}\")"))
+                    || ["before", "after"]
+                        .iter()
+                        .all(|side| has(format!("\"{name}.{side}_commit")))
+            } else {
+                has(format!("\"{name}\"")) || has(format!("\"{name}="))
+            };
+            if !is_tried {
+                untried.push(format!("{}: `{name}`", file.display()));
+            }
+        }
+    }
+    assert!(points > 30, "found only {points}");
+    assert!(
+        untried.is_empty(),
+        "no test dies at\n{}",
+        untried.join("\n")
+    );
+}
+
 /// The names in `use crate::{a::…, b::…}`.
 fn grouped(text: &str) -> impl Iterator<Item = String> {
     let mut names = Vec::new();

@@ -158,6 +158,7 @@ impl App {
     ) -> Result<Vec<PlannedInterval>, Error> {
         let definition = pipelines::find(self.home(), &request.pipeline)?;
         check_source(&definition, request)?;
+        let asked = self.asked_before(&definition.name, request).await?;
         let mut planned = Vec::new();
         for tick in intervals(&definition, request)? {
             if tick.scheduled_for > self.clock().now() {
@@ -167,7 +168,12 @@ impl App {
                 .store()
                 .state_of_interval(&definition.name, tick.interval_start, tick.interval_end)
                 .await?;
+            let is_asked = asked
+                .iter()
+                .any(|(_, interval)| interval.scheduled_for == tick.scheduled_for);
+            let state = state.or_else(|| is_asked.then_some(RunState::Queued));
             let runs = match (state, request.reprocess) {
+                _ if is_asked => false,
                 (None, _) => true,
                 (Some(state), Reprocess::Failed) => {
                     matches!(state, RunState::Failed | RunState::Cancelled)
@@ -186,8 +192,31 @@ impl App {
         Ok(planned)
     }
 
+    /// The intervals of backfills that have not ended and were asked for in the same words, each
+    /// with its backfill's id.
+    async fn asked_before(
+        &self,
+        pipeline: &str,
+        request: &BackfillRequest,
+    ) -> Result<Vec<(String, BackfillInterval)>, Error> {
+        let words = serde_json::to_string(&request.runs).expect("plain data");
+        let mut asked = Vec::new();
+        for row in self.store().backfills(true).await? {
+            if row.pipeline == pipeline && row.request == words {
+                let intervals = self.store().backfill_intervals(&row.id).await?;
+                asked.extend(
+                    intervals
+                        .into_iter()
+                        .map(|interval| (row.id.clone(), interval)),
+                );
+            }
+        }
+        Ok(asked)
+    }
+
     /// Asks for a backfill; the scheduler works it off. Nudge it after this. The answer is the
-    /// backfill's id; `None` where no interval gets a run.
+    /// backfill's id: an unfinished one's where that has all the intervals that were left, so that
+    /// the same words go on with it. `None` where no interval gets a run.
     ///
     /// # Errors
     ///
@@ -210,7 +239,14 @@ impl App {
             })
             .collect();
         if intervals.is_empty() {
-            return Ok(None);
+            let asked = self.asked_before(&request.pipeline, request).await?;
+            let wanted = |interval: &BackfillInterval| {
+                planned
+                    .iter()
+                    .any(|planned| planned.scheduled_for == interval.scheduled_for)
+            };
+            let found = asked.into_iter().find(|(_, interval)| wanted(interval));
+            return Ok(found.map(|(id, _)| id));
         }
         // What is wrong with all of them is said now, not in the log of the scheduler.
         let request = self.in_full(request.clone())?;

@@ -200,7 +200,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        self.state.commit(transaction, "backfill").await?;
+        self.state.commit(transaction, "backfill_fault").await?;
         Ok(())
     }
 

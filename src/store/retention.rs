@@ -1,6 +1,6 @@
 //! Rows that have had their time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::to_string;
 
@@ -115,6 +115,11 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         self.state.commit(transaction, "delete_runs").await?;
+        self.delete_progress(&runs).await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn delete_progress(&self, runs: &str) -> Result<(), Error> {
         let mut transaction = self.content.write().await?;
         sqlx::query!(
             "DELETE FROM task_progress WHERE run_id IN (SELECT value FROM json_each(?))",
@@ -123,11 +128,11 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         self.content.commit(transaction, "delete_progress").await?;
-        Ok(done.rows_affected())
+        Ok(())
     }
 
-    /// Removes what nothing names any more: texts of pipelines without a run, and notices that
-    /// were over before a moment.
+    /// Removes what nothing names any more: texts of pipelines without a run, progress of runs
+    /// that are gone, and notices that were over before a moment.
     ///
     /// # Errors
     ///
@@ -147,6 +152,29 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         self.state.commit(transaction, "delete_leftovers").await?;
+        // A process that died after it had removed runs has left it. A run is there before its
+        // progress is, so what is without one now has lost it.
+        let counted =
+            sqlx::query_scalar!("SELECT DISTINCT run_id FROM task_progress ORDER BY run_id")
+                .fetch_all(self.content.read())
+                .await?;
+        let asked = to_string(&counted).expect("plain data");
+        let there: HashSet<String> = sqlx::query_scalar!(
+            "SELECT id FROM runs WHERE id IN (SELECT value FROM json_each(?))",
+            asked,
+        )
+        .fetch_all(self.state.read())
+        .await?
+        .into_iter()
+        .collect();
+        let gone: Vec<String> = counted
+            .into_iter()
+            .filter(|run| !there.contains(run))
+            .collect();
+        if !gone.is_empty() {
+            self.delete_progress(&to_string(&gone).expect("plain data"))
+                .await?;
+        }
         Ok(())
     }
 }

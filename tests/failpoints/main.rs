@@ -7,9 +7,17 @@
 mod home;
 #[path = "../proofs/effects.rs"]
 mod effects;
+mod commands;
+mod notices;
 mod ticks;
 
-use std::{os::unix::process::ExitStatusExt as _, process::Stdio, sync::OnceLock};
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::{Child, Stdio},
+    sync::OnceLock,
+    thread,
+    time::Duration,
+};
 
 use home::{Home, stderr};
 use serde_json::{Value, json};
@@ -22,24 +30,24 @@ const NAP: &str = "nap=1.5";
 /// The commit that ends or begins a task: the first of a run, some in its middle, the last one.
 #[test]
 fn at_the_turns_of_the_dispatcher() {
-    dies_at("turn.before_commit", &[1, 2, 6, 10], &[]);
-    dies_at("turn.after_commit", &[1, 2, 6, 10], &[]);
+    for point in names("turn") {
+        dies_at(&point, &[1, 2, 6, 10], &[]);
+    }
 }
 
 #[test]
 fn at_a_heartbeat() {
-    dies_at("heartbeat.before_commit", &[1], &["--param", NAP]);
-    dies_at("heartbeat.after_commit", &[1], &["--param", NAP]);
+    for point in names("heartbeat") {
+        dies_at(&point, &[1], &["--param", NAP]);
+    }
 }
 
 #[test]
 fn at_batches_of_content() {
-    for point in [
-        "content.before_commit",
-        "content.after_commit",
-        "content.before_sync",
-        "content.after_sync",
-    ] {
+    for point in names("content") {
+        dies_at(&point, &[1], &[]);
+    }
+    for point in ["content.before_sync", "content.after_sync"] {
         dies_at(point, &[1], &[]);
     }
 }
@@ -54,14 +62,56 @@ fn at_files() {
 #[test]
 fn at_the_publication_of_a_version() {
     dies_at("folder.written", &[1, 2], &[]);
-    for point in [
-        "folder.synced",
-        "folder.renamed",
-        "version.published",
-        "version.before_commit",
-        "version.after_commit",
-    ] {
+    for point in ["folder.synced", "folder.renamed", "version.published"] {
         dies_at(point, &[1], &[]);
+    }
+    for point in names("version") {
+        dies_at(&point, &[1], &[]);
+    }
+}
+
+/// Another run meets the version that one has made.
+#[test]
+fn at_the_link_to_a_version() {
+    let link = |home: &Home| {
+        home.json(&RUN[1..]);
+    };
+    let again = [&RUN[..], &["--force"]].concat();
+    let undisturbed = {
+        let home = home();
+        link(&home);
+        result(&home.json(&again[1..]))
+    };
+    for place in around("version_link") {
+        let home = home();
+        link(&home);
+        die(&home, &place, &again);
+        effects::is_sound(&home);
+        // The same command goes on with the run that was forced.
+        assert_eq!(result(&home.json(&again[1..])), undisturbed, "{place}");
+        effects::is_sound(&home);
+        effects::fit(&home, &effects::runs(home.path()));
+    }
+}
+
+/// The process of an attempt dies, and the one that watches over it lives on.
+#[test]
+fn at_the_begin_and_report_of_an_attempt() {
+    for place in [around("attempt_begin"), around("attempt_report")].concat() {
+        let home = home();
+        let marker = home.path().join("died");
+        let answer = home
+            .command(&RUN)
+            .env("TRENDMILL_DIE_AT", &place)
+            .env("TRENDMILL_DIE_ONCE", &marker)
+            .output()
+            .unwrap();
+        assert!(marker.exists(), "{place} was not reached");
+        assert!(answer.status.success(), "{place}: {}", stderr(&answer));
+        let run = serde_json::from_slice(&answer.stdout).unwrap();
+        assert_eq!(result(&run), *undisturbed(), "{place}");
+        effects::is_sound(&home);
+        effects::fit(&home, &effects::runs(home.path()));
     }
 }
 
@@ -106,33 +156,78 @@ fn at_a_backup() {
     }
 }
 
+/// The fail points around a commit.
+fn names(what: &str) -> [String; 2] {
+    ["before", "after"].map(|side| format!("{what}.{side}_commit"))
+}
+
+/// The first time that each of these is passed.
+fn around(what: &str) -> Vec<String> {
+    names(what).map(|name| name + "=1").to_vec()
+}
+
+/// Runs a command that must die at this place.
+fn die(home: &Home, place: &str, arguments: &[&str]) {
+    let marker = home.path().join("died");
+    // It may have died here before.
+    let _ = fs_err::remove_file(&marker);
+    let killed = home
+        .command(arguments)
+        .env("TRENDMILL_DIE_AT", place)
+        .env("TRENDMILL_DIE_ONCE", &marker)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = stderr(&killed);
+    assert!(
+        marker.exists(),
+        "{place} of {arguments:?} was not reached: {said}"
+    );
+    assert_eq!(killed.status.signal(), Some(9), "{place}: {said}");
+}
+
+/// Starts the daemon.
+fn up(home: &Home) -> Child {
+    home.command(&["--quiet", "up", "--listen", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Lets a daemon work until something holds, and kills it.
+fn work_until(home: &Home, what: &str, holds: impl Fn() -> bool) {
+    let mut daemon = up(home);
+    while !holds() {
+        assert!(
+            daemon.try_wait().unwrap().is_none(),
+            "the daemon gave up before {what}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+/// Lets go on what goes on by itself, to its end.
+fn let_finish(home: &Home) {
+    work_until(home, "everything had ended", || {
+        effects::live(home.path()) == 0
+    });
+}
+
 /// Runs the pipeline in a process that dies where it passes this point for the Nth time, for each
 /// N, and goes on.
 fn dies_at(point: &str, counts: &[u32], more: &[&str]) {
     for count in counts {
         let home = home();
-        let marker = home.path().join("died");
-        let arguments = [&RUN, more].concat();
-        let killed = home
-            .command(&arguments)
-            .env("TRENDMILL_DIE_AT", format!("{point}={count}"))
-            .env("TRENDMILL_DIE_ONCE", &marker)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
         let place = format!("{point}={count}");
-        assert!(
-            marker.exists(),
-            "{place} was not reached: {}",
-            stderr(&killed)
-        );
-        assert_eq!(
-            killed.status.signal(),
-            Some(9),
-            "{place}: {}",
-            stderr(&killed)
-        );
-        effects::is_sound(&home);
+        let arguments = [&RUN, more].concat();
+        die(&home, &place, &arguments);
+        // The lock of a new home comes before its databases.
+        if home.path().join("data/content.db").exists() {
+            effects::is_sound(&home);
+        }
 
         let resumed = home.json(&arguments[1..]);
         assert_eq!(result(&resumed), *undisturbed(), "{place}");

@@ -42,12 +42,14 @@ pub(crate) fn runs(home: &Path) -> Vec<(RunRow, Vec<AttemptRow>)> {
     })
 }
 
-/// How many runs of a home have not ended.
-pub(crate) fn live_runs(home: &Path) -> usize {
+/// How many runs and backfills of a home go on.
+pub(crate) fn live(home: &Path) -> usize {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let store = Store::open_read_only(&home.join("data")).await.unwrap();
-        store.unfinished_runs(None).await.unwrap().len()
+        let mut backfills = store.backfills(true).await.unwrap();
+        backfills.retain(|row| row.state == "running");
+        store.unfinished_runs(None).await.unwrap().len() + backfills.len()
     })
 }
 

@@ -69,7 +69,7 @@ fn a_daemon_goes_on_with_what_it_was_killed_in() {
         let from = SystemClock.now();
         let mut daemon = up(&home);
         // Enough to do for each life, and no heap that only grows.
-        if effects::live_runs(home.path()) < 3 {
+        if effects::live(home.path()) < 3 {
             let param = format!("round={rounds}");
             let handed = home.run(&["run", "storm", "--detach", "--param", &param]);
             assert!(handed.status.success(), "{}", stderr(&handed));
@@ -84,7 +84,7 @@ fn a_daemon_goes_on_with_what_it_was_killed_in() {
     }
     let from = SystemClock.now();
     let mut daemon = up(&home);
-    while effects::live_runs(home.path()) > 0 {
+    while effects::live(home.path()) > 0 {
         assert!(daemon.try_wait().unwrap().is_none(), "the daemon gave up");
         thread::sleep(Duration::from_millis(50));
     }
