@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     App, Error, RunRequest, Wanted,
     daemon_file::{DaemonFile, Posted},
-    housekeeping,
+    executors, housekeeping,
     services::Services,
     systemd, timetable, tokens,
 };
@@ -92,6 +92,7 @@ impl Daemon {
             url,
             token: token.clone(),
             started_at: now,
+            memory_limits: Some(executors::memory_limits(app.cgroups())),
         };
         let posted = file.post(home).map_err(unfit)?;
         let (phase, seen) = watch::channel(Phase::Starting);

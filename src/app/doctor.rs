@@ -7,10 +7,11 @@ use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 
-use super::{App, Error};
+use super::{App, DaemonFile, Error, executors};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
+    engine::Cgroups,
     store::{self, Store},
 };
 
@@ -127,6 +128,7 @@ pub async fn doctor(home: &Path, settings: Settings) -> Result<Diagnosis, Error>
         checks.push(Check::ok("clock", now.to_string()));
     }
     checks.push(disk.check(&settings));
+    checks.push(memory_limits(home));
     let app = App::detached(home, settings).await?;
     checks.push(app.check_device().await);
     checks.extend(app.check_pipelines());
@@ -207,6 +209,18 @@ async fn clock(store: &Store, now: Timestamp) -> Result<Check, Error> {
         ),
         _ => Check::ok("clock", now.to_string()),
     })
+}
+
+/// What keeps attempts within their memory: of the daemon, where one lives, else of this process.
+fn memory_limits(home: &Path) -> Check {
+    let daemon = DaemonFile::read(home)
+        .filter(|daemon| Path::new("/proc").join(daemon.pid.to_string()).is_dir())
+        .and_then(|daemon| daemon.memory_limits);
+    let message = daemon.unwrap_or_else(|| match Cgroups::look() {
+        Ok(base) => format!("in cgroups below {}", base.display()),
+        Err(reason) => executors::memory_limits(&Err(reason)),
+    });
+    Check::ok("memory", message)
 }
 
 /// What people were told and what still stands.

@@ -1,12 +1,12 @@
 //! Which attempts have a process of their own, and of which executable.
 
-use std::{os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
 
 use super::{App, Worker};
 use crate::{
     config::ExecutorMode,
     dag::ExecutorKind,
-    engine::{ExecutorChoice, Placement},
+    engine::{Cgroups, ExecutorChoice, Placement},
     operators,
 };
 
@@ -33,6 +33,24 @@ impl App {
                 _ => Placement::Inline,
             }
         })
+    }
+}
+
+/// What keeps attempts within their memory, in words.
+pub(super) fn memory_limits(cgroups: &Result<Arc<Cgroups>, String>) -> String {
+    let watched = "resident memory of their processes is watched";
+    match cgroups {
+        Ok(cgroups) if cgroups.limits_memory() => {
+            format!(
+                "by the kernel, in cgroups below {}",
+                cgroups.base().display()
+            )
+        }
+        Ok(cgroups) => format!(
+            "the {watched}: cgroups below {} have no controller of memory",
+            cgroups.base().display()
+        ),
+        Err(reason) => format!("the {watched}: {reason}"),
     }
 }
 

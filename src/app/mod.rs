@@ -46,11 +46,11 @@ pub use worker::Worker;
 use crate::{
     clock::{Clock, SystemClock},
     config::Settings,
-    engine::{self, Catalogue, EngineParts, EngineSettings, Handle, HomeLock},
+    engine::{self, Catalogue, Cgroups, EngineParts, EngineSettings, Handle, HomeLock},
     media::MediaStore,
     operators::{self, Environment, Loaded},
     registry::Registry,
-    store::Store,
+    store::{self, Store},
 };
 
 /// A home, ready to work with.
@@ -62,14 +62,17 @@ pub struct App {
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
     environment: Arc<Environment>,
+    cgroups: OnceLock<Result<Arc<Cgroups>, String>>,
 }
 
 impl App {
-    /// The home at `home`, its databases made where they are missing.
+    /// The home at `home`, its databases made where they are missing, and brought up to date where
+    /// they are of an older release.
     ///
     /// # Errors
     ///
-    /// Where the home cannot be written, or the settings ask for what cannot be had.
+    /// Where the home cannot be written, a process of another release is at work on it, or the
+    /// settings ask for what cannot be had.
     pub async fn open(home: &Path, settings: Settings) -> Result<Self, Error> {
         let data = home.join("data");
         fs_err::create_dir_all(&data).map_err(|error| {
@@ -78,6 +81,7 @@ impl App {
                 "give another one with `--home DIR`".to_owned(),
             )
         })?;
+        bring_up_to_date(&data).await?;
         let store = Store::open(&data).await?;
         Self::with_store(home, settings, store)
     }
@@ -101,16 +105,10 @@ impl App {
     /// Where there are no databases yet, or they cannot be read.
     pub async fn read(home: &Path, settings: Settings) -> Result<Self, Error> {
         let data = home.join("data");
-        let mut store = Store::open_read_only(&data).await?;
-        if store
-            .schema_versions()
-            .await?
-            .is_older_than(Store::newest_schema())
-        {
-            let _lock = HomeLock::acquire(&data, SystemClock.now())?;
-            Store::open(&data).await?;
-            store = Store::open_read_only(&data).await?;
-        }
+        let store = Store::open_read_only(&data).await?;
+        drop(store);
+        bring_up_to_date(&data).await?;
+        let store = Store::open_read_only(&data).await?;
         Self::with_store(home, settings, store)
     }
 
@@ -150,6 +148,7 @@ impl App {
             settings,
             clock: Arc::new(SystemClock),
             environment: Arc::new(environment),
+            cgroups: OnceLock::new(),
         })
     }
 
@@ -171,6 +170,7 @@ impl App {
         settings.pools = slots.pools;
         settings.disk_reserve = slots.disk_reserve;
         settings.memory = self.settings.engine.memory.map(|size| size.0);
+        settings.cgroups = self.cgroups().as_ref().ok().cloned();
         let parts = EngineParts {
             settings,
             store: self.store().clone(),
@@ -179,6 +179,19 @@ impl App {
             executors: self.executors(),
         };
         Handle::start(parts, lock).await
+    }
+
+    /// The control groups of this process, which it divides when this is first asked; or why there
+    /// are none. Only the holder of the home's lock may ask.
+    fn cgroups(&self) -> &Result<Arc<Cgroups>, String> {
+        self.cgroups.get_or_init(|| {
+            let taken = Cgroups::take(&self.data_dir).map(Arc::new);
+            match &taken {
+                Ok(cgroups) => tracing::debug!("cgroups below {}", cgroups.base().display()),
+                Err(reason) => tracing::debug!("no cgroups: {reason}"),
+            }
+            taken
+        })
     }
 
     /// The operators of this home.
@@ -250,4 +263,33 @@ fn catalogue(environment: &Arc<Environment>) -> Catalogue {
         .with(operators::Shell)
         .with(operators::Wait)
         .with(operators::Noop)
+}
+
+/// Makes databases that are missing, and migrates those of an older release. The lock comes first,
+/// so that nobody is at work on them; then a copy of the state is kept.
+async fn bring_up_to_date(data: &Path) -> Result<(), Error> {
+    let is_old = match Store::open_read_only(data).await {
+        Ok(store) => store
+            .schema_versions()
+            .await?
+            .is_older_than(Store::newest_schema()),
+        Err(store::Error::Missing(_)) => true,
+        Err(error) => return Err(error.into()),
+    };
+    if !is_old {
+        return Ok(());
+    }
+    let lock = HomeLock::acquire(data, SystemClock.now());
+    let _lock = match lock {
+        Err(error @ engine::Error::Locked { .. }) => {
+            return Err(Error::unfit(
+                format!("the databases are of an older release, and {error}"),
+                "stop that process, which is of that release, and give this command again"
+                    .to_owned(),
+            ));
+        }
+        lock => lock?,
+    };
+    Store::open(data).await?;
+    Ok(())
 }

@@ -146,10 +146,9 @@ async fn migrate(home: &Path, settings: Settings, output: Output) -> Result<(), 
         Err(crate::store::Error::Missing(_)) => SchemaVersions::default(),
         Err(error) => return Err(error.into()),
     };
-    let lock = HomeLock::acquire(&data, crate::clock::Clock::now(&crate::clock::SystemClock))?;
+    // It takes the lock where there is something to migrate.
     let app = App::open(home, settings).await?;
     let after = app.store().schema_versions().await?;
-    drop(lock);
     let kept = data
         .join("backups")
         .join(format!("state-{}.db", before.state));

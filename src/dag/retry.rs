@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The classes of ends that the engine knows, beside `exit:CODE` of programs.
-pub const CLASSES: [&str; 10] = [
+pub const CLASSES: [&str; 11] = [
     "failed",
     "retry",
     "timed_out",
@@ -15,6 +15,7 @@ pub const CLASSES: [&str; 10] = [
     "stalled",
     "out_of_memory",
     "unreachable",
+    "rate_limited",
     "disk_full",
 ];
 
@@ -34,10 +35,11 @@ pub struct RetryPolicy {
     /// back together. Default: 0.25.
     pub jitter: f64,
     /// How many crashed attempts in a row that got nowhere are tried again; they never count as
-    /// `retries`. Default: 3.
+    /// `retries`. The death of the process that watches over attempts counts for the run alone.
+    /// Default: 3.
     pub crash_retries: u32,
-    /// How many times the whole run may lose attempts with their processes; the next one lost
-    /// fails its task. Default: 20.
+    /// How many times the whole run may lose attempts with their processes, or with the process
+    /// that watches over them; the next one lost fails its task. Default: 20.
     pub max_run_crashes: u32,
     /// What holds instead for ends of certain classes; the first that names a class holds.
     pub rules: Vec<RetryRule>,

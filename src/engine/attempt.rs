@@ -12,6 +12,7 @@ use super::{
     live::nearest_first,
     recovery::ran_out_of_memory,
     request::outcome,
+    tuning::until_written,
 };
 use crate::{
     clock::Clock,
@@ -45,12 +46,15 @@ pub async fn run(
     let mark = Mark::new(attempt_id, data_dir);
     adopt_all();
     watch_parent(mark.clone());
-    store.begin_attempt(attempt_id, std::process::id()).await?;
+    let stop = stop_when_told();
+    // What is done must not be lost to a full disk; who stops this attempt ends the wait.
+    let waits = || tracing::warn!("the disk is full: the attempt waits for room");
+    let pid = std::process::id();
+    until_written(|| store.begin_attempt(attempt_id, pid), &stop, waits).await?;
     let gone = || store::Error::Conflict(format!("there is no attempt `{attempt_id}`"));
     let attempt = store.attempt(attempt_id).await?.ok_or_else(gone)?;
     let run = store.run(&attempt.run_id).await?.ok_or_else(gone)?;
     let graph = store.run_graph(&attempt.run_id).await?;
-    let stop = stop_when_told();
     let context = context(
         store,
         Arc::clone(&clock),
@@ -98,7 +102,7 @@ pub async fn run(
     }
     mark.kill_all().await;
     let text = serde_json::to_string(&result).expect("a result is plain data");
-    store.report_attempt(attempt_id, &text).await?;
+    until_written(|| store.report_attempt(attempt_id, &text), &stop, waits).await?;
     Ok(())
 }
 

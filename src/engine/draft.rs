@@ -213,7 +213,15 @@ pub(super) fn why_ended(run: &Run, state: RunState) -> Cow<'static, str> {
                 let cancelled = named(&TaskState::Cancelled).join(", ");
                 return format!("{cancelled} was cancelled").into();
             }
-            format!("{} failed", failed.join(", ")).into()
+            let failed = failed.join(", ");
+            let lost = run.tasks().iter().enumerate().find_map(|(position, task)| {
+                let failed = task.state == TaskState::Failed;
+                failed.then(|| run.lost_too_often(position)).flatten()
+            });
+            match lost {
+                Some(lost) => format!("{failed} failed: {lost}").into(),
+                None => format!("{failed} failed").into(),
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ use std::{
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
-    Catalogue, EngineEvent, Error, ExecutorChoice, HomeLock, RunRequest, RunSummary, Submitted,
+    Catalogue, Cgroups, EngineEvent, Error, ExecutorChoice, HomeLock, RunRequest, RunSummary,
+    Submitted,
     clear::{ClearSelection, Cleared},
     dispatcher::Dispatcher,
     hear::Message,
@@ -39,6 +40,9 @@ pub struct EngineSettings {
     /// How many bytes of memory the processes of an attempt may hold together, where its task does
     /// not say. Default: as many as they want.
     pub memory: Option<u64>,
+    /// Where attempts that have a process of their own get a control group, too. Default: none,
+    /// and their memory is watched from here.
+    pub cgroups: Option<Arc<Cgroups>>,
 }
 
 impl EngineSettings {
@@ -53,6 +57,7 @@ impl EngineSettings {
             free_bytes: tuning::free_bytes,
             disk_reserve: 64_000_000,
             memory: None,
+            cgroups: None,
         }
     }
 

@@ -74,6 +74,7 @@ impl Dispatcher {
                 executable,
                 home: settings.home.clone(),
                 store: self.parts.store.clone(),
+                cgroups: settings.cgroups.clone(),
             }
             .run(assignment),
         };

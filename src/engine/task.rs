@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -259,22 +260,43 @@ impl TaskError {
     /// Gives the error a class of its own, which rules of the retry policy can name.
     #[must_use]
     pub fn classed(self, class: impl Into<String>) -> Self {
-        let class = class.into();
+        self.with(class.into(), None)
+    }
+
+    /// Gives the error a class of its own, and says how long trying again is useless.
+    #[must_use]
+    pub fn classed_until(self, class: impl Into<String>, after: Duration) -> Self {
+        self.with(class.into(), Some(after))
+    }
+
+    fn with(self, class: String, after: Option<Duration>) -> Self {
+        let classed = |error| Classed {
+            class,
+            after,
+            error,
+        };
         match self {
-            Self::Retry(error) => Self::retry(Classed { class, error }),
-            Self::Fail(error) => Self::fail(Classed { class, error }),
+            Self::Retry(error) => Self::retry(classed(error)),
+            Self::Fail(error) => Self::fail(classed(error)),
             Self::Skip(_) | Self::Defer { .. } | Self::Cancelled => self,
+        }
+    }
+
+    /// How long trying again is useless, where that is known.
+    pub(super) fn after(&self) -> Option<Duration> {
+        self.classes()?.after
+    }
+
+    fn classes(&self) -> Option<&Classed> {
+        match self {
+            Self::Retry(error) | Self::Fail(error) => error.downcast_ref(),
+            Self::Skip(_) | Self::Defer { .. } | Self::Cancelled => None,
         }
     }
 
     /// The error's own class, where it has one.
     pub fn class(&self) -> Option<&str> {
-        match self {
-            Self::Retry(error) | Self::Fail(error) => error
-                .downcast_ref::<Classed>()
-                .map(|classed| classed.class.as_str()),
-            Self::Skip(_) | Self::Defer { .. } | Self::Cancelled => None,
-        }
+        Some(&self.classes()?.class)
     }
 
     /// A wait for a time, and what for.
@@ -296,5 +318,6 @@ impl TaskError {
 #[error("{error:#}")]
 struct Classed {
     class: String,
+    after: Option<Duration>,
     error: anyhow::Error,
 }

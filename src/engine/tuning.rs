@@ -185,20 +185,7 @@ impl Tuning {
     where
         F: Future<Output = Result<(), store::Error>>,
     {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match write().await {
-                Err(error) if error.is_disk_full() && !self.halt.is_cancelled() => {
-                    self.note(true);
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = self.halt.cancelled() => return Err(error),
-                    }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                result => return result,
-            }
-        }
+        until_written(&mut write, &self.halt, || self.note(true)).await
     }
 
     fn note(&self, full: bool) {
@@ -209,6 +196,31 @@ impl Tuning {
             tracing::error!("the disk is full: what runs may end, what is new waits for room");
         } else if changed {
             tracing::info!("the disk has room again; work goes on");
+        }
+    }
+}
+
+/// Writes, again and again while the disk is full, until `halt`; `note` is told of each refusal.
+pub(super) async fn until_written<F>(
+    mut write: impl FnMut() -> F,
+    halt: &CancellationToken,
+    note: impl Fn(),
+) -> Result<(), store::Error>
+where
+    F: Future<Output = Result<(), store::Error>>,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match write().await {
+            Err(error) if error.is_disk_full() && !halt.is_cancelled() => {
+                note();
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = halt.cancelled() => return Err(error),
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            result => return result,
         }
     }
 }

@@ -75,8 +75,8 @@ pub(super) async fn blocking<T: Send + 'static>(
 impl From<store::Error> for TaskError {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Database(_) if !error.is_disk_full() => Self::retry(error),
-            other if other.is_disk_full() => Self::fail(other).classed("disk_full"),
+            full if full.is_disk_full() => Self::retry(full).classed("disk_full"),
+            store::Error::Database(_) => Self::retry(error),
             other => Self::fail(other),
         }
     }
@@ -86,6 +86,9 @@ impl From<sources::Error> for TaskError {
     fn from(error: sources::Error) -> Self {
         match error {
             sources::Error::Unavailable { .. } => Self::retry(error).classed("unreachable"),
+            sources::Error::RateLimited { reset, .. } => {
+                Self::retry(error).classed_until("rate_limited", reset)
+            }
             sources::Error::Cancelled => Self::Cancelled,
             other => Self::fail(other),
         }
@@ -104,23 +107,65 @@ impl From<registry::Error> for TaskError {
 
 impl From<encoders::Error> for TaskError {
     fn from(error: encoders::Error) -> Self {
-        Self::fail(error)
+        match error {
+            encoders::Error::Io(error) if is_full(&error) => error.into(),
+            other => Self::fail(other),
+        }
     }
 }
 
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
+}
+
 impl From<std::io::Error> for TaskError {
-    /// What waiting does not mend fails at once: a person has to make room, or to give a right.
+    /// A full disk is waited for. What waiting does not mend fails at once: a person has to give a
+    /// right.
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind;
         match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                Self::fail(anyhow::anyhow!(
-                    "{error}; make room and give the same command again: what is done stays done"
-                ))
-                .classed("disk_full")
-            }
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::fail(error),
+            _ if is_full(&error) => Self::retry(error).classed("disk_full"),
+            ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::FileTooLarge => Self::fail(error),
             _ => Self::retry(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_has_a_class_that_rules_can_name() {
+        let full = io::ErrorKind::StorageFull;
+        let limited = sources::Error::RateLimited {
+            message: "too much".to_owned(),
+            reset: Duration::from_mins(7),
+        };
+        let unreachable = sources::Error::Unavailable {
+            message: "no answer".to_owned(),
+            source: None,
+        };
+        for (error, class) in [
+            (TaskError::from(io::Error::from(full)), "disk_full"),
+            (store::Error::disk_full_for_tests().into(), "disk_full"),
+            (registry::Error::File(full.into()).into(), "disk_full"),
+            (limited.into(), "rate_limited"),
+            (unreachable.into(), "unreachable"),
+        ] {
+            assert_eq!(error.class(), Some(class));
+            assert!(matches!(error, TaskError::Retry(_)), "{class}");
+            assert!(crate::dag::is_class(class), "{class}");
+        }
+        let forbidden = TaskError::from(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert!(matches!(forbidden, TaskError::Fail(_)));
     }
 }

@@ -11,7 +11,7 @@ pub mod reddit;
 mod spec;
 mod table;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -139,6 +139,14 @@ pub enum Error {
         /// The underlying error.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// Too much was asked; nothing is answered before the reset.
+    #[error("{message}")]
+    RateLimited {
+        /// What was asked, and how often.
+        message: String,
+        /// How long until then.
+        reset: Duration,
     },
     /// The receiver of the pages is gone: the task was cancelled.
     #[error("reading was cancelled")]

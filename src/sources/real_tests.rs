@@ -100,7 +100,7 @@ async fn the_scores_over_time_have_labels_of_one_age() {
         .filter_map(|(_, reading)| reading.as_ref())
         .collect();
     assert_eq!(labels.len(), 18_722);
-    let age = LabelAge::Known(std::time::Duration::from_hours(18));
+    let age = LabelAge::Known(Duration::from_hours(18));
     assert!(
         labels
             .iter()

@@ -1,10 +1,14 @@
 //! A full disk is a state that ends by itself.
 
-use std::path::Path;
+use std::{io, path::Path, time::Duration};
 
-use trendmill::{dag::RunState, engine::Explanation};
+use serde_json::json;
+use trendmill::{
+    dag::RunState,
+    engine::{EngineEvent, Explanation, TaskError},
+};
 
-use crate::kit::{Home, attempts, request, task};
+use crate::kit::{Fake, Home, attempts, done, request, task};
 
 /// A disk whose free bytes stand in a file.
 fn free(folder: &Path) -> Option<u64> {
@@ -54,6 +58,44 @@ async fn nothing_starts_on_a_full_disk_and_work_goes_on_when_there_is_room() {
     assert!(!*handle.disk_full().borrow());
 }
 
+/// An operator that meets a full disk waits for room, and is not the poorer for it.
+#[tokio::test]
+async fn a_task_that_meets_a_full_disk_waits_and_spends_no_retry() {
+    let home = Home::new();
+    let writer = Fake::new("write", |context| async move {
+        if context.attempt < 3 {
+            return Err(TaskError::from(io::Error::from(io::ErrorKind::StorageFull)));
+        }
+        done(json!(null))
+    });
+    let handle = home.start(vec![writer]).await;
+    let mut events = handle.subscribe();
+    let run = handle
+        .submit(request(vec![task("a", "write", &[])]))
+        .await
+        .unwrap()
+        .run_id;
+    let store = home.store().await;
+    for number in 1..3 {
+        loop {
+            let event = events.recv().await.unwrap();
+            if matches!(event, EngineEvent::AttemptFailed { attempt, .. } if attempt == number) {
+                break;
+            }
+        }
+        let waits = Explanation::load(&store, &run, "a", &handle.slots(), handle.disk()).await;
+        let sentence = waits.unwrap().sentence;
+        assert!(sentence.contains("disk full"), "{sentence}");
+        home.clock.advance(Duration::from_secs(30));
+        handle.tick();
+    }
+    let summary = handle.wait(&run).await.unwrap();
+    assert_eq!(summary.state, RunState::Succeeded);
+    let rows = store.attempts(&run, None).await.unwrap();
+    let codes: Vec<_> = rows.iter().map(|row| row.error_code.as_deref()).collect();
+    assert_eq!(codes, [Some("disk_full"), Some("disk_full"), None]);
+}
+
 #[tokio::test]
 async fn a_full_disk_is_left_without_work_too() {
     let mut home = Home::new();
@@ -81,7 +123,7 @@ async fn a_full_disk_is_left_without_work_too() {
 #[tokio::test]
 async fn slots_change_while_work_goes_on() {
     let home = Home::new();
-    let handle = home.start(vec![crate::kit::Fake::endless("endless")]).await;
+    let handle = home.start(vec![Fake::endless("endless")]).await;
     let mut events = handle.subscribe();
     let mut tasks = vec![task("a", "endless", &[]), task("b", "endless", &[])];
     for task in &mut tasks {
@@ -90,9 +132,7 @@ async fn slots_change_while_work_goes_on() {
     handle.submit(request(tasks)).await.unwrap();
     let mut started = Vec::new();
     while started.len() < 2 {
-        if let trendmill::engine::EngineEvent::AttemptStarted { task_id, .. } =
-            events.recv().await.unwrap()
-        {
+        if let EngineEvent::AttemptStarted { task_id, .. } = events.recv().await.unwrap() {
             started.push(task_id);
             let mut slots = handle.slots();
             slots.pools.insert("device".to_owned(), 2);

@@ -11,8 +11,8 @@ use std::{
 
 use serde_json::json;
 use trendmill::{
-    dag::{RunState, TriggerRule},
-    engine::{Error, TaskError, TaskOutcome},
+    dag::{Node, RunState, TriggerRule},
+    engine::{EngineEvent, Error, TaskError, TaskOutcome},
     store::Store,
 };
 
@@ -309,4 +309,43 @@ async fn an_unknown_operator_is_refused_before_anything_is_written() {
         "task `a` names the operator `embedd`; there are noop, shell, wait"
     );
     assert!(home.store().await.runs(None, 9).await.unwrap().is_empty());
+}
+
+/// A task that goes first does so however many were there before it.
+#[tokio::test]
+async fn a_high_priority_starts_next_among_ten_thousand() {
+    let mut home = Home::new();
+    home.change = |settings| settings.parallelism = 1;
+    let open = Arc::new(tokio::sync::Notify::new());
+    let gate = {
+        let open = Arc::clone(&open);
+        Fake::new("gate", move |_| {
+            let open = Arc::clone(&open);
+            async move {
+                open.notified().await;
+                done(json!(null))
+            }
+        })
+    };
+    let handle = home.start(vec![gate]).await;
+    let mut events = handle.subscribe();
+    let mut next = async || loop {
+        if let EngineEvent::AttemptStarted { task_id, .. } = events.recv().await.unwrap() {
+            return task_id;
+        }
+    };
+    let mut tasks = vec![task("gate", "gate", &[])];
+    tasks.extend((0..10_000).map(|n| task(&format!("t{n}"), "noop", &[])));
+    handle.submit(request(tasks)).await.unwrap();
+    assert_eq!(next().await, "gate");
+    let mut urgent = request(vec![Node {
+        priority: 1,
+        ..task("urgent", "noop", &[])
+    }]);
+    urgent.pipeline = "other".to_owned();
+    handle.submit(urgent).await.unwrap();
+    open.notify_one();
+    assert_eq!(next().await, "urgent");
+    handle.stop();
+    handle.stopped_for_good().await;
 }

@@ -135,11 +135,13 @@ fn a_death_between_transaction_and_effect_repeats_nothing_and_loses_nothing() {
 }
 
 #[test]
-fn a_process_that_dies_in_one_task_again_and_again_fails_it() {
+fn a_process_that_dies_again_and_again_fails_its_run() {
     let home = Home::new();
     let log = Arc::new(Mutex::new(Vec::new()));
     let mut node = task("a", "work", &[]);
-    node.retry.crash_retries = 1;
+    // What kills its owner says nothing about the task.
+    node.retry.crash_retries = 0;
+    node.retry.max_run_crashes = 1;
     let run_id = dies(async {
         let handle = home.start(vec![recorder(&log, Some("a"))]).await;
         handle
@@ -162,6 +164,12 @@ fn a_process_that_dies_in_one_task_again_and_again_fails_it() {
             ["a.1 crashed", "a.2 crashed"]
         );
         assert_eq!(states(&store, &run_id).await, ["a failed"]);
+        let row = store.run(&run_id).await.unwrap().unwrap();
+        assert_eq!(
+            row.cause,
+            "`a` failed: the run has lost attempts with their processes 2 times; \
+             `max_run_crashes` allows 1"
+        );
     });
 }
 

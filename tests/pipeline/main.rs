@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod home;
+mod cgroups;
 mod three_days;
 mod kill;
 mod processes;

@@ -2,6 +2,10 @@
 use std::path::Path;
 
 use serde_json::Value;
+use trendmill::{
+    clock::{Clock as _, SystemClock},
+    engine::HomeLock,
+};
 
 use crate::home::{Home, PLAIN, posts, stderr};
 
@@ -27,6 +31,39 @@ fn a_home_of_every_release_is_opened_asked_and_gone_on_with() {
         }
     }
     assert!(count > 0);
+}
+
+/// Who finds a process of an older release at work leaves its databases alone.
+#[test]
+fn a_home_is_brought_up_to_date_only_by_who_has_its_lock() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/homes");
+    let home = home_of(&folder.join("0.1.0.zip"));
+    let data = home.path().join("data");
+    let lock = HomeLock::acquire(&data, SystemClock.now()).unwrap();
+    for command in [
+        &["tokens", "create", "ci"][..],
+        &["pipelines", "pause", "reddit"],
+        &["run", "reddit", "--source", "sandbox"],
+        &["db", "migrate"],
+        &["models", "list"],
+        &["up", "--listen", "127.0.0.1:0"],
+    ] {
+        let refused = home.run(command);
+        assert_eq!(refused.status.code(), Some(3), "{command:?}");
+        let said = stderr(&refused);
+        let process = format!("process {}", std::process::id());
+        for part in [
+            "databases are of an older release",
+            &process,
+            "stop that process",
+        ] {
+            assert!(said.contains(part), "{command:?}: {said}");
+        }
+    }
+    assert!(!data.join("backups").exists());
+    drop(lock);
+    home.json(&["tokens", "create", "ci"]);
+    assert!(data.join("backups").exists());
 }
 
 fn is_opened(home: &Home) {

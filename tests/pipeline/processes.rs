@@ -157,3 +157,29 @@ fn all_run_in_one_process_where_the_settings_say_so() {
     let log = String::from_utf8(output.stdout).unwrap();
     assert!(log.contains(&format!("parent {number}\n")), "{log}");
 }
+
+/// Each attempt takes its process with it: the cap of the run ends that, and the run says so.
+#[test]
+fn a_run_that_loses_process_after_process_ends_with_its_cause() {
+    let home = Home::empty();
+    home.write(
+        "pipelines/doomed.toml",
+        "name = \"doomed\"\n[defaults]\ncrash_retries = 100\nmax_run_crashes = 2\n\
+         [[task]]\nid = \"a\"\nop = \"shell\"\nargv = [\"sh\", \"-c\", \"kill -9 $PPID\"]\n",
+    );
+    let run = home.run(&["--json", "run", "doomed"]);
+    assert_eq!(run.status.code(), Some(1));
+    let run: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(task(&run, "a")["attempts"], 3);
+    let listed = home.json(&["runs", "list"]);
+    assert_eq!(
+        listed[0]["cause"],
+        "`a` failed: the run has lost attempts with their processes 3 times; `max_run_crashes` \
+         allows 2"
+    );
+    let why = home.json(&["runs", "explain", "latest", "a"]);
+    assert!(
+        why.to_string().contains("`max_run_crashes` allows 2"),
+        "{why}"
+    );
+}

@@ -11,6 +11,9 @@ use crate::clock::Timestamp;
 /// The pause after a crash whose process still lives, so that a crash loop does not spin.
 const CRASH_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a task waits for room on a full disk before it is tried again.
+const ROOM_PAUSE: Duration = Duration::from_secs(30);
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
@@ -38,6 +41,8 @@ pub enum AttemptEnd {
         class: String,
         /// Whether another try may help where no rule says so.
         again: bool,
+        /// How long it is useless to try again, where whoever refused has said so.
+        after: Option<Duration>,
     },
     /// It took longer than it may; counts as a failure that may be tried again.
     TimedOut,
@@ -178,6 +183,9 @@ impl Planner<'_> {
 
     /// A failure spends a retry, where the policy or a rule has one for it.
     fn failed(&mut self, task: usize, attempt: u32, end: &AttemptEnd) {
+        if self.waits_for_room(task, end) {
+            return;
+        }
         let current = &mut self.run.tasks[task];
         current.failures += 1;
         let failures = current.failures;
@@ -212,25 +220,53 @@ impl Planner<'_> {
             node.id.as_bytes(),
             &attempt.to_le_bytes(),
         ]);
-        let until = self.now + policy.pause(class, failures, noise);
+        let mut after = None;
+        if let AttemptEnd::FailedAs { after: told, .. } = end {
+            after = *told;
+        }
+        let until = self.now
+            + policy
+                .pause(class, failures, noise)
+                .max(after.unwrap_or_default());
         let cause = format!("the attempt {what}; retry {failures} of {retries}");
         self.shift(task, cause, |state| state.delay(until));
     }
 
+    /// A full disk is nobody's failure: the task waits without a slot until there is room, unless
+    /// a rule of its own says what is to be done.
+    fn waits_for_room(&mut self, task: usize, end: &AttemptEnd) -> bool {
+        let policy = &self.run.graph.nodes()[task].retry;
+        if end.class() != Some("disk_full") || policy.rule("disk_full").is_some() {
+            return false;
+        }
+        let until = self.now + ROOM_PAUSE;
+        let cause = "disk full; it goes on when there is room";
+        self.shift(task, cause, |state| state.delay(until));
+        true
+    }
+
     /// A crash never spends a retry; too many that got nowhere, or too many in the run, fail
     /// the task.
+    ///
+    /// The death of the process that watched over an attempt says nothing about its task, which
+    /// most likely only ran at that time: it counts for the run, and for the task only where a
+    /// rule says how often.
     fn crashed(&mut self, task: usize, end: &AttemptEnd, progressed: bool) {
         let too_many = self.lose(task, end);
         let current = &mut self.run.tasks[task];
-        current.crashes = if progressed { 0 } else { current.crashes + 1 };
-        let crashes = current.crashes;
         let policy = &self.run.graph.nodes()[task].retry;
         let rule = end.class().and_then(|class| policy.rule(class));
-        let allowed = rule
-            .and_then(|rule| rule.retries)
-            .unwrap_or(policy.crash_retries);
+        let ruled = rule.and_then(|rule| rule.retries);
+        let counts = ruled.is_some() || !matches!(end, AttemptEnd::Lost { .. });
+        if progressed {
+            current.crashes = 0;
+        } else if counts {
+            current.crashes += 1;
+        }
+        let crashes = current.crashes;
+        let allowed = ruled.unwrap_or(policy.crash_retries);
         let what = end.words();
-        if crashes > allowed {
+        if counts && crashes > allowed {
             let cause =
                 format!("the attempt {what}, for the {crashes}th time in a row without progress");
             self.shift(task, cause, TaskState::fail);

@@ -1,6 +1,6 @@
 //! How many attempts a run may lose with their processes before that is no accident any more.
 
-use super::{AttemptEnd, Planner};
+use super::{AttemptEnd, Planner, Run};
 
 impl Planner<'_> {
     /// Counts an attempt that was lost with its process; why its task is not tried again, where
@@ -15,8 +15,15 @@ impl Planner<'_> {
         if !(together && std::mem::replace(&mut self.owner_lost, together)) {
             self.run.tasks[task].losses += 1;
         }
-        let lost: u32 = self.run.tasks.iter().map(|task| task.losses).sum();
-        let most = self.run.graph.nodes()[task].retry.max_run_crashes;
+        self.run.lost_too_often(task)
+    }
+}
+
+impl Run {
+    /// Why a lost attempt of this task is not tried again, where the run has lost too many.
+    pub fn lost_too_often(&self, task: usize) -> Option<String> {
+        let lost: u32 = self.tasks.iter().map(|task| task.losses).sum();
+        let most = self.graph.nodes()[task].retry.max_run_crashes;
         (lost > most).then(|| {
             format!(
                 "the run has lost attempts with their processes {lost} times; `max_run_crashes` allows \

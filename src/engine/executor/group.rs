@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, getpgrp, getpid, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 
-use super::Mark;
+use super::{Mark, cgroup};
 
 /// A child that leads a process group of its own and carries a mark; dropping it kills all that
 /// has either.
@@ -15,6 +15,8 @@ pub struct ChildGroup {
     /// The group, which has the child's number; `None` once nothing of it is left.
     group: Option<Pid>,
     mark: Mark,
+    /// What it was told to enter.
+    cgroup: Option<cgroup::Group>,
 }
 
 impl ChildGroup {
@@ -30,7 +32,23 @@ impl ChildGroup {
             .id()
             .and_then(|pid| i32::try_from(pid).ok())
             .and_then(Pid::from_raw);
-        Ok(Self { child, group, mark })
+        Ok(Self {
+            child,
+            group,
+            mark,
+            cgroup: None,
+        })
+    }
+
+    /// Kills what is in this control group with the rest of it.
+    pub(super) fn with_cgroup(mut self, cgroup: Option<cgroup::Group>) -> Self {
+        self.cgroup = cgroup;
+        self
+    }
+
+    /// The control group, once nothing is to be killed any more.
+    pub(super) const fn take_cgroup(&mut self) -> Option<cgroup::Group> {
+        self.cgroup.take()
     }
 
     /// The child, for its pipes and its end.
@@ -45,6 +63,9 @@ impl ChildGroup {
             self.signal(Signal::TERM);
             // Past the grace it is killed like all others.
             let _ = tokio::time::timeout(grace, self.child.wait()).await;
+        }
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
         }
         self.mark.kill_all().await;
         self.signal(Signal::KILL);

@@ -1,5 +1,6 @@
 //! Where an attempt runs: in this process or in one of its own.
 
+mod cgroup;
 mod inline;
 mod process;
 mod group;
@@ -12,6 +13,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+pub use cgroup::{Cgroups, enter_cgroup};
 pub use group::ChildGroup;
 pub(super) use group::kill_own_group;
 pub(super) use inline::Inline;
@@ -64,6 +66,9 @@ pub(super) enum AttemptResult {
     Retry {
         message: String,
         class: Option<String>,
+        /// How long it is useless to try again.
+        #[serde(default)]
+        after: Option<Duration>,
     },
     Failed {
         message: String,
@@ -109,12 +114,14 @@ impl AttemptResult {
                 class: error.class().map(str::to_owned),
             },
             Err(error @ TaskError::Retry(_)) => Self::Retry {
+                after: error.after(),
                 message: error.to_string(),
                 class: error.class().map(str::to_owned),
             },
             Err(TaskError::Cancelled) => Self::Retry {
                 message: "the operator stopped without being told to".to_owned(),
                 class: None,
+                after: None,
             },
         }
     }
@@ -142,16 +149,20 @@ impl AttemptResult {
             Self::Retry { class: None, .. } => AttemptEnd::Retry,
             Self::Failed { class: None, .. } => AttemptEnd::Failed,
             Self::Retry {
-                class: Some(class), ..
+                class: Some(class),
+                after,
+                ..
             } => AttemptEnd::FailedAs {
                 class: class.clone(),
                 again: true,
+                after: *after,
             },
             Self::Failed {
                 class: Some(class), ..
             } => AttemptEnd::FailedAs {
                 class: class.clone(),
                 again: false,
+                after: None,
             },
             Self::TimedOut { .. } => AttemptEnd::TimedOut,
             Self::Crashed { code, .. } => match code {
@@ -181,7 +192,9 @@ impl AttemptResult {
     pub(super) fn error(&self) -> Option<(&str, &str)> {
         match self {
             Self::Succeeded { .. } | Self::Skipped { .. } | Self::Deferred { .. } => None,
-            Self::Retry { message, class } => Some((message, class.as_deref().unwrap_or("retry"))),
+            Self::Retry { message, class, .. } => {
+                Some((message, class.as_deref().unwrap_or("retry")))
+            }
             Self::Failed { message, class } => {
                 Some((message, class.as_deref().unwrap_or("failed")))
             }

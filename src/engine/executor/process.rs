@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use tokio::{
 use tracing::Instrument as _;
 
 use super::{
-    Assignment, AttemptResult, ChildGroup, CrashCode, Executor,
+    Assignment, AttemptResult, Cgroups, ChildGroup, CrashCode, Executor, cgroup,
     watch::{memory, overdue, stalled},
 };
 use crate::{
@@ -28,13 +29,15 @@ use crate::{
 ///
 /// The child reads what to do from the store and leaves its result there. It holds the reading
 /// end of a pipe whose other end is ours: when this process dies, the pipe closes and the child
-/// ends itself with all that it has started. A stop and a timeout ask it to end, and kill all of
+/// ends itself with all that it has started. Where control groups can be had it enters one of its
+/// own before it does anything, and the kernel limits its memory; else we watch it. A stop and a timeout ask it to end, and kill all of
 /// it after the grace.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct Process {
     pub(in crate::engine) executable: PathBuf,
     pub(in crate::engine) home: PathBuf,
     pub(in crate::engine) store: Store,
+    pub(in crate::engine) cgroups: Option<Arc<Cgroups>>,
 }
 
 impl Executor for Process {
@@ -54,8 +57,16 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        let cgroup = self.cgroup(&assignment);
+        if let Some(cgroup) = &cgroup {
+            command.arg("--cgroup").arg(cgroup.path());
+        }
+        // What the kernel limits is only recorded here.
+        let watched = assignment
+            .memory
+            .filter(|_| !cgroup.as_ref().is_some_and(cgroup::Group::is_limited));
         let mut group = match ChildGroup::spawn(&mut command, assignment.context.mark.clone()) {
-            Ok(group) => group,
+            Ok(group) => group.with_cgroup(cgroup),
             Err(error) => {
                 return AttemptResult::Failed {
                     message: format!("cannot start `{}`: {error}", self.executable.display()),
@@ -81,7 +92,7 @@ impl Process {
             () = assignment.stop.cancelled() => Ended::Stopped,
             () = overdue(assignment.timeout) => Ended::Overdue,
             () = stalled(assignment.stall_timeout, progress) => Ended::Stalled,
-            bytes = memory(process, assignment.memory, progress) => Ended::OutOfMemory(bytes),
+            bytes = memory(process, watched, progress) => Ended::OutOfMemory(bytes),
         };
         let mut reported = None;
         if let Ended::Alone(_) = ended {
@@ -98,33 +109,43 @@ impl Process {
                 reported = self.reported(&assignment.attempt_id).await;
             }
         }
+        let out_of_memory = match group.take_cgroup() {
+            Some(cgroup) => {
+                let out = cgroup.ran_out_of_memory();
+                let peak = cgroup.peak_bytes();
+                cgroup.end().await;
+                out.then(|| peak.or(assignment.memory).unwrap_or_default())
+            }
+            None => None,
+        };
+        let ended = match (out_of_memory, &reported) {
+            // One that was done all the same has lost nothing.
+            (
+                Some(bytes),
+                None | Some(AttemptResult::Failed { .. } | AttemptResult::Retry { .. }),
+            ) => {
+                progress.note_peak(bytes);
+                reported = None;
+                Ended::OutOfMemory(bytes)
+            }
+            _ => ended,
+        };
         drop(lifeline);
         // With all of its processes dead their pipes are closed; one that could not be killed
         // must not hold up the run.
         let _ = tokio::time::timeout(assignment.grace, logging).await;
-        match (ended, reported) {
-            // It was told to stop because its time was up.
-            (Ended::Overdue, Some(AttemptResult::Stopped) | None) => AttemptResult::TimedOut {
-                message: format!(
-                    "took longer than its timeout of {:?}",
-                    assignment.timeout.unwrap_or_default()
-                ),
-            },
-            (_, Some(result)) => result,
-            (Ended::Stalled, None) => AttemptResult::stalled(assignment.stall_timeout),
-            (Ended::OutOfMemory(bytes), None) => AttemptResult::OutOfMemory {
-                message: format!(
-                    "held {} of memory where its limit is {}",
-                    mebibytes(bytes),
-                    mebibytes(assignment.memory.unwrap_or_default())
-                ),
-            },
-            (Ended::Stopped, None) => AttemptResult::Stopped,
-            (Ended::Alone(status), None) => AttemptResult::Crashed {
-                message: format!("its process ended without a result: {}", describe(status)),
-                code: CrashCode::ProcessLost,
-            },
-        }
+        ended.result(reported, &assignment)
+    }
+
+    /// A control group for an attempt, where there are any.
+    fn cgroup(&self, assignment: &Assignment) -> Option<cgroup::Group> {
+        let group = self
+            .cgroups
+            .as_ref()?
+            .group(&assignment.attempt_id, assignment.memory);
+        group
+            .inspect_err(|error| tracing::warn!(%error, "the attempt goes without a cgroup"))
+            .ok()
     }
 
     async fn reported(&self, attempt_id: &str) -> Option<AttemptResult> {
@@ -150,6 +171,35 @@ enum Ended {
     Stalled,
     /// With so many bytes.
     OutOfMemory(u64),
+}
+
+impl Ended {
+    /// What became of the attempt that ended so and left this result.
+    fn result(self, reported: Option<AttemptResult>, assignment: &Assignment) -> AttemptResult {
+        match (self, reported) {
+            // It was told to stop because its time was up.
+            (Self::Overdue, Some(AttemptResult::Stopped) | None) => AttemptResult::TimedOut {
+                message: format!(
+                    "took longer than its timeout of {:?}",
+                    assignment.timeout.unwrap_or_default()
+                ),
+            },
+            (_, Some(result)) => result,
+            (Self::Stalled, None) => AttemptResult::stalled(assignment.stall_timeout),
+            (Self::OutOfMemory(bytes), None) => AttemptResult::OutOfMemory {
+                message: format!(
+                    "held {} of memory where its limit is {}",
+                    mebibytes(bytes),
+                    mebibytes(assignment.memory.unwrap_or_default())
+                ),
+            },
+            (Self::Stopped, None) => AttemptResult::Stopped,
+            (Self::Alone(status), None) => AttemptResult::Crashed {
+                message: format!("its process ended without a result: {}", describe(status)),
+                code: CrashCode::ProcessLost,
+            },
+        }
+    }
 }
 
 /// An amount of memory for people.

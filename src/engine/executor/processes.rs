@@ -96,7 +96,7 @@ fn resident_of(pid: i32) -> u64 {
     kibibytes.unwrap_or(0_u64) * 1024
 }
 
-fn canonical(data_dir: &Path) -> PathBuf {
+pub(super) fn canonical(data_dir: &Path) -> PathBuf {
     fs_err::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned())
 }
 

@@ -79,9 +79,9 @@ fn every_fault_names_its_place_and_what_is_allowed() {
       hint: write a whole number of bytes, or one with `kB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`
     x.toml:7:16: `2` is an integer, not a number from 0 to 1
     x.toml:9:11: `timeout` is no class of ends
-      hint: did you mean `timed_out`? allowed: `failed`, `retry`, `timed_out`, `panicked`, `process_lost`, `owner_lost`, `stalled`, `out_of_memory`, `unreachable`, `disk_full`, `exit:CODE`
+      hint: did you mean `timed_out`? allowed: `failed`, `retry`, `timed_out`, `panicked`, `process_lost`, `owner_lost`, `stalled`, `out_of_memory`, `unreachable`, `rate_limited`, `disk_full`, `exit:CODE`
     x.toml:10:3: a rule without `on`
-      hint: `on` lists classes: `failed`, `retry`, `timed_out`, `panicked`, `process_lost`, `owner_lost`, `stalled`, `out_of_memory`, `unreachable`, `disk_full`, `exit:CODE`
+      hint: `on` lists classes: `failed`, `retry`, `timed_out`, `panicked`, `process_lost`, `owner_lost`, `stalled`, `out_of_memory`, `unreachable`, `rate_limited`, `disk_full`, `exit:CODE`
     x.toml:11:10: `exit:75` is a text, not a list of classes
     x.toml:12:23: unknown key `wait` in a rule
       hint: allowed: `on`, `retries`, `delay`

@@ -21,8 +21,12 @@ const TIME_HEADER: &str = "x-sandbox-time";
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// No answer of a server makes us wait longer than its window.
+/// The longest pause between two tries, which is a window of the server. Where it asks for more,
+/// the task gives up its slot until then.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+
+/// No answer of a server makes us wait longer than this.
+const LONGEST_WINDOW: Duration = Duration::from_hours(24);
 
 /// Where the API is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,8 +152,10 @@ struct Token {
 
 /// What a failed try says about the next.
 enum Failure {
-    /// Trying again may help, after this long at least.
-    Passing(String, Option<Duration>),
+    /// Trying again may help.
+    Passing(String),
+    /// Too much was asked; trying again may help after this long at least, where that is known.
+    TooMuch(String, Option<Duration>),
     /// The token is not, or no longer, good.
     Token(String),
     /// Trying again is useless.
@@ -250,7 +256,17 @@ impl RedditClient {
                         "{why}; check `reddit.client_id` and `reddit.client_secret`"
                     )));
                 }
-                Failure::Passing(why, pause) => (why, pause),
+                Failure::Passing(why) => (why, None),
+                Failure::TooMuch(why, reset) => {
+                    let reset = reset.unwrap_or_default();
+                    if tries == TRIES || reset > LONGEST_PAUSE {
+                        return Err(Error::RateLimited {
+                            message: format!("`{path}` is refused for now: {why}"),
+                            reset: reset.min(LONGEST_WINDOW),
+                        });
+                    }
+                    (why, Some(reset))
+                }
             };
             if tries == TRIES {
                 return Err(Error::Unavailable {
@@ -261,7 +277,7 @@ impl RedditClient {
             let growing = FIRST_PAUSE * 2_u32.pow(tries - 1);
             let pause = pause.unwrap_or(growing).max(growing);
             tracing::debug!(path, why, ?pause, "request failed; trying again");
-            sleep(pause.min(LONGEST_PAUSE)).await;
+            sleep(pause).await;
         }
     }
 
@@ -320,7 +336,7 @@ fn passing(error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let cause = std::error::Error::source(&error);
     let why = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-    Failure::Passing(why, None)
+    Failure::Passing(why)
 }
 
 /// Sends a request; an answer that is none is a failure of its kind.
@@ -334,11 +350,11 @@ async fn sent(request: RequestBuilder) -> Result<Response, Failure> {
     Err(match status {
         StatusCode::TOO_MANY_REQUESTS => {
             let pause = seconds(response.headers(), "retry-after");
-            Failure::Passing(why, pause.or_else(|| pause_told(response.headers())))
+            Failure::TooMuch(why, pause.or_else(|| pause_told(response.headers())))
         }
-        StatusCode::REQUEST_TIMEOUT => Failure::Passing(why, None),
+        StatusCode::REQUEST_TIMEOUT => Failure::Passing(why),
         StatusCode::UNAUTHORIZED => Failure::Token(why),
-        _ if status.is_server_error() => Failure::Passing(why, None),
+        _ if status.is_server_error() => Failure::Passing(why),
         // A community that is private, banned or gone; a redirect leads to a search for it.
         _ => Failure::Lasting(Error::Wrong(format!(
             "{why} for `{}`; is the community there, and open to this application?",
@@ -397,6 +413,42 @@ mod tests {
         let credentials = Credentials::from_settings(Some("name"), Some("word")).unwrap();
         let shown = format!("{credentials:?}");
         assert!(!shown.contains("word") && !shown.contains("name"));
+    }
+
+    /// A server that refuses everything, and tells until when.
+    fn refusing(seconds: u32) -> String {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                let answer = format!(
+                    "HTTP/1.1 429 Too Many Requests\r\nretry-after: {seconds}\r\n\
+                     content-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a test asks its own server")]
+    async fn a_refusal_for_longer_than_a_window_is_told_with_its_end() {
+        let client = RedditClient::new(
+            reqwest::Client::new(),
+            Endpoint::sandbox(&refusing(3600)),
+            Credentials::sandbox(),
+        );
+        let at = Timestamp::from_millis(0);
+        let error = client.newest("pics", None, at).await.unwrap_err();
+        let Error::RateLimited { message, reset } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(reset, Duration::from_hours(1));
+        assert!(message.contains("429"), "{message}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{orders::decided, *};
-use crate::dag::{Graph, Mapping, TaskRun};
+use crate::dag::{Graph, Mapping, RetryRule, TaskRun};
 
 #[test]
 fn jitter_depends_on_the_attempt_alone() {
@@ -228,6 +228,83 @@ fn what_is_lost_together_counts_once() {
     settle(&mut run, &mut pools, lost, at(0));
     let losses: u32 = run.tasks.iter().map(|task| task.losses).sum();
     assert_eq!((run.tally.failed, losses), (0, 1));
+}
+
+/// The death of the process that watches over a task is not the task's.
+#[test]
+fn the_death_of_the_owner_is_no_crash_of_the_task() {
+    let graph = |rules: Vec<RetryRule>| {
+        let mut a = node("a", &[]);
+        a.retry.rules = rules;
+        Arc::new(Graph::new(vec![a]).unwrap())
+    };
+    let after = |graph: &Arc<Graph>, ends: &[AttemptEnd]| {
+        let mut run = Run::new("r", Arc::clone(graph));
+        let mut pools = Pools::default();
+        plan(&mut run, &mut pools, [Event::Started], at(0));
+        for (second, end) in (1..).zip(ends) {
+            let ended = Event::Ended {
+                task: 0,
+                attempt: run.tasks[0].attempts,
+                end: end.clone(),
+            };
+            plan(&mut run, &mut pools, [ended], at(second * 100));
+            plan(&mut run, &mut pools, [Event::Woken], at(second * 100 + 50));
+        }
+        run.state
+    };
+    let lost = AttemptEnd::Lost { progressed: false };
+    let crashed = AttemptEnd::Crashed { progressed: false };
+    let usual = graph(Vec::new());
+    assert_eq!(after(&usual, &vec![lost.clone(); 10]), RunState::Running);
+    // One crash is allowed, whatever happened to the owner in between.
+    let between = [crashed.clone(), lost.clone(), crashed];
+    assert_eq!(after(&usual, &between[..2]), RunState::Running);
+    assert_eq!(after(&usual, &between), RunState::Failed);
+    // A rule may say otherwise.
+    let strict = graph(vec![RetryRule {
+        on: vec!["owner_lost".to_owned()],
+        retries: Some(2),
+        delay: None,
+    }]);
+    assert_eq!(after(&strict, &vec![lost.clone(); 2]), RunState::Running);
+    assert_eq!(after(&strict, &vec![lost; 3]), RunState::Failed);
+}
+
+/// A full disk spends no retry, and who refuses for a time is not asked before it is over.
+#[test]
+fn a_task_waits_for_room_and_for_the_end_of_a_refusal() {
+    let failed = |class: &str, after| AttemptEnd::FailedAs {
+        class: class.to_owned(),
+        again: true,
+        after,
+    };
+    let graph = Arc::new(Graph::new(vec![node("a", &[])]).unwrap());
+    let mut run = Run::new("r", graph);
+    let mut pools = Pools::default();
+    plan(&mut run, &mut pools, [Event::Started], at(0));
+    for attempt in 1..=50 {
+        let ended = Event::Ended {
+            task: 0,
+            attempt,
+            end: failed("disk_full", None),
+        };
+        let now = i64::from(attempt) * 60;
+        plan(&mut run, &mut pools, [ended], at(now));
+        let until = at(now + 30);
+        assert_eq!(run.tasks[0].state, TaskState::Delayed { until });
+        plan(&mut run, &mut pools, [Event::Woken], until);
+    }
+    assert_eq!(run.tasks[0].failures, 0);
+    let ended = Event::Ended {
+        task: 0,
+        attempt: 51,
+        end: failed("rate_limited", Some(Duration::from_mins(10))),
+    };
+    plan(&mut run, &mut pools, [ended], at(10_000));
+    let until = at(10_600);
+    assert_eq!(run.tasks[0].state, TaskState::Delayed { until });
+    assert_eq!(run.tasks[0].failures, 1);
 }
 
 /// A task that is judged again while it is decided is not decided twice.

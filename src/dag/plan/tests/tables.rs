@@ -32,6 +32,7 @@ fn line(effects: &[Effect], graph: &Graph) -> String {
 
 fn as_class(class: &str, again: bool) -> AttemptEnd {
     AttemptEnd::FailedAs {
+        after: None,
         class: class.to_owned(),
         again,
     }
@@ -65,7 +66,7 @@ fn table_of_states_and_events() {
         ("retry", end(AttemptEnd::Retry)),
         ("failed", end(AttemptEnd::Failed)),
         ("exit:75", end(as_class("exit:75", true))),
-        ("disk_full", end(as_class("disk_full", false))),
+        ("disk_full", end(as_class("disk_full", true))),
         ("timed out", end(AttemptEnd::TimedOut)),
         ("panicked", end(AttemptEnd::Panicked { progressed: false })),
         ("crashed", end(AttemptEnd::Crashed { progressed: false })),
