@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::BoxFuture;
 use sd_notify::NotifyState;
-use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -17,23 +15,18 @@ use tokio::{
 };
 
 use super::{
-    App, Error, RunRequest, Wanted,
+    App, Error,
     daemon_file::{DaemonFile, Posted},
-    executors, housekeeping,
+    executors,
+    face::Face,
+    housekeeping,
     services::Services,
-    systemd, timetable, tokens,
+    systemd, tokens,
 };
 use crate::{
-    clock::{Clock, Timestamp},
     config::Settings,
-    engine::{self, Handle, HomeLock, scheduler::SchedulerHandle},
-    pipelines,
-    registry::Registry,
-    server::{
-        self, BackfillMove, BackfillWanted, Fault, GuardSettings, Host, Metrics, Phase, RunWanted,
-        hash_token,
-    },
-    store::Store,
+    engine::{self, Handle, HomeLock},
+    server::{self, GuardSettings, Host, Phase, hash_token},
     telemetry::chain,
 };
 
@@ -48,18 +41,6 @@ pub struct Daemon {
     address: SocketAddr,
     phase: watch::Sender<Phase>,
     posted: Posted,
-}
-
-/// The daemon as its API sees it.
-#[derive(Debug)]
-struct Face {
-    app: Arc<App>,
-    engine: Handle,
-    scheduler: SchedulerHandle,
-    phase: watch::Receiver<Phase>,
-    started_at: Timestamp,
-    guard: GuardSettings,
-    metrics: Arc<Metrics>,
 }
 
 impl Daemon {
@@ -245,206 +226,6 @@ async fn resume(app: &App, engine: &Handle) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-impl Host for Face {
-    fn store(&self) -> &Store {
-        self.app.store()
-    }
-
-    fn registry(&self) -> &Registry {
-        self.app.registry()
-    }
-
-    fn pipelines(&self) -> BoxFuture<'_, Result<Value, Fault>> {
-        Box::pin(async {
-            let paused = self.app.paused().await?;
-            let now = self.app.clock().now();
-            Ok(Value::Array(pipelines::listed(
-                self.app.home(),
-                now,
-                &paused,
-            )?))
-        })
-    }
-
-    fn pipeline(&self, name: &str) -> Result<Value, Fault> {
-        named(name)?;
-        Ok(pipelines::described(&pipelines::find(
-            self.app.home(),
-            name,
-        )?))
-    }
-
-    fn data_dir(&self) -> &Path {
-        self.app.data_dir()
-    }
-
-    fn engine(&self) -> &Handle {
-        &self.engine
-    }
-
-    fn clock(&self) -> &dyn Clock {
-        self.app.clock().as_ref()
-    }
-
-    fn phase(&self) -> Phase {
-        *self.phase.borrow()
-    }
-
-    fn started_at(&self) -> Timestamp {
-        self.started_at
-    }
-
-    fn scheduler_lag(&self) -> Duration {
-        self.scheduler.lag()
-    }
-
-    fn guard(&self) -> &GuardSettings {
-        &self.guard
-    }
-
-    fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    fn schedules(&self) -> BoxFuture<'_, Result<Value, Fault>> {
-        Box::pin(async { Ok(json!(self.app.schedules().await?)) })
-    }
-
-    fn next(&self, pipeline: &str, count: usize) -> Result<Value, Fault> {
-        named(pipeline)?;
-        timetable::next(&self.app, pipeline, count)
-    }
-
-    fn set_paused<'a>(
-        &'a self,
-        pipeline: &'a str,
-        paused: bool,
-    ) -> BoxFuture<'a, Result<bool, Fault>> {
-        Box::pin(async move {
-            named(pipeline)?;
-            let changed = if paused {
-                self.app.pause(pipeline).await?
-            } else {
-                self.app.unpause(pipeline).await?
-            };
-            self.scheduler.nudge().await;
-            Ok(changed)
-        })
-    }
-
-    fn backfills(&self) -> BoxFuture<'_, Result<Value, Fault>> {
-        Box::pin(async { Ok(json!(self.app.backfills().await?)) })
-    }
-
-    fn backfill<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Value, Fault>> {
-        Box::pin(async move {
-            let (info, intervals) = self.app.backfill(id).await.map_err(timetable::unknown)?;
-            Ok(info.with_intervals(&intervals))
-        })
-    }
-
-    fn plan_backfill(&self, wanted: BackfillWanted) -> BoxFuture<'_, Result<Value, Fault>> {
-        Box::pin(async move {
-            named(&wanted.pipeline)?;
-            let request = timetable::wanted(wanted);
-            Ok(json!(self.app.plan_backfill(&request).await?))
-        })
-    }
-
-    fn create_backfill(
-        &self,
-        wanted: BackfillWanted,
-    ) -> BoxFuture<'_, Result<Option<Value>, Fault>> {
-        Box::pin(async move {
-            named(&wanted.pipeline)?;
-            let request = timetable::wanted(wanted);
-            let Some(id) = self.app.create_backfill(&request).await? else {
-                return Ok(None);
-            };
-            self.scheduler.nudge().await;
-            Ok(Some(json!(self.app.backfill(&id).await?.0)))
-        })
-    }
-
-    fn move_backfill<'a>(
-        &'a self,
-        id: &'a str,
-        to: BackfillMove,
-    ) -> BoxFuture<'a, Result<Value, Fault>> {
-        Box::pin(async move {
-            let (found, _) = self.app.backfill(id).await.map_err(timetable::unknown)?;
-            let moved = match to {
-                BackfillMove::Pause => self.app.pause_backfill(&found.id).await,
-                BackfillMove::Resume => self.app.resume_backfill(&found.id).await,
-                BackfillMove::Cancel => {
-                    self.app
-                        .cancel_backfill(&found.id, Some(&self.engine))
-                        .await
-                }
-            };
-            let info = moved.map_err(timetable::ended)?;
-            self.scheduler.nudge().await;
-            Ok(json!(info))
-        })
-    }
-
-    fn request(&self, wanted: RunWanted) -> BoxFuture<'_, Result<engine::RunRequest, Fault>> {
-        Box::pin(async move {
-            named(&wanted.pipeline)?;
-            let (request, wanted) = split(wanted);
-            let prepared = self.app.prepare(&request)?;
-            wanted.check(&prepared)?;
-            self.app.check_outside(&prepared).await?;
-            Ok(self.app.request_of(prepared, &wanted).await?)
-        })
-    }
-}
-
-/// Callers name the pipelines of this home; a file elsewhere is for the command line alone.
-fn named(pipeline: &str) -> Result<(), Fault> {
-    let file = Path::new(pipeline);
-    if pipeline.contains('/') || file.extension().is_some_and(|end| end == "toml") {
-        let message = format!("`{pipeline}` is a file; the daemon runs the pipelines of its home");
-        return Err(Fault::invalid(message)
-            .hint("put the file into `pipelines/` and give the pipeline's name".to_owned()));
-    }
-    Ok(())
-}
-
-/// The API's words in those of the command line.
-fn split(wanted: RunWanted) -> (RunRequest, Wanted) {
-    let request = RunRequest {
-        pipeline: wanted.pipeline,
-        date: wanted.date,
-        source: wanted.source,
-        profile: wanted.profile,
-        params: timetable::as_given(wanted.params),
-    };
-    let wanted = Wanted {
-        from: wanted.from,
-        only: wanted.only,
-        force: wanted.force,
-    };
-    (request, wanted)
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Store(error) => error.into(),
-            Error::Registry(error) => error.into(),
-            Error::Engine(error) => error.into(),
-            Error::Pipeline(error) => error.into(),
-            Error::Source(crate::sources::Error::Wrong(message)) => Self::invalid(message),
-            Error::Source(error) => Self::unfit(chain(&error)),
-            Error::Encoder(error) => Self::unfit(chain(&error)),
-            Error::Wrong { message, hint } => Self::invalid(message).hint(hint),
-            Error::Unfit { message, hint } => Self::unfit(message).hint(hint),
-            Error::Failed(message) => Self::internal(message),
-        }
-    }
 }
 
 /// The signals that end a daemon.

@@ -5,6 +5,7 @@ mod daemon_file;
 mod doctor;
 mod error;
 mod executors;
+mod face;
 mod housekeeping;
 mod notify;
 mod open_source;

@@ -20,6 +20,7 @@ mod predict;
 mod encoders;
 mod records;
 mod remote;
+mod handover;
 mod follow;
 mod tokens;
 mod notices;
@@ -40,17 +41,14 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use serde_json::{Value, json};
 
 use self::{
     failure::{Failure, OK, WRONG_USE},
     output::Output,
-    remote::Remote,
 };
 use crate::{
     app::{self, App, Worker},
     config::{LogFormat, Settings},
-    server::{ClearAnswer, ClearWanted, Paused, RunAnswer},
     store,
     telemetry::{self, TelemetrySettings},
 };
@@ -224,10 +222,10 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Up(command) => return up::run(&command, &home, settings, output).await,
         Command::Attempt(_) => unreachable!("it has a telemetry of its own, see above"),
         Command::Pipelines(pipelines::Command::Pause { name }) => {
-            pause(&name, true, &home, settings, output).await?;
+            handover::pause(&name, true, &home, settings, output).await?;
         }
         Command::Pipelines(pipelines::Command::Unpause { name }) => {
-            pause(&name, false, &home, settings, output).await?;
+            handover::pause(&name, false, &home, settings, output).await?;
         }
         Command::Pipelines(pipelines::Command::Look(command)) => {
             let app = looking(&command, &home, settings).await?;
@@ -245,7 +243,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
                 &mut stdout,
             )?);
         }
-        Command::Runs(command) => return runs_command(command, &home, settings, output).await,
+        Command::Runs(command) => return handover::runs(command, &home, settings, output).await,
         Command::Models(command) => {
             models::run(command, &App::read(&home, settings).await?, output).await?;
         }
@@ -294,140 +292,6 @@ async fn looking(
         }
     }
     Ok(App::detached(home, settings).await?)
-}
-
-/// `pipelines pause` and `pipelines unpause`, by the daemon where one lives.
-async fn pause(
-    name: &str,
-    paused: bool,
-    home: &Path,
-    settings: Settings,
-    output: Output,
-) -> Result<(), Failure> {
-    let changed = if let Some(remote) = Remote::of(home).await? {
-        let verb = if paused { "pause" } else { "unpause" };
-        let path = format!("/pipelines/{}/{verb}", remote::segment(name));
-        remote.post::<Paused>(&path, &json!({})).await?.changed
-    } else {
-        let app = App::open(home, settings).await?;
-        if paused {
-            app.pause(name).await?
-        } else {
-            app.unpause(name).await?
-        }
-    };
-    if output.json {
-        let answer = serde_json::json!({ "pipeline": name, "paused": paused, "changed": changed });
-        output.json(&answer)?;
-        return Ok(());
-    }
-    output.say(match (paused, changed) {
-        (true, true) => format!("`{name}` is paused: its schedules make no runs"),
-        (true, false) => format!("`{name}` was paused before"),
-        (false, true) => format!("`{name}` goes on"),
-        (false, false) => format!("`{name}` was not paused"),
-    })?;
-    Ok(())
-}
-
-/// `runs`: reading works beside a live run; ending and repeating one needs to write.
-async fn runs_command(
-    command: runs::Command,
-    home: &Path,
-    settings: Settings,
-    output: Output,
-) -> Result<u8, Failure> {
-    let writes = matches!(
-        command,
-        runs::Command::Cancel { .. }
-            | runs::Command::Retry { .. }
-            | runs::Command::Clear { dry_run: false, .. }
-    );
-    // Why a task waits the engine knows best, which has seen the disk.
-    let asks = writes || matches!(command, runs::Command::Explain { .. });
-    if asks && let Some(remote) = Remote::of(home).await? {
-        return by_daemon(command, &remote, home, settings, output).await;
-    }
-    let app = if writes {
-        App::open(home, settings).await?
-    } else {
-        App::read(home, settings).await?
-    };
-    let data_dir = home.join("data");
-    let slots = app.slots();
-    let scene = runs::Scene {
-        slots: &slots,
-        disk: app.disk(),
-        store: app.store(),
-        data_dir: &data_dir,
-        clock: app.clock().as_ref(),
-        json: output.json,
-    };
-    let engine = async || app.start_engine().await;
-    match runs::run(command, scene, engine, &mut std::io::stdout()).await? {
-        None => Ok(OK),
-        Some(summary) => {
-            report::print(&app, &summary, output).await?;
-            Ok(report::exit_code(&summary))
-        }
-    }
-}
-
-/// `runs`, as far as the daemon does it: it alone ends and repeats runs while it lives.
-async fn by_daemon(
-    command: runs::Command,
-    remote: &Remote,
-    home: &Path,
-    settings: Settings,
-    output: Output,
-) -> Result<u8, Failure> {
-    match command {
-        runs::Command::Retry { run, from, .. } => {
-            let path = format!("/runs/{}/retry", remote::segment(&run));
-            let answer = remote.post(&path, &json!({ "from": from })).await?;
-            follow::to_its_end(remote, answer, false, home, settings, output).await
-        }
-        runs::Command::Clear {
-            run, from, task, ..
-        } => {
-            let path = format!("/runs/{}/clear", remote::segment(&run));
-            let wanted = ClearWanted {
-                from,
-                task,
-                dry_run: false,
-            };
-            let cleared: ClearAnswer = remote.post(&path, &wanted).await?;
-            let answer = RunAnswer {
-                run_id: cleared.run_id,
-                resumed: false,
-                event: cleared.event,
-            };
-            follow::to_its_end(remote, answer, false, home, settings, output).await
-        }
-        runs::Command::Cancel { run, task } => {
-            let run = remote::segment(&run);
-            let path = match task {
-                None => format!("/runs/{run}/cancel"),
-                Some(task) => format!("/runs/{run}/tasks/{}/cancel", remote::segment(&task)),
-            };
-            let asked = remote.post(&path, &json!({})).await?;
-            runs::print_asked(&asked, output.json, &mut std::io::stdout())?;
-            Ok(OK)
-        }
-        runs::Command::Explain { run, task } => {
-            let (run, task) = (remote::segment(&run), remote::segment(&task));
-            let path = format!("/runs/{run}/tasks/{task}/explain");
-            let explanation: Value = remote.get(&path).await?;
-            output.data(match explanation["sentence"].as_str() {
-                Some(sentence) if !output.json => sentence.to_owned(),
-                _ => explanation.to_string(),
-            })?;
-            Ok(OK)
-        }
-        runs::Command::List { .. } | runs::Command::Show { .. } | runs::Command::Logs { .. } => {
-            Err(Failure::failed("this command does not ask the daemon"))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ async fn one_task_is_cancelled_by_the_daemon() {
 }
 
 #[tokio::test]
-async fn a_paused_pipeline_is_marked_and_makes_no_runs() {
+async fn a_paused_pipeline_is_marked() {
     let home = home();
     let daemon = home.up();
     let (_, before) = daemon.get("/api/v1/pipelines").await;

@@ -66,13 +66,7 @@ async fn a_cancelled_task_ends_alone_and_the_run_goes_on() {
 #[tokio::test]
 async fn another_process_cancels_a_task_through_the_store() {
     let home = Home::new();
-    let handle = home.start(vec![Fake::endless("endless")]).await;
-    let run_id = handle
-        .submit(request(vec![task("a", "endless", &[])]))
-        .await
-        .unwrap()
-        .run_id;
-    let store = home.store().await;
+    let (handle, store, run_id) = home.endless().await;
     assert!(store.request_task_cancel(&run_id, "a").await.unwrap());
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Failed);

@@ -40,13 +40,7 @@ async fn a_cancelled_run_stops_what_runs_and_starts_nothing() {
 #[tokio::test]
 async fn another_process_cancels_through_the_store() {
     let home = Home::new();
-    let handle = home.start(vec![Fake::endless("endless")]).await;
-    let run_id = handle
-        .submit(request(vec![task("a", "endless", &[])]))
-        .await
-        .unwrap()
-        .run_id;
-    let store = home.store().await;
+    let (handle, store, run_id) = home.endless().await;
     assert!(store.request_cancel(&run_id).await.unwrap());
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);

@@ -62,6 +62,14 @@ impl Home {
         Handle::start(parts, lock).await.unwrap()
     }
 
+    /// Starts an engine, and on it a run whose only task, `a`, goes on until it is stopped.
+    pub(crate) async fn endless(&self) -> (Handle, Store, String) {
+        let handle = self.start(vec![Fake::endless("endless")]).await;
+        let wanted = request(vec![task("a", "endless", &[])]);
+        let run_id = handle.submit(wanted).await.unwrap().run_id;
+        (handle, self.store().await, run_id)
+    }
+
     /// Moves the clock to where the next retry is due.
     pub(crate) async fn skip_delay(
         &self,

@@ -1,16 +1,15 @@
-//! The fusion network in Burn, and how it is trained.
+//! How the fusion network is trained.
 
 use burn::{
-    module::{Module, Param},
-    nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
     optim::{AdamWConfig, GradientsParams},
-    tensor::{Device, Tensor, TensorData, activation::gelu},
+    tensor::{Device, Tensor, TensorData},
 };
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::network::{Dense, EPSILON, Network, Norm, Residual};
+use super::{
+    fusion::{Fusion, Masks, numbers},
+    network::Network,
+};
 use crate::learning::{
     Error, TrainSettings,
     design::{Designed, Group},
@@ -22,178 +21,6 @@ use crate::learning::{
 const WARM_UP: f64 = 0.05;
 /// From which distance on a residual counts linearly, not squared.
 const HUBER: f32 = 1.5;
-
-/// The network as a Burn module; see [`Network`] for what it computes.
-#[derive(Module, Debug)]
-struct Fusion {
-    encoders: Vec<Encoder>,
-    mix: Linear,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
-    last: Linear,
-}
-
-#[derive(Module, Debug)]
-struct Encoder {
-    linear: Linear,
-    norm: LayerNorm,
-}
-
-#[derive(Module, Debug)]
-struct Block {
-    norm: LayerNorm,
-    up: Linear,
-    down: Linear,
-}
-
-/// What is multiplied with activations in a training step; drawn from a generator of our own.
-struct Masks {
-    /// Per group `[batch, width]`.
-    inputs: Vec<Tensor<2>>,
-    /// `[batch, groups × hidden]`: whole groups and single activations.
-    joined: Tensor<2>,
-    /// Per block `[batch, 2 × hidden]`.
-    blocks: Vec<Tensor<2>>,
-}
-
-impl Fusion {
-    /// # Shapes
-    ///
-    /// - inputs: per group `[batch, width]`
-    /// - output: `[batch, 1]`
-    fn forward(&self, inputs: Vec<Tensor<2>>, masks: Option<Masks>) -> Tensor<2> {
-        let (inputs, joined_mask, block_masks) = match masks {
-            Some(masks) => (
-                inputs
-                    .into_iter()
-                    .zip(masks.inputs)
-                    .map(|(x, mask)| x * mask)
-                    .collect(),
-                Some(masks.joined),
-                masks.blocks.into_iter().map(Some).collect(),
-            ),
-            None => (inputs, None, vec![None; self.blocks.len()]),
-        };
-        let encoded = self
-            .encoders
-            .iter()
-            .zip(inputs)
-            .map(|(encoder, x): (&Encoder, Tensor<2>)| {
-                gelu(encoder.norm.forward(encoder.linear.forward(x)))
-            })
-            .collect();
-        let mut joined = Tensor::cat(encoded, 1);
-        if let Some(mask) = joined_mask {
-            joined = joined * mask;
-        }
-        let mut state = self.mix.forward(joined);
-        for (block, mask) in self.blocks.iter().zip(block_masks) {
-            let mut wide = gelu(block.up.forward(block.norm.forward(state.clone())));
-            if let Some(mask) = mask {
-                wide = wide * mask;
-            }
-            state = state + block.down.forward(wide);
-        }
-        self.last.forward(self.norm.forward(state))
-    }
-
-    fn from_plain(network: &Network, device: &Device) -> Self {
-        Self {
-            encoders: network
-                .encoders
-                .iter()
-                .map(|(dense, norm)| Encoder {
-                    linear: linear(dense, device),
-                    norm: layer_norm(norm, device),
-                })
-                .collect(),
-            mix: linear(&network.mix, device),
-            blocks: network
-                .blocks
-                .iter()
-                .map(|block| Block {
-                    norm: layer_norm(&block.norm, device),
-                    up: linear(&block.up, device),
-                    down: linear(&block.down, device),
-                })
-                .collect(),
-            norm: layer_norm(&network.norm, device),
-            last: linear(&network.last, device),
-        }
-    }
-
-    fn to_plain(&self) -> Network {
-        Network {
-            encoders: self
-                .encoders
-                .iter()
-                .map(|encoder| (dense(&encoder.linear), norm(&encoder.norm)))
-                .collect(),
-            mix: dense(&self.mix),
-            blocks: self
-                .blocks
-                .iter()
-                .map(|block| Residual {
-                    norm: norm(&block.norm),
-                    up: dense(&block.up),
-                    down: dense(&block.down),
-                })
-                .collect(),
-            norm: norm(&self.norm),
-            last: dense(&self.last),
-        }
-    }
-}
-
-fn parameter<const D: usize>(
-    values: &[f32],
-    shape: [usize; D],
-    device: &Device,
-) -> Param<Tensor<D>> {
-    Param::from_data(TensorData::new(values.to_vec(), shape), device)
-}
-
-fn linear(dense: &Dense, device: &Device) -> Linear {
-    let mut linear = LinearConfig::new(dense.inputs, dense.outputs).init(device);
-    linear.weight = parameter(&dense.weight, [dense.inputs, dense.outputs], device);
-    linear.bias = Some(parameter(&dense.bias, [dense.outputs], device));
-    linear
-}
-
-fn layer_norm(norm: &Norm, device: &Device) -> LayerNorm {
-    let width = norm.gamma.len();
-    let mut layer = LayerNormConfig::new(width)
-        .with_epsilon(f64::from(EPSILON))
-        .init(device);
-    layer.gamma = parameter(&norm.gamma, [width], device);
-    layer.beta = Some(parameter(&norm.beta, [width], device));
-    layer
-}
-
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let data = tensor.into_data().convert::<f32>();
-    data.try_into_vec().expect("the data were converted to f32")
-}
-
-fn dense(linear: &Linear) -> Dense {
-    let [inputs, outputs] = linear.weight.val().dims();
-    let bias = linear.bias.as_ref();
-    Dense {
-        inputs,
-        outputs,
-        weight: numbers(linear.weight.val()),
-        bias: bias.map_or_else(|| vec![0.0; outputs], |bias| numbers(bias.val())),
-    }
-}
-
-fn norm(layer: &LayerNorm) -> Norm {
-    let gamma = numbers(layer.gamma.val());
-    let beta = layer.beta.as_ref();
-    Norm {
-        beta: beta.map_or_else(|| vec![0.0; gamma.len()], |beta| numbers(beta.val())),
-        gamma,
-    }
-}
 
 /// The rows that a network learns from, and those that tell when it has learned enough.
 #[derive(Clone, Copy, Debug)]
@@ -337,68 +164,6 @@ fn gather(
         Tensor::from_data(TensorData::new(values, [count, group.width]), device)
     };
     task.groups.iter().map(of_group).collect()
-}
-
-impl Masks {
-    fn draw(
-        groups: &[Group],
-        settings: &TrainSettings,
-        batch: usize,
-        device: &Device,
-        generator: &mut ChaCha8Rng,
-    ) -> Self {
-        let hidden = settings.hidden;
-        let tensor =
-            |values, width| Tensor::from_data(TensorData::new(values, [batch, width]), device);
-        let inputs = groups
-            .iter()
-            .map(|group| {
-                // Few columns are all needed; a vector of many is redundant.
-                let rate = if group.width >= 64 {
-                    settings.input_dropout
-                } else {
-                    0.0
-                };
-                tensor(mask(batch * group.width, rate, generator), group.width)
-            })
-            .collect();
-        let mut joined = mask(batch * groups.len() * hidden, settings.dropout, generator);
-        let whole = mask(batch * groups.len(), settings.modality_dropout, generator);
-        for (values, keep) in joined.chunks_mut(hidden).zip(whole) {
-            values.iter_mut().for_each(|value| *value *= keep);
-        }
-        let blocks = (0..settings.residual_blocks)
-            .map(|_| {
-                tensor(
-                    mask(batch * 2 * hidden, settings.dropout, generator),
-                    2 * hidden,
-                )
-            })
-            .collect();
-        Self {
-            inputs,
-            joined: tensor(joined, groups.len() * hidden),
-            blocks,
-        }
-    }
-}
-
-/// `count` numbers that are 0 with probability `rate`, else as much above 1 as keeps the mean.
-fn mask(count: usize, rate: f64, generator: &mut ChaCha8Rng) -> Vec<f32> {
-    if rate <= 0.0 {
-        return vec![1.0; count];
-    }
-    let keep = (1.0 / (1.0 - rate)) as f32;
-    let limit = (rate * 65_536.0) as u16;
-    let mut values = Vec::with_capacity(count + 1);
-    while values.len() < count {
-        let drawn = generator.random::<u32>();
-        for half in [drawn as u16, (drawn >> 16) as u16] {
-            values.push(if half < limit { 0.0 } else { keep });
-        }
-    }
-    values.truncate(count);
-    values
 }
 
 fn huber(residual: Tensor<2>) -> Tensor<1> {

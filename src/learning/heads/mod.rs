@@ -1,6 +1,7 @@
 //! What is trained, saved and asked.
 
 mod bundle;
+mod fusion;
 mod fusion_mlp;
 mod network;
 mod ridge;

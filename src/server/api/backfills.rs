@@ -96,6 +96,7 @@ pub struct BackfillWanted {
     responses(
         (status = 200, description = "with `dry_run` the intervals; without, null where none gets a run", body = Object),
         (status = 201, description = "the backfill, which the scheduler works off", body = Object),
+        (status = 404, description = "there is no such pipeline", body = ErrorBody),
         (status = 409, body = ErrorBody),
     )
 )]

@@ -143,6 +143,7 @@ pub struct RunAnswer {
     responses(
         (status = 200, description = "an unfinished run that is the same goes on", body = RunAnswer),
         (status = 201, description = "a new run; when this is answered, it is durable", body = RunAnswer),
+        (status = 404, description = "there is no such pipeline or task", body = ErrorBody),
         (status = 409, body = ErrorBody),
     )
 )]

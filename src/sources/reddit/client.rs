@@ -1,6 +1,6 @@
 //! A thin client of Reddit's API: a token, listings, and patience.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response, StatusCode, header::HeaderMap};
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use tokio::{
 };
 use url::Url;
 
+use super::endpoint::{Credentials, Endpoint};
 use crate::{clock::Timestamp, sources::Error};
 
 /// The header by which a simulated Reddit is told as of when to answer.
@@ -27,99 +28,6 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// No answer of a server makes us wait longer than this.
 const LONGEST_WINDOW: Duration = Duration::from_hours(24);
-
-/// Where the API is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Where a token is asked for.
-    pub token_url: String,
-    /// What the paths of the API are appended to, without a slash at its end.
-    pub api_url: String,
-    /// Whether the server can be asked as of any moment, as a simulated one can.
-    pub simulated_time: bool,
-}
-
-impl Endpoint {
-    /// Reddit itself.
-    pub fn reddit() -> Self {
-        Self {
-            token_url: "https://www.reddit.com/api/v1/access_token".to_owned(),
-            api_url: "https://oauth.reddit.com".to_owned(),
-            simulated_time: false,
-        }
-    }
-
-    /// A simulated Reddit at `base` (`http://127.0.0.1:PORT`).
-    pub fn sandbox(base: &str) -> Self {
-        let base = base.trim_end_matches('/');
-        Self {
-            token_url: format!("{base}/api/v1/access_token"),
-            api_url: base.to_owned(),
-            simulated_time: true,
-        }
-    }
-}
-
-/// Who asks: an approved application.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    client_id: String,
-    client_secret: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
-    }
-}
-
-impl Credentials {
-    /// Credentials as they stand in the settings.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unfit`] names the settings that are missing.
-    pub fn from_settings(
-        client_id: Option<&str>,
-        client_secret: Option<&str>,
-    ) -> Result<Self, Error> {
-        match (given(client_id), given(client_secret)) {
-            (Some(id), Some(secret)) => Ok(Self {
-                client_id: id.to_owned(),
-                client_secret: secret.to_owned(),
-            }),
-            (id, secret) => {
-                let missing: Vec<&str> = [
-                    ("`reddit.client_id`", id),
-                    ("`reddit.client_secret`", secret),
-                ]
-                .into_iter()
-                .filter_map(|(name, value)| value.is_none().then_some(name))
-                .collect();
-                Err(Error::Unfit(format!(
-                    "the live API needs an approved application, and {} {} not set; give them in \
-                     `trendmill.toml` or as `TRENDMILL_REDDIT__CLIENT_ID` and \
-                     `TRENDMILL_REDDIT__CLIENT_SECRET`, or use `--source sandbox`",
-                    missing.join(" and "),
-                    if missing.len() == 1 { "is" } else { "are" },
-                )))
-            }
-        }
-    }
-
-    /// What a simulated Reddit takes.
-    pub fn sandbox() -> Self {
-        Self {
-            client_id: "sandbox".to_owned(),
-            client_secret: "sandbox".to_owned(),
-        }
-    }
-}
-
-/// A setting that says something.
-fn given(value: Option<&str>) -> Option<&str> {
-    value.map(str::trim).filter(|value| !value.is_empty())
-}
 
 /// One page of a listing.
 #[derive(Debug)]

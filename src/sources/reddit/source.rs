@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::{
-    client::{Credentials, Endpoint, ListingPage, RedditClient},
+    client::{ListingPage, RedditClient},
+    endpoint::{Credentials, Endpoint},
     post::{ParsedPost, Reason, parse_post_read_at},
 };
 use crate::{
