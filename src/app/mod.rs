@@ -153,6 +153,13 @@ impl App {
         })
     }
 
+    /// The same with another source of time: what is scheduled follows it.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Locks the home and starts an engine on it.
     ///
     /// # Errors

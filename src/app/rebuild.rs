@@ -104,14 +104,15 @@ impl App {
         let file = &done.output["matrix_file"];
         let name = done.output["matrix"].as_str().unwrap_or_default();
         let path = folder.join(name);
-        let bytes = fs_err::read(&path).map_err(|error| Error::Failed(error.to_string()))?;
+        let sha256 =
+            ContentHash::of_file(&path).map_err(|error| Error::Failed(error.to_string()))?;
         Ok(Rebuilt {
             run_id: run.id.clone(),
             task,
             as_of: run.as_of,
             rows: file["rows"].as_u64().unwrap_or_default(),
             columns: file["columns"].as_u64().unwrap_or_default(),
-            sha256: ContentHash::of(&bytes).to_string(),
+            sha256: sha256.to_string(),
             same: file["sha256"] == then["matrix_file"]["sha256"],
             path,
         })

@@ -8,6 +8,7 @@ use std::{
 
 use fs_err as fs;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 /// Writes `bytes` to `path` durably; a crash leaves the old file or the new one.
 ///
@@ -17,19 +18,32 @@ use serde::Serialize;
 ///
 /// Where the disk refuses; then an older file is untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomic_with(path, |file| file.as_file_mut().write_all(bytes))
+}
+
+/// Like [`write_atomic`], with the contents that `fill` writes into a temporary file.
+///
+/// # Errors
+///
+/// Where the disk or `fill` refuses; then an older file is untouched.
+pub(super) fn write_atomic_with<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut NamedTempFile) -> io::Result<T>,
+) -> io::Result<T> {
     let folder = parent_of(path);
     make_folder(folder)?;
     let mut file = tempfile::Builder::new()
         // A temporary file is its owner's alone; this one becomes what its folder's others are.
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    let filled = fill(&mut file)?;
     fail::fail_point!("file.written");
     file.as_file().sync_all()?;
     fail::fail_point!("file.synced");
     file.persist(path).map_err(|error| error.error)?;
     fail::fail_point!("file.renamed");
-    sync_directory(folder)
+    sync_directory(folder)?;
+    Ok(filled)
 }
 
 /// Writes `value` as indented JSON, like [`write_atomic`].

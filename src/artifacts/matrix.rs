@@ -1,12 +1,24 @@
 //! The feature matrix as a safetensors file that keeps its row ids.
+//!
+//! A matrix can be a large part of the memory there is: it is written and read block by block,
+//! without a second copy of the whole.
 
-use std::{collections::HashMap, io, path::Path};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
+    path::Path,
+};
 
 use fs_err as fs;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{
+    Dtype,
+    tensor::{Metadata, TensorInfo},
+};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use super::write_atomic;
+use super::atomic::write_atomic_with;
 use crate::corpus::{Block, ContentHash, FeatureMatrix, Row};
 
 /// A matrix that lies on disk.
@@ -60,50 +72,180 @@ pub fn write_matrix(path: &Path, matrix: &FeatureMatrix) -> io::Result<MatrixFil
     };
     let metadata = HashMap::from([("trendmill".to_owned(), serde_json::to_string(&head)?)]);
     let rows = matrix.rows.len();
-    let tensors: Vec<(String, Vec<usize>, Dtype, Vec<u8>)> = matrix
-        .blocks
+    // In the order of the format: larger numbers first, then by name.
+    let mut blocks: Vec<&Block> = matrix.blocks.iter().collect();
+    blocks.sort_by(|a, b| a.name.cmp(&b.name));
+    let values = blocks.iter().map(|block| {
+        let shape = vec![rows, block.width];
+        (
+            format!("block.{}", block.name),
+            Dtype::F32,
+            shape,
+            4 * block.width,
+        )
+    });
+    let present = blocks
         .iter()
-        .flat_map(|block| {
-            let values = block
-                .values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect();
-            let present = block
-                .present
-                .iter()
-                .map(|&present| u8::from(present))
-                .collect();
-            [
-                (
-                    format!("block.{}", block.name),
-                    vec![rows, block.width],
-                    Dtype::F32,
-                    values,
-                ),
-                (
-                    format!("present.{}", block.name),
-                    vec![rows],
-                    Dtype::U8,
-                    present,
-                ),
-            ]
-        })
-        .collect();
-    let views: Vec<(&str, TensorView<'_>)> = tensors
-        .iter()
-        .map(|(name, shape, dtype, bytes)| {
-            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
-        })
-        .collect::<Result<_, _>>()
-        .map_err(io::Error::other)?;
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(io::Error::other)?;
-    write_atomic(path, &bytes)?;
+        .map(|block| (format!("present.{}", block.name), Dtype::U8, vec![rows], 1));
+    let mut offset = 0;
+    let mut tensors = Vec::with_capacity(2 * blocks.len());
+    for (name, dtype, shape, width) in values.chain(present) {
+        let data_offsets = (offset, offset + rows * width);
+        offset = data_offsets.1;
+        let info = TensorInfo {
+            dtype,
+            shape,
+            data_offsets,
+        };
+        tensors.push((name, info));
+    }
+    let metadata = Metadata::new(Some(metadata), tensors).map_err(io::Error::other)?;
+    let mut text = serde_json::to_vec(&metadata)?;
+    text.resize(text.len().next_multiple_of(8), b' ');
+
+    let sha256 = write_atomic_with(path, |file| {
+        let mut out = Hashed {
+            out: BufWriter::with_capacity(PIECE, file.as_file_mut()),
+            digest: Sha256::new(),
+        };
+        out.write(&(text.len() as u64).to_le_bytes())?;
+        out.write(&text)?;
+        let mut piece = Vec::with_capacity(PIECE);
+        for block in &blocks {
+            for values in block.values.chunks(PIECE / 4) {
+                piece.clear();
+                piece.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                out.write(&piece)?;
+            }
+        }
+        for block in &blocks {
+            let present: Vec<u8> = block.present.iter().map(|&here| u8::from(here)).collect();
+            out.write(&present)?;
+        }
+        out.finish()
+    })?;
     Ok(MatrixFile {
         rows,
         columns: matrix.width(),
-        sha256: ContentHash::of(&bytes),
+        sha256,
     })
+}
+
+/// A file that is hashed while it is written.
+struct Hashed<'a> {
+    out: BufWriter<&'a mut File>,
+    digest: Sha256,
+}
+
+impl Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.digest.update(bytes);
+        self.out.write_all(bytes)
+    }
+
+    fn finish(mut self) -> io::Result<ContentHash> {
+        self.out.flush()?;
+        Ok(ContentHash::from_bytes(&self.digest.finalize()).expect("a SHA-256 has 32 bytes"))
+    }
+}
+
+/// What a safetensors file begins with.
+#[derive(Deserialize)]
+struct FileHead {
+    #[serde(rename = "__metadata__", default)]
+    metadata: HashMap<String, String>,
+    #[serde(flatten)]
+    tensors: HashMap<String, Place>,
+}
+
+/// Where a tensor lies, counted from the end of the head.
+#[derive(Deserialize)]
+struct Place {
+    data_offsets: (u64, u64),
+}
+
+/// A file that is being read.
+struct Reader<'a> {
+    path: &'a Path,
+    file: fs::File,
+    /// Where the tensors begin.
+    start: u64,
+    places: HashMap<String, Place>,
+    head: Head,
+}
+
+/// The longest head that is believed.
+const LONGEST_HEAD: u64 = 1 << 30;
+
+impl<'a> Reader<'a> {
+    fn open(path: &'a Path) -> io::Result<Self> {
+        let mut file = fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        let mut size = [0; 8];
+        file.read_exact(&mut size)
+            .map_err(|error| bad(path, error))?;
+        let size = u64::from_le_bytes(size);
+        if size > LONGEST_HEAD || size + 8 > length {
+            return Err(bad(path, "it is shorter than its head says"));
+        }
+        let mut text = vec![0; usize::try_from(size).map_err(|error| bad(path, error))?];
+        file.read_exact(&mut text)?;
+        let mut head: FileHead = serde_json::from_slice(&text).map_err(|error| bad(path, error))?;
+        drop(text);
+        let own = head
+            .metadata
+            .remove("trendmill")
+            .ok_or_else(|| bad(path, "its metadata lacks `trendmill`"))?;
+        Ok(Self {
+            head: serde_json::from_str(&own).map_err(|error| bad(path, error))?,
+            path,
+            file,
+            start: size + 8,
+            places: head.tensors,
+        })
+    }
+
+    /// Shows the bytes of the rows of a tensor, each `width` long, to `take`.
+    fn rows(
+        &mut self,
+        name: &str,
+        width: usize,
+        mut take: impl FnMut(usize, &[u8]),
+    ) -> io::Result<()> {
+        let place = self.places.get(name);
+        let place = place.ok_or_else(|| bad(self.path, format!("it has no `{name}`")))?;
+        let (from, to) = place.data_offsets;
+        let rows = self.head.rows.len();
+        if to.checked_sub(from) != u64::try_from(rows * width).ok() {
+            return Err(bad(self.path, format!("`{name}` has not {rows} rows")));
+        }
+        if width == 0 {
+            return Ok(());
+        }
+        self.file.seek(SeekFrom::Start(self.start + from))?;
+        let at_once = (PIECE / width).max(1);
+        let mut piece = vec![0; at_once.min(rows) * width];
+        for first in (0..rows).step_by(at_once) {
+            let piece = &mut piece[..(rows - first).min(at_once) * width];
+            self.file
+                .read_exact(piece)
+                .map_err(|error| bad(self.path, error))?;
+            for (row, bytes) in piece.chunks_exact(width).enumerate() {
+                take(first + row, bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes are read at a time.
+const PIECE: usize = 1 << 20;
+
+fn bad(path: &Path, message: impl std::fmt::Display) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("`{}` is not a feature matrix: {message}", path.display()),
+    )
 }
 
 /// Reads a matrix that [`write_matrix`] wrote.
@@ -112,55 +254,69 @@ pub fn write_matrix(path: &Path, matrix: &FeatureMatrix) -> io::Result<MatrixFil
 ///
 /// Where the file is not there or is not such a matrix.
 pub fn read_matrix(path: &Path) -> io::Result<FeatureMatrix> {
-    let bytes = fs::read(path)?;
-    let bad = |message: String| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("`{}` is not a feature matrix: {message}", path.display()),
-        )
-    };
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
-    let head = metadata
-        .metadata()
-        .as_ref()
-        .and_then(|entries| entries.get("trendmill"))
-        .ok_or_else(|| bad("its metadata lacks `trendmill`".to_owned()))?;
-    let head: Head = serde_json::from_str(head)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
-    let blocks = head
-        .blocks
-        .into_iter()
-        .map(|block| {
-            let tensor = |prefix: &str| {
-                tensors
-                    .tensor(&format!("{prefix}.{}", block.name))
-                    .map_err(|error| bad(error.to_string()))
-            };
-            let values = tensor("block")?
-                .data()
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|bytes| f32::from_le_bytes(*bytes))
-                .collect();
-            let present = tensor("present")?
-                .data()
-                .iter()
-                .map(|&byte| byte != 0)
-                .collect();
-            Ok(Block {
-                name: block.name,
-                columns: block.columns,
-                width: block.width,
-                values,
-                present,
-            })
-        })
-        .collect::<io::Result<_>>()?;
+    read_matrix_of(path, |_| true)
+}
+
+/// Reads the rows of a matrix, without their numbers.
+///
+/// # Errors
+///
+/// As [`read_matrix`].
+pub fn read_matrix_rows(path: &Path) -> io::Result<Vec<Row>> {
+    Ok(Reader::open(path)?.head.rows)
+}
+
+/// Reads the rows of a matrix for which `wanted` holds.
+///
+/// # Errors
+///
+/// As [`read_matrix`].
+pub fn read_matrix_of(path: &Path, wanted: impl Fn(&Row) -> bool) -> io::Result<FeatureMatrix> {
+    let mut reader = Reader::open(path)?;
+    let wanted: Vec<bool> = reader.head.rows.iter().map(wanted).collect();
+    let count = wanted.iter().filter(|wanted| **wanted).count();
+    let mut blocks = Vec::new();
+    for block in std::mem::take(&mut reader.head.blocks) {
+        let (name, width) = (block.name, block.width);
+        let mut values = Vec::with_capacity(count * width);
+        reader.rows(&format!("block.{name}"), 4 * width, |row, bytes| {
+            if wanted[row] {
+                let numbers = bytes.as_chunks::<4>().0.iter();
+                values.extend(numbers.map(|bytes| f32::from_le_bytes(*bytes)));
+            }
+        })?;
+        let mut present = Vec::with_capacity(count);
+        reader.rows(&format!("present.{name}"), 1, |row, bytes| {
+            if wanted[row] {
+                present.push(bytes != [0]);
+            }
+        })?;
+        blocks.push(Block {
+            name,
+            columns: block.columns,
+            width,
+            values,
+            present,
+        });
+    }
+    let mut categories = reader.head.categories;
+    let mut rows = reader.head.rows;
+    if count < rows.len() {
+        let keep = |row: &mut usize| {
+            *row += 1;
+            wanted[*row - 1]
+        };
+        for (_, values) in &mut categories {
+            let mut row = 0;
+            values.retain(|_| keep(&mut row));
+        }
+        let mut row = 0;
+        rows.retain(|_| keep(&mut row));
+    }
     Ok(FeatureMatrix {
-        rows: head.rows,
+        rows,
         blocks,
-        categories: head.categories,
+        categories,
     })
 }
 
@@ -213,21 +369,37 @@ mod tests {
         );
         let file = write_matrix(&one, &matrix()).unwrap();
         assert_eq!((file.rows, file.columns), (3, 2));
+        // The file is what the format's own library writes, and it reads it.
+        let bytes = fs::read(&one).unwrap();
+        assert_eq!(file.sha256, ContentHash::of(&bytes));
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let again = safetensors::serialize(tensors.tensors(), metadata.metadata().clone());
+        assert_eq!(again.unwrap(), bytes);
         let read = read_matrix(&one).unwrap();
         assert_eq!(read, matrix());
         assert_eq!(write_matrix(&two, &read).unwrap(), file);
+        assert_eq!(read_matrix_rows(&one).unwrap(), read.rows);
+        let unlabelled = read_matrix_of(&one, |row| row.label.is_none()).unwrap();
+        assert_eq!(unlabelled, read.select(&[1, 2]));
     }
 
     #[test]
     fn says_what_is_no_matrix() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("x");
-        fs::write(&path, b"nonsense").unwrap();
-        assert!(
-            read_matrix(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("not a feature matrix")
-        );
+        let cut = home.path().join("cut");
+        write_matrix(&cut, &matrix()).unwrap();
+        let whole = fs::read(&cut).unwrap();
+        for bytes in [
+            &b"nonsense"[..],
+            b"",
+            &whole[..100],
+            &whole[..whole.len() - 9],
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let error = read_matrix(&path).unwrap_err().to_string();
+            assert!(error.contains("not a feature matrix"), "{error}");
+        }
     }
 }

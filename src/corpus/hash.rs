@@ -1,6 +1,11 @@
 //! The name of a content: its SHA-256.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    io::{self, Read as _},
+    path::Path,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,6 +21,23 @@ impl ContentHash {
     /// The hash of `bytes`.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
         Self(Sha256::digest(bytes.as_ref()).into())
+    }
+
+    /// The hash of the bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        let mut file = fs_err::File::open(path)?;
+        let mut digest = Sha256::new();
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok(Self(digest.finalize().into())),
+                read => digest.update(&piece[..read]),
+            }
+        }
     }
 
     /// A hash read back from its 32 stored bytes; `None` for any other length.

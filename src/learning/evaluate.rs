@@ -130,13 +130,23 @@ pub fn evaluate(
         compared.insert(name.to_owned(), judge.judge(&predictions)?);
     }
     let baselines = std::mem::take(&mut compared);
+    // What a training without a block multiplies is a part of what one with all blocks does.
+    let mut products = None;
     if settings.head != HeadKind::Ridge {
         watch.progress(&Progress::Stage("ridge alone".to_owned()));
         let ridge = TrainSettings {
             head: HeadKind::Ridge,
             ..settings.clone()
         };
-        let ridge = train_from(matrix, &ridge, Some(&fitted.choices), device, watch)?.head;
+        let ridge = train_from(
+            matrix,
+            &ridge,
+            Some(&fitted.choices),
+            &mut products,
+            device,
+            watch,
+        )?
+        .head;
         compared.insert("ridge".to_owned(), judge.judge(&judge.values(&ridge)?)?);
     }
 
@@ -148,7 +158,15 @@ pub fn evaluate(
             let mut without = settings.clone();
             without.members = 1;
             without.without.push(name.clone());
-            let head = train_from(matrix, &without, Some(&fitted.choices), device, watch)?.head;
+            // Without a training of all blocks there is nothing to share.
+            let mut own = None;
+            let products = if products.is_some() {
+                &mut products
+            } else {
+                &mut own
+            };
+            let known = Some(&fitted.choices);
+            let head = train_from(matrix, &without, known, products, device, watch)?.head;
             ablation.push(Ablation {
                 metrics: judge.scorer(&judge.values(&head)?)?.metrics(),
                 without: name,

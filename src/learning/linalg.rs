@@ -3,8 +3,6 @@
 //! The large products run through Burn on Flex, whatever device trains the network: they are
 //! exact to rounding and the same everywhere.
 
-use std::ops::Range;
-
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -49,15 +47,6 @@ impl Matrix {
     pub(crate) fn gram(&self) -> Self {
         let a = self.tensor();
         from_tensor(self.columns, self.columns, a.clone().transpose().matmul(a))
-    }
-
-    /// The part of some rows and columns.
-    pub(crate) fn cut(&self, rows: &Range<usize>, columns: &Range<usize>) -> Self {
-        let values = rows
-            .clone()
-            .flat_map(|i| &self.row(i)[columns.clone()])
-            .copied();
-        Self::new(rows.len(), columns.len(), values.collect())
     }
 
     /// Turns a symmetric positive definite matrix into its lower Cholesky factor, in place; what

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use super::{
     Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
     design::{Design, Designed, Group},
-    heads::{Choice, Epoch, Head, Network, Problem, Task, predict_all, train_network},
+    heads::{Choice, Epoch, Head, Network, Problem, Products, Task, predict_all, train_network},
     rank::{Ranked, spearman},
     splits::{Splits, split},
     target::{Curve, Reach, TargetScale},
@@ -69,21 +69,24 @@ pub fn train(
     device: &Device,
     watch: &dyn Watch,
 ) -> Result<Fitted, Error> {
-    train_from(matrix, settings, None, device, watch)
+    train_from(matrix, settings, None, &mut None, device, watch)
 }
 
 /// As [`train`]; with `known`, the scale and the weights of the groups are taken from an earlier
-/// training of the same rows, not searched for again.
+/// training of the same rows, not searched for again. `products` are those of an earlier training
+/// of the same rows with the same groups or more; where there are none, this one leaves its own.
 pub(crate) fn train_from(
     matrix: &FeatureMatrix,
     settings: &TrainSettings,
     known: Option<&Choices>,
+    products: &mut Option<Products>,
     device: &Device,
     watch: &dyn Watch,
 ) -> Result<Fitted, Error> {
     settings.check()?;
     let splits = split(matrix, &settings.split())?;
-    let fitted = Fit::new(matrix, settings, &splits)?.run(settings, known, device, watch)?;
+    let fit = Fit::new(matrix, settings, &splits)?;
+    let fitted = fit.run(settings, known, products, device, watch)?;
     let (head, history, choices) = fitted;
     let ids = matrix.rows.iter().zip(&splits.parts);
     Ok(Fitted {
@@ -140,11 +143,13 @@ impl Fit {
         self,
         settings: &TrainSettings,
         known: Option<&Choices>,
+        products: &mut Option<Products>,
         device: &Device,
         watch: &dyn Watch,
     ) -> Result<(Head, Vec<Epoch>, Choices), Error> {
         watch.progress(&Progress::Stage("ridge".to_owned()));
-        let problem = Problem::new(&self.rows, &self.groups, &self.train);
+        let (rows, groups) = (&self.rows, &self.groups);
+        let problem = Problem::new(rows, groups, &self.train, products.as_ref());
         let (scale, kind, chosen) = self.choose(&problem, settings, known, watch)?;
         let on_scale = |rows: &[usize]| -> Vec<f64> {
             rows.iter()
@@ -153,7 +158,6 @@ impl Fit {
         };
         let (train_targets, wanted) = (on_scale(&self.train), on_scale(&self.validation));
         let linear = problem.fit(&train_targets, &chosen.strength)?;
-        drop(problem);
         let base = |rows: &[usize]| -> Vec<f64> {
             rows.iter()
                 .map(|&row| linear.predict(self.rows.row(row)))
@@ -180,8 +184,11 @@ impl Fit {
             Curve::fit(&scaled, &self.targets(&rows))
         });
         let all = [self.train.as_slice(), &self.validation].concat();
-        let linear =
-            Problem::new(&self.rows, &self.groups, &all).fit(&on_scale(&all), &chosen.strength)?;
+        let problem = problem.with_rows(&self.validation);
+        let linear = problem.fit(&on_scale(&all), &chosen.strength)?;
+        if products.is_none() {
+            *products = problem.into_products(&self.groups);
+        }
         let names = self.groups.iter().map(|group| group.name.clone());
         let choices = Choices {
             penalty: chosen.strength.penalty,
@@ -205,7 +212,7 @@ impl Fit {
     /// The scale and penalty under which ridge orders and predicts unseen folds best.
     fn choose(
         &self,
-        problem: &Problem,
+        problem: &Problem<'_>,
         settings: &TrainSettings,
         known: Option<&Choices>,
         watch: &dyn Watch,

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     artifacts::{self, MatrixFile},
     corpus::{ContentHash, Label, LabelAge, MediaInfo, Record, Vector},
+    dag::ExecutorKind,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     expression::Expression,
     learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
@@ -119,6 +120,11 @@ impl Operator for Merge {
         settings.target().map(drop)
     }
 
+    /// A long window takes gigabytes, which go back when a process ends.
+    fn executor(&self) -> ExecutorKind {
+        ExecutorKind::Process
+    }
+
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
         Box::pin(self.merge(context))
     }
@@ -139,15 +145,16 @@ impl Merge {
         let horizon = horizon(&context);
         let readings = match horizon {
             Some(horizon) => {
+                let ids: Vec<&str> = selection.records.iter().map(|r| r.id.as_str()).collect();
                 self.0
                     .store
-                    .labels(&selection.dataset, context.as_of, horizon)
+                    .labels(&selection.dataset, &ids, context.as_of, horizon)
                     .await?
             }
             None => HashMap::new(),
         };
         let media = media_of(&self.0, &selection.records).await?;
-        let blocks = self
+        let mut blocks = self
             .blocks(&context, &settings.blocks, &selection.records)
             .await?;
 
@@ -164,8 +171,8 @@ impl Merge {
                 record,
                 media: media.get(&record.id).map_or(&[], Vec::as_slice),
                 vectors: blocks
-                    .iter()
-                    .map(|block| block.vectors.get(&record.id).cloned())
+                    .iter_mut()
+                    .map(|block| block.vectors.remove(&record.id))
                     .collect(),
                 label,
                 order: order_of(order.as_ref(), record)?,

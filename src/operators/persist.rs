@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     artifacts,
-    corpus::{ContentHash, FeatureMatrix},
+    corpus::{ContentHash, Row},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     registry::{Candidate, DataWindow, Manifest, MatrixSummary},
 };
@@ -109,7 +109,7 @@ fn candidate(
             trained.weights
         )));
     }
-    let matrix = artifacts::read_matrix(&context.run_dir.join(&merged.matrix))?;
+    let rows = artifacts::read_matrix_rows(&context.run_dir.join(&merged.matrix))?;
     let manifest = Manifest {
         name: context.pipeline.clone(),
         version: 0,
@@ -130,7 +130,7 @@ fn candidate(
             columns: merged.matrix_file.columns,
             sha256: merged.matrix_file.sha256,
         },
-        data_window: data_window(&matrix),
+        data_window: data_window(&rows),
         row_set: file.row_set,
         weights_sha256,
         evaluation: file.evaluation,
@@ -147,11 +147,9 @@ fn candidate(
 }
 
 /// When the labelled rows were published.
-fn data_window(matrix: &FeatureMatrix) -> DataWindow {
+fn data_window(rows: &[Row]) -> DataWindow {
     let times = || {
-        matrix
-            .rows
-            .iter()
+        rows.iter()
             .filter(|row| row.label.is_some())
             .filter_map(|row| row.created_at)
     };

@@ -96,7 +96,7 @@ impl Refresh {
         let progress = store
             .task_progress(&context.run_id, &context.task_id)
             .await?;
-        let labels = store.labels(&dataset, context.as_of, horizon).await?.len() as u64;
+        let labels = store.label_count(&dataset, context.as_of, horizon).await?;
         Ok(TaskOutcome {
             rows_in: labels.max(due.len() as u64),
             rows_out: labels,

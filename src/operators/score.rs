@@ -63,11 +63,9 @@ impl Score {
         let run_dir = context.run_dir.clone();
         let number = version.manifest.version;
         let predictions = blocking(move || {
-            let matrix = artifacts::read_matrix(&run_dir.join(&merged.matrix))?;
-            let waiting: Vec<usize> = (0..matrix.rows.len())
-                .filter(|&row| matrix.rows[row].label.is_none())
-                .collect();
-            let waiting = matrix.select(&waiting);
+            let waiting = artifacts::read_matrix_of(&run_dir.join(&merged.matrix), |row| {
+                row.label.is_none()
+            })?;
             let weights = version.weights()?;
             let head = Head::from_safetensors(&weights).map_err(TaskError::fail)?;
             let predictions = head.predict(&waiting).map_err(TaskError::fail)?;

@@ -1,6 +1,6 @@
 //! The records that a run goes on with, as the filter left them.
 
-use std::{collections::HashSet, path::Path};
+use std::path::Path;
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -38,14 +38,15 @@ impl Selection {
     /// The records that the filter upstream kept; all of the data set where there is none.
     pub(super) async fn read(store: &Store, context: &TaskContext) -> Result<Self, TaskError> {
         let dataset = upstream_text(context, "dataset", "scrape")?;
-        let mut records = store.records(&dataset, context.as_of).await?;
-        if let Some(file) = upstream(context, "selection").and_then(Value::as_str) {
-            let kept: SelectionFile =
-                serde_json::from_slice(&fs::read(context.run_dir.join(file))?)
-                    .map_err(TaskError::fail)?;
-            let kept: HashSet<String> = kept.ids.into_iter().collect();
-            records.retain(|record| kept.contains(&record.id));
-        }
+        let records = match upstream(context, "selection").and_then(Value::as_str) {
+            Some(file) => {
+                let kept: SelectionFile =
+                    serde_json::from_slice(&fs::read(context.run_dir.join(file))?)
+                        .map_err(TaskError::fail)?;
+                store.records_by_id(&dataset, &kept.ids).await?
+            }
+            None => store.records(&dataset, context.as_of).await?,
+        };
         Ok(Self { dataset, records })
     }
 

@@ -9,6 +9,7 @@ mod database;
 mod error;
 mod hashes;
 mod records;
+mod picked;
 mod observations;
 mod media;
 mod embeddings;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::{Map, Value};
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, Store, Writer, progress};
+use super::{Error, Store, Writer, picked::AT_ONCE, progress};
 use crate::{
     clock::Timestamp,
     corpus::{LabelAge, Observation},
@@ -118,7 +118,36 @@ impl Store {
             .collect()
     }
 
-    /// By record id: the reading that is its label by what was known at `as_of`.
+    /// How many records of a data set had a label by what was known at `as_of`.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.observations.label_count", skip_all)]
+    pub async fn label_count(
+        &self,
+        dataset: &str,
+        as_of: Timestamp,
+        horizon: Horizon,
+    ) -> Result<u64, Error> {
+        let (age, tolerance) = (millis(horizon.age), millis(horizon.tolerance));
+        let as_of = as_of.as_millis();
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(DISTINCT record_id) AS "count!: i64" FROM observations
+               WHERE dataset = ?1 AND ifnull(observed_at, ?2) <= ?2
+                 AND (age IS NULL OR age BETWEEN ?3 AND ?3 + ?4)"#,
+            dataset,
+            as_of,
+            age,
+            tolerance,
+        )
+        .fetch_one(self.content.read())
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// By record id, for these records: the reading that is its label by what was known at
+    /// `as_of`.
     ///
     /// That is the first reading at the horizon or within the tolerance after it; failing that,
     /// one of unknown age.
@@ -126,42 +155,48 @@ impl Store {
     /// # Errors
     ///
     /// Where the database fails or a row cannot be read.
-    #[tracing::instrument(name = "db.observations.labels", skip_all)]
+    #[tracing::instrument(name = "db.observations.labels", skip_all, fields(rows = ids.len()))]
     pub async fn labels(
         &self,
         dataset: &str,
+        ids: &[&str],
         as_of: Timestamp,
         horizon: Horizon,
     ) -> Result<HashMap<String, LabelReading>, Error> {
         let (age, tolerance) = (millis(horizon.age), millis(horizon.tolerance));
         let as_of = as_of.as_millis();
-        let rows = sqlx::query!(
-            r#"SELECT record_id, age, score, "values" FROM observations
-               WHERE dataset = ?1 AND ifnull(observed_at, ?2) <= ?2
-                 AND (age IS NULL OR age BETWEEN ?3 AND ?3 + ?4)
-               ORDER BY record_id, age IS NULL, age, observed_at"#,
-            dataset,
-            as_of,
-            age,
-            tolerance,
-        )
-        .fetch_all(self.content.read())
-        .await?;
-        let mut labels = HashMap::with_capacity(rows.len());
-        for row in rows {
-            if labels.contains_key(&row.record_id) {
-                continue;
+        let mut labels = HashMap::with_capacity(ids.len());
+        for ids in ids.chunks(AT_ONCE) {
+            let wanted = serde_json::json!(ids).to_string();
+            let rows = sqlx::query!(
+                r#"SELECT record_id, age, score, "values" FROM observations
+                   WHERE dataset = ?1 AND record_id IN (SELECT value FROM json_each(?5))
+                     AND ifnull(observed_at, ?2) <= ?2
+                     AND (age IS NULL OR age BETWEEN ?3 AND ?3 + ?4)
+                   ORDER BY record_id, age IS NULL, age, observed_at"#,
+                dataset,
+                as_of,
+                age,
+                tolerance,
+                wanted,
+            )
+            .fetch_all(self.content.read())
+            .await?;
+            for row in rows {
+                if labels.contains_key(&row.record_id) {
+                    continue;
+                }
+                let values = values_of(&row.record_id, &row.values)?;
+                let age = age_of(row.age);
+                labels.insert(
+                    row.record_id,
+                    LabelReading {
+                        age,
+                        score: row.score,
+                        values,
+                    },
+                );
             }
-            let values = values_of(&row.record_id, &row.values)?;
-            let age = age_of(row.age);
-            labels.insert(
-                row.record_id,
-                LabelReading {
-                    age,
-                    score: row.score,
-                    values,
-                },
-            );
         }
         Ok(labels)
     }

@@ -249,14 +249,15 @@ async fn store_record(
     })
 }
 
-struct RecordRow {
-    id: String,
-    community: Option<String>,
-    author: Option<String>,
-    title: Option<String>,
-    created_at: Option<i64>,
-    media: String,
-    fields: String,
+/// A row of `records` as it is stored.
+pub(super) struct RecordRow {
+    pub(super) id: String,
+    pub(super) community: Option<String>,
+    pub(super) author: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) created_at: Option<i64>,
+    pub(super) media: String,
+    pub(super) fields: String,
 }
 
 impl From<&Record> for RecordRow {

@@ -12,3 +12,4 @@ mod again;
 mod readme;
 mod old_homes;
 mod keeping;
+mod window;

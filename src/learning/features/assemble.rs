@@ -50,9 +50,13 @@ pub fn assemble(rows: Vec<RowInput<'_>>, schema: &FeatureSchema) -> Result<Featu
         .enumerate()
         .map(|(at, block)| {
             let mut values = Vec::with_capacity(rows.len() * block.width);
-            for row in &rows {
-                match &row.vectors[at] {
-                    Some(vector) => values.extend_from_slice(vector),
+            let mut present = Vec::with_capacity(rows.len());
+            for row in &mut rows {
+                // Taken, so that a large matrix is not there twice.
+                let vector = row.vectors[at].take();
+                present.push(vector.is_some());
+                match vector {
+                    Some(vector) => values.extend(vector),
                     None => values.resize(values.len() + block.width, 0.0),
                 }
             }
@@ -61,7 +65,7 @@ pub fn assemble(rows: Vec<RowInput<'_>>, schema: &FeatureSchema) -> Result<Featu
                 columns: Vec::new(),
                 width: block.width,
                 values,
-                present: rows.iter().map(|row| row.vectors[at].is_some()).collect(),
+                present,
             }
         })
         .collect();

@@ -17,6 +17,8 @@ use crate::learning::{
     watch::{Progress, Watch},
 };
 
+/// How many rows share the reading of a network's weights.
+const ROWS_AT_ONCE: usize = 16;
 /// The share of all steps over which the learning rate rises.
 const WARM_UP: f64 = 0.05;
 /// From which distance on a residual counts linearly, not squared.
@@ -143,8 +145,11 @@ pub(crate) fn train(
 
 /// The values of a network for the rows at `rows`.
 pub(crate) fn predict_all(network: &Network, design: &Designed, rows: &[usize]) -> Vec<f64> {
-    rows.par_iter()
-        .map(|&row| network.predict(design.row(row)))
+    rows.par_chunks(ROWS_AT_ONCE)
+        .flat_map_iter(|rows| {
+            let rows: Vec<&[f32]> = rows.iter().map(|&row| design.row(row)).collect();
+            network.predict_rows(&rows)
+        })
         .collect()
 }
 
@@ -156,11 +161,11 @@ fn gather(
 ) -> Vec<Tensor<2>> {
     let count = rows.clone().count();
     let of_group = |group: &Group| {
-        let values: Vec<f32> = rows
-            .clone()
-            .flat_map(|row| &task.design.row(row)[group.start..group.start + group.width])
-            .copied()
-            .collect();
+        let mut values = Vec::with_capacity(count * group.width);
+        for row in rows.clone() {
+            let row = task.design.row(row);
+            values.extend_from_slice(&row[group.start..group.start + group.width]);
+        }
         Tensor::from_data(TensorData::new(values, [count, group.width]), device)
     };
     task.groups.iter().map(of_group).collect()

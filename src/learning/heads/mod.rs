@@ -4,7 +4,9 @@ mod bundle;
 mod fusion;
 mod fusion_mlp;
 mod network;
+mod products;
 mod ridge;
+mod scaled;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use fusion_mlp::Epoch;
 pub(crate) use fusion_mlp::{Task, predict_all, train as train_network};
 pub(crate) use network::Network;
+pub(crate) use products::Products;
 pub(crate) use ridge::{Choice, Linear, Problem};
 
 use super::{

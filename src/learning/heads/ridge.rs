@@ -6,15 +6,16 @@
 //! numbers of metadata weigh the same at first. Groups differ in how much they tell of the target;
 //! a search then gives each its own weight, which is the same as its own penalty.
 
-#[cfg(test)]
-mod tests;
-
 use std::ops::Range;
 
+use super::{
+    products::{Moments, Products, moments},
+    scaled::{Scaled, add},
+};
 use crate::learning::{
     Error,
     design::{Designed, Group},
-    linalg::{Matrix, dot},
+    linalg::Matrix,
 };
 
 /// The penalties that are tried, ascending, and the one to begin with.
@@ -71,63 +72,81 @@ pub(crate) struct Choice {
 
 /// Rows of a design, prepared so that many strengths and folds are cheap.
 #[derive(Debug)]
-pub(crate) struct Problem {
-    rows: Matrix,
-    groups: Vec<Range<usize>>,
+pub(crate) struct Problem<'a> {
+    columns: Scaled<'a>,
+    rows: Vec<usize>,
     folds: Vec<Range<usize>>,
     form: Form,
 }
 
 #[derive(Debug)]
 enum Form {
-    /// `AᵀA` of each fold.
-    Primal(Vec<Matrix>),
+    /// Of each fold `AᵀA`, and the sum of each column.
+    Primal(Vec<Moments>),
     /// `AAᵀ` of each group's columns, of all rows.
     Dual(Vec<Matrix>),
 }
 
-impl Problem {
-    /// Prepares the rows at `indices`, in that order: neighbours share a fold.
-    pub(crate) fn new(design: &Designed, groups: &[Group], indices: &[usize]) -> Self {
-        let groups: Vec<Range<usize>> = groups
-            .iter()
-            .map(|group| group.start..group.start + group.width)
-            .collect();
-        let scale = |group: &Range<usize>| 1.0 / (group.len() as f64).sqrt();
-        let scales: Vec<f64> = groups
-            .iter()
-            .flat_map(|group| vec![scale(group); group.len()])
-            .collect();
-        let values = indices
-            .iter()
-            .flat_map(|&i| design.row(i).iter().zip(&scales))
-            .map(|(&value, scale)| f64::from(value) * scale)
-            .collect();
-        let rows = Matrix::new(indices.len(), design.width, values);
-        let count = FOLDS.min(rows.rows);
+/// What is to be predicted, and its products with the rows of each fold.
+struct Wanted<'t> {
+    targets: &'t [&'t [f64]],
+    /// In the primal form: of each fold `AᵀY`, and the sum of each target.
+    folds: Vec<(Matrix, Vec<f64>)>,
+}
+
+impl<'a> Problem<'a> {
+    /// Prepares the rows at `indices`, in that order: neighbours share a fold. `known` has the
+    /// products of a problem of the same rows, where there are some.
+    pub(crate) fn new(
+        design: &'a Designed,
+        groups: &[Group],
+        indices: &[usize],
+        known: Option<&Products>,
+    ) -> Self {
+        let columns = Scaled::new(design, groups);
+        let count = FOLDS.min(indices.len());
         let folds: Vec<Range<usize>> = (0..count)
-            .map(|fold| fold * rows.rows / count..(fold + 1) * rows.rows / count)
+            .map(|fold| fold * indices.len() / count..(fold + 1) * indices.len() / count)
             .collect();
-        let form = if rows.columns <= rows.rows {
-            Form::Primal(
-                folds
-                    .iter()
-                    .map(|fold| rows.cut(fold, &(0..rows.columns)).gram())
-                    .collect(),
-            )
+        let form = if columns.width() <= indices.len() {
+            let known = known.and_then(|known| known.of(groups));
+            Form::Primal(known.unwrap_or_else(|| {
+                let of_fold = |fold: &Range<usize>| moments(&columns, &indices[fold.clone()]);
+                folds.iter().map(of_fold).collect()
+            }))
         } else {
-            Form::Dual(
-                groups
-                    .iter()
-                    .map(|g| rows.cut(&(0..rows.rows), g).outer_gram())
-                    .collect(),
-            )
+            Form::Dual(columns.kernels(indices))
         };
         Self {
-            rows,
-            groups,
+            columns,
+            rows: indices.to_vec(),
             folds,
             form,
+        }
+    }
+
+    /// The same rows and `more`, which come after them.
+    pub(crate) fn with_rows(mut self, more: &[usize]) -> Self {
+        let before = self.rows.len();
+        self.rows.extend_from_slice(more);
+        match &mut self.form {
+            Form::Primal(folds) => {
+                // Known products may have held them from the start.
+                if folds.len() == self.folds.len() {
+                    folds.push(moments(&self.columns, more));
+                }
+                self.folds.push(before..self.rows.len());
+            }
+            Form::Dual(kernels) => *kernels = self.columns.kernels(&self.rows),
+        }
+        self
+    }
+
+    /// The products, for a problem of the same rows with fewer groups.
+    pub(crate) fn into_products(self, groups: &[Group]) -> Option<Products> {
+        match self.form {
+            Form::Primal(folds) => Some(Products::new(groups, folds)),
+            Form::Dual(_) => None,
         }
     }
 
@@ -137,15 +156,36 @@ impl Problem {
     ///
     /// [`Error::Numerics`] where the equations are singular.
     pub(crate) fn fit(&self, target: &[f64], strength: &Strength) -> Result<Linear, Error> {
-        let mut fitted = self.solve(&[target], strength, None)?;
-        let mut linear = fitted.pop().expect("one target has one solution");
-        for group in &self.groups {
-            let scale = 1.0 / (group.len() as f64).sqrt();
-            linear.weights[group.clone()]
-                .iter_mut()
-                .for_each(|weight| *weight *= scale);
-        }
-        Ok(linear)
+        let mut fitted = self.solve(&self.wanted(&[target]), strength, None)?;
+        Ok(fitted.pop().expect("one target has one solution"))
+    }
+
+    /// Multiplies targets with the rows, once for many strengths.
+    fn wanted<'t>(&self, targets: &'t [&'t [f64]]) -> Wanted<'t> {
+        let folds = match &self.form {
+            Form::Dual(_) => Vec::new(),
+            Form::Primal(_) => self
+                .folds
+                .iter()
+                .map(|fold| self.sums(targets, fold))
+                .collect(),
+        };
+        Wanted { targets, folds }
+    }
+
+    fn sums(&self, targets: &[&[f64]], fold: &Range<usize>) -> (Matrix, Vec<f64>) {
+        let factors: Vec<f64> = fold
+            .clone()
+            .flat_map(|row| targets.iter().map(move |target| target[row]))
+            .collect();
+        let rows = &self.rows[fold.clone()];
+        let totals = targets
+            .iter()
+            .map(|target| target[fold.clone()].iter().sum());
+        (
+            self.columns.combine(rows, &factors, targets.len()),
+            totals.collect(),
+        )
     }
 
     /// For each target the penalty with the least squared error over folds that were left out,
@@ -164,6 +204,7 @@ impl Problem {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Vec<Choice>, Error> {
         let targets: Vec<&[f64]> = targets.iter().map(Vec::as_slice).collect();
+        let wanted = self.wanted(&targets);
         let mut tried: [Option<Vec<Choice>>; PENALTIES.len()] = Default::default();
         let mut best = vec![FIRST; targets.len()];
         loop {
@@ -177,7 +218,7 @@ impl Problem {
                 penalty: PENALTIES[open],
                 weights: weights.to_vec(),
             };
-            tried[open] = Some(self.left_out(&targets, &strength, cancelled)?);
+            tried[open] = Some(self.left_out(&wanted, &strength, cancelled)?);
             for (target, best) in best.iter_mut().enumerate() {
                 let error = |at: usize| {
                     tried[at]
@@ -209,13 +250,15 @@ impl Problem {
         mut choice: Choice,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Choice, Error> {
+        let targets = [target];
+        let wanted = self.wanted(&targets);
         for _ in 0..ROUNDS {
             let before = choice.error;
-            for group in 0..self.groups.len() {
+            for group in 0..self.columns.groups.len() {
                 for up in [true, false] {
                     let mut moved = false;
                     while let Some(strength) = step(&choice.strength, group, up) {
-                        let other = self.left_out(&[target], &strength, cancelled)?.remove(0);
+                        let other = self.left_out(&wanted, &strength, cancelled)?.remove(0);
                         if other.error >= choice.error * (1.0 - GAIN) {
                             break;
                         }
@@ -237,25 +280,25 @@ impl Problem {
     /// The predictions of each fold by a fit of the others.
     fn left_out(
         &self,
-        targets: &[&[f64]],
+        wanted: &Wanted<'_>,
         strength: &Strength,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Vec<Choice>, Error> {
-        let mut unseen = vec![vec![0.0; self.rows.rows]; targets.len()];
+        let mut unseen = vec![vec![0.0; self.rows.len()]; wanted.targets.len()];
         for (at, fold) in self.folds.iter().enumerate() {
             if cancelled() {
                 return Err(Error::Cancelled);
             }
-            let fitted = self.solve(targets, strength, Some(at))?;
+            let fitted = self.solve(wanted, strength, Some(at))?;
+            let rows = &self.rows[fold.clone()];
             for (unseen, linear) in unseen.iter_mut().zip(&fitted) {
-                for row in fold.clone() {
-                    unseen[row] = linear.intercept + dot(&linear.weights, self.rows.row(row));
-                }
+                let values = self.columns.times(rows, &linear.weights, linear.intercept);
+                unseen[fold.clone()].copy_from_slice(&values);
             }
         }
         let choices = unseen
             .into_iter()
-            .zip(targets)
+            .zip(wanted.targets)
             .map(|(unseen, target)| Choice {
                 error: unseen
                     .iter()
@@ -268,96 +311,122 @@ impl Problem {
         Ok(choices.collect())
     }
 
-    /// The weights of the scaled columns, one solution per target, of all rows but one fold's.
+    /// The weights of the columns, one solution per target, of all rows but one fold's.
     fn solve(
         &self,
-        targets: &[&[f64]],
+        wanted: &Wanted<'_>,
         strength: &Strength,
         left_out: Option<usize>,
     ) -> Result<Vec<Linear>, Error> {
-        let hole = left_out.map_or(0..0, |fold| self.folds[fold].clone());
-        let rows: Vec<usize> = (0..self.rows.rows)
-            .filter(|row| !hole.contains(row))
-            .collect();
-        let means: Vec<f64> = targets
-            .iter()
-            .map(|target| rows.iter().map(|&row| target[row]).sum::<f64>() / rows.len() as f64)
-            .collect();
-        let count = targets.len();
-        let centred: Vec<f64> = rows
-            .iter()
-            .flat_map(|&row| {
-                targets
-                    .iter()
-                    .zip(&means)
-                    .map(move |(t, mean)| t[row] - mean)
-            })
-            .collect();
         let factors: Vec<f64> = self
+            .columns
             .groups
             .iter()
             .zip(&strength.weights)
             .flat_map(|(group, &weight)| vec![weight; group.len()])
             .collect();
-        let width = self.rows.columns;
-        let mut solutions = match &self.form {
-            Form::Primal(grams) => {
-                let mut system = Matrix::new(width, width, vec![0.0; width * width]);
-                for (fold, gram) in grams.iter().enumerate() {
-                    if Some(fold) != left_out {
-                        add(&mut system.values, &gram.values, 1.0);
-                    }
-                }
-                for (row, factor) in system.values.chunks_mut(width).zip(&factors) {
-                    for (value, other) in row.iter_mut().zip(&factors) {
-                        *value *= factor * other;
-                    }
-                }
-                let mut right = self.combine(&rows, &centred, count);
-                scale_rows(&mut right, &factors);
-                penalised(system, strength.penalty).factor()?.solve(&right)
+        let (mut solutions, means) = match &self.form {
+            Form::Primal(folds) => {
+                self.solve_primal(folds, wanted, &factors, strength.penalty, left_out)?
             }
             Form::Dual(kernels) => {
-                let mut system = Matrix::new(rows.len(), rows.len(), vec![0.0; rows.len().pow(2)]);
-                for (kernel, weight) in kernels.iter().zip(&strength.weights) {
-                    for (sums, &row) in system.values.chunks_mut(rows.len()).zip(&rows) {
-                        let kernel = kernel.row(row);
-                        let (before, after) = sums.split_at_mut(hole.start.min(rows.len()));
-                        add(before, &kernel[..hole.start], weight * weight);
-                        add(after, &kernel[hole.end..], weight * weight);
-                    }
-                }
-                let right = Matrix::new(rows.len(), count, centred);
-                let duals = penalised(system, strength.penalty).factor()?.solve(&right);
-                let mut sums = self.combine(&rows, &duals.values, count);
-                scale_rows(&mut sums, &factors);
-                sums
+                self.solve_dual(kernels, wanted, &factors, strength, left_out)?
             }
         };
         scale_rows(&mut solutions, &factors);
+        let count = means.len();
         Ok(means
             .into_iter()
             .enumerate()
-            .map(|(at, intercept)| Linear {
-                weights: (0..width)
-                    .map(|column| solutions.values[column * count + at])
-                    .collect(),
-                intercept,
+            .map(|(at, intercept)| {
+                let weights = solutions.values.iter().skip(at).step_by(count).copied();
+                Linear {
+                    weights: self.columns.unscaled(weights.collect()),
+                    intercept,
+                }
             })
             .collect())
     }
 
-    /// `Aᵀ·C` of the rows at `rows`; `factors` is `C`, shape `[rows, count]`.
-    fn combine(&self, rows: &[usize], factors: &[f64], count: usize) -> Matrix {
-        let mut sums = vec![0.0; self.rows.columns * count];
-        for (&row, factors) in rows.iter().zip(factors.chunks(count)) {
-            for (sums, value) in sums.chunks_mut(count).zip(self.rows.row(row)) {
-                for (sum, factor) in sums.iter_mut().zip(factors) {
-                    *sum += value * factor;
-                }
+    fn solve_primal(
+        &self,
+        folds: &[Moments],
+        wanted: &Wanted<'_>,
+        factors: &[f64],
+        penalty: f64,
+        left_out: Option<usize>,
+    ) -> Result<(Matrix, Vec<f64>), Error> {
+        let (width, count) = (self.columns.width(), wanted.targets.len());
+        let mut system = Matrix::new(width, width, vec![0.0; width * width]);
+        let mut right = Matrix::new(width, count, vec![0.0; width * count]);
+        let (mut columns, mut totals) = (vec![0.0; width], vec![0.0; count]);
+        let mut rows = 0;
+        for (fold, ((gram, sums), (products, sum))) in folds.iter().zip(&wanted.folds).enumerate() {
+            if Some(fold) != left_out {
+                add(&mut system.values, &gram.values, 1.0);
+                add(&mut right.values, &products.values, 1.0);
+                add(&mut columns, sums, 1.0);
+                add(&mut totals, sum, 1.0);
+                rows += self.folds[fold].len();
             }
         }
-        Matrix::new(self.rows.columns, count, sums)
+        let means: Vec<f64> = totals
+            .into_iter()
+            .map(|total| total / rows as f64)
+            .collect();
+        for (right, column) in right.values.chunks_mut(count).zip(&columns) {
+            add(right, &means, -column);
+        }
+        for (row, factor) in system.values.chunks_mut(width).zip(factors) {
+            for (value, other) in row.iter_mut().zip(factors) {
+                *value *= factor * other;
+            }
+        }
+        scale_rows(&mut right, factors);
+        Ok((penalised(system, penalty).factor()?.solve(&right), means))
+    }
+
+    fn solve_dual(
+        &self,
+        kernels: &[Matrix],
+        wanted: &Wanted<'_>,
+        factors: &[f64],
+        strength: &Strength,
+        left_out: Option<usize>,
+    ) -> Result<(Matrix, Vec<f64>), Error> {
+        let hole = left_out.map_or(0..0, |fold| self.folds[fold].clone());
+        let places: Vec<usize> = (0..self.rows.len())
+            .filter(|row| !hole.contains(row))
+            .collect();
+        let (targets, count) = (wanted.targets, wanted.targets.len());
+        let means: Vec<f64> = targets
+            .iter()
+            .map(|target| places.iter().map(|&at| target[at]).sum::<f64>() / places.len() as f64)
+            .collect();
+        let centred: Vec<f64> = places
+            .iter()
+            .flat_map(|&at| {
+                targets
+                    .iter()
+                    .zip(&means)
+                    .map(move |(t, mean)| t[at] - mean)
+            })
+            .collect();
+        let mut system = Matrix::new(places.len(), places.len(), vec![0.0; places.len().pow(2)]);
+        for (kernel, weight) in kernels.iter().zip(&strength.weights) {
+            for (sums, &at) in system.values.chunks_mut(places.len()).zip(&places) {
+                let kernel = kernel.row(at);
+                let (before, after) = sums.split_at_mut(hole.start.min(places.len()));
+                add(before, &kernel[..hole.start], weight * weight);
+                add(after, &kernel[hole.end..], weight * weight);
+            }
+        }
+        let right = Matrix::new(places.len(), count, centred);
+        let duals = penalised(system, strength.penalty).factor()?.solve(&right);
+        let rows: Vec<usize> = places.iter().map(|&at| self.rows[at]).collect();
+        let mut sums = self.columns.combine(&rows, &duals.values, count);
+        scale_rows(&mut sums, factors);
+        Ok((sums, means))
     }
 }
 
@@ -370,12 +439,6 @@ fn step(strength: &Strength, group: usize, up: bool) -> Option<Strength> {
     let mut other = strength.clone();
     other.weights[group] = *WEIGHTS.get(next)?;
     Some(other)
-}
-
-fn add(sums: &mut [f64], values: &[f64], factor: f64) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += value * factor;
-    }
 }
 
 fn scale_rows(matrix: &mut Matrix, factors: &[f64]) {
@@ -391,3 +454,6 @@ fn penalised(mut system: Matrix, penalty: f64) -> Matrix {
     }
     system
 }
+
+#[cfg(test)]
+mod tests;

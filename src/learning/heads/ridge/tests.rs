@@ -1,4 +1,4 @@
-//! Ridge regression against known solutions.
+//! Both forms, the folds, and what problems of the same rows share.
 
 use rand::RngExt;
 
@@ -49,7 +49,7 @@ fn both_forms_solve_the_normal_equations() {
     for (rows, width) in [(40, 7), (20, 30)] {
         let (design, target) = problem(rows, width);
         let all: Vec<usize> = (0..rows).collect();
-        let problem = Problem::new(&design, &groups(width), &all);
+        let problem = Problem::new(&design, &groups(width), &all, None);
         let linear = problem.fit(&target, &strength(2.0, [1.0, 0.5])).unwrap();
         for column in 0..width {
             let scale = if column == 0 {
@@ -70,12 +70,46 @@ fn both_forms_solve_the_normal_equations() {
     }
 }
 
+/// With the products of a problem of all groups, one of fewer groups finds the same.
+#[test]
+fn products_serve_a_problem_of_fewer_groups() {
+    let (design, target) = problem(60, 6);
+    let (train, more): (Vec<usize>, Vec<usize>) = ((0..40).collect(), (40..60).collect());
+    let both = groups(6);
+    let full = Problem::new(&design, &both, &train, None).with_rows(&more);
+    let products = full.into_products(&both).unwrap();
+    let narrow = Designed {
+        rows: 60,
+        width: 5,
+        values: (0..60)
+            .flat_map(|row| design.row(row)[1..].to_vec())
+            .collect(),
+    };
+    let one = [Group {
+        start: 0,
+        ..both[1].clone()
+    }];
+    let strength = Strength {
+        penalty: 2.0,
+        weights: vec![1.0],
+    };
+    for (known, rows) in [(None, &more[..]), (Some(&products), &more[..])] {
+        let found = Problem::new(&narrow, &one, &train, known);
+        let first = found.fit(&target[..40], &strength).unwrap();
+        let fresh = Problem::new(&narrow, &one, &train, None);
+        assert_eq!(first, fresh.fit(&target[..40], &strength).unwrap());
+        let all = found.with_rows(rows).fit(&target, &strength).unwrap();
+        let fresh = fresh.with_rows(rows).fit(&target, &strength).unwrap();
+        assert_eq!(all, fresh);
+    }
+}
+
 #[test]
 fn unseen_folds_are_predicted_by_the_others() {
     for (rows, width) in [(80, 5), (80, 100)] {
         let (design, target) = problem(rows, width);
         let all: Vec<usize> = (0..rows).collect();
-        let full = Problem::new(&design, &groups(width), &all);
+        let full = Problem::new(&design, &groups(width), &all, None);
         let found = full
             .choose(std::slice::from_ref(&target), &[1.0; 2], &|| false)
             .unwrap()
@@ -83,7 +117,7 @@ fn unseen_folds_are_predicted_by_the_others() {
         let error = found.error;
         let found = full.refine(&target, found, &|| false).unwrap();
         assert!(found.error <= error);
-        let first = Problem::new(&design, &groups(width), &all[20..]);
+        let first = Problem::new(&design, &groups(width), &all[20..], None);
         let linear = first.fit(&target[20..], &found.strength).unwrap();
         for row in 0..20 {
             let error = (linear.predict(design.row(row)) - found.unseen[row]).abs();

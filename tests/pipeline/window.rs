@@ -1,0 +1,46 @@
+//! A run looks no further back than its window.
+use crate::home::{Home, PLAIN, posts, task};
+
+#[test]
+fn the_newest_posts_are_learned_from() {
+    let home = Home::new();
+    let text = PLAIN
+        .replace("name = \"plain\"", "name = \"narrow\"")
+        .replace(
+            "keep = \"{{ params.keep }}\"",
+            "keep = \"{{ params.keep }}\"\nwindow = \"{{ params.window }}\"",
+        )
+        .replace("keep = \"true\"", "keep = \"true\"\nwindow = 0");
+    home.write("pipelines/narrow.toml", text);
+    home.write("posts.ndjson", posts(60));
+    let run = |arguments: &[&str]| {
+        let all = ["run", "narrow", "--source", "dump:posts.ndjson"];
+        let run = home.json(&[&all, arguments].concat());
+        assert_eq!(run["state"], "succeeded", "{run}");
+        run
+    };
+    let whole = run(&[]);
+    assert_eq!(task(&whole, "filter")["rows_out"], 60);
+    // Every second post is kept: of twenty that are wanted, forty are looked at.
+    let narrow = run(&[
+        "--param",
+        "window=20",
+        "--param",
+        "keep=base36(id) % 2 == 0",
+    ]);
+    let filter = task(&narrow, "filter");
+    assert_eq!(
+        (filter["rows_in"].as_u64(), filter["rows_out"].as_u64()),
+        (Some(40), Some(20))
+    );
+    assert_eq!(filter["dropped"]["not_kept"], 20);
+    assert_eq!(task(&narrow, "merge")["rows_out"], 20);
+    let predicted = home.json_lines(&["models", "show", "narrow", "--predictions"]);
+    let ids: Vec<&str> = predicted
+        .iter()
+        .filter_map(|row| row["id"].as_str())
+        .collect();
+    assert_eq!(ids.len(), 20, "{ids:?}");
+    assert!(ids.iter().all(|id| *id >= "p0020"), "{ids:?}");
+    assert!(ids.is_sorted(), "{ids:?}");
+}
