@@ -26,7 +26,7 @@ use super::{
 use crate::{
     config::Settings,
     engine::{self, Handle, HomeLock},
-    server::{self, GuardSettings, Host, Phase, hash_token},
+    server::{self, Host, Phase, hash_token},
     telemetry::chain,
 };
 
@@ -41,6 +41,7 @@ pub struct Daemon {
     address: SocketAddr,
     phase: watch::Sender<Phase>,
     posted: Posted,
+    changes: watch::Sender<Arc<Settings>>,
 }
 
 impl Daemon {
@@ -54,8 +55,11 @@ impl Daemon {
         settings: Settings,
         address: SocketAddr,
     ) -> Result<Self, Error> {
+        // Heard when it works; until then at least it must not end the process.
+        let _heard = signal(SignalKind::hangup()).map_err(unfit)?;
         let app = Arc::new(App::open(home, settings).await?);
-        let (token, guard) = guarded(&app, address).await?;
+        refuse_open_address(&app, address).await?;
+        let token = tokens::random()?;
         let now = app.clock().now();
         let lock = HomeLock::acquire(&home.join("data"), now)?;
         let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -80,13 +84,16 @@ impl Daemon {
         // Before the scheduler: a run that it ends is to be at work, so that it can tidy up.
         resume(&app, &engine).await?;
         let scheduler = app.start_scheduler(&engine);
+        let (changes, settings) = watch::channel(Arc::clone(&app.settings));
         let face = Face {
             app,
             engine,
             scheduler,
             phase: seen,
             started_at: now,
-            guard,
+            settings,
+            address,
+            own_token: hash_token(&token),
             metrics: Arc::default(),
         };
         Ok(Self {
@@ -95,6 +102,7 @@ impl Daemon {
             address,
             phase,
             posted,
+            changes,
         })
     }
 
@@ -115,6 +123,7 @@ impl Daemon {
             listener,
             phase,
             posted,
+            changes,
             ..
         } = self;
         let mut signals = Signals::new().map_err(unfit)?;
@@ -124,7 +133,7 @@ impl Daemon {
             // The other end is dropped only with this process.
             let _ = quitting.wait_for(|&quit| quit).await;
         };
-        let services = start_services(&face);
+        let services = start_services(&face, changes);
         let host: Arc<dyn Host> = Arc::clone(&face) as Arc<dyn Host>;
         let serving = tokio::spawn(server::serve(host, listener, ending));
         phase.send_replace(Phase::Ready);
@@ -165,13 +174,13 @@ impl Daemon {
 }
 
 /// What works beside engine and server; each is one line.
-fn start_services(face: &Face) -> Services {
+fn start_services(face: &Face, changes: watch::Sender<Arc<Settings>>) -> Services {
     let (store, events) = (face.app.store().clone(), face.engine.subscribe());
     let (metrics, scheduler) = (Arc::clone(&face.metrics), face.scheduler.clone());
     let services = Services::default();
     services.start("watchdog", systemd::watchdog);
     services.start("metrics", |ending| metrics.watch(events, store, ending));
-    housekeeping::start(&face.app, &face.engine, &services);
+    housekeeping::start(&face.app, &face.engine, changes, &services);
     services.start("scheduler", |ending| async move {
         ending.cancelled().await;
         scheduler.stop().await;
@@ -180,26 +189,16 @@ fn start_services(face: &Face) -> Services {
     services
 }
 
-/// The token for commands of the same user, and what is asked of all callers.
-async fn guarded(app: &App, address: SocketAddr) -> Result<(String, GuardSettings), Error> {
-    let settings = &app.settings().server;
-    let set = settings.token.as_deref();
-    if !address.ip().is_loopback() && set.is_none() && !app.store().has_tokens().await? {
-        return Err(Error::wrong(
-            format!("{address} can be reached from other machines, and there is no token"),
-            "make one with `trendmill tokens create NAME`, or listen at 127.0.0.1".to_owned(),
-        ));
+/// An address that others can reach needs a token.
+async fn refuse_open_address(app: &App, address: SocketAddr) -> Result<(), Error> {
+    let set = app.settings().server.token.is_some();
+    if address.ip().is_loopback() || set || app.store().has_tokens().await? {
+        return Ok(());
     }
-    let token = tokens::random()?;
-    let known = [Some(token.as_str()), set];
-    let guard = GuardSettings {
-        address,
-        hosts: settings.hosts.clone(),
-        require_token: settings.require_token,
-        tokens: known.into_iter().flatten().map(hash_token).collect(),
-        set: set.is_some(),
-    };
-    Ok((token, guard))
+    Err(Error::wrong(
+        format!("{address} can be reached from other machines, and there is no token"),
+        "make one with `trendmill tokens create NAME`, or listen at 127.0.0.1".to_owned(),
+    ))
 }
 
 /// How this machine reaches the daemon.

@@ -1,6 +1,6 @@
 //! The daemon as its API sees it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -9,10 +9,14 @@ use tokio::sync::watch;
 use super::{App, Error, RunRequest, Wanted, timetable};
 use crate::{
     clock::{Clock, Timestamp},
+    config::Settings,
     engine::{self, Handle, scheduler::SchedulerHandle},
     pipelines,
     registry::Registry,
-    server::{BackfillMove, BackfillWanted, Fault, GuardSettings, Host, Metrics, Phase, RunWanted},
+    server::{
+        BackfillMove, BackfillWanted, Fault, GuardSettings, Host, Metrics, Phase, RunWanted,
+        hash_token,
+    },
     store::Store,
     telemetry::chain,
 };
@@ -25,7 +29,11 @@ pub(super) struct Face {
     pub(super) scheduler: SchedulerHandle,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) started_at: Timestamp,
-    pub(super) guard: GuardSettings,
+    /// As they are now: they may be read again.
+    pub(super) settings: watch::Receiver<Arc<Settings>>,
+    pub(super) address: SocketAddr,
+    /// The hash of the token for commands of the same user.
+    pub(super) own_token: [u8; 32],
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -82,8 +90,15 @@ impl Host for Face {
         self.scheduler.lag()
     }
 
-    fn guard(&self) -> &GuardSettings {
-        &self.guard
+    fn guard(&self) -> GuardSettings {
+        let settings = &self.settings.borrow().server;
+        let given = settings.token.as_deref().map(hash_token);
+        GuardSettings {
+            address: self.address,
+            hosts: settings.hosts.clone(),
+            require_token: settings.require_token,
+            tokens: given.into_iter().chain([self.own_token]).collect(),
+        }
     }
 
     fn metrics(&self) -> &Metrics {

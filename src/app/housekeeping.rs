@@ -5,11 +5,16 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{App, notify::Notifier, reload::Reloader, retention::Retainer, services::Services};
-use crate::engine::Handle;
+use crate::{config::Settings, engine::Handle};
 
-/// Starts it all.
-pub(super) fn start(app: &App, engine: &Handle, services: &Services) {
-    let (changes, settings) = watch::channel(Arc::clone(&app.settings));
+/// Starts it all. What is read again goes to `changes`.
+pub(super) fn start(
+    app: &App,
+    engine: &Handle,
+    changes: watch::Sender<Arc<Settings>>,
+    services: &Services,
+) {
+    let settings = changes.subscribe();
     let data_dir = app.home().join("data");
     let notifier = Notifier {
         store: app.store().clone(),
@@ -25,7 +30,8 @@ pub(super) fn start(app: &App, engine: &Handle, services: &Services) {
         data_dir,
     };
     services.start("notifier", |ending| notifier.run(ending));
-    services.start("retention", |ending| retainer.run(ending));
+    let full = engine.disk_full();
+    services.start("retention", |ending| retainer.run(full, ending));
     match Reloader::new(app.home(), changes, engine.clone()) {
         Ok(reloader) => services.start("reload of settings", |ending| reloader.run(ending)),
         Err(error) => tracing::warn!("settings are not read again: {error}"),

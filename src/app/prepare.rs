@@ -1,8 +1,8 @@
 //! From what a person asks for to a run that can start: pipeline, source, interval, moment.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
-use chrono::NaiveDate;
+use chrono::{Datelike as _, NaiveDate};
 use serde_json::Value;
 
 use super::{App, Error, open_source};
@@ -18,6 +18,9 @@ use crate::{
 
 /// A day.
 const DAY: Duration = Duration::from_hours(24);
+
+/// The years in which there can have been posts.
+const YEARS: RangeInclusive<i32> = 1970..=2200;
 
 /// On which day a sandbox is run where none is asked for, counted from its start.
 const SANDBOX_DAY: Duration = Duration::from_hours(16 * 24);
@@ -156,6 +159,12 @@ impl App {
         source: Option<&SourceSpec>,
     ) -> Result<(Interval, Timestamp), Error> {
         let start = match date {
+            Some(date) if !YEARS.contains(&date.year()) => {
+                return Err(Error::wrong(
+                    format!("`{date}` is not between the years 1970 and 2200"),
+                    None,
+                ));
+            }
             Some(date) => Timestamp::at_midnight(date),
             None => self.usual_start(source)?,
         };

@@ -1,8 +1,8 @@
 //! Settings that change while the daemon runs: on SIGHUP, and when `trendmill.toml` does.
 //!
 //! Settings that are right take the place of the old ones: how much runs at once, what is told
-//! to whom, what is kept, what is logged. Others (the address, the device) are read when they are
-//! next needed or at the next start. Settings that are wrong change nothing and are said once.
+//! to whom, what is kept, what is logged, whose token is good. Others (the address, the device) are
+//! in force after the next start. Settings that are wrong change nothing and are said once.
 
 use std::{
     collections::BTreeSet,
@@ -111,7 +111,7 @@ impl Reloader {
     fn reload(&self) -> Result<(), Error> {
         let new = App::settings_of(&self.home)?;
         let old = Arc::clone(&self.settings.borrow());
-        let changed = changes(&old, &new);
+        let changed = new.changed_since(&old);
         if new.log.level != old.log.level {
             telemetry::set_filter(&new.log.level)
                 .map_err(|error| Error::wrong(error.to_string(), None))?;
@@ -123,20 +123,6 @@ impl Reloader {
         tracing::info!("read the settings again; changed: {}", shown(&changed));
         Ok(())
     }
-}
-
-/// The keys that one of them alone has, or that have another value.
-fn changes(old: &Settings, new: &Settings) -> BTreeSet<String> {
-    let entries = |settings: &Settings| -> BTreeSet<(String, String)> {
-        let entries = settings.entries().iter();
-        entries
-            .map(|entry| (entry.key.clone(), entry.value.to_string()))
-            .collect()
-    };
-    let (old, new) = (entries(old), entries(new));
-    old.symmetric_difference(&new)
-        .map(|(key, _)| key.clone())
-        .collect()
 }
 
 fn shown(changed: &BTreeSet<String>) -> String {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{App, Error};
@@ -91,19 +91,33 @@ struct Folder {
 }
 
 impl Retainer {
-    /// Works once a day until it is told to end.
+    /// Works once a day, and at once where the disk has become full, until it is told to end.
     ///
     /// # Errors
     ///
     /// None: what cannot be removed today may be tomorrow.
-    pub(super) async fn run(self, ending: CancellationToken) -> Result<(), Infallible> {
-        let mut pause = FIRST;
+    pub(super) async fn run(
+        self,
+        mut full: watch::Receiver<bool>,
+        ending: CancellationToken,
+    ) -> Result<(), Infallible> {
+        let mut due = Instant::now() + FIRST;
         loop {
             tokio::select! {
                 () = ending.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep_until(due) => {}
+                seen = full.changed() => {
+                    // The engine that told is gone, and this process with it.
+                    if seen.is_err() {
+                        ending.cancelled().await;
+                        return Ok(());
+                    }
+                    if !*full.borrow_and_update() {
+                        continue;
+                    }
+                }
             }
-            pause = EVERY;
+            due = Instant::now() + EVERY;
             match self.once().await {
                 Ok(done) if done == Retained::default() => {}
                 Ok(done) => tracing::info!(

@@ -76,6 +76,7 @@ mod tests {
         engine.pools.device          1                                                   default
         engine.executor              auto                                                default
         engine.memory                –                                                   default
+        engine.disk_reserve          64MB                                                default
         encoders.device              flex                                                default
         encoders.offline             false                                               default
         encoders.cache_dir           c                                                   trendmill.toml:4

@@ -78,6 +78,7 @@ pub(super) async fn runs(
     let slots = app.slots();
     let scene = runs::Scene {
         slots: &slots,
+        registry: app.registry(),
         disk: app.disk(),
         store: app.store(),
         data_dir: &data_dir,

@@ -189,6 +189,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Some(home) => home,
         None => std::env::current_dir()?,
     };
+    // Programs that a run starts have folders of their own.
+    let home = std::path::absolute(home)?;
     let settings = App::settings_of(&home)?;
     if let Command::Attempt(command) = arguments.command {
         telemetry::init_attempt().map_err(Failure::wrong_use)?;

@@ -15,7 +15,8 @@ use crate::{app::App, dag::RunState, engine::RunSummary};
 ///
 /// Where the registry cannot be read or nothing can be printed.
 pub(crate) async fn print(app: &App, run: &RunSummary, output: Output) -> Result<(), Failure> {
-    let model = model(app, &run.run_id).await?;
+    let model = app.registry().model_of(&run.run_id).await?;
+    let model = model.unwrap_or_default();
     if output.json {
         let mut document = json!(run);
         document["model"] = model;
@@ -86,28 +87,6 @@ fn tasks_table(run: &RunSummary) -> String {
         ]);
     }
     rows.to_string()
-}
-
-/// The version in which a run ended, as `run --json` tells it; null where there is none.
-pub(crate) async fn model(app: &App, run_id: &str) -> Result<Value, Failure> {
-    let Some((name, number)) = app.store().model_version_of_run(run_id).await? else {
-        return Ok(Value::Null);
-    };
-    let name = crate::registry::ModelName::Version(name, number);
-    let version = app.registry().resolve(&name).await?;
-    let manifest = version.manifest;
-    let mut model = manifest.evaluation;
-    let facts = json!({
-        "name": manifest.name,
-        "version": manifest.version,
-        "reused": manifest.run_id != run_id,
-        "matrix": manifest.matrix,
-        "weights_sha256": manifest.weights_sha256,
-    });
-    if let (Some(model), Value::Object(facts)) = (model.as_object_mut(), facts) {
-        model.extend(facts);
-    }
-    Ok(model)
 }
 
 /// How the version before did, in one line.

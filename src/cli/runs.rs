@@ -15,6 +15,7 @@ use crate::{
     engine::{
         ClearSelection, DiskRoom, Handle, RunRequest, RunSummary, Slots, Submitted, find_run,
     },
+    registry::Registry,
     server::RunAsked,
     store::Store,
 };
@@ -98,6 +99,8 @@ pub(super) enum Command {
 pub(super) struct Scene<'a> {
     /// The store of the home; for `cancel` one that can be written.
     pub store: &'a Store,
+    /// The model versions of the home.
+    pub registry: &'a Registry,
     /// The home's data folder.
     pub data_dir: &'a Path,
     /// Where the time comes from.

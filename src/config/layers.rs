@@ -8,6 +8,7 @@ use std::{
 
 use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Problem,
@@ -59,6 +60,17 @@ pub(super) enum Raw {
     Typed(Value),
     /// In the environment, as text.
     Text(String),
+}
+
+impl Raw {
+    /// What is the same for the same value.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        let text = match self {
+            Self::Typed(Value::String(text)) | Self::Text(text) => text.clone(),
+            Self::Typed(value) => value.to_string(),
+        };
+        Sha256::digest(text).into()
+    }
 }
 
 /// What was said, by `section.key`.

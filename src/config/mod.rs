@@ -24,6 +24,7 @@ mod retention;
 mod setting;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
 };
@@ -82,6 +83,9 @@ pub struct Entry {
     pub value: Value,
     /// Where it comes from.
     pub origin: Origin,
+    /// A hash of a secret that was given, by which a change of it is seen.
+    #[serde(skip)]
+    seal: Option<[u8; 32]>,
 }
 
 /// Why settings cannot be used.
@@ -160,6 +164,20 @@ impl Settings {
         };
         settings.entries = reader.finish()?;
         Ok(settings)
+    }
+
+    /// The keys that one of both alone has, or that have another value; secrets included.
+    pub fn changed_since(&self, old: &Self) -> BTreeSet<String> {
+        let entries = |settings: &Self| -> BTreeSet<(String, String, Option<[u8; 32]>)> {
+            let entries = settings.entries.iter();
+            entries
+                .map(|entry| (entry.key.clone(), entry.value.to_string(), entry.seal))
+                .collect()
+        };
+        entries(old)
+            .symmetric_difference(&entries(self))
+            .map(|(key, ..)| key.clone())
+            .collect()
     }
 
     /// Every setting with its value and where it comes from, by section; secrets are masked.

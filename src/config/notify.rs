@@ -12,8 +12,9 @@ use super::{Secret, Size, reader::Reader, setting::Setting};
 pub struct Notify {
     /// A program with its arguments; it gets each message as JSON on its standard input.
     pub command: Vec<String>,
-    /// An address to which each message is posted as JSON.
-    pub webhook: Option<String>,
+    /// An address to which each message is posted as JSON. It is not shown: whoever knows it may
+    /// write there.
+    pub webhook: Option<Secret>,
     /// The key with which messages to the webhook are signed (HMAC-SHA256).
     pub secret: Option<Secret>,
     /// What is told. Default: everything.
@@ -91,7 +92,7 @@ impl Notify {
             webhook: reader.checked(
                 "notify.webhook",
                 None,
-                |address: &Option<String>| match address.as_deref() {
+                |address: &Option<Secret>| match address.as_deref() {
                     Some(text) if !text.starts_with("https://") && !text.starts_with("http://") => {
                         Err("write an address that begins with `https://`".to_owned())
                     }

@@ -46,13 +46,14 @@ impl Reader {
         check: impl FnOnce(&T) -> Result<(), String>,
     ) -> T {
         self.known.push(key.to_owned());
-        let (value, origin) = match self.layers.values.remove(key) {
-            None => (default, Origin::Default),
+        let (value, origin, seal) = match self.layers.values.remove(key) {
+            None => (default, Origin::Default, None),
             Some((raw, origin)) => {
+                let seal = T::SECRET.then(|| raw.hash());
                 let read = read::<T>(&raw).ok_or_else(|| format!("write {}", T::FORM));
                 let read = read.and_then(|value| check(&value).map(|()| value));
                 match read {
-                    Ok(value) => (value, origin),
+                    Ok(value) => (value, origin, seal),
                     Err(hint) => {
                         self.refuse(key, (!T::SECRET).then_some(&raw), origin, hint);
                         return default;
@@ -64,6 +65,7 @@ impl Reader {
             key: key.to_owned(),
             value: value.show(),
             origin,
+            seal,
         });
         value
     }
@@ -110,6 +112,7 @@ impl Reader {
                 key: format!("{prefix}{name}"),
                 value: value.show(),
                 origin: origin.clone(),
+                seal: None,
             });
         }
         found

@@ -7,9 +7,10 @@ use super::{Secret, reader::Reader};
 /// Where the daemon listens and whom it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Where it listens. Default: `127.0.0.1:7878`.
+    /// Where it listens, as of the daemon's start. Default: `127.0.0.1:7878`.
     pub listen: SocketAddr,
-    /// Whether callers on this machine need a token too, once there is one. Default: false.
+    /// Whether callers on this machine need a token too. Commands of the user who runs the daemon
+    /// prove themselves. Default: false.
     pub require_token: bool,
     /// A token that is good beside those of `trendmill tokens`: for containers, whose environment
     /// holds it. Default: none.

@@ -40,6 +40,33 @@ pub struct HistoryPoint {
     pub high: Option<f64>,
 }
 
+impl Registry {
+    /// The version in which a run ended, as `run --json` tells it; none where it made none.
+    ///
+    /// # Errors
+    ///
+    /// Where the version's files cannot be read or the database fails.
+    pub async fn model_of(&self, run_id: &str) -> Result<Option<Value>, Error> {
+        let Some((name, number)) = self.store.model_version_of_run(run_id).await? else {
+            return Ok(None);
+        };
+        let version = self.resolve(&ModelName::Version(name, number)).await?;
+        let manifest = version.manifest;
+        let mut model = manifest.evaluation;
+        let facts = json!({
+            "name": manifest.name,
+            "version": manifest.version,
+            "reused": manifest.run_id != run_id,
+            "matrix": manifest.matrix,
+            "weights_sha256": manifest.weights_sha256,
+        });
+        if let (Some(model), Value::Object(facts)) = (model.as_object_mut(), facts) {
+            model.extend(facts);
+        }
+        Ok(Some(model))
+    }
+}
+
 impl From<&ModelVersion> for ModelOverview {
     fn from(version: &ModelVersion) -> Self {
         let manifest = &version.manifest;

@@ -82,7 +82,7 @@ impl Fault {
     /// There is no room for it on the disk.
     pub fn disk_full(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", message)
-            .hint("make room, as with `trendmill db vacuum`; work goes on by itself".to_owned())
+            .hint("make room, or let `[retention]` keep less; work goes on by itself".to_owned())
     }
 
     /// Adds what to do.

@@ -19,12 +19,10 @@ pub struct GuardSettings {
     pub address: SocketAddr,
     /// Names of the server beside its address and `localhost`.
     pub hosts: Vec<String>,
-    /// Whether callers on this machine need a token too, once there is one.
+    /// Whether callers on this machine need a token too.
     pub require_token: bool,
     /// Hashes of tokens that are good beside those in the store.
     pub tokens: Vec<[u8; 32]>,
-    /// Whether one of these was set by a person.
-    pub set: bool,
 }
 
 /// What is stored of a token.
@@ -54,7 +52,7 @@ pub(super) async fn guard(
 }
 
 async fn admit(host: &SharedHost, request: &Parts) -> Result<(), Fault> {
-    let settings = host.guard();
+    let settings = &host.guard();
     let headers = &request.headers;
     let named = authority(headers, header::HOST).or_else(|| request.uri.authority().cloned());
     // A page whose name leads to this machine must not speak for its reader.
@@ -94,9 +92,7 @@ async fn admit(host: &SharedHost, request: &Parts) -> Result<(), Fault> {
             _ => Err(refused("the token is not good")),
         };
     }
-    let needed = !settings.address.ip().is_loopback()
-        || (settings.require_token && (settings.set || host.store().has_tokens().await?));
-    if needed {
+    if settings.require_token || !settings.address.ip().is_loopback() {
         return Err(refused("a token is needed"));
     }
     Ok(())

@@ -62,8 +62,8 @@ pub trait Host: fmt::Debug + Send + Sync {
     /// How long the oldest tick that is due has not been handled.
     fn scheduler_lag(&self) -> Duration;
 
-    /// What is asked of callers.
-    fn guard(&self) -> &GuardSettings;
+    /// What is asked of callers, as of now.
+    fn guard(&self) -> GuardSettings;
 
     /// What is counted.
     fn metrics(&self) -> &Metrics;

@@ -21,7 +21,10 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{
+    Mutex,
+    broadcast::{Receiver, error::RecvError},
+};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -79,6 +82,8 @@ struct OfDataset {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Held from the reading of what is cleared first to its writing: one answer at a time.
+    reading: Mutex<()>,
     attempts: Family<OfAttempt, Counter>,
     attempt_seconds: Family<OfOperator, Histogram, fn() -> Histogram>,
     rows_out: Family<OfOperator, Counter>,
@@ -174,6 +179,7 @@ impl Default for Metrics {
                 "Memory of this process",
             ),
             registry,
+            reading: Mutex::default(),
         }
     }
 }
@@ -339,6 +345,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
 )]
 async fn metrics(State(host): State<SharedHost>) -> Result<Response, Fault> {
     let metrics = host.metrics();
+    let _alone = metrics.reading.lock().await;
     metrics.read(&host).await?;
     let mut text = String::new();
     encode(&mut text, &metrics.registry).map_err(|error| Fault::internal(error.to_string()))?;

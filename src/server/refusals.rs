@@ -6,10 +6,18 @@ use axum::http::StatusCode;
 use utoipa::openapi::{
     ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
     path::{Operation, PathItem},
+    security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
 };
 
-/// Adds to each route what callers of it may be told beside its own answers.
+/// How callers prove themselves, by its name in the description.
+const TOKEN: &str = "token";
+
+/// Adds to each route what callers of it may be told beside its own answers, and how they prove
+/// themselves.
 pub(super) fn describe(description: &mut OpenApi) {
+    let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let components = description.components.get_or_insert_default();
+    components.add_security_scheme(TOKEN, scheme);
     for (path, item) in &mut description.paths.paths {
         for operation in operations(item) {
             for (status, why) in refusals(path, operation) {
@@ -18,6 +26,13 @@ pub(super) fn describe(description: &mut OpenApi) {
                     .responses
                     .entry(status.as_str().to_owned())
                     .or_insert_with(|| RefOr::T(refusal(why)));
+            }
+            if is_guarded(path) {
+                // Without one too: callers on this machine need none unless it is required.
+                operation.security = Some(vec![
+                    SecurityRequirement::default(),
+                    SecurityRequirement::new::<_, [&str; 0], &str>(TOKEN, []),
+                ]);
             }
         }
     }
@@ -29,6 +44,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
         .filter_map(Option::as_mut)
 }
 
+/// Whether a token may be asked for.
+fn is_guarded(path: &str) -> bool {
+    path.starts_with("/api/") || path == "/metrics"
+}
+
 fn refusals(path: &str, operation: &Operation) -> Vec<(StatusCode, &'static str)> {
     let mut refusals = vec![
         (
@@ -37,7 +57,7 @@ fn refusals(path: &str, operation: &Operation) -> Vec<(StatusCode, &'static str)
         ),
         (StatusCode::INTERNAL_SERVER_ERROR, "the daemon failed"),
     ];
-    if path.starts_with("/api/") || path == "/metrics" {
+    if is_guarded(path) {
         refusals.push((
             StatusCode::UNAUTHORIZED,
             "a token is needed, or it is not good",

@@ -220,7 +220,8 @@ async fn applied(pool: &SqlitePool) -> Result<Vec<i64>, Error> {
 }
 
 /// Keeps a copy of a database that is about to get a newer schema, as
-/// `backups/<name>-<schema>.db` beside it.
+/// `backups/<name>-<schema>.db` beside it. One that lies there from an earlier change takes its
+/// place: a home that went back to an older release has had runs since.
 ///
 /// # Errors
 ///
@@ -241,9 +242,6 @@ pub(super) async fn before_migration(
     let backup = folder_of(path)
         .join(database::BACKUPS)
         .join(format!("{stem}-{newest}.db"));
-    if backup.exists() {
-        return Ok(());
-    }
     copy(writer, &backup).await?.finish()?;
     tracing::info!("kept a copy of the old schema at {}", backup.display());
     Ok(())

@@ -93,7 +93,8 @@ impl Store {
             .collect())
     }
 
-    /// How many records each data set got since a moment.
+    /// How many records each data set that is walked again and again got since a moment. What was
+    /// read from a file once is none of them.
     ///
     /// # Errors
     ///
@@ -101,19 +102,12 @@ impl Store {
     #[tracing::instrument(name = "db.figures.records", skip_all, level = "debug")]
     pub async fn records_since(&self, moment: Timestamp) -> Result<Vec<(String, u64)>, Error> {
         let moment = moment.as_millis();
-        // The data sets one by one, because all names at once would be a walk over all records.
         let rows = sqlx::query!(
-            r#"WITH RECURSIVE names (dataset) AS (
-                   SELECT min(dataset) FROM records
-                   UNION ALL
-                   SELECT (SELECT min(dataset) FROM records WHERE dataset > names.dataset)
-                   FROM names WHERE dataset IS NOT NULL
-               )
-               SELECT dataset AS "dataset!: String",
+            r#"SELECT dataset AS "dataset!",
                    (SELECT count(*) FROM records
-                    WHERE records.dataset = names.dataset AND stored_at >= ?)
+                    WHERE records.dataset = walked.dataset AND stored_at >= ?)
                        AS "records!: i64"
-               FROM names WHERE dataset IS NOT NULL"#,
+               FROM (SELECT DISTINCT dataset FROM watermarks) AS walked"#,
             moment,
         )
         .fetch_all(self.content.read())

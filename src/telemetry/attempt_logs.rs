@@ -18,6 +18,10 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 use super::words::Words;
 use crate::clock::{Clock, SystemClock};
 
+/// The most that one process writes into an attempt's log, in bytes: a program that talks without
+/// end must not fill the disk.
+const MOST: u64 = 64 * 1024 * 1024;
+
 /// The field that names an attempt's log.
 const LOG_PATH: &str = "log.path";
 
@@ -36,7 +40,32 @@ pub(super) struct AttemptLogs {
 #[derive(Debug)]
 struct Log {
     path: PathBuf,
-    file: Mutex<Option<fs_err::File>>,
+    open: Mutex<Open>,
+}
+
+/// A log as far as it was written by this process.
+#[derive(Debug, Default)]
+struct Open {
+    file: Option<fs_err::File>,
+    bytes: u64,
+}
+
+impl Open {
+    /// Appends a line; the first one that is too much says so, and all after it are dropped.
+    fn append(&mut self, path: &Path, line: &str, most: u64) -> std::io::Result<()> {
+        if self.bytes > most {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(open(path)?),
+        };
+        self.bytes += line.len() as u64;
+        if self.bytes > most {
+            return file.write_all(b"the log is full: what follows is not kept\n");
+        }
+        file.write_all(line.as_bytes())
+    }
 }
 
 impl AttemptLogs {
@@ -48,14 +77,8 @@ impl AttemptLogs {
     }
 
     fn write(&self, log: &Log, line: &str) {
-        let mut file = log.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = match &mut *file {
-            Some(file) => file.write_all(line.as_bytes()),
-            None => {
-                open(&log.path).and_then(|opened| file.insert(opened).write_all(line.as_bytes()))
-            }
-        };
-        if let Err(error) = written {
+        let mut file = log.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = file.append(&log.path, line, MOST) {
             let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
             if broken.insert(log.path.clone()) {
                 // Not an event: it would come back here.
@@ -87,7 +110,7 @@ where
         {
             span.extensions_mut().insert(Log {
                 path: self.data_dir.join(path),
-                file: Mutex::new(None),
+                open: Mutex::default(),
             });
         }
     }
@@ -160,5 +183,19 @@ mod tests {
         );
         assert!(lines[1].ends_with("warn  slow"), "{text}");
         assert!(!folder.path().join("logs/r1/noop.1.log").exists());
+    }
+
+    #[test]
+    fn a_log_ends_where_it_is_full_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs/a.1.log");
+        let mut log = Open::default();
+        for line in ["one\n", "two\n", "three\n", "four\n"] {
+            log.append(&path, line, 10).unwrap();
+        }
+        assert_eq!(
+            fs_err::read_to_string(path).unwrap(),
+            "one\ntwo\nthe log is full: what follows is not kept\n"
+        );
     }
 }

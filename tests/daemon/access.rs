@@ -15,13 +15,13 @@ async fn asked(
 }
 
 #[tokio::test]
-async fn tokens_are_asked_for_once_there_are_some() {
+async fn tokens_are_asked_for_where_they_are_required() {
     let home = Home::new();
     let daemon = home.up_with(&[("TRENDMILL_SERVER__REQUIRE_TOKEN", "true")]);
     assert_eq!(
         asked(&daemon, |request| request).await.0,
-        200,
-        "there is no token yet"
+        401,
+        "that there is no token yet opens nothing"
     );
 
     let created = home.run(&["tokens", "create", "laptop"]);

@@ -112,7 +112,7 @@ async fn post(settings: &Notify, net: &NetSettings, body: String) -> Result<(), 
     };
     let client = net::client(&net).map_err(|error| error.to_string())?;
     let mut request = client
-        .post(address)
+        .post(address.expose())
         .header("content-type", "application/json");
     if let Some(secret) = &settings.secret {
         let signature = signature(secret.expose().as_bytes(), body.as_bytes());

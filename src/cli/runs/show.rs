@@ -46,7 +46,8 @@ pub(super) async fn show(
     row: &RunRow,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let summary = RunSummary::load(scene.store, &row.id).await?;
+    let mut summary = RunSummary::load(scene.store, &row.id).await?;
+    summary.model = scene.registry.model_of(&row.id).await?;
     if !scene.json {
         writeln!(out, "run       {}", row.id)?;
         writeln!(out, "pipeline  {} ({})", row.pipeline, row.trigger)?;
@@ -107,6 +108,10 @@ fn print_summary(summary: &RunSummary, json: bool, out: &mut dyn Write) -> anyho
         summary.state,
         took(summary.seconds)
     )?;
+    if let Some(model) = &summary.model {
+        let name = model["name"].as_str().unwrap_or_default();
+        writeln!(out, "model {name}/{}", model["version"])?;
+    }
     Ok(())
 }
 

@@ -173,7 +173,9 @@ async fn show(
     Path(OfRun { run }): Path<OfRun>,
 ) -> Result<Json<RunSummary>, Fault> {
     let row = find_run(host.store(), &run).await?;
-    Ok(Json(RunSummary::load(host.store(), &row.id).await?))
+    let mut summary = RunSummary::load(host.store(), &row.id).await?;
+    summary.model = host.registry().model_of(&row.id).await?;
+    Ok(Json(summary))
 }
 
 /// Say why a task stands where it does, in one sentence.
