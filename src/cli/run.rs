@@ -177,21 +177,18 @@ impl Command {
 
 fn dry_run(prepared: &Prepared, command: &Command, output: Output) -> Result<u8, Failure> {
     let graph = &prepared.compiled.graph;
-    let runs = |position: usize| {
-        let task = &graph.nodes()[position].id;
-        match (&command.from, &command.only) {
-            (Some(from), _) => {
-                task == from
-                    || graph
-                        .position(from)
-                        .is_some_and(|from| graph.descendants(from).contains(&position))
-            }
-            (None, Some(only)) => task == only,
-            (None, None) => true,
+    let count = graph.nodes().len();
+    let runs = match (&command.from, &command.only) {
+        (Some(from), _) => {
+            let mut runs = graph.with_descendants(graph.position(from));
+            graph.choose_setups(&mut runs, |_| true);
+            runs
         }
+        (None, Some(only)) => (0..count).map(|at| graph.nodes()[at].id == *only).collect(),
+        (None, None) => vec![true; count],
     };
-    let chosen: Vec<&str> = (0..graph.nodes().len())
-        .filter(|&position| runs(position))
+    let chosen: Vec<&str> = (0..count)
+        .filter(|&position| runs[position])
         .map(|position| graph.nodes()[position].id.as_str())
         .collect();
     if output.json {

@@ -3,6 +3,7 @@
 
 mod graph;
 mod ancestry;
+mod again;
 mod mapping;
 mod retry;
 mod executor;

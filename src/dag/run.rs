@@ -256,13 +256,27 @@ impl Run {
 
     /// Whether a task runs although the run was cancelled: it tidies up what has begun.
     pub(super) fn tidies_up(&self, position: usize) -> bool {
-        self.graph.nodes()[position].teardown
-            && !self.abandoned
-            && self
-                .graph
-                .upstream(position)
-                .iter()
-                .any(|&above| self.tasks[above].attempts > 0)
+        self.graph.nodes()[position].teardown && !self.abandoned && self.follows_work(position)
+    }
+
+    /// Whether something directly upstream of a teardown has begun. Where that is another teardown
+    /// which has not, what lies upstream of that one counts.
+    fn follows_work(&self, teardown: usize) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![teardown];
+        while let Some(position) = stack.pop() {
+            for &above in self.graph.upstream(position) {
+                // A mapped task begins with its shards.
+                let mut parts = self.graph.shards(above).iter().chain([&above]);
+                if parts.any(|&part| self.tasks[part].attempts > 0) {
+                    return true;
+                }
+                if self.graph.nodes()[above].teardown && seen.insert(above) {
+                    stack.push(above);
+                }
+            }
+        }
+        false
     }
 
     fn queue_of(&self, position: usize) -> Queue {

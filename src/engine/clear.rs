@@ -59,30 +59,26 @@ struct Choice {
     retired: Vec<usize>,
 }
 
-/// The positions of the tasks that a selection means, ascending.
+/// What a selection means, with the setups that it needs once more.
 fn choose(run: &Run, selection: &ClearSelection) -> Result<Choice, Error> {
     let graph = run.graph();
-    let mut chosen = vec![false; graph.nodes().len()];
-    let mut with_descendants = |position: usize| {
-        chosen[position] = true;
-        for below in graph.descendants(position) {
-            chosen[below] = true;
+    let count = graph.nodes().len();
+    let mut chosen = match selection {
+        ClearSelection::Failed => {
+            let failed = |&position: &usize| {
+                matches!(
+                    run.tasks()[position].state,
+                    TaskState::Failed | TaskState::UpstreamFailed | TaskState::Cancelled
+                )
+            };
+            graph.with_descendants((0..count).filter(failed))
+        }
+        ClearSelection::From(task) => graph.with_descendants([position_of(run, task)?]),
+        ClearSelection::Only(task) => {
+            let only = position_of(run, task)?;
+            (0..count).map(|position| position == only).collect()
         }
     };
-    match selection {
-        ClearSelection::Failed => {
-            for (position, task) in run.tasks().iter().enumerate() {
-                if matches!(
-                    task.state,
-                    TaskState::Failed | TaskState::UpstreamFailed | TaskState::Cancelled
-                ) {
-                    with_descendants(position);
-                }
-            }
-        }
-        ClearSelection::From(task) => with_descendants(position_of(run, task)?),
-        ClearSelection::Only(task) => chosen[position_of(run, task)?] = true,
-    }
     for position in 0..chosen.len() {
         if chosen[position] && graph.is_dormant(position) {
             chosen[position] = false;
@@ -94,6 +90,14 @@ fn choose(run: &Run, selection: &ClearSelection) -> Result<Choice, Error> {
             chosen[parent] = true;
         }
     }
+    let wanted = chosen.clone();
+    graph.choose_setups(&mut chosen, |teardown| {
+        // One that has not run has put nothing away.
+        matches!(
+            run.tasks()[teardown].state,
+            TaskState::Succeeded | TaskState::Failed
+        )
+    });
     let named = match selection {
         ClearSelection::Failed => None,
         ClearSelection::From(task) | ClearSelection::Only(task) => graph.position(task),
@@ -101,8 +105,9 @@ fn choose(run: &Run, selection: &ClearSelection) -> Result<Choice, Error> {
     let (mut folded, mut retired) = (Vec::new(), Vec::new());
     for position in (0..chosen.len()).filter(|&at| chosen[at] && graph.nodes()[at].is_expanded()) {
         let node = &graph.nodes()[position];
-        let other = |name: &String| graph.position(name).is_some_and(|above| chosen[above]);
-        if named == Some(position) || node.after.iter().any(other) {
+        let other = |name: &String| graph.position(name).is_some_and(|above| wanted[above]);
+        // What runs for the sake of others only runs as a whole.
+        if named == Some(position) || !wanted[position] || node.after.iter().any(other) {
             folded.push(position);
             retired.extend_from_slice(graph.shards(position));
         }

@@ -202,6 +202,23 @@ pub(super) enum Seat {
     LeftOut,
 }
 
+/// Which tasks run, by position.
+struct Chosen {
+    /// The one that the selection names.
+    named: Option<usize>,
+    /// The selected ones and all downstream.
+    wanted: Vec<bool>,
+    /// These, with the setups that they need once more.
+    runs: Vec<bool>,
+}
+
+impl Chosen {
+    /// Whether a task runs for the sake of others only.
+    fn is_added(&self, position: usize) -> bool {
+        self.runs[position] && !self.wanted[position]
+    }
+}
+
 impl RunRequest {
     /// What makes two requests one and the same run to a person.
     pub fn identity(&self) -> String {
@@ -251,35 +268,19 @@ impl RunRequest {
         if !graph.nodes().iter().any(Node::is_expanded) {
             return Ok(());
         }
-        let count = graph.nodes().len();
-        let mut runs = vec![false; count];
-        let mut named = None;
-        match &self.selection {
-            Selection::All => runs.fill(true),
-            Selection::From { task, .. } | Selection::Only { task, .. } => {
-                let start = self.position(task)?;
-                named = Some(start);
-                for below in graph.descendants(start) {
-                    runs[below] = true;
-                }
-                runs[start] = true;
-            }
-            Selection::Failed { earlier } => {
-                for at in 0..count {
-                    if !earlier.results.contains_key(&graph.nodes()[at].id) {
-                        runs[at] = true;
-                        for below in graph.descendants(at) {
-                            runs[below] = true;
-                        }
-                    }
-                }
-            }
-        }
-        let anew = (0..count).filter(|&at| {
+        let chosen = self.chosen()?;
+        let whole = matches!(self.selection, Selection::All);
+        let anew = (0..graph.nodes().len()).filter(|&at| {
             let node = &graph.nodes()[at];
-            let again = |name: &String| graph.position(name).is_some_and(|above| runs[above]);
-            let whole = matches!(self.selection, Selection::All);
-            node.is_expanded() && (whole || named == Some(at) || node.after.iter().any(again))
+            let again = |name: &String| {
+                let above = graph.position(name);
+                above.is_some_and(|above| chosen.wanted[above])
+            };
+            node.is_expanded()
+                && (whole
+                    || chosen.named == Some(at)
+                    || chosen.is_added(at)
+                    || node.after.iter().any(again))
         });
         let anew: Vec<usize> = anew.collect();
         if !anew.is_empty() {
@@ -288,36 +289,56 @@ impl RunRequest {
         Ok(())
     }
 
+    /// What is to run by the selection.
+    fn chosen(&self) -> Result<Chosen, Error> {
+        let graph = &self.graph;
+        let mut named = None;
+        let wanted = match &self.selection {
+            Selection::All => vec![true; graph.nodes().len()],
+            Selection::From { task, .. } | Selection::Only { task, .. } => {
+                let start = self.position(task)?;
+                named = Some(start);
+                graph.with_descendants([start])
+            }
+            Selection::Failed { earlier } => {
+                let tasks = graph.nodes().iter().enumerate();
+                let missing = tasks.filter(|(_, node)| !earlier.results.contains_key(&node.id));
+                graph.with_descendants(missing.map(|(position, _)| position))
+            }
+        };
+        let mut runs = wanted.clone();
+        if let Selection::From { earlier, .. } | Selection::Failed { earlier } = &self.selection {
+            graph.choose_setups(&mut runs, |teardown| {
+                let result = earlier.results.get(&graph.nodes()[teardown].id);
+                !matches!(result, Some(EarlierResult::Skipped(_)))
+            });
+        }
+        Ok(Chosen {
+            named,
+            wanted,
+            runs,
+        })
+    }
+
     /// What each task starts as, by position.
     pub(super) fn seats(&self) -> Result<Vec<Seat>, Error> {
         let graph = &self.graph;
         let count = graph.nodes().len();
-        let (earlier, selected) = match &self.selection {
-            Selection::All => return Ok(vec![Seat::Run; count]),
-            Selection::From { task, earlier } => {
-                let start = self.position(task)?;
-                let mut selected = graph.descendants(start);
-                selected.push(start);
-                (earlier, selected)
-            }
-            Selection::Only { task, earlier } => (earlier, vec![self.position(task)?]),
-            Selection::Failed { earlier } => {
-                let missing = (0..count)
-                    .filter(|&i| !earlier.results.contains_key(&graph.nodes()[i].id))
-                    .flat_map(|i| graph.descendants(i).into_iter().chain([i]))
-                    .collect();
-                (earlier, missing)
-            }
+        let Some(earlier) = self.selection.earlier() else {
+            return Ok(vec![Seat::Run; count]);
+        };
+        let chosen = self.chosen()?;
+        let alone = matches!(self.selection, Selection::Only { .. });
+        let runs = |at: usize| match chosen.named {
+            Some(named) if alone => at == named,
+            _ => chosen.runs[at],
         };
         let mut seats = vec![Seat::LeftOut; count];
         let mut missing = Vec::new();
-        let mut needed = vec![false; count];
-        for &position in &selected {
-            seats[position] = Seat::Run;
-            for above in graph.ancestors(position) {
-                needed[above] = true;
-            }
+        for at in (0..count).filter(|&at| runs(at)) {
+            seats[at] = Seat::Run;
         }
+        let needed = graph.with_ancestors((0..count).filter(|&at| runs(at)));
         for (position, node) in graph.nodes().iter().enumerate() {
             if seats[position] == Seat::Run {
                 continue;
@@ -334,10 +355,9 @@ impl RunRequest {
                 None => {}
             }
         }
-        if let Selection::Only { task, .. } = &self.selection {
-            let start = self.position(task)?;
+        if alone {
             // What lies downstream would show results that do not follow from this run.
-            for below in graph.descendants(start) {
+            for below in (0..count).filter(|&at| chosen.wanted[at] && !runs(at)) {
                 seats[below] = Seat::LeftOut;
             }
         }

@@ -14,5 +14,6 @@ mod selection;
 mod process;
 mod leftovers;
 mod limits;
+mod setups;
 mod shell;
 mod together;

@@ -330,3 +330,61 @@ fn what_was_decided_is_not_asked_again() {
     assert_eq!(run.take_undecided(), Vec::<usize>::new());
     assert_eq!(run.tasks().len(), 5);
 }
+
+/// A teardown runs after a cancellation where something above it has begun: a shard of a mapped
+/// task, or what lies above another teardown.
+#[test]
+fn a_teardown_behind_shards_and_another_teardown_tidies_up() {
+    let mapped = Node {
+        map: Some(Mapping::default()),
+        ..node("work", &[])
+    };
+    let teardown = |id, after| Node {
+        teardown: true,
+        trigger: TriggerRule::AllDone,
+        ..node(id, after)
+    };
+    let nodes = vec![
+        mapped,
+        teardown("tidy", &["work"]),
+        teardown("last", &["tidy"]),
+        node("next", &["work"]),
+        teardown("idle", &["next"]),
+    ];
+    let mut run = Run::new("r", Arc::new(Graph::new(nodes).unwrap()));
+    let mut pools = Pools::default();
+    settle(&mut run, &mut pools, [Event::Started], at(0));
+    for task in run.take_undecided() {
+        let event = decided(&run, task);
+        plan(&mut run, &mut pools, [event], at(0));
+    }
+    plan(&mut run, &mut pools, [Event::CancelRequested], at(0));
+    let states = |run: &Run| {
+        let names = run.tasks.iter().take(5).map(|task| task.state.name());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        states(&run),
+        ["waiting", "waiting", "waiting", "cancelled", "cancelled"]
+    );
+    for task in 5..8 {
+        let end = AttemptEnd::Stopped;
+        let ended = Event::Ended {
+            task,
+            attempt: 1,
+            end,
+        };
+        plan(&mut run, &mut pools, [ended], at(0));
+    }
+    for task in [1, 2] {
+        assert_eq!(run.tasks[task].state, TaskState::Running);
+        let end = AttemptEnd::Succeeded;
+        let ended = Event::Ended {
+            task,
+            attempt: 1,
+            end,
+        };
+        plan(&mut run, &mut pools, [ended], at(0));
+    }
+    assert_eq!(run.state(), RunState::Cancelled);
+}

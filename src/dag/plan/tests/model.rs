@@ -113,13 +113,22 @@ impl Model {
     }
 
     pub(super) fn tidies_up(&self, id: &str) -> bool {
-        let node = self.node(id);
+        self.node(id).teardown && self.follows_work(id)
+    }
+
+    /// Whether work above a teardown has begun; teardowns in between are no work.
+    fn follows_work(&self, id: &str) -> bool {
         let above = if self.mapped.contains_key(id) {
             self.shards(id)
         } else {
-            node.after.clone()
+            self.node(id).after.clone()
         };
-        node.teardown && above.iter().any(|above| self.tasks[above].attempts > 0)
+        above.iter().any(|above| {
+            let mut parts = self.shards(above);
+            parts.push(above.clone());
+            let begun = parts.iter().any(|part| self.tasks[part].attempts > 0);
+            begun || (self.node(above).teardown && self.follows_work(above))
+        })
     }
 
     pub(super) fn is_running(&self) -> bool {
