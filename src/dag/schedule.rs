@@ -17,8 +17,12 @@ const LATE: Duration = Duration::from_mins(1);
 /// A mark that lies this far ahead was set by a clock that stood wrong.
 const WRONG_CLOCK: Duration = Duration::from_hours(24);
 
-/// How many runs of one schedule wait at most; further ticks are decided once there is room.
-const MOST_WAITING: usize = 100;
+/// How many runs of one schedule are made at once of ticks that were missed: with
+/// [`Catchup::All`] that may be years, and what is not made yet is not forgotten.
+const MOST_MADE_UP: usize = 100;
+
+/// How many runs of one schedule go on at once where they may overlap; further ones wait.
+const MOST_AT_ONCE: usize = 100;
 
 /// How many ticks one step passes over at most.
 const MOST_SKIPPED: u32 = 10_000;
@@ -248,14 +252,13 @@ impl Schedule {
         if now.since(next) > LATE {
             self.late(next, standing)
         } else {
-            self.in_time(next, standing)
+            Some(self.in_time(next, standing))
         }
     }
 
     /// Whether the oldest waiting run may start. `past_succeeded` is that of the run before it.
     pub fn may_start(&self, live: &[LiveRun], past_succeeded: bool) -> bool {
-        let free = self.overlap == Overlap::Allow || live.iter().all(|run| run.held);
-        free && (past_succeeded || !self.depends_on_past)
+        self.has_room(live) && (past_succeeded || !self.depends_on_past)
     }
 
     fn late(&self, tick: Timestamp, standing: &Standing<'_>) -> Option<Step> {
@@ -281,15 +284,14 @@ impl Schedule {
                 reason: SkipReason::Missed(self.catchup),
             });
         }
-        let hold = self.hold(standing);
-        // Where nothing holds them back, a bound on what is made at once is all the more needed.
-        if standing.live.len() >= MOST_WAITING {
+        // Any other rule would forget in the meantime what is not made now.
+        if self.catchup == Catchup::All && standing.live.len() >= MOST_MADE_UP {
             return None;
         }
-        Some(self.run(tick, hold, false))
+        Some(self.run(tick, self.hold(standing), false))
     }
 
-    fn in_time(&self, tick: Timestamp, standing: &Standing<'_>) -> Option<Step> {
+    fn in_time(&self, tick: Timestamp, standing: &Standing<'_>) -> Step {
         let skip = |reason| Step::Skip {
             first: tick,
             last: tick,
@@ -299,27 +301,38 @@ impl Schedule {
         let hold = self.hold(standing);
         let going_on = standing.live.iter().map(|run| run.scheduled_for).min();
         let waiting = standing.live.iter().find(|run| run.held);
-        Some(match (self.overlap, going_on, waiting) {
+        match (self.overlap, going_on, waiting) {
             (Overlap::Skip, Some(earlier), _) => skip(SkipReason::Overlap(earlier)),
             (Overlap::QueueOne, _, Some(earlier)) => {
                 skip(SkipReason::Waiting(earlier.scheduled_for))
             }
             (Overlap::CancelOther, Some(_), _) => self.run(tick, hold, true),
-            (Overlap::QueueAll | Overlap::Allow, ..) if standing.live.len() >= MOST_WAITING => {
-                return None;
-            }
             _ => self.run(tick, hold, false),
-        })
+        }
     }
 
     fn hold(&self, standing: &Standing<'_>) -> Option<Hold> {
-        if self.overlap != Overlap::Allow && !standing.live.is_empty() {
+        if !self.has_room(standing.live) || self.waits_in_line(standing.live) {
             Some(Hold::Overlap)
         } else if self.depends_on_past && !standing.past_succeeded {
             Some(Hold::Past)
         } else {
             None
         }
+    }
+
+    /// Whether one more run may go on beside those that do.
+    fn has_room(&self, live: &[LiveRun]) -> bool {
+        let most = match self.overlap {
+            Overlap::Allow => MOST_AT_ONCE,
+            Overlap::Skip | Overlap::QueueOne | Overlap::QueueAll | Overlap::CancelOther => 1,
+        };
+        live.iter().filter(|run| !run.held).count() < most
+    }
+
+    /// Whether runs that wait come first.
+    fn waits_in_line(&self, live: &[LiveRun]) -> bool {
+        self.overlap != Overlap::Allow && live.iter().any(|run| run.held)
     }
 
     fn run(&self, tick: Timestamp, hold: Option<Hold>, cancels_others: bool) -> Step {

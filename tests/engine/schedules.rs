@@ -310,6 +310,24 @@ async fn a_backfill_is_worked_off_in_order() {
     let schedules = Fixed::new(schedule("0 0 1 1 *", |_| {}));
     let store = home.store().await;
     let mut machine = Machine::start(&home, &schedules).await;
+    backfill(&store, 5).await;
+    machine.scheduler.nudge().await;
+    assert!(store.runs(None, 10).await.unwrap().len() <= 4);
+    machine.settle(&store).await;
+    let rows = store.backfill_intervals("b").await.unwrap();
+    assert!(
+        rows.iter()
+            .all(|row| row.run_state == Some(RunState::Succeeded))
+    );
+    assert_eq!(store.backfills(false).await.unwrap()[0].state, "succeeded");
+    let made = store.runs(None, 10).await.unwrap();
+    assert_eq!(made.len(), 5);
+    assert!(made.iter().all(|run| run.trigger == "backfill"));
+    machine.stop().await;
+}
+
+/// A backfill `b` of so many days, two at once.
+async fn backfill(store: &Store, days: u32) {
     let day = |number: u32| at("2026-01-01") + Duration::from_hours(24) * number;
     let interval = |position| BackfillInterval {
         position,
@@ -326,24 +344,94 @@ async fn a_backfill_is_worked_off_in_order() {
         request: "{}".to_owned(),
         concurrency: 2,
         state: "running".to_owned(),
-        created_at: home.clock.now(),
+        created_at: at("2026-03-01"),
         ended_at: None,
     };
-    let intervals: Vec<BackfillInterval> = (0..5).map(interval).collect();
+    let intervals: Vec<BackfillInterval> = (0..days).map(interval).collect();
     store.insert_backfill(&row, &intervals).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_interval_that_cannot_become_a_run_is_tried_again() {
+    let home = Home::new();
+    let schedules = Fixed::new(schedule("0 0 1 1 *", |_| {}));
+    let store = home.store().await;
+    let mut machine = Machine::start(&home, &schedules).await;
+    *schedules.fault.lock().unwrap() = Some("no such file".to_owned());
+    backfill(&store, 3).await;
     machine.scheduler.nudge().await;
-    assert!(store.runs(None, 10).await.unwrap().len() <= 4);
+    machine.scheduler.nudge().await;
+    assert_eq!(store.backfills(false).await.unwrap()[0].state, "running");
+    *schedules.fault.lock().unwrap() = None;
+    home.clock.advance(Duration::from_secs(30));
     machine.settle(&store).await;
-    let rows = store.backfill_intervals("b").await.unwrap();
-    assert!(
-        rows.iter()
-            .all(|row| row.run_state == Some(RunState::Succeeded))
-    );
     assert_eq!(store.backfills(false).await.unwrap()[0].state, "succeeded");
-    let made = store.runs(None, 10).await.unwrap();
-    assert_eq!(made.len(), 5);
-    assert!(made.iter().all(|run| run.trigger == "backfill"));
     machine.stop().await;
+}
+
+#[tokio::test]
+async fn intervals_that_can_never_become_runs_end_a_backfill() {
+    let home = Home::new();
+    let schedules = Fixed::new(schedule("0 0 1 1 *", |_| {}));
+    let store = home.store().await;
+    let machine = Machine::start(&home, &schedules).await;
+    *schedules.fault.lock().unwrap() = Some("no such file".to_owned());
+    backfill(&store, 3).await;
+    for _ in 0..11 {
+        machine.scheduler.nudge().await;
+        home.clock.advance(Duration::from_secs(30));
+    }
+    assert_eq!(store.backfills(false).await.unwrap()[0].state, "failed");
+    let rows = store.backfill_intervals("b").await.unwrap();
+    let told = |row: &BackfillInterval| row.fault.as_deref() == Some("no such file");
+    assert!(rows.iter().all(told));
+    machine.stop().await;
+}
+
+/// Schedules under whose hands backfills are cancelled.
+#[derive(Debug)]
+struct Cancelling(Store);
+
+impl Schedules for Cancelling {
+    fn version(&self) -> u64 {
+        1
+    }
+
+    fn load(&self) -> LoadedSchedules {
+        LoadedSchedules::default()
+    }
+
+    fn request<'a>(&'a self, _wanted: WantedRun<'a>) -> BoxFuture<'a, Result<RunRequest, String>> {
+        Box::pin(async {
+            let now = Some(at("2026-03-01"));
+            let cancelled = self.0.set_backfill_state("b", "cancelled", now).await;
+            assert!(cancelled.unwrap());
+            Ok(request(vec![task("a", "endless", &[])]))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_run_made_while_its_backfill_is_cancelled_is_cancelled_too() {
+    let home = Home::new();
+    let store = home.store().await;
+    let engine = home.start(vec![Fake::endless("endless")]).await;
+    backfill(&store, 3).await;
+    let scheduler = Scheduler {
+        store: store.clone(),
+        engine: engine.clone(),
+        clock: Arc::clone(&home.clock) as Arc<dyn Clock>,
+        schedules: Arc::new(Cancelling(store.clone())),
+        ticks: true,
+        wakes: false,
+    }
+    .start();
+    scheduler.nudge().await;
+    let made = store.runs(None, 10).await.unwrap();
+    assert_eq!(made.len(), 1);
+    let summary = engine.wait(&made[0].id).await.unwrap();
+    assert_eq!(summary.state, RunState::Cancelled);
+    scheduler.stop().await;
 }
 
 /// The machine's clock wakes it by itself.

@@ -256,11 +256,48 @@ proptest! {
             .collect();
         prop_assert_eq!(decided, due);
         prop_assert!(world.made.is_sorted_by(|a, b| a < b));
-        // What is left to decide waits for room only.
+        // What is left to decide is made up for once there is room.
         let left = world.schedule.next_after(world.handled_until);
-        prop_assert!(left.is_none_or(|tick| tick > now) || world.live.len() >= MOST_WAITING);
+        let full = catchup == Catchup::All && world.live.len() >= MOST_MADE_UP;
+        prop_assert!(left.is_none_or(|tick| tick > now) || full);
         if overlap != Overlap::Allow {
             prop_assert!(world.live.iter().filter(|run| !run.held).count() <= 1);
         }
+    }
+
+    /// Where no tick is to be left out, one that somebody was there to decide becomes a run,
+    /// however many wait: it never counts as missed later.
+    #[test]
+    fn no_tick_is_lost_for_want_of_room(
+        catchup in prop::sample::select(vec![
+            Catchup::All, Catchup::Last, Catchup::None, Catchup::Window(Duration::from_hours(5)),
+        ]),
+        overlap in prop::sample::select(vec![Overlap::QueueAll, Overlap::Allow]),
+        depends_on_past in any::<bool>(),
+        outage in 0_u32..400,
+        ends in prop::collection::vec(prop::bool::weighted(0.05), 110..250),
+    ) {
+        let mut schedule = hourly(catchup, overlap);
+        schedule.ticks = Ticks::cron("* * * * *", "UTC").unwrap();
+        schedule.depends_on_past = depends_on_past;
+        let mut world = World::new(schedule, "2026-01-01T00:00:30Z");
+        world.past_succeeded = !depends_on_past;
+        let minute = Duration::from_mins(1);
+        let there = at("2026-01-01T00:00:30Z") + minute * outage;
+        world.pass(there);
+        let mut now = there;
+        for ends in ends {
+            now = now + minute;
+            if ends {
+                world.end_one();
+            }
+            world.pass(now);
+            let going_on = world.live.iter().filter(|run| !run.held).count();
+            prop_assert!(going_on <= MOST_AT_ONCE);
+        }
+        prop_assert!(world.skipped.iter().all(|&(_, last, _)| last <= there));
+        let full = catchup == Catchup::All && world.live.len() >= MOST_MADE_UP;
+        let left = world.schedule.next_after(world.handled_until);
+        prop_assert!(left.is_none_or(|tick| tick > now) || full);
     }
 }

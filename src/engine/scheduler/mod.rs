@@ -22,7 +22,7 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use self::wake::Alarm;
+use self::{backfills::Stuck, wake::Alarm};
 use super::{EngineEvent, Error, Handle, RunRequest};
 use crate::{
     clock::{Clock, Timestamp},
@@ -170,6 +170,7 @@ impl Scheduler {
             planned: BTreeMap::new(),
             next_due: None,
             waits: true,
+            stuck: BTreeMap::new(),
         };
         tokio::spawn(state.run(messages, events));
         handle
@@ -197,6 +198,8 @@ struct State {
     next_due: Option<Timestamp>,
     /// Whether the end of a run may let something begin.
     waits: bool,
+    /// Backfills that get no further for a while.
+    stuck: BTreeMap<String, Stuck>,
 }
 
 impl State {
