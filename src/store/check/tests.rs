@@ -64,6 +64,17 @@ async fn a_sound_store_has_no_faults() {
     assert_eq!(sound().await.faults().await.unwrap(), []);
 }
 
+/// What breaks which rule about the content.
+const CONTENT_DAMAGE: [(&str, &str); 4] = [
+    ("image_miscounted", "UPDATE media SET refs = 2"),
+    (
+        "vector_of_other_length",
+        "UPDATE embeddings SET vector = x'00' WHERE content = x'02'",
+    ),
+    ("lost_content", "DELETE FROM task_progress"),
+    ("dangling_reference", "DELETE FROM media"),
+];
+
 #[tokio::test]
 async fn each_contradiction_is_found() {
     let state = [
@@ -149,21 +160,12 @@ async fn each_contradiction_is_found() {
             "UPDATE model_versions SET version = 2",
         ),
     ];
-    let content = [
-        ("image_miscounted", "UPDATE media SET refs = 2"),
-        (
-            "vector_of_other_length",
-            "UPDATE embeddings SET vector = x'00' WHERE content = x'02'",
-        ),
-        ("lost_content", "DELETE FROM task_progress"),
-        ("dangling_reference", "DELETE FROM media"),
-    ];
     for (code, statement) in state {
         let store = sound().await;
         damage(&store.state, statement).await;
         is_found(&store, code).await;
     }
-    for (code, statement) in content {
+    for (code, statement) in CONTENT_DAMAGE {
         let store = sound().await;
         damage(&store.content, statement).await;
         is_found(&store, code).await;
