@@ -42,8 +42,13 @@ pub(super) async fn run(home: &Path, settings: Settings, output: Output) -> Resu
 
 /// Whether a daemon is at work, and what keeps it from work.
 async fn daemon(home: &Path) -> Result<Check, Failure> {
-    let Some(remote) = Remote::of(home).await? else {
-        return Ok(Check::ok("daemon", "none is running"));
+    let remote = match Remote::of(home).await {
+        Ok(Some(remote)) => remote,
+        Ok(None) => return Ok(Check::ok("daemon", "none is running")),
+        Err(silent) => {
+            let hint = silent.hint.unwrap_or_default();
+            return Ok(Check::fault("daemon", silent.message, hint));
+        }
     };
     let daemon: DaemonAnswer = remote.get("/daemon").await?;
     let (url, since) = (remote.url(), daemon.started_at);
@@ -51,7 +56,7 @@ async fn daemon(home: &Path) -> Result<Check, Failure> {
         Check::fault(
             "daemon",
             format!("at {url}; nothing starts: {}", daemon.disk.in_words()),
-            "trendmill db vacuum",
+            "make room, or keep less by `[retention]` in trendmill.toml",
         )
     } else {
         Check::ok("daemon", format!("at {url} since {since}"))

@@ -1,6 +1,6 @@
 //! The daemon of a home, as the command line asks it.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,6 +11,9 @@ use crate::{
     app::{DaemonFile, daemon_client},
     server::{DaemonAnswer, ErrorBody},
 };
+
+/// How long the daemon may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The daemon of a home.
 #[derive(Debug)]
@@ -33,10 +36,19 @@ impl Remote {
             client: daemon_client()?,
             file,
         };
-        let asked = remote.request(Method::GET, "/daemon").send().await;
-        // Nobody there, or somebody else: what a daemon left that was killed says nothing.
-        let Ok(response) = asked else {
-            return Ok(None);
+        let asked = remote.request(Method::GET, "/daemon").timeout(PATIENCE);
+        let response = match asked.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_timeout() => {
+                let file = &remote.file;
+                return Err(Failure::unfit(format!(
+                    "the daemon at {} (process {}) does not answer",
+                    file.url, file.pid
+                ))
+                .hint("wait, or end it and start it again: `trendmill up`"));
+            }
+            // Nobody there, or somebody else: what a daemon left that was killed says nothing.
+            Err(_) => return Ok(None),
         };
         match response.json::<DaemonAnswer>().await {
             Ok(answer) if answer.pid == remote.file.pid => Ok(Some(remote)),
@@ -137,7 +149,7 @@ pub(crate) fn segment(text: &str) -> String {
 fn refused(status: StatusCode, body: ErrorBody) -> Failure {
     let error = body.error;
     let failure = match (status.as_u16(), error.code.as_str()) {
-        (_, "unfit") => Failure::unfit(error.message),
+        (_, "unfit") | (503, _) => Failure::unfit(error.message),
         (_, "several_runs" | "run_unfinished" | "nothing_to_clear" | "backfill_ended")
         | (400 | 404 | 422, _) => Failure::wrong_use(error.message),
         _ => Failure::failed(error.message),

@@ -38,6 +38,25 @@ async fn says_where_it_is_while_it_lives() {
     assert!(!file.exists());
 }
 
+#[test]
+fn one_that_does_not_answer_is_told_and_holds_no_command() {
+    let home = Home::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let said = json!({
+        "pid": 7, "url": format!("http://{}", silent.local_addr().unwrap()), "token": "t",
+        "started_at": "2026-01-01T00:00:00Z",
+    });
+    fs_err::create_dir_all(home.path().join("data")).unwrap();
+    fs_err::write(home.path().join("data/daemon.json"), said.to_string()).unwrap();
+    let paused = home.run(&["pipelines", "pause", "chain"]);
+    assert_eq!(paused.status.code(), Some(3));
+    let refusal = stderr(&paused);
+    assert!(refusal.contains("(process 7) does not answer"), "{refusal}");
+    let doctor = home.run(&["doctor"]);
+    let checks = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(checks.contains("does not answer"), "{checks}");
+}
+
 #[tokio::test]
 async fn the_first_signal_lets_attempts_end() {
     let home = Home::new();

@@ -93,7 +93,7 @@ impl DiskReport {
             parts.push(format!("full in {days:.0} days at {rate:.0} a day"));
         }
         let message = parts.join(", ");
-        let hint = "trendmill db vacuum";
+        let hint = "make room, or keep less by `[retention]` in trendmill.toml";
         let room = DiskRoom::of(Some(self.free_bytes), settings.engine.disk_reserve.0);
         if room.full {
             Check::fault("disk", format!("{}: nothing starts", room.in_words()), hint)
