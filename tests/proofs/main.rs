@@ -7,10 +7,11 @@
 //! | After `kill -9` and a restart, work goes on within 5 s. | [`kills`] measures it, and fails beyond. |
 //! | State survives a power loss. | [`power`], which states its loss model, and `tests/proofs/power.py`. |
 //! | A model version is visible only when it is whole. | at_the_publication_of_a_version (tests/failpoints): a death at each step of a publication, and `db check` reads every file of every version. |
-//! | Cancel and timeout leave no process. | tests/engine `shell.rs` and `process.rs`. |
+//! | Cancel and timeout leave no process. | tests/engine `shell.rs`, `process.rs` and `leftovers.rs`; tests/pipeline `processes.rs` and `cgroups.rs`. |
 //! | Memory is bounded by what is live. | [`memory`]. |
 //! | A release goes on where the one before stopped, in the middle of a run. | [`upgrade`]; tests/pipeline `old_homes.rs` for the rest of a home. |
 //! | The clock may jump, and zones may change: ticks strictly increase. | the tests of `dag::ticks` and `dag::schedule`. |
+//! | Ten thousand tasks that wait do not delay one of a higher priority. | `a_high_priority_starts_next_among_ten_thousand` (tests/engine). |
 //! | A full disk delays and loses nothing; a copy of the databases is whole or not there. | `goes_on_after_the_disk_was_full` (store), tests/engine `full_disk.rs`; `at_a_backup` (tests/failpoints). |
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
