@@ -106,10 +106,11 @@ impl App {
     /// Where there are no databases yet, or they cannot be read.
     pub async fn read(home: &Path, settings: Settings) -> Result<Self, Error> {
         let data = home.join("data");
-        let store = Store::open_read_only(&data).await?;
-        drop(store);
-        bring_up_to_date(&data).await?;
-        let store = Store::open_read_only(&data).await?;
+        let mut store = Store::open_read_only(&data).await?;
+        if is_old(&store).await? {
+            bring_up_to_date(&data).await?;
+            store = Store::open_read_only(&data).await?;
+        }
         Self::with_store(home, settings, store)
     }
 
@@ -273,14 +274,17 @@ fn catalogue(environment: &Arc<Environment>) -> Catalogue {
         .with(operators::Noop)
 }
 
+/// Whether one of the databases is of an older release.
+async fn is_old(store: &Store) -> Result<bool, Error> {
+    let have = store.schema_versions().await?;
+    Ok(have.is_older_than(Store::newest_schema()))
+}
+
 /// Makes databases that are missing, and migrates those of an older release. The lock comes first,
 /// so that nobody is at work on them; then a copy of the state is kept.
 async fn bring_up_to_date(data: &Path) -> Result<(), Error> {
     let is_old = match Store::open_read_only(data).await {
-        Ok(store) => store
-            .schema_versions()
-            .await?
-            .is_older_than(Store::newest_schema()),
+        Ok(store) => is_old(&store).await?,
         Err(store::Error::Missing(_)) => true,
         Err(error) => return Err(error.into()),
     };
