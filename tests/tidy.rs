@@ -108,6 +108,17 @@ fn outside_crates_have_one_owner() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// It takes a thread from the runtime that ends when it likes; a child that this thread has started
+/// is then told that its parent has died.
+#[test]
+fn no_worker_of_the_runtime_is_turned_into_another_thread() {
+    let takers: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|file| production(file).contains("block_in_place"))
+        .collect();
+    assert!(takers.is_empty(), "use `spawn_blocking` in {takers:?}");
+}
+
 #[test]
 fn every_file_begins_with_what_it_is() {
     let bare: Vec<PathBuf> = sources()

@@ -38,7 +38,10 @@ pub use cancel::{cancel_idle, cancel_task_idle};
 pub use clear::{ClearSelection, Cleared, to_clear};
 pub use error::Error;
 pub use events::{EngineEvent, RowCounts};
-pub use executor::{Cgroups, ChildGroup, ExecutorChoice, Mark, Placement, enter_cgroup};
+pub use executor::{
+    Cgroups, ChildGroup, ChildLines, ExecutorChoice, LONGEST_LINE, Mark, Placement, cut,
+    enter_cgroup,
+};
 pub use explain::Explanation;
 pub use handle::{EngineParts, EngineSettings, Handle};
 pub use lock::HomeLock;

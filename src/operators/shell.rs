@@ -10,19 +10,21 @@ use anyhow::anyhow;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
-    process::Command,
-};
+use tokio::{io::AsyncRead, process::Command};
 use tracing::Instrument as _;
 
 use crate::{
     dag::ExecutorKind,
-    engine::{ChildGroup, Operator, Progress, SettingsError, TaskContext, TaskError, TaskOutcome},
+    engine::{
+        ChildGroup, ChildLines, LONGEST_LINE, Operator, Progress, SettingsError, TaskContext,
+        TaskError, TaskOutcome, cut,
+    },
 };
 
 /// How many of the last lines a failure tells.
 const LAST_LINES: usize = 10;
+/// How many bytes it tells of each.
+const LAST_BYTES: usize = 4 << 10;
 /// How long a program that was told to stop may take.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -218,15 +220,15 @@ fn follow(
 async fn log_lines(pipe: Option<impl AsyncRead + Unpin>, progress: Progress) -> VecDeque<String> {
     let mut last = VecDeque::with_capacity(LAST_LINES);
     let Some(pipe) = pipe else { return last };
-    let mut lines = BufReader::new(pipe).split(b'\n');
-    while let Ok(Some(line)) = lines.next_segment().await {
-        let line = String::from_utf8_lossy(&line).into_owned();
+    let mut lines = ChildLines::new(pipe);
+    while let Ok(Some(line)) = lines.next().await {
+        let line = cut(String::from_utf8_lossy(&line).into_owned(), LONGEST_LINE);
         tracing::info!("{line}");
         progress.touch();
         if last.len() == LAST_LINES {
             last.pop_front();
         }
-        last.push_back(line);
+        last.push_back(cut(line, LAST_BYTES));
     }
     last
 }

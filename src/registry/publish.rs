@@ -76,16 +76,21 @@ impl Registry {
             lines.push(b'\n');
         }
         let folder = self.folder(&name, manifest.version);
-        let files = [
-            (WEIGHTS, weights.as_slice()),
-            (MANIFEST, text.as_bytes()),
-            (PREDICTIONS, lines.as_slice()),
-        ];
-        tokio::task::block_in_place(|| {
+        let manifest_text = text.clone();
+        // A thread of its own for this, not one of the runtime's: children are told to end when
+        // the thread ends that has started them.
+        tokio::task::spawn_blocking(move || {
+            let files = [
+                (WEIGHTS, weights.as_slice()),
+                (MANIFEST, manifest_text.as_bytes()),
+                (PREDICTIONS, lines.as_slice()),
+            ];
             // Left over from a crash between the rename and the row.
             artifacts::remove_directory(&folder)?;
             artifacts::publish_directory(&folder, &files)
-        })?;
+        })
+        .await
+        .map_err(std::io::Error::other)??;
         fail::fail_point!("version.published");
         self.store
             .add_model_version(NewModelVersion {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
 use trendmill::{
     clock::SystemClock,
@@ -81,6 +82,14 @@ pub(crate) fn operators() -> Vec<Fake> {
             done(json!(null))
         }),
         Fake::endless("endless"),
+        Fake::new("told", |context| async move {
+            if context.attempt == 1 {
+                kill_process(getpid(), Signal::TERM).unwrap();
+                context.cancelled.cancelled().await;
+                return Err(TaskError::Cancelled);
+            }
+            done(json!(null))
+        }),
         Fake::new("hungry", |context| take_memory(context.batch_divisor == 1)),
         Fake::new("insatiable", |_| take_memory(true)),
     ]
@@ -149,6 +158,51 @@ async fn a_child_that_dies_is_a_crash() {
     assert_eq!(rows[0].error_code.as_deref(), Some("process_lost"));
     let error = rows[0].error.clone().unwrap();
     assert!(error.contains("signal: 6"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_that_somebody_else_stops_is_a_crash() {
+    let mut home = Home::new();
+    home.executors = in_process(this_test_binary(home.folder.path()));
+    let handle = home.start(operators()).await;
+    let mut events = handle.subscribe();
+    let tasks = vec![task("a", "told", &[])];
+    let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
+    home.skip_delay(&handle, &mut events).await;
+    let summary = handle.wait(&run_id).await.unwrap();
+    assert_eq!(summary.state, RunState::Succeeded);
+    let store = home.store().await;
+    assert_eq!(
+        attempts(&store, &run_id).await,
+        ["a.1 crashed", "a.2 succeeded"]
+    );
+    let rows = store.attempts(&run_id, None).await.unwrap();
+    assert_eq!(rows[0].error_code.as_deref(), Some("process_lost"));
+    let error = rows[0].error.as_deref();
+    assert_eq!(error, Some("its process was told to stop from outside"));
+}
+
+/// The child has left its result; what is left of it takes memory, and is killed for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_counts_though_its_process_had_to_be_killed() {
+    let mut home = Home::new();
+    let exe = std::env::current_exe().unwrap();
+    let body = format!(
+        "{HOME}=$home {ATTEMPT}=$attempt {} --exact process::inside_a_child --nocapture
+        (head -c 400000000 /dev/zero; sleep 1000) | tail -c 400000000",
+        exe.display()
+    );
+    home.executors = in_process(script(home.folder.path(), &body));
+    let handle = home.start(operators()).await;
+    let mut node = task("a", "report", &[]);
+    node.memory = Some(256 << 20);
+    let run_id = handle.submit(request(vec![node])).await.unwrap().run_id;
+    let summary = handle.wait(&run_id).await.unwrap();
+    assert_eq!(summary.state, RunState::Succeeded, "{summary:?}");
+    let store = home.store().await;
+    assert_eq!(attempts(&store, &run_id).await, ["a.1 succeeded"]);
+    let peak = store.attempts(&run_id, None).await.unwrap()[0].peak_bytes;
+    assert!(peak > Some(256 << 20), "{peak:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

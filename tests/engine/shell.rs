@@ -81,6 +81,19 @@ async fn a_failure_tells_the_status_and_the_last_lines() {
 }
 
 #[tokio::test]
+async fn a_line_of_any_length_is_told_in_part() {
+    let home = Home::new();
+    let script =
+        "head -c 3000000 /dev/zero | tr '\\0' x; head -c 9000 /dev/zero | tr '\\0' y >&2; exit 1";
+    let summary = run(&home, shell(json!({"argv": ["sh", "-c", script]}))).await;
+    let message = summary.task("a").unwrap().message.clone().unwrap();
+    assert!(
+        message.ends_with("yyy … [cut after 4096 bytes]"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn a_timeout_ends_everything_the_program_started() {
     let home = Home::new();
     let folder = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod inline;
+mod lines;
 mod process;
 mod group;
 mod processes;
@@ -17,6 +18,7 @@ pub use cgroup::{Cgroups, enter_cgroup};
 pub use group::ChildGroup;
 pub(super) use group::kill_own_group;
 pub(super) use inline::Inline;
+pub use lines::{ChildLines, LONGEST_LINE, cut};
 pub(super) use process::Process;
 pub use processes::Mark;
 pub(super) use processes::kill_leftovers;

@@ -1,6 +1,8 @@
 //! Attempts as processes of their own.
 
 use std::{
+    io,
+    os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{ExitStatus, Stdio},
     sync::Arc,
@@ -8,15 +10,14 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
-    process::Command,
-};
+use rustix::process::Signal;
+use tokio::{io::AsyncRead, process::Command};
 use tracing::Instrument as _;
 
 use super::{
-    Assignment, AttemptResult, Cgroups, ChildGroup, CrashCode, Executor, cgroup,
-    watch::{memory, overdue, stalled},
+    Assignment, AttemptResult, Cgroups, ChildGroup, ChildLines, CrashCode, Executor, LONGEST_LINE,
+    cgroup, cut,
+    watch::{memory, memory_kills, overdue, stalled},
 };
 use crate::{
     config::{Size, size},
@@ -67,13 +68,9 @@ impl Process {
             .filter(|_| !cgroup.as_ref().is_some_and(cgroup::Group::is_limited));
         let mut group = match ChildGroup::spawn(&mut command, assignment.context.mark.clone()) {
             Ok(group) => group.with_cgroup(cgroup),
-            Err(error) => {
-                return AttemptResult::Failed {
-                    message: format!("cannot start `{}`: {error}", self.executable.display()),
-                    class: None,
-                };
-            }
+            Err(error) => return self.not_started(&error),
         };
+        let kills = memory_kills();
         let output = group.child().stdout.take();
         let errors = group.child().stderr.take();
         // Kept until the child has ended: its other end tells the child that we live.
@@ -101,8 +98,11 @@ impl Process {
         match (&ended, &reported) {
             // It reports once nothing of it is left.
             (Ended::Alone(Ok(status)), Some(_)) if status.success() => group.is_gone(),
-            (Ended::Alone(_) | Ended::Stalled | Ended::OutOfMemory(_), _) => {
+            (Ended::Alone(_) | Ended::KilledForMemory, _) => group.stop(Duration::ZERO).await,
+            (Ended::Stalled | Ended::OutOfMemory(_), _) => {
                 group.stop(Duration::ZERO).await;
+                // It may have been done just before.
+                reported = self.reported(&assignment.attempt_id).await;
             }
             (Ended::Stopped | Ended::Overdue, _) => {
                 group.stop(assignment.grace).await;
@@ -130,11 +130,28 @@ impl Process {
             }
             _ => ended,
         };
+        let ended = ended.or_killed_for_memory(kills, memory_kills());
         drop(lifeline);
         // With all of its processes dead their pipes are closed; one that could not be killed
         // must not hold up the run.
         let _ = tokio::time::timeout(assignment.grace, logging).await;
         ended.result(reported, &assignment)
+    }
+
+    /// What an attempt is whose process could not be started.
+    fn not_started(&self, error: &io::Error) -> AttemptResult {
+        let message = format!("cannot start `{}`: {error}", self.executable.display());
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => AttemptResult::Failed {
+                message,
+                class: None,
+            },
+            // The machine has no room for one more process now; that passes.
+            _ => AttemptResult::Crashed {
+                message,
+                code: CrashCode::ProcessLost,
+            },
+        }
     }
 
     /// A control group for an attempt, where there are any.
@@ -165,15 +182,30 @@ impl Process {
 }
 
 enum Ended {
-    Alone(Result<ExitStatus, std::io::Error>),
+    Alone(io::Result<ExitStatus>),
     Stopped,
     Overdue,
     Stalled,
     /// With so many bytes.
     OutOfMemory(u64),
+    /// By the kernel, when the machine had no memory left.
+    KilledForMemory,
 }
 
 impl Ended {
+    /// What it was, seen that the kernel has killed so many processes for their memory before and
+    /// after.
+    fn or_killed_for_memory(self, before: u64, after: u64) -> Self {
+        match self {
+            Self::Alone(Ok(status))
+                if after > before && status.signal() == Some(Signal::KILL.as_raw()) =>
+            {
+                Self::KilledForMemory
+            }
+            other => other,
+        }
+    }
+
     /// What became of the attempt that ended so and left this result.
     fn result(self, reported: Option<AttemptResult>, assignment: &Assignment) -> AttemptResult {
         match (self, reported) {
@@ -184,14 +216,28 @@ impl Ended {
                     assignment.timeout.unwrap_or_default()
                 ),
             },
+            // Somebody else has told it to; who stops it on our side has cancelled the token.
+            (Self::Alone(_), Some(AttemptResult::Stopped)) if !assignment.stop.is_cancelled() => {
+                AttemptResult::Crashed {
+                    message: "its process was told to stop from outside".to_owned(),
+                    code: CrashCode::ProcessLost,
+                }
+            }
+            (Self::Stalled, None | Some(AttemptResult::Stopped)) => {
+                AttemptResult::stalled(assignment.stall_timeout)
+            }
+            (Self::OutOfMemory(bytes), None | Some(AttemptResult::Stopped)) => {
+                AttemptResult::OutOfMemory {
+                    message: format!(
+                        "held {} of memory where its limit is {}",
+                        mebibytes(bytes),
+                        mebibytes(assignment.memory.unwrap_or_default())
+                    ),
+                }
+            }
             (_, Some(result)) => result,
-            (Self::Stalled, None) => AttemptResult::stalled(assignment.stall_timeout),
-            (Self::OutOfMemory(bytes), None) => AttemptResult::OutOfMemory {
-                message: format!(
-                    "held {} of memory where its limit is {}",
-                    mebibytes(bytes),
-                    mebibytes(assignment.memory.unwrap_or_default())
-                ),
+            (Self::KilledForMemory, None) => AttemptResult::OutOfMemory {
+                message: "was killed by the kernel: the machine had no memory left".to_owned(),
             },
             (Self::Stopped, None) => AttemptResult::Stopped,
             (Self::Alone(status), None) => AttemptResult::Crashed {
@@ -208,7 +254,7 @@ fn mebibytes(bytes: u64) -> String {
     size::show(Size(bytes / MEBIBYTE * MEBIBYTE))
 }
 
-fn describe(status: Result<ExitStatus, std::io::Error>) -> String {
+fn describe(status: io::Result<ExitStatus>) -> String {
     match status {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
@@ -218,18 +264,67 @@ fn describe(status: Result<ExitStatus, std::io::Error>) -> String {
 /// Puts what the child says into the log of the attempt, and its progress into the attempt's.
 async fn relay(pipe: Option<impl AsyncRead + Unpin>, progress: &Progress) {
     let Some(pipe) = pipe else { return };
-    let mut lines = BufReader::new(pipe).split(b'\n');
-    while let Ok(Some(line)) = lines.next_segment().await {
+    let mut lines = ChildLines::new(pipe);
+    while let Ok(Some(line)) = lines.next().await {
         match Message::read(&line) {
             Some(Message::Progress { done, total }) => progress.set(done, total),
             Some(Message::Peak { bytes }) => progress.note_peak(bytes),
-            Some(Message::Event { level, text }) => match level.as_str() {
-                "error" => tracing::error!("{text}"),
-                "warn" => tracing::warn!("{text}"),
-                "info" => tracing::info!("{text}"),
-                _ => tracing::debug!("{text}"),
-            },
-            None => tracing::info!("{}", String::from_utf8_lossy(&line)),
+            Some(Message::Event { level, text }) => {
+                let text = cut(text, LONGEST_LINE);
+                match level.as_str() {
+                    "error" => tracing::error!("{text}"),
+                    "warn" => tracing::warn!("{text}"),
+                    "info" => tracing::info!("{text}"),
+                    _ => tracing::debug!("{text}"),
+                }
+            }
+            None => {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                tracing::info!("{}", cut(text, LONGEST_LINE));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_is_for_memory_where_the_kernel_has_done_such_since() {
+        let killed = || Ended::Alone(Ok(ExitStatus::from_raw(9)));
+        for (ended, after, expected) in [
+            (killed(), 5, true),
+            (killed(), 4, false),
+            (Ended::Alone(Ok(ExitStatus::from_raw(15))), 5, false),
+            (Ended::Stalled, 5, false),
+        ] {
+            let ended = ended.or_killed_for_memory(4, after);
+            assert_eq!(matches!(ended, Ended::KilledForMemory), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_room_loses_an_attempt_and_fails_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process {
+            executable: PathBuf::from("worker"),
+            home: folder.path().to_owned(),
+            store: Store::open(folder.path()).await.unwrap(),
+            cgroups: None,
+        };
+        for (number, expected) in [
+            (libc::EAGAIN, "process_lost"),
+            (libc::EMFILE, "process_lost"),
+            (libc::ENOMEM, "process_lost"),
+            (libc::ENOENT, "failed"),
+            (libc::EACCES, "failed"),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            let result = process.not_started(&error);
+            let (message, code) = result.error().unwrap();
+            assert!(message.starts_with("cannot start `worker`: "), "{message}");
+            assert_eq!(code, expected, "{error}");
         }
     }
 }

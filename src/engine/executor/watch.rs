@@ -55,3 +55,13 @@ pub(super) async fn memory(process: Option<u32>, limit: Option<u64>, progress: &
         }
     }
 }
+
+/// How many processes the kernel of this machine has killed because there was no memory left.
+pub(super) fn memory_kills() -> u64 {
+    let counters = fs_err::read_to_string("/proc/vmstat").unwrap_or_default();
+    let count = counters
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+    // Kernels before 4.13 do not count them.
+    count.unwrap_or(0)
+}
