@@ -1,22 +1,22 @@
 //! The inside of an attempt that has a process of its own.
 
-use std::{io::Read as _, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, io::Read as _, path::Path, sync::Arc, time::Duration};
 
 use rustix::process::{Signal, getpid, set_child_subreaper, set_parent_process_death_signal};
+use serde_json::Map;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Catalogue, Error, Interval, Progress, TaskContext,
     executor::{Assignment, AttemptResult, Executor as _, Inline, Mark, kill_own_group},
-    live::nearest_first,
     recovery::ran_out_of_memory,
     request::outcome,
     tuning::until_written,
 };
 use crate::{
     clock::Clock,
-    dag::{Graph, TaskState},
+    dag::Lineage,
     store::{self, AttemptRow, RunRow, Store},
     telemetry::Message,
 };
@@ -54,18 +54,18 @@ pub async fn run(
     let gone = || store::Error::Conflict(format!("there is no attempt `{attempt_id}`"));
     let attempt = store.attempt(attempt_id).await?.ok_or_else(gone)?;
     let run = store.run(&attempt.run_id).await?.ok_or_else(gone)?;
-    let graph = store.run_graph(&attempt.run_id).await?;
+    let lineage = store.lineage(&attempt.run_id, attempt.position).await?;
     let context = context(
         store,
         Arc::clone(&clock),
         data_dir,
         &run,
         &attempt,
-        &graph,
+        &lineage,
         &stop,
     )
     .await?;
-    let node = &graph.nodes()[attempt.position];
+    let node = &lineage.node;
     let operator = catalogue
         .get(&node.op)
         .ok_or_else(|| Error::UnknownOperator {
@@ -132,33 +132,29 @@ async fn context(
     data_dir: &Path,
     run: &RunRow,
     attempt: &AttemptRow,
-    graph: &Graph,
+    lineage: &Lineage,
     stop: &CancellationToken,
 ) -> Result<TaskContext, Error> {
-    let ancestors = graph.ancestors(attempt.position);
-    let mut outputs = Vec::new();
-    let mut first_started_at = attempt.started_at;
-    for row in store.tasks(&run.id).await? {
-        if row.position == attempt.position {
-            first_started_at = row.started_at.unwrap_or(first_started_at);
-        }
-        if row.run.state == TaskState::Succeeded
-            && ancestors.binary_search(&row.position).is_ok()
-            // What is joined of them stands for the shards.
-            && graph.nodes()[row.position].shard.is_none()
-        {
-            let outcome = outcome(&run.id, &row.task_id, row.outcome.as_deref())?;
-            if !outcome.output.is_null() {
-                outputs.push((row.position, outcome.output));
-            }
+    let positions: Vec<usize> = lineage.above.iter().map(|&(at, _)| at).collect();
+    let left: HashMap<usize, String> = store
+        .outcomes(&run.id, &positions)
+        .await?
+        .into_iter()
+        .collect();
+    let mut upstream = Map::new();
+    for (at, task_id) in &lineage.above {
+        let outcome = outcome(&run.id, task_id, left.get(at).map(String::as_str))?;
+        if !outcome.output.is_null() {
+            upstream.insert(task_id.clone(), outcome.output);
         }
     }
+    let first_started = store.first_started(&run.id, attempt.position).await?;
     Ok(TaskContext {
         run_id: run.id.clone(),
         pipeline: run.pipeline.clone(),
         task_id: attempt.task_id.clone(),
         attempt: attempt.number,
-        first_started_at,
+        first_started_at: first_started.unwrap_or(attempt.started_at),
         interval: Interval {
             start: run.interval_start,
             end: run.interval_end,
@@ -166,8 +162,8 @@ async fn context(
         as_of: run.as_of,
         force: run.force,
         params: run.params.clone(),
-        settings: graph.nodes()[attempt.position].settings.clone(),
-        upstream: nearest_first(graph, outputs.into_iter()),
+        settings: lineage.node.settings.clone(),
+        upstream,
         run_dir: data_dir.join("runs").join(&run.id),
         clock,
         cancelled: stop.child_token(),

@@ -20,6 +20,7 @@ mod turns;
 mod runs;
 mod run_pages;
 mod attempts;
+mod lineage;
 mod schedules;
 mod backfills;
 mod cancels;

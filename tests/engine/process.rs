@@ -11,7 +11,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
 use trendmill::{
     clock::SystemClock,
-    dag::RunState,
+    dag::{Mapping, RunState},
     engine::{Catalogue, ExecutorChoice, Placement, TaskError, TaskOutcome, attempt},
     operators::Shell,
     store::Store,
@@ -203,6 +203,42 @@ async fn a_result_counts_though_its_process_had_to_be_killed() {
     assert_eq!(attempts(&store, &run_id).await, ["a.1 succeeded"]);
     let peak = store.attempts(&run_id, None).await.unwrap()[0].peak_bytes;
     assert!(peak > Some(256 << 20), "{peak:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_reads_no_more_of_its_run_than_concerns_it() {
+    let mut home = Home::new();
+    home.executors = in_process(this_test_binary(home.folder.path()));
+    let handle = home.start(operators()).await;
+    let mut shards = task("shards", "report", &["first"]);
+    shards.map = Some(Mapping {
+        expression: "3".to_owned(),
+        scope: json!({}),
+        ..Mapping::default()
+    });
+    let tasks = vec![
+        task("first", "report", &[]),
+        shards,
+        task("last", "report", &["shards"]),
+        task("apart", "report", &[]),
+    ];
+    let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
+    let summary = handle.wait(&run_id).await.unwrap();
+    assert_eq!(summary.state, RunState::Succeeded, "{summary:?}");
+    let store = home.store().await;
+    let upstream = async |position: usize| -> Vec<String> {
+        let outcomes = store.outcomes(&run_id, &[position]).await.unwrap();
+        let outcome: TaskOutcome = serde_json::from_str(&outcomes[0].1).unwrap();
+        let upstream = outcome.output["upstream"].as_object().unwrap();
+        upstream.keys().cloned().collect()
+    };
+    assert_eq!(upstream(2).await, ["shards", "first"]);
+    assert_eq!(upstream(5).await, ["first"]);
+    let all: Vec<usize> = (0..7).collect();
+    assert_eq!(store.outcomes(&run_id, &all).await.unwrap().len(), 7);
+    let lineage = store.lineage(&run_id, 5).await.unwrap();
+    assert_eq!(lineage.node.id, "shards[1]");
+    assert_eq!(lineage.above, [(0, "first".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
