@@ -152,7 +152,10 @@ fn a_process_that_dies_again_and_again_fails_its_run() {
     });
     dies(async {
         let handle = home.start(vec![recorder(&log, Some("a"))]).await;
+        let mut events = handle.subscribe();
         handle.resume(&run_id).await.unwrap();
+        // It may be taken up in one turn and started in the next.
+        while !matches!(events.recv().await, Ok(EngineEvent::AttemptStarted { .. })) {}
     });
     dies(async {
         let handle = home.start(vec![recorder(&log, Some("a"))]).await;

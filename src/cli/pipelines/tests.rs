@@ -105,6 +105,7 @@ fn lists_and_shows() {
     subreddits  list      ["art","aww","pics","earthporn"]
     keep        text      media_count > 0 and not over_18|default(false)
     target      text      log1p(score)
+    window      integer   100000
     order       text
     horizon     duration  36h
     tolerance   duration  1h

@@ -61,7 +61,7 @@ fn catalogue() -> Catalogue {
     Catalogue::default()
         .with(Fake("scrape", &["source", "communities"]))
         .with(Fake("refresh", &["horizon", "tolerance"]))
-        .with(Fake("filter", &["keep"]))
+        .with(Fake("filter", &["keep", "window"]))
         .with(Fake("fetch_images", &[]))
         .with(Fake("caption", &["captioner", "from"]))
         .with(Fake("embed", &["encoder", "input"]))
