@@ -1,9 +1,10 @@
 //! One process per home: a lock on a file, which ends with the process however it ends.
 
 use std::{
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Seek, SeekFrom, Write},
     path::Path,
     sync::Mutex,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,20 @@ struct Holder {
     address: Option<String>,
 }
 
+/// How often it is looked whether the lock of a holder that has died is free.
+const LOOKS: u32 = 400;
+/// The time between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Whether a process has ended, its parent told or not.
+fn is_gone(pid: u32) -> bool {
+    let Ok(stat) = fs_err::read_to_string(format!("/proc/{pid}/stat")) else {
+        return true;
+    };
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| state.starts_with(['Z', 'X']))
+}
+
 impl HomeLock {
     /// Takes the lock of the home whose data folder this is, making the folder as needed. What
     /// attempts of an earlier holder have left running is killed: nobody watches over it any more.
@@ -47,31 +62,36 @@ impl HomeLock {
             source,
         };
         fs_err::create_dir_all(data_dir).map_err(failed)?;
-        let mut file = fs_err::OpenOptions::new()
+        let file = fs_err::OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        match file.file().try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // The holder may be writing it just now; then its name stays unknown.
-                let holder: Holder = file
-                    .read_to_string(&mut text)
-                    .ok()
-                    .and_then(|_| serde_json::from_str(&text).ok())
-                    .unwrap_or_default();
-                return Err(Error::Locked {
-                    pid: holder.pid,
-                    run_id: holder.run_id,
-                    started_at: holder.started_at,
-                    address: holder.address,
-                });
+        let mut looks = 0;
+        while let Err(refusal) = file.file().try_lock() {
+            if let std::fs::TryLockError::Error(source) = refusal {
+                return Err(failed(source));
             }
-            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+            // The holder may be writing it just now; then its name stays unknown.
+            let holder: Holder = fs_err::read_to_string(&path)
+                .ok()
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default();
+            // A process that it was just starting when it died holds the lock until it is another
+            // program.
+            if looks < LOOKS && holder.pid.is_some_and(is_gone) {
+                looks += 1;
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            return Err(Error::Locked {
+                pid: holder.pid,
+                run_id: holder.run_id,
+                started_at: holder.started_at,
+                address: holder.address,
+            });
         }
         let lock = Self(Mutex::new(Held {
             file,
@@ -139,5 +159,22 @@ mod tests {
         }
         drop(first);
         HomeLock::acquire(home.path(), now).unwrap();
+    }
+    #[test]
+    fn waits_for_what_a_dead_holder_was_just_starting() {
+        let home = tempfile::tempdir().unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let path = home.path().join("lock");
+        fs_err::write(&path, format!("{{\"pid\":{}}}", ended.id())).unwrap();
+        let inherited = fs_err::File::open(&path).unwrap();
+        inherited.file().lock().unwrap();
+        let other = std::thread::spawn(move || {
+            std::thread::sleep(PAUSE * 5);
+            drop(inherited);
+        });
+        let now = "2026-01-17T08:00:00Z".parse().unwrap();
+        HomeLock::acquire(home.path(), now).unwrap();
+        other.join().unwrap();
     }
 }
