@@ -90,7 +90,7 @@ impl App {
     }
 
     async fn rebuild(&self, run: &RunRow, task: String, then: &Value) -> Result<Rebuilt, Error> {
-        let folder = self.home().join("data").join("runs").join(&run.id);
+        let folder = engine::run_dir(self.data_dir(), &run.id);
         let done = engine::replay(
             self.store(),
             &self.catalogue(),

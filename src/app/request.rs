@@ -38,7 +38,8 @@ impl App {
                 && run.profile == request.profile
         });
         for (nth, run) in same.enumerate() {
-            request.selection = wanted.selection(Earlier::load(self.store(), &run.id).await?);
+            request.selection =
+                wanted.selection(Earlier::load(self.store(), self.data_dir(), &run.id).await?);
             match request.check_selection() {
                 Ok(()) => return Ok(request),
                 // The newest run is the one that a person has in mind.
@@ -70,14 +71,10 @@ impl Wanted {
     /// Where one does not, with what there is.
     pub fn check(&self, prepared: &Prepared) -> Result<(), Error> {
         let graph = &prepared.compiled.graph;
-        match self.from.as_ref().or(self.only.as_ref()) {
-            Some(task) if graph.position(task).is_none() => Err(engine::Error::UnknownTask {
-                task: task.clone(),
-                allowed: graph.nodes().iter().map(|node| node.id.clone()).collect(),
-            }
-            .into()),
-            _ => Ok(()),
+        if let Some(task) = self.from.as_ref().or(self.only.as_ref()) {
+            engine::position_of(graph, task)?;
         }
+        Ok(())
     }
 
     fn selection(&self, earlier: Earlier) -> Selection {

@@ -136,7 +136,9 @@ async fn choose(app: &App, wanted: Option<String>, output: Output) -> Result<Str
 /// The data set that the newest run with one has read.
 async fn newest(app: &App) -> Result<Option<String>, Failure> {
     for run in app.store().runs(None, NEWEST).await? {
-        let results = Earlier::load(app.store(), &run.id).await?.results;
+        let results = Earlier::load(app.store(), app.data_dir(), &run.id)
+            .await?
+            .results;
         let dataset = results.values().find_map(|result| match result {
             EarlierResult::Succeeded(outcome) => outcome.output["dataset"].as_str(),
             EarlierResult::Skipped(_) => None,

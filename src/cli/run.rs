@@ -231,6 +231,7 @@ impl From<engine::Error> for Failure {
             | engine::Error::SeveralRuns(_)
             | engine::Error::Unfinished(_)
             | engine::Error::NothingToClear(_)
+            | engine::Error::FilesGone { .. }
             | engine::Error::UnknownRun(_) => Self::wrong_use(chain(&error)),
             _ => Self::failed(chain(&error)),
         }

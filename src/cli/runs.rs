@@ -172,7 +172,7 @@ pub(super) async fn run(
         }
         Command::Retry { run, from, .. } => {
             let row = find_run(scene.store, &run).await?;
-            let request = RunRequest::again(scene.store, &row, from).await?;
+            let request = RunRequest::again(scene.store, scene.data_dir, &row, from).await?;
             let handle = engine().await?;
             let Submitted { run_id, .. } = handle.submit(request).await?;
             let summary = handle.wait(&run_id).await?;

@@ -172,12 +172,10 @@ impl Graph {
 
     /// Positions of all tasks upstream of the one at `position`, direct or not, ascending.
     pub fn ancestors(&self, position: usize) -> Vec<usize> {
-        reach(&self.upstream, position)
-    }
-
-    /// Positions of all tasks downstream of the one at `position`, direct or not, ascending.
-    pub fn descendants(&self, position: usize) -> Vec<usize> {
-        reach(&self.downstream, position)
+        let above = self.with_ancestors([position]);
+        (0..above.len())
+            .filter(|&other| above[other] && other != position)
+            .collect()
     }
 }
 
@@ -239,18 +237,6 @@ fn cycle_among(upstream: &[Vec<usize>], stuck: &[usize]) -> Vec<usize> {
     }
 }
 
-/// Everything reachable from `start` along `edges`, without `start` itself, ascending.
-fn reach(edges: &[Vec<usize>], start: usize) -> Vec<usize> {
-    let mut seen = vec![false; edges.len()];
-    let mut stack = edges[start].clone();
-    while let Some(next) = stack.pop() {
-        if !std::mem::replace(&mut seen[next], true) {
-            stack.extend(&edges[next]);
-        }
-    }
-    (0..edges.len()).filter(|&i| seen[i]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,7 +256,6 @@ mod tests {
         let graph = graph(&[("d", &["b", "c"]), ("b", &["a"]), ("c", &["a"]), ("a", &[])]).unwrap();
         assert_eq!(graph.order(), [3, 1, 2, 0]);
         assert_eq!(graph.ancestors(0), [1, 2, 3]);
-        assert_eq!(graph.descendants(3), [0, 1, 2]);
     }
 
     #[test]

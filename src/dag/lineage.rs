@@ -38,17 +38,14 @@ impl Lineage {
                 .is_none_or(|shard| at == position || shards_of(&shard.of) == Some(shard.index + 1))
         };
         let plain = |node: &Node| {
-            let mut plain = node.clone();
-            if let Some(count) = node.map.as_ref().and_then(|map| map.shards) {
-                let last = count.checked_sub(1);
-                plain.after = last
-                    .map(|last| shard_id(&node.id, last))
-                    .into_iter()
-                    .collect();
+            let shards = node.map.as_ref().and_then(|map| map.shards);
+            let last =
+                shards.map(|count| count.checked_sub(1).map(|last| shard_id(&node.id, last)));
+            Node {
+                id: node.id.clone(),
+                after: last.map_or_else(|| node.after.clone(), |last| last.into_iter().collect()),
+                ..Node::default()
             }
-            plain.map = None;
-            plain.shard = None;
-            plain
         };
         let known: Vec<&(usize, Node)> = part
             .iter()

@@ -153,8 +153,8 @@ struct Planner<'a> {
     /// Tasks whose end those downstream have not been told of; a list instead of recursion,
     /// because a chain can be longer than the stack is deep.
     ended: Vec<usize>,
-    /// Whether an attempt was lost with the process that watched over all of them.
-    owner_lost: bool,
+    /// Whether the death of the process that watched over all attempts was counted.
+    owner_loss_counted: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -165,7 +165,7 @@ impl<'a> Planner<'a> {
             now,
             effects: Vec::new(),
             ended: Vec::new(),
-            owner_lost: false,
+            owner_loss_counted: false,
         }
     }
 

@@ -1,10 +1,6 @@
 //! How a run comes to this process: made new, or resumed.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,6 +8,7 @@ use super::{
     EngineEvent, Error, RunRequest, TaskOutcome, Trigger,
     cancel::{cancel, stored},
     dispatcher::Dispatcher,
+    files,
     live::{About, Live},
     recovery::restore_live,
     request::{EarlierResult, Seat},
@@ -21,6 +18,7 @@ use crate::{
     clock::Timestamp,
     dag::{Event, Graph, Run, RunState, TaskRun, TaskState},
     store::{NewRun, NewTask, RunChange, RunRow},
+    telemetry::chain,
 };
 
 const GOES_ON: &str = "it goes on in a new process";
@@ -53,19 +51,6 @@ impl Dispatcher {
             self.cancel(run_id, step, now).await;
         }
         Ok(submitted)
-    }
-
-    /// Whether a request is about one of these runs.
-    pub(super) async fn wants_one_of(&self, request: &RunRequest, runs: &HashSet<String>) -> bool {
-        if let Trigger::Scheduled { replaces, .. } = &request.trigger
-            && replaces.iter().any(|run_id| runs.contains(run_id))
-        {
-            return true;
-        }
-        let identity = request.identity();
-        let unfinished = self.parts.store.unfinished_runs(Some(&identity)).await;
-        // Where that fails, so will the submission, with the reason.
-        unfinished.is_ok_and(|rows| rows.iter().any(|row| runs.contains(&row.id)))
     }
 
     async fn take_on(
@@ -128,14 +113,20 @@ impl Dispatcher {
                 resumed: true,
             });
         }
+        let submitted = self.make(request, identity, seats, step, now)?;
         for row in &unfinished {
-            let cause = "a new run was forced in its place";
-            let state = cancel(&self.parts.store, row, cause, &mut step.draft, now).await?;
             let run_id = row.id.clone();
-            step.ended.insert(run_id.clone());
-            step.acts.push(Act::Close { run_id, state });
+            let cause = "a new run was forced in its place";
+            match cancel(&self.parts.store, row, cause, &mut step.draft, now).await {
+                Ok(state) => {
+                    step.ended.insert(run_id.clone());
+                    step.acts.push(Act::Close { run_id, state });
+                }
+                // The new run does not wait for what cannot be read.
+                Err(error) => tracing::error!(run.id = run_id, "cannot cancel: {}", chain(&error)),
+            }
         }
-        self.make(request, identity, seats, step, now)
+        Ok(submitted)
     }
 
     /// Resumes a run that has not ended.
@@ -239,12 +230,15 @@ impl Dispatcher {
     ) -> Result<Submitted, Error> {
         let run_id = uuid::Uuid::now_v7().to_string();
         if let Some(earlier) = request.selection.earlier() {
-            let runs = self.parts.settings.data_dir().join("runs");
-            take_files(&runs.join(&earlier.run_id), &runs.join(&run_id)).map_err(|source| {
-                Error::Files {
-                    run_id: earlier.run_id.clone(),
-                    source,
-                }
+            let data_dir = self.parts.settings.data_dir();
+            let (from, to) = (&earlier.run_id, &run_id);
+            let taken = files::take_over(
+                &files::run_dir(&data_dir, from),
+                &files::run_dir(&data_dir, to),
+            );
+            taken.map_err(|source| Error::Files {
+                run_id: from.clone(),
+                source,
             })?;
         }
         let (tasks, states, outcomes) = seat_tasks(&request, seats, now);
@@ -348,28 +342,6 @@ impl Dispatcher {
     }
 }
 
-/// Gives a new run the files that the results of an earlier one name.
-///
-/// Links where the file system can: files of a run are only ever replaced whole, so the earlier run
-/// keeps its own. The folder is there before the run is; one without a run is never looked at.
-fn take_files(earlier: &Path, run: &Path) -> std::io::Result<()> {
-    let entries = match fs_err::read_dir(earlier) {
-        Ok(entries) => entries,
-        // Its tasks left no files.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    fs_err::create_dir_all(run)?;
-    for entry in entries {
-        let entry = entry?;
-        let (from, to) = (entry.path(), run.join(entry.file_name()));
-        if entry.file_type()?.is_file() && fs_err::hard_link(&from, &to).is_err() {
-            fs_err::copy(&from, &to)?;
-        }
-    }
-    Ok(())
-}
-
 type Seated = (Vec<NewTask>, Vec<TaskRun>, BTreeMap<usize, TaskOutcome>);
 
 /// The rows, the states and the outcomes with which the tasks of a new run begin.
@@ -429,7 +401,8 @@ fn skipped(reason: &str) -> TaskState {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Lower-case digits.
+pub(in crate::engine) fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -1,5 +1,7 @@
 //! A part of an earlier run, once more.
 
+use std::path::Path;
+
 use super::{Earlier, Error, Interval, RunRequest, Selection, Trigger};
 use crate::store::{RunRow, Store};
 
@@ -10,11 +12,16 @@ impl RunRequest {
     /// # Errors
     ///
     /// Where the run has not ended, the store fails, or does not hold the definition any more.
-    pub async fn again(store: &Store, row: &RunRow, from: Option<String>) -> Result<Self, Error> {
+    pub async fn again(
+        store: &Store,
+        data_dir: &Path,
+        row: &RunRow,
+        from: Option<String>,
+    ) -> Result<Self, Error> {
         if !row.state.is_final() {
             return Err(Error::Unfinished(row.id.clone()));
         }
-        let earlier = Earlier::load(store, &row.id).await?;
+        let earlier = Earlier::load(store, data_dir, &row.id).await?;
         let definition = store
             .definition(&row.definition_hash)
             .await?

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Catalogue, Error, Interval, Progress, TaskContext,
     executor::{Assignment, AttemptResult, Executor as _, Inline, Mark, kill_own_group},
+    files,
     recovery::ran_out_of_memory,
     request::outcome,
     tuning::until_written,
@@ -48,9 +49,15 @@ pub async fn run(
     watch_parent(mark.clone());
     let stop = stop_when_told();
     // What is done must not be lost to a full disk; who stops this attempt ends the wait.
-    let waits = || tracing::warn!("the disk is full: the attempt waits for room");
+    let waits = |progress: &Progress| {
+        tracing::warn!("the disk is full: the attempt waits for room");
+        // So it does not stand still to who watches over it.
+        let (done, total) = progress.get();
+        Message::Progress { done, total }.tell();
+    };
     let pid = std::process::id();
-    until_written(|| store.begin_attempt(attempt_id, pid), &stop, waits).await?;
+    let begin = || store.begin_attempt(attempt_id, pid);
+    until_written(begin, &stop, || waits(&Progress::default())).await?;
     let gone = || store::Error::Conflict(format!("there is no attempt `{attempt_id}`"));
     let attempt = store.attempt(attempt_id).await?.ok_or_else(gone)?;
     let run = store.run(&attempt.run_id).await?.ok_or_else(gone)?;
@@ -102,7 +109,8 @@ pub async fn run(
     }
     mark.kill_all().await;
     let text = serde_json::to_string(&result).expect("a result is plain data");
-    until_written(|| store.report_attempt(attempt_id, &text), &stop, waits).await?;
+    let report = || store.report_attempt(attempt_id, &text);
+    until_written(report, &stop, || waits(&progress)).await?;
     Ok(())
 }
 
@@ -164,7 +172,7 @@ async fn context(
         params: run.params.clone(),
         settings: lineage.node.settings.clone(),
         upstream,
-        run_dir: data_dir.join("runs").join(&run.id),
+        run_dir: files::run_dir(data_dir, &run.id),
         clock,
         cancelled: stop.child_token(),
         progress: Progress::default(),

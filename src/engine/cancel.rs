@@ -4,6 +4,7 @@ use super::{
     Error,
     draft::{Draft, why_ended},
     recovery::{recover, restore},
+    request::position_of,
 };
 use crate::{
     clock::Timestamp,
@@ -101,7 +102,7 @@ pub(super) async fn cancel_task(
         return Err(Error::Ended(row.id.clone()));
     }
     let mut run = restore(store, row).await?;
-    let task = position_of(&run, task_id)?;
+    let task = position_of(run.graph(), task_id)?;
     let events = [Event::TaskCancelRequested { task }];
     let effects = settle(&mut run, &mut Pools::default(), events, now);
     let mut ended = None;
@@ -124,13 +125,4 @@ pub(super) async fn cancel_task(
         }
     }
     Ok(ended)
-}
-
-/// The position of the task of this id.
-pub(super) fn position_of(run: &crate::dag::Run, task_id: &str) -> Result<usize, Error> {
-    let graph = run.graph();
-    graph.position(task_id).ok_or_else(|| Error::UnknownTask {
-        task: task_id.to_owned(),
-        allowed: graph.nodes().iter().map(|node| node.id.clone()).collect(),
-    })
 }

@@ -1,12 +1,16 @@
 //! Tasks of a run that begin anew, within the same run.
 
+use std::path::Path;
+
 use tokio::sync::oneshot;
 
 use super::{
     EngineEvent, Error,
-    cancel::{position_of, stored},
+    cancel::stored,
     dispatcher::Dispatcher,
+    files,
     recovery::restore,
+    request::position_of,
     step::{Act, Step},
 };
 use crate::{
@@ -40,14 +44,17 @@ pub(super) type ClearReply = oneshot::Sender<Result<Cleared, Error>>;
 ///
 /// # Errors
 ///
-/// Where there is no such run or task, one of the tasks is running, or there is nothing to clear.
+/// Where there is no such run or task, one of the tasks is running or reads what is gone, or there
+/// is nothing to clear.
 pub async fn to_clear(
     store: &Store,
+    data_dir: &Path,
     run_id: &str,
     selection: &ClearSelection,
 ) -> Result<Cleared, Error> {
     let run = restore(store, &stored(store, run_id).await?).await?;
-    Ok(choose(&run, selection)?.named(&run))
+    let lost = files::lost(store, data_dir, run_id).await?;
+    Ok(choose(&run, selection, &lost)?.named(&run))
 }
 
 /// What is cleared, by position.
@@ -59,8 +66,9 @@ struct Choice {
     retired: Vec<usize>,
 }
 
-/// What a selection means, with the setups that it needs once more.
-fn choose(run: &Run, selection: &ClearSelection) -> Result<Choice, Error> {
+/// What a selection means, with the setups that it needs once more; `lost` tells which tasks have
+/// lost their files.
+fn choose(run: &Run, selection: &ClearSelection, lost: &[bool]) -> Result<Choice, Error> {
     let graph = run.graph();
     let count = graph.nodes().len();
     let mut chosen = match selection {
@@ -73,9 +81,9 @@ fn choose(run: &Run, selection: &ClearSelection) -> Result<Choice, Error> {
             };
             graph.with_descendants((0..count).filter(failed))
         }
-        ClearSelection::From(task) => graph.with_descendants([position_of(run, task)?]),
+        ClearSelection::From(task) => graph.with_descendants([position_of(graph, task)?]),
         ClearSelection::Only(task) => {
-            let only = position_of(run, task)?;
+            let only = position_of(graph, task)?;
             (0..count).map(|position| position == only).collect()
         }
     };
@@ -92,11 +100,10 @@ fn choose(run: &Run, selection: &ClearSelection) -> Result<Choice, Error> {
     }
     let wanted = chosen.clone();
     graph.choose_setups(&mut chosen, |teardown| {
-        // One that has not run has put nothing away.
-        matches!(
-            run.tasks()[teardown].state,
-            TaskState::Succeeded | TaskState::Failed
-        )
+        // One that has not begun has put nothing away.
+        let task = &run.tasks()[teardown];
+        matches!(task.state, TaskState::Succeeded | TaskState::Failed)
+            || task.first_started.is_some()
     });
     let named = match selection {
         ClearSelection::Failed => None,
@@ -118,6 +125,14 @@ fn choose(run: &Run, selection: &ClearSelection) -> Result<Choice, Error> {
     let tasks: Vec<usize> = (0..chosen.len()).filter(|&at| chosen[at]).collect();
     if tasks.is_empty() {
         return Err(Error::NothingToClear(run.id().to_owned()));
+    }
+    let needed = graph.with_ancestors(tasks.iter().copied());
+    let mut order = graph.order().iter().copied();
+    if let Some(gone) = order.find(|&at| needed[at] && !chosen[at] && lost.get(at) == Some(&true)) {
+        return Err(Error::FilesGone {
+            run_id: run.id().to_owned(),
+            task: graph.nodes()[gone].id.clone(),
+        });
     }
     match tasks
         .iter()
@@ -152,6 +167,8 @@ impl Dispatcher {
         selection: &ClearSelection,
         step: &mut Step,
     ) -> Result<Cleared, Error> {
+        let data_dir = self.parts.settings.data_dir();
+        let lost = files::lost(&self.parts.store, &data_dir, run_id).await?;
         if !self.live.contains_key(run_id) {
             let row = stored(&self.parts.store, run_id).await?;
             if let Some(cause) = row.hold {
@@ -159,14 +176,14 @@ impl Dispatcher {
                 return Err(Error::Held { run_id, cause });
             }
             // Refused before the run is taken on, so that a mistake changes nothing.
-            choose(&restore(&self.parts.store, &row).await?, selection)?;
+            choose(&restore(&self.parts.store, &row).await?, selection, &lost)?;
             self.take_over(&row, "tasks of it were cleared", step)
                 .await?;
         }
         let Some(live) = self.live.get_mut(run_id) else {
             return Err(Error::UnknownRun(run_id.to_owned()));
         };
-        let choice = choose(&live.run, selection)?;
+        let choice = choose(&live.run, selection, &lost)?;
         let cleared = choice.named(&live.run);
         live.forget(&choice.tasks);
         live.forget(&choice.retired);

@@ -108,26 +108,24 @@ impl Dispatcher {
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         loop {
-            if !batch.is_empty() {
-                // What has waited for the turn before it.
-                batch = self.turn(batch).await?;
-                continue;
-            }
-            if self.phase == Phase::Draining && self.running() == 0 {
-                return self.release().await;
-            }
-            tokio::select! {
-                count = inbox.recv_many(&mut batch, 10_000) => {
-                    if count == 0 {
-                        return self.release().await;
+            // What has waited for the turn before it goes first.
+            if batch.is_empty() {
+                if self.phase == Phase::Draining && self.running() == 0 {
+                    return self.release().await;
+                }
+                tokio::select! {
+                    count = inbox.recv_many(&mut batch, 10_000) => {
+                        if count == 0 {
+                            return self.release().await;
+                        }
                     }
-                }
-                () = tokio::time::sleep(self.until_due()) => {}
-                slots = self.tuning.new_slots() => {
-                    self.pools.resize(slots.parallelism, slots.pools);
-                }
-                _ = heartbeat.tick(), if !self.live.is_empty() => {
-                    batch.extend(self.beat().await);
+                    () = tokio::time::sleep(self.until_due()) => {}
+                    slots = self.tuning.new_slots() => {
+                        self.pools.resize(slots.parallelism, slots.pools);
+                    }
+                    _ = heartbeat.tick(), if !self.live.is_empty() => {
+                        batch.extend(self.beat().await);
+                    }
                 }
             }
             batch = self.turn(std::mem::take(&mut batch)).await?;
@@ -187,7 +185,7 @@ impl Dispatcher {
         let mut step = Step::default();
         let mut later = Vec::new();
         for message in batch {
-            if self.comes_too_early(&message, &step).await {
+            if Self::comes_too_early(&message, &step) {
                 later.push(message);
             } else {
                 self.hear(message, &mut step, now).await;

@@ -48,7 +48,7 @@ pub enum Error {
     },
     /// A selection leaves out tasks whose results it needs.
     #[error(
-        "no earlier run has a result of {}; start at one of them instead",
+        "no earlier run still has the result of {}; start at one of them instead",
         .tasks.iter().map(|task| format!("`{task}`")).collect::<Vec<_>>().join(", ")
     )]
     NoEarlierResult {
@@ -107,6 +107,17 @@ pub enum Error {
     /// A task that is to be cleared is running.
     #[error("task `{0}` is running; cancel it first, or wait for its end")]
     StillRunning(String),
+    /// A task that is to be cleared reads files that are gone.
+    #[error(
+        "the files that task `{task}` left are gone, as retention lets them; let it begin anew too: \
+         `trendmill runs clear {run_id} --from {task}`"
+    )]
+    FilesGone {
+        /// The run.
+        run_id: String,
+        /// The task upstream whose files are gone, the first in the order of work.
+        task: String,
+    },
     /// Nothing fits what is to be cleared.
     #[error("no task of run `{0}` has failed, was cancelled or lacks its upstream")]
     NothingToClear(String),

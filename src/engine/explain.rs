@@ -6,7 +6,7 @@ mod words;
 use serde::Serialize;
 
 use self::reasons::{Facts, node_of};
-use super::{DiskRoom, Error, Slots};
+use super::{DiskRoom, Error, Slots, request::unknown_task};
 use crate::{
     clock::Timestamp,
     dag::{RunState, TaskState},
@@ -54,10 +54,8 @@ impl Explanation {
             .ok_or_else(|| Error::UnknownRun(run_id.to_owned()))?;
         let tasks = store.tasks(run_id).await?;
         let Some(task) = tasks.iter().find(|task| task.task_id == task_id) else {
-            return Err(Error::UnknownTask {
-                task: task_id.to_owned(),
-                allowed: tasks.into_iter().map(|task| task.task_id).collect(),
-            });
+            let ids = tasks.iter().map(|task| task.task_id.clone());
+            return Err(unknown_task(task_id, ids));
         };
         let graph = store.run_graph(run_id).await?;
         let attempts = store.attempts(run_id, Some(task_id)).await?;

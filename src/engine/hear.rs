@@ -8,6 +8,7 @@ use super::{
     dispatcher::{Dispatcher, Phase},
     executor::AttemptResult,
     recovery::{progress_of, ran_out_of_memory},
+    request::position_of,
     step::{Act, Step},
 };
 use crate::{
@@ -140,15 +141,13 @@ impl Dispatcher {
     }
 
     /// Whether a message is about a run that this turn has changed where it lies: the store has it
-    /// still as it was, so the message waits for the next turn.
-    pub(super) async fn comes_too_early(&self, message: &Message, step: &Step) -> bool {
+    /// still as it was, so the message waits for the next turn. A request may be about any.
+    pub(super) fn comes_too_early(message: &Message, step: &Step) -> bool {
         if step.ended.is_empty() {
             return false;
         }
         let run_id = match message {
-            Message::Submit { request, .. } => {
-                return self.wants_one_of(request, &step.ended).await;
-            }
+            Message::Submit { .. } => return true,
             Message::Resume { run_id, .. }
             | Message::Promote { run_id, .. }
             | Message::Cancel { run_id }
@@ -231,7 +230,7 @@ impl Dispatcher {
         }
         match self.cancel_idle(&run_id, step, now).await {
             Ok(()) => drop(self.unreadable.remove(&run_id)),
-            // The wish is in the store, and is heard again and again.
+            // A wish in the store is heard again; a run that was to be replaced goes on.
             Err(error) => {
                 if self.unreadable.insert(run_id.clone()) {
                     tracing::error!(run.id = run_id, "cannot cancel: {}", chain(&error));
@@ -266,7 +265,7 @@ impl Dispatcher {
         now: Timestamp,
     ) -> Result<(), Error> {
         if let Some(live) = self.live.get(&run_id) {
-            let task = cancel::position_of(&live.run, task_id)?;
+            let task = position_of(live.run.graph(), task_id)?;
             step.told.insert((run_id.clone(), Some(task)));
             step.events
                 .entry(run_id)

@@ -8,6 +8,7 @@ use super::{
     TaskContext,
     dispatcher::Dispatcher,
     executor::{Assignment, Executor, Inline, Mark, Placement, Process},
+    files,
     hear::{Ended, Message},
 };
 
@@ -42,7 +43,7 @@ impl Dispatcher {
             params: live.about.params.clone(),
             settings: node.settings.clone(),
             upstream: live.upstream_of(task),
-            run_dir: settings.data_dir().join("runs").join(run_id),
+            run_dir: files::run_dir(&settings.data_dir(), run_id),
             clock: Arc::clone(&self.parts.clock),
             cancelled: attempt.stop.child_token(),
             progress: attempt.progress.clone(),

@@ -9,7 +9,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, executor::kill_leftovers};
+use super::{
+    Error,
+    executor::{has_ended, kill_leftovers},
+};
 use crate::clock::Timestamp;
 
 /// The right to run things on a home; given back when it is dropped or the process ends.
@@ -37,15 +40,6 @@ struct Holder {
 const LOOKS: u32 = 400;
 /// The time between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// Whether a process has ended, its parent told or not.
-fn is_gone(pid: u32) -> bool {
-    let Ok(stat) = fs_err::read_to_string(format!("/proc/{pid}/stat")) else {
-        return true;
-    };
-    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state.is_some_and(|state| state.starts_with(['Z', 'X']))
-}
 
 impl HomeLock {
     /// Takes the lock of the home whose data folder this is, making the folder as needed. What
@@ -81,7 +75,7 @@ impl HomeLock {
                 .unwrap_or_default();
             // A process that it was just starting when it died holds the lock until it is another
             // program.
-            if looks < LOOKS && holder.pid.is_some_and(is_gone) {
+            if looks < LOOKS && holder.pid.is_some_and(has_ended) {
                 looks += 1;
                 std::thread::sleep(PAUSE);
                 continue;

@@ -21,6 +21,7 @@ mod executor;
 mod recovery;
 mod step;
 mod summary;
+mod files;
 mod again;
 mod overview;
 mod decide;
@@ -43,11 +44,12 @@ pub use executor::{
     enter_cgroup,
 };
 pub use explain::Explanation;
+pub use files::run_dir;
 pub use handle::{EngineParts, EngineSettings, Handle};
 pub use lock::HomeLock;
 pub use overview::{RunOverview, find_run, find_task};
 pub use replay::replay;
-pub use request::{Earlier, EarlierResult, RunRequest, Selection, Trigger};
+pub use request::{Earlier, EarlierResult, RunRequest, Selection, Trigger, position_of};
 pub use summary::{RunSummary, TaskSummary};
 pub use task::{
     Catalogue, Interval, Operator, Progress, SettingsError, TaskContext, TaskError, TaskOutcome,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::Error;
+use super::{Error, request::unknown_task};
 use crate::{
     clock::Timestamp,
     dag::RunState,
@@ -103,11 +103,9 @@ pub async fn find_run(store: &Store, name: &str) -> Result<RunRow, Error> {
 /// Where there is none, or the store fails.
 pub async fn find_task(store: &Store, run_id: &str, task_id: &str) -> Result<TaskRow, Error> {
     let mut tasks = store.tasks(run_id).await?;
-    match tasks.iter().position(|task| task.task_id == task_id) {
-        Some(position) => Ok(tasks.swap_remove(position)),
-        None => Err(Error::UnknownTask {
-            task: task_id.to_owned(),
-            allowed: tasks.into_iter().map(|task| task.task_id).collect(),
-        }),
-    }
+    let Some(position) = tasks.iter().position(|task| task.task_id == task_id) else {
+        let ids = tasks.into_iter().map(|task| task.task_id);
+        return Err(unknown_task(task_id, ids));
+    };
+    Ok(tasks.swap_remove(position))
 }

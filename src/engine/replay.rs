@@ -5,8 +5,9 @@ use std::{path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Catalogue, Error, Interval, Mark, Progress, TaskContext, TaskOutcome, live::nearest_first,
-    request::outcome,
+    Catalogue, Error, Interval, Mark, Progress, TaskContext, TaskOutcome,
+    live::nearest_first,
+    request::{outcome, position_of},
 };
 use crate::{
     clock::Clock,
@@ -31,12 +32,7 @@ pub async fn replay(
     folder: &Path,
 ) -> Result<TaskOutcome, Error> {
     let graph = store.run_graph(&run.id).await?;
-    let Some(position) = graph.position(task_id) else {
-        return Err(Error::UnknownTask {
-            task: task_id.to_owned(),
-            allowed: graph.nodes().iter().map(|node| node.id.clone()).collect(),
-        });
-    };
+    let position = position_of(&graph, task_id)?;
     let node = &graph.nodes()[position];
     let operator = catalogue
         .get(&node.op)

@@ -1,10 +1,10 @@
 //! What is asked of the engine: a run, whole or from a task on.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Map, Value, json};
 
-use super::{Error, Interval, TaskOutcome};
+use super::{Error, Interval, TaskOutcome, files};
 use crate::{
     clock::Timestamp,
     dag::{Graph, Node, TaskState},
@@ -122,7 +122,7 @@ impl Selection {
 pub struct Earlier {
     /// The run.
     pub run_id: String,
-    /// How each of its tasks ended that succeeded or was skipped.
+    /// How each of its tasks ended that was skipped, or succeeded and has its files still.
     pub results: BTreeMap<String, EarlierResult>,
     /// With which settings each of its tasks ran.
     pub settings: BTreeMap<String, Map<String, Value>>,
@@ -143,15 +143,18 @@ impl Earlier {
     /// # Errors
     ///
     /// Where the store fails or an outcome cannot be read.
-    pub async fn load(store: &Store, run_id: &str) -> Result<Self, Error> {
+    pub async fn load(store: &Store, data_dir: &Path, run_id: &str) -> Result<Self, Error> {
+        let run_dir = files::run_dir(data_dir, run_id);
         let mut results = BTreeMap::new();
         for row in store.tasks(run_id).await? {
             let result = match &row.run.state {
-                TaskState::Succeeded => EarlierResult::Succeeded(Box::new(outcome(
-                    run_id,
-                    &row.task_id,
-                    row.outcome.as_deref(),
-                )?)),
+                TaskState::Succeeded => {
+                    let outcome = outcome(run_id, &row.task_id, row.outcome.as_deref())?;
+                    if !files::are_there(&run_dir, &outcome) {
+                        continue;
+                    }
+                    EarlierResult::Succeeded(Box::new(outcome))
+                }
                 TaskState::Skipped { reason } => EarlierResult::Skipped(reason.clone()),
                 TaskState::Waiting
                 | TaskState::Ready
@@ -296,7 +299,7 @@ impl RunRequest {
         let wanted = match &self.selection {
             Selection::All => vec![true; graph.nodes().len()],
             Selection::From { task, .. } | Selection::Only { task, .. } => {
-                let start = self.position(task)?;
+                let start = position_of(graph, task)?;
                 named = Some(start);
                 graph.with_descendants([start])
             }
@@ -307,8 +310,13 @@ impl RunRequest {
             }
         };
         let mut runs = wanted.clone();
+        if let (Selection::Only { .. }, Some(only)) = (&self.selection, named) {
+            runs.fill(false);
+            runs[only] = true;
+        }
         if let Selection::From { earlier, .. } | Selection::Failed { earlier } = &self.selection {
             graph.choose_setups(&mut runs, |teardown| {
+                // Without a result it may have begun: the setup is rather done twice than missed.
                 let result = earlier.results.get(&graph.nodes()[teardown].id);
                 !matches!(result, Some(EarlierResult::Skipped(_)))
             });
@@ -328,17 +336,12 @@ impl RunRequest {
             return Ok(vec![Seat::Run; count]);
         };
         let chosen = self.chosen()?;
-        let alone = matches!(self.selection, Selection::Only { .. });
-        let runs = |at: usize| match chosen.named {
-            Some(named) if alone => at == named,
-            _ => chosen.runs[at],
-        };
         let mut seats = vec![Seat::LeftOut; count];
         let mut missing = Vec::new();
-        for at in (0..count).filter(|&at| runs(at)) {
+        for at in (0..count).filter(|&at| chosen.runs[at]) {
             seats[at] = Seat::Run;
         }
-        let needed = graph.with_ancestors((0..count).filter(|&at| runs(at)));
+        let needed = graph.with_ancestors((0..count).filter(|&at| chosen.runs[at]));
         for (position, node) in graph.nodes().iter().enumerate() {
             if seats[position] == Seat::Run {
                 continue;
@@ -355,11 +358,9 @@ impl RunRequest {
                 None => {}
             }
         }
-        if alone {
-            // What lies downstream would show results that do not follow from this run.
-            for below in (0..count).filter(|&at| chosen.wanted[at] && !runs(at)) {
-                seats[below] = Seat::LeftOut;
-            }
+        // What lies downstream of one that runs alone would show results that do not follow from it.
+        for below in (0..count).filter(|&at| chosen.wanted[at] && !chosen.runs[at]) {
+            seats[below] = Seat::LeftOut;
         }
         if missing.is_empty() {
             Ok(seats)
@@ -367,16 +368,24 @@ impl RunRequest {
             Err(Error::NoEarlierResult { tasks: missing })
         }
     }
+}
 
-    fn position(&self, task: &str) -> Result<usize, Error> {
-        self.graph.position(task).ok_or_else(|| Error::UnknownTask {
-            task: task.to_owned(),
-            allowed: self
-                .graph
-                .nodes()
-                .iter()
-                .map(|node| node.id.clone())
-                .collect(),
-        })
+/// The position of the task of this id.
+///
+/// # Errors
+///
+/// [`Error::UnknownTask`] where there is none.
+pub fn position_of(graph: &Graph, task: &str) -> Result<usize, Error> {
+    graph.position(task).ok_or_else(|| {
+        let ids = graph.nodes().iter().map(|node| node.id.clone());
+        unknown_task(task, ids)
+    })
+}
+
+/// That there is no such task, and which there are.
+pub(super) fn unknown_task(task: &str, allowed: impl Iterator<Item = String>) -> Error {
+    Error::UnknownTask {
+        task: task.to_owned(),
+        allowed: allowed.collect(),
     }
 }

@@ -218,6 +218,9 @@ pub struct TaskOutcome {
     pub message: Option<String>,
     /// What the tasks downstream need: fingerprints, paths of artifacts.
     pub output: Value,
+    /// The files that the tasks downstream read, by their names in the run's folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
 }
 
 /// How an attempt ended that did not succeed; the variant is the decision.

@@ -145,6 +145,7 @@ impl Evaluate {
         .await??;
         outcome.rows_computed = outcome.rows_out;
         outcome.message = Some(headline);
+        outcome.files.push(name.clone());
         outcome.output = json!(EvaluateOutput {
             evaluation: name,
             finite

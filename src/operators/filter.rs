@@ -98,6 +98,7 @@ impl Filter {
         outcome.rows_out = ids.len() as u64;
         let selection = selection::write(&context.run_dir, &context.task_id, ids)?;
         outcome.output = json!({ "selection": selection });
+        outcome.files.push(selection);
         Ok(outcome)
     }
 }

@@ -193,6 +193,7 @@ impl Merge {
             "{} rows × {} columns, {labelled} with a label",
             matrix_file.rows, matrix_file.columns
         ));
+        outcome.files.push(name.clone());
         outcome.output = json!(MergeOutput {
             matrix: name,
             matrix_file,

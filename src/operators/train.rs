@@ -198,6 +198,7 @@ impl Train {
         .await??;
         outcome.rows_computed = outcome.rows_out;
         outcome.message = Some(summary);
+        outcome.files = vec![weights.clone(), fit_name.clone()];
         outcome.output = json!(TrainOutput {
             content_key,
             existing: None,

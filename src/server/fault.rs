@@ -133,6 +133,7 @@ impl From<engine::Error> for Fault {
             Error::Held { .. } => Self::conflict("run_held", message),
             Error::NotHeld(_) => Self::conflict("run_not_held", message),
             Error::StillRunning(_) => Self::conflict("task_running", message),
+            Error::FilesGone { .. } => Self::conflict("files_gone", message),
             Error::NothingToClear(_) => Self::conflict("nothing_to_clear", message),
             Error::TickTaken { .. } => Self::conflict("tick_taken", message),
             Error::Stopped(_) => Self::unavailable(message),

@@ -70,7 +70,7 @@ pub(super) static CONTENT: Kind = Kind {
     page_size: 16_384,
     cache: 8000,
     checkpoint: 2000,
-    // It can be a thousand times as large, and its migrations only add.
+    // It can be a thousand times as large, and what is in it can be made again.
     keeps_backups: false,
 };
 

@@ -11,7 +11,7 @@ use trendmill::{
     engine::{ClearSelection, EngineEvent, Error, RunRequest, TaskError, cancel_task_idle},
 };
 
-use crate::kit::{Fake, Home, attempts, done, request, states, task};
+use crate::kit::{Fake, Home, attempts, done, ended, held, request, started, states, task};
 
 /// An operator that fails until it is mended.
 fn fragile(mended: &Arc<AtomicBool>) -> Fake {
@@ -38,13 +38,7 @@ async fn a_cancelled_task_ends_alone_and_the_run_goes_on() {
         task("c", "noop", &[]),
     ];
     let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
-    loop {
-        if let EngineEvent::AttemptStarted { task_id, .. } = events.recv().await.unwrap()
-            && task_id == "a"
-        {
-            break;
-        }
-    }
+    started(&mut events, "a").await;
     let refusal = handle.cancel_task(&run_id, "z").await.unwrap_err();
     assert!(matches!(refusal, Error::UnknownTask { .. }), "{refusal}");
     handle.cancel_task(&run_id, "a").await.unwrap();
@@ -162,17 +156,14 @@ async fn a_cancelled_run_is_cleared_but_not_what_is_running() {
 async fn a_held_run_starts_when_it_is_promoted() {
     let home = Home::new();
     let handle = home.start(Vec::new()).await;
-    let held = || RunRequest {
-        hold: Some("queued behind another run".to_owned()),
-        ..request(vec![task("a", "noop", &[])])
-    };
-    let run_id = handle.submit(held()).await.unwrap().run_id;
+    let wanted = held(vec![task("a", "noop", &[])]);
+    let run_id = handle.submit(wanted.clone()).await.unwrap().run_id;
     let store = home.store().await;
     let row = store.run(&run_id).await.unwrap().unwrap();
     assert_eq!((row.state, row.owner), (RunState::Queued, None));
     assert_eq!(row.cause, "queued behind another run");
     // Neither asking again nor resuming starts it.
-    assert_eq!(handle.submit(held()).await.unwrap().run_id, run_id);
+    assert_eq!(handle.submit(wanted).await.unwrap().run_id, run_id);
     let refusal = handle.resume(&run_id).await.unwrap_err();
     assert!(matches!(refusal, Error::Held { .. }), "{refusal}");
     let (waited, promoted) = tokio::join!(handle.wait(&run_id), handle.promote(&run_id));
@@ -187,11 +178,8 @@ async fn a_held_run_starts_when_it_is_promoted() {
 async fn a_held_run_is_cancelled_where_it_lies() {
     let home = Home::new();
     let handle = home.start(Vec::new()).await;
-    let held = RunRequest {
-        hold: Some("queued behind another run".to_owned()),
-        ..request(vec![task("a", "noop", &[])])
-    };
-    let run_id = handle.submit(held).await.unwrap().run_id;
+    let wanted = held(vec![task("a", "noop", &[])]);
+    let run_id = handle.submit(wanted).await.unwrap().run_id;
     handle.cancel(&run_id).unwrap();
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);
@@ -236,17 +224,6 @@ fn slow_at_first() -> Fake {
     })
 }
 
-/// Waits until an attempt of this task has started.
-async fn started(events: &mut tokio::sync::broadcast::Receiver<EngineEvent>, wanted: &str) {
-    loop {
-        if let EngineEvent::AttemptStarted { task_id, .. } = events.recv().await.unwrap()
-            && task_id == wanted
-        {
-            return;
-        }
-    }
-}
-
 #[tokio::test]
 async fn clearing_takes_back_that_a_task_was_cancelled() {
     let home = Home::new();
@@ -256,11 +233,7 @@ async fn clearing_takes_back_that_a_task_was_cancelled() {
     let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
     started(&mut events, "b").await;
     handle.cancel_task(&run_id, "a").await.unwrap();
-    loop {
-        if let EngineEvent::TaskEnded { .. } = events.recv().await.unwrap() {
-            break;
-        }
-    }
+    ended(&mut events).await;
     let store = home.store().await;
     let row = store.tasks(&run_id).await.unwrap().remove(0);
     assert!(row.run.cancel_requested);
@@ -320,11 +293,10 @@ async fn clearing_takes_back_that_the_run_was_cancelled() {
 #[tokio::test]
 async fn a_run_that_has_not_ended_is_not_run_again() {
     let home = Home::new();
-    let handle = home.start(vec![Fake::endless("endless")]).await;
-    let tasks = vec![task("a", "endless", &[])];
-    let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
-    let store = home.store().await;
+    let (_handle, store, run_id) = home.endless().await;
     let row = store.run(&run_id).await.unwrap().unwrap();
-    let refusal = RunRequest::again(&store, &row, None).await.unwrap_err();
+    let refusal = RunRequest::again(&store, &home.data_dir(), &row, None)
+        .await
+        .unwrap_err();
     assert!(matches!(refusal, Error::Unfinished(_)), "{refusal}");
 }

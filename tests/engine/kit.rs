@@ -1,6 +1,6 @@
 //! A home, a clock that stands still, and operators made of closures.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -35,8 +35,12 @@ impl Home {
         }
     }
 
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     pub(crate) async fn store(&self) -> Store {
-        let data = self.folder.path().join("data");
+        let data = self.data_dir();
         fs_err::create_dir_all(&data).unwrap();
         Store::open(&data).await.unwrap()
     }
@@ -87,6 +91,26 @@ impl Home {
     }
 }
 
+/// Waits until an attempt of this task has started.
+pub(crate) async fn started(events: &mut broadcast::Receiver<EngineEvent>, wanted: &str) {
+    loop {
+        if let EngineEvent::AttemptStarted { task_id, .. } = events.recv().await.unwrap()
+            && task_id == wanted
+        {
+            return;
+        }
+    }
+}
+
+/// Waits until a task has ended.
+pub(crate) async fn ended(events: &mut broadcast::Receiver<EngineEvent>) {
+    loop {
+        if let EngineEvent::TaskEnded { .. } = events.recv().await.unwrap() {
+            return;
+        }
+    }
+}
+
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
@@ -120,6 +144,14 @@ pub(crate) fn request(tasks: Vec<Node>) -> RunRequest {
         trigger: Trigger::Manual,
         selection: Selection::All,
         hold: None,
+    }
+}
+
+/// A request for a run that stays queued.
+pub(crate) fn held(tasks: Vec<Node>) -> RunRequest {
+    RunRequest {
+        hold: Some("queued behind another run".to_owned()),
+        ..request(tasks)
     }
 }
 

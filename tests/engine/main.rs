@@ -14,6 +14,7 @@ mod selection;
 mod process;
 mod leftovers;
 mod limits;
+mod lost_files;
 mod setups;
 mod shell;
 mod together;

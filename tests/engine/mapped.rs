@@ -104,7 +104,9 @@ async fn a_mapped_task_is_done_for_each_item_and_joined() {
 
     // A retry in a new run does the failed shard only, and so does clearing it in this one.
     broken.store(false, Ordering::SeqCst);
-    let earlier = Earlier::load(&store, &run_id).await.unwrap();
+    let earlier = Earlier::load(&store, &home.data_dir(), &run_id)
+        .await
+        .unwrap();
     let retry = RunRequest {
         graph: store.run_graph(&run_id).await.unwrap(),
         selection: Selection::Failed { earlier },
@@ -151,7 +153,9 @@ async fn a_mapped_task_is_done_for_each_item_and_joined() {
     assert_eq!(summary.task("work").unwrap().rows_in, 2);
 
     // The new run was one of the same shards; from above them it is mapped anew as well.
-    let earlier = Earlier::load(&store, &second).await.unwrap();
+    let earlier = Earlier::load(&store, &home.data_dir(), &second)
+        .await
+        .unwrap();
     let again = RunRequest {
         graph: store.run_graph(&second).await.unwrap(),
         selection: Selection::From {

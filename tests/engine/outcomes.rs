@@ -31,6 +31,7 @@ async fn outputs_reach_everything_downstream_and_counts_are_kept() {
             dropped: BTreeMap::from([("no_title".to_owned(), 2)]),
             message: Some("three posts".to_owned()),
             output: json!({"fingerprint": "f1"}),
+            files: vec!["rows.json".to_owned()],
         })
     });
     let last = Fake::new("last", |context| async move {

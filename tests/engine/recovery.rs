@@ -12,7 +12,7 @@ use trendmill::{
     store::{NewRun, Turn},
 };
 
-use crate::kit::{Fake, Home, attempts, done, request, states, task};
+use crate::kit::{Fake, Home, attempts, done, request, started, states, task};
 
 /// Notes which attempts ran; the one of `stuck` never ends.
 fn recorder(log: &Arc<Mutex<Vec<String>>>, stuck: Option<&'static str>) -> Fake {
@@ -55,13 +55,8 @@ fn the_same_command_resumes_the_run_of_a_dead_process() {
         let handle = home.start(vec![recorder(&log, Some("b"))]).await;
         let mut events = handle.subscribe();
         let run_id = handle.submit(request(tasks())).await.unwrap().run_id;
-        loop {
-            if let EngineEvent::AttemptStarted { task_id, .. } = events.recv().await.unwrap()
-                && task_id == "b"
-            {
-                break run_id;
-            }
-        }
+        started(&mut events, "b").await;
+        run_id
     });
     dies(async {
         let handle = home.start(vec![recorder(&log, None)]).await;

@@ -55,7 +55,9 @@ async fn from_a_task_on_the_rest_is_taken_over() {
     let handle = home.start(operators(false)).await;
     let first = run(&handle, Selection::All).await;
     let store = home.store().await;
-    let earlier = Earlier::load(&store, &first.run_id).await.unwrap();
+    let earlier = Earlier::load(&store, &home.data_dir(), &first.run_id)
+        .await
+        .unwrap();
     let second = run(
         &handle,
         Selection::From {
@@ -91,7 +93,9 @@ async fn only_one_task_runs() {
     let handle = home.start(operators(false)).await;
     let first = run(&handle, Selection::All).await;
     let store = home.store().await;
-    let earlier = Earlier::load(&store, &first.run_id).await.unwrap();
+    let earlier = Earlier::load(&store, &home.data_dir(), &first.run_id)
+        .await
+        .unwrap();
     let second = run(
         &handle,
         Selection::Only {
@@ -126,7 +130,9 @@ async fn what_failed_is_retried_with_the_results_that_are_there() {
 
     let handle = home.start(operators(false)).await;
     let store = home.store().await;
-    let earlier = Earlier::load(&store, &first.run_id).await.unwrap();
+    let earlier = Earlier::load(&store, &home.data_dir(), &first.run_id)
+        .await
+        .unwrap();
     let second = run(&handle, Selection::Failed { earlier }).await;
     assert_eq!(second.state, RunState::Succeeded);
     assert_eq!(
@@ -149,7 +155,7 @@ async fn a_selection_without_the_results_it_needs_is_refused() {
     let refusal = handle.submit(missing).await.unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "no earlier run has a result of `scrape`, `embed`; start at one of them instead"
+        "no earlier run still has the result of `scrape`, `embed`; start at one of them instead"
     );
     let mut unknown = request(tasks());
     unknown.selection = Selection::Only {

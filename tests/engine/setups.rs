@@ -61,7 +61,9 @@ async fn a_setup_runs_again_with_the_work_that_needs_it() {
 
     let store = home.store().await;
     let row = store.run(&run_id).await.unwrap().unwrap();
-    let again = RunRequest::again(&store, &row, None).await.unwrap();
+    let again = RunRequest::again(&store, &home.data_dir(), &row, None)
+        .await
+        .unwrap();
     let again = handle.submit(again).await.unwrap().run_id;
     let summary = handle.wait(&again).await.unwrap();
     assert_eq!(summary.state, RunState::Succeeded);

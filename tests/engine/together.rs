@@ -2,21 +2,14 @@
 
 use trendmill::{
     dag::RunState,
-    engine::{EngineEvent, Error, RunRequest},
+    engine::{Error, RunRequest},
 };
 
-use crate::kit::{Fake, Home, request, states, task};
+use crate::kit::{Fake, Home, ended, held, request, states, task};
 
-/// A request that stays queued.
-fn held() -> RunRequest {
-    RunRequest {
-        hold: Some("queued behind another run".to_owned()),
-        ..request(vec![
-            task("a", "noop", &[]),
-            task("b", "noop", &[]),
-            task("c", "noop", &[]),
-        ])
-    }
+/// A run of three tasks that stays queued.
+fn three() -> RunRequest {
+    held(["a", "b", "c"].map(|id| task(id, "noop", &[])).to_vec())
 }
 
 #[tokio::test]
@@ -26,11 +19,7 @@ async fn a_task_is_cancelled_twice_at_once() {
     let mut events = handle.subscribe();
     let tasks = vec![task("a", "endless", &[]), task("b", "noop", &[])];
     let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
-    loop {
-        if let EngineEvent::TaskEnded { .. } = events.recv().await.unwrap() {
-            break;
-        }
-    }
+    ended(&mut events).await;
     let (one, two, late) = tokio::join!(
         handle.cancel_task(&run_id, "a"),
         handle.cancel_task(&run_id, "a"),
@@ -55,7 +44,7 @@ async fn a_task_is_cancelled_twice_at_once() {
 async fn two_tasks_of_a_held_run_are_cancelled_and_the_run_is_promoted() {
     let home = Home::new();
     let handle = home.start(Vec::new()).await;
-    let run_id = handle.submit(held()).await.unwrap().run_id;
+    let run_id = handle.submit(three()).await.unwrap().run_id;
     let (a, b, promoted) = tokio::join!(
         handle.cancel_task(&run_id, "a"),
         handle.cancel_task(&run_id, "b"),
@@ -76,7 +65,7 @@ async fn two_tasks_of_a_held_run_are_cancelled_and_the_run_is_promoted() {
 async fn a_held_run_is_cancelled_and_promoted_at_once() {
     let home = Home::new();
     let handle = home.start(Vec::new()).await;
-    let run_id = handle.submit(held()).await.unwrap().run_id;
+    let run_id = handle.submit(three()).await.unwrap().run_id;
     handle.cancel(&run_id).unwrap();
     let (promoted, waited) = tokio::join!(handle.promote(&run_id), handle.wait(&run_id));
     let refusal = promoted.unwrap_err();
@@ -89,16 +78,16 @@ async fn a_held_run_is_cancelled_and_promoted_at_once() {
 async fn what_takes_the_place_of_a_cancelled_run_is_a_new_one() {
     let home = Home::new();
     let handle = home.start(Vec::new()).await;
-    let first = handle.submit(held()).await.unwrap().run_id;
+    let first = handle.submit(three()).await.unwrap().run_id;
     handle.cancel(&first).unwrap();
     let forced = RunRequest {
         force: true,
         hold: None,
-        ..held()
+        ..three()
     };
     let same = RunRequest {
         hold: None,
-        ..held()
+        ..three()
     };
     let (forced, same) = tokio::join!(handle.submit(forced), handle.submit(same));
     assert_ne!(forced.unwrap().run_id, first);
@@ -115,10 +104,7 @@ async fn what_takes_the_place_of_a_cancelled_run_is_a_new_one() {
 async fn the_end_of_a_held_run_is_told() {
     let home = Home::new();
     let handle = home.start(Vec::new()).await;
-    let one = || RunRequest {
-        hold: Some("queued behind another run".to_owned()),
-        ..request(vec![task("a", "noop", &[])])
-    };
+    let one = || held(vec![task("a", "noop", &[])]);
     let first = handle.submit(one()).await.unwrap().run_id;
     let (waited, cancelled) = tokio::join!(handle.wait(&first), handle.cancel_task(&first, "a"));
     cancelled.unwrap();

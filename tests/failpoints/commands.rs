@@ -3,7 +3,6 @@
 use std::{path::Path, process::Stdio, thread, time::Duration};
 
 use serde_json::{Value, json};
-use trendmill::store::Store;
 
 use crate::{
     around, die, effects,
@@ -62,7 +61,9 @@ fn at_a_token() {
 #[test]
 fn at_a_pause() {
     let paused = |home: &Home| {
-        let paused = ask(home, async |store| store.paused_pipelines().await.unwrap());
+        let paused = effects::ask(home.path(), async |store| {
+            store.paused_pipelines().await.unwrap()
+        });
         json!(paused.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
     };
     let pause = ["pipelines", "pause", "fragile"];
@@ -212,7 +213,7 @@ fn at_what_has_had_its_time() {
     ];
     dies_at(&places.concat(), &old, &["db", "vacuum"], &|home| {
         let made = fs_err::read_to_string(home.path().join("made")).unwrap();
-        let left = ask(home, async |store| {
+        let left = effects::ask(home.path(), async |store| {
             let mut left = Vec::new();
             for run in made.split(' ') {
                 let row = store.run(run).await.unwrap();
@@ -290,7 +291,7 @@ fn arguments(home: &Home, words: &[&str]) -> Vec<String> {
     words
         .iter()
         .map(|&word| match word {
-            "BACKFILL" => ask(home, async |store| {
+            "BACKFILL" => effects::ask(home.path(), async |store| {
                 store.backfills(false).await.unwrap().remove(0).id
             }),
             _ => word.to_owned(),
@@ -302,18 +303,9 @@ fn words(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 
-/// What the databases of a home say.
-pub(crate) fn ask<T>(home: &Home, question: impl AsyncFnOnce(Store) -> T) -> T {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let data = home.path().join("data");
-        question(Store::open_read_only(&data).await.unwrap()).await
-    })
-}
-
 /// How runs and their tasks stand.
 fn runs(home: &Home) -> Value {
-    let states = ask(home, async |store| {
+    let states = effects::ask(home.path(), async |store| {
         let mut states = Vec::new();
         for run in store.runs(None, 100).await.unwrap() {
             let tasks = store.tasks(&run.id).await.unwrap();
@@ -327,7 +319,7 @@ fn runs(home: &Home) -> Value {
 
 /// How backfills stand, and the runs of each of their intervals.
 fn backfills(home: &Home) -> Value {
-    let states = ask(home, async |store| {
+    let states = effects::ask(home.path(), async |store| {
         let mut states = Vec::new();
         for row in store.backfills(false).await.unwrap() {
             let intervals = store.backfill_intervals(&row.id).await.unwrap();

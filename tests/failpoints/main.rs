@@ -15,8 +15,6 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     process::{Child, Stdio},
     sync::OnceLock,
-    thread,
-    time::Duration,
 };
 
 use home::{Home, stderr};
@@ -24,6 +22,7 @@ use serde_json::{Value, json};
 use trendmill::dag::RunState;
 
 const RUN: [&str; 5] = ["--json", "run", "deaths", "--source", "dump:posts.ndjson"];
+const UP: [&str; 4] = ["--quiet", "up", "--listen", "127.0.0.1:0"];
 /// Longer than the time between two heartbeats.
 const NAP: &str = "nap=1.5";
 
@@ -176,7 +175,7 @@ fn die(home: &Home, place: &str, arguments: &[&str]) {
 
 /// Starts the daemon.
 fn up(home: &Home) -> Child {
-    home.command(&["--quiet", "up", "--listen", "127.0.0.1:0"])
+    home.command(&UP)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
@@ -184,24 +183,13 @@ fn up(home: &Home) -> Child {
 }
 
 /// Lets a daemon work until something holds, and kills it.
-fn work_until(home: &Home, what: &str, holds: impl Fn() -> bool) {
-    let mut daemon = up(home);
-    while !holds() {
-        assert!(
-            daemon.try_wait().unwrap().is_none(),
-            "the daemon gave up before {what}"
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+fn work_until(home: &Home, holds: impl Fn() -> bool) {
+    effects::kill_once(&mut up(home), holds);
 }
 
 /// Lets go on what goes on by itself, to its end.
 fn let_finish(home: &Home) {
-    work_until(home, "everything had ended", || {
-        effects::live(home.path()) == 0
-    });
+    work_until(home, || effects::live(home.path()) == 0);
 }
 
 /// Runs the pipeline in a process that dies where it passes this point for the Nth time, for each

@@ -2,15 +2,7 @@
 //! told again only where nobody could write down that it was.
 use trendmill::store::Store;
 
-use crate::{
-    around,
-    commands::{ask, fragile},
-    die, effects,
-    home::Home,
-    work_until,
-};
-
-const UP: [&str; 4] = ["--quiet", "up", "--listen", "127.0.0.1:0"];
+use crate::{UP, around, commands::fragile, die, effects, home::Home, work_until};
 
 #[test]
 fn at_notices() {
@@ -29,7 +21,9 @@ fn at_notices() {
                 (1..=most).contains(&messages.len()),
                 "{place}: {messages:?}"
             );
-            let standing = ask(&home, async |store| store.standing_notices().await.unwrap());
+            let standing = effects::ask(home.path(), async |store| {
+                store.standing_notices().await.unwrap()
+            });
             assert_eq!(standing.len(), 1, "{place}: {standing:?}");
             assert_eq!(standing[0].times, 1, "{place}");
         }
@@ -71,9 +65,9 @@ fn fails_once() -> Home {
 /// What is told until nothing is left to tell.
 fn told(home: &Home) -> Vec<String> {
     let file = home.path().join("told");
-    work_until(home, "all was told", || {
+    work_until(home, || {
         let left = async |store: Store| store.next_notice().await.unwrap();
-        file.exists() && ask(home, left).is_none()
+        file.exists() && effects::ask(home.path(), left).is_none()
     });
     let text = fs_err::read_to_string(file).unwrap();
     text.lines().map(str::to_owned).collect()

@@ -6,9 +6,8 @@ use trendmill::{
     store::{RunRow, Store},
 };
 
-use crate::{around, commands::ask, die, effects, home::Home, work_until};
+use crate::{UP, around, die, effects, home::Home, work_until};
 
-const UP: [&str; 4] = ["--quiet", "up", "--listen", "127.0.0.1:0"];
 const ID: &str = "ticks/default";
 
 fn home(overlap: &str, task: &str) -> Home {
@@ -43,7 +42,7 @@ fn each_tick_makes_one_run() {
         let home = home("allow", QUICK);
         die(&home, place, &UP);
         effects::is_sound(&home);
-        work_until(&home, "five ticks", || runs(&home).len() >= 5);
+        work_until(&home, || runs(&home).len() >= 5);
         effects::is_sound(&home);
         one_second_apart(&ticks(&home), place);
     }
@@ -58,7 +57,7 @@ fn each_tick_that_waits_for_its_turn_gets_it_once() {
             let home = home("queue-all", &takes("1.3"));
             die(&home, &place, &UP);
             effects::is_sound(&home);
-            work_until(&home, "three turns", || {
+            work_until(&home, || {
                 runs(&home)
                     .iter()
                     .filter(|run| run.state.is_final())
@@ -84,7 +83,7 @@ fn each_tick_that_is_left_out_is_told_once() {
         let home = home("skip", &takes("2.5"));
         die(&home, &place, &UP);
         effects::is_sound(&home);
-        work_until(&home, "two runs", || {
+        work_until(&home, || {
             runs(&home)
                 .iter()
                 .filter(|run| run.state.is_final())
@@ -93,7 +92,7 @@ fn each_tick_that_is_left_out_is_told_once() {
         });
         effects::is_sound(&home);
         let mut decided = ticks(&home);
-        for skipped in ask(&home, async |store| {
+        for skipped in effects::ask(home.path(), async |store| {
             store.skipped_ticks(ID, 100).await.unwrap()
         }) {
             let times = (0..i64::from(skipped.count)).map(|n| skipped.first.as_millis() + n * 1000);
@@ -110,7 +109,7 @@ fn ticks_that_have_runs_get_no_others() {
     for place in around("tick_handled") {
         let home = home("allow", QUICK);
         assert!(home.run(&["db", "migrate"]).status.success());
-        work_until(&home, "three ticks", || runs(&home).len() >= 3);
+        work_until(&home, || runs(&home).len() >= 3);
         let first = ticks(&home)[0];
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let store = Store::open(&home.path().join("data")).await.unwrap();
@@ -120,7 +119,7 @@ fn ticks_that_have_runs_get_no_others() {
         die(&home, &place, &UP);
         effects::is_sound(&home);
         let had = runs(&home).len();
-        work_until(&home, "two more ticks", || runs(&home).len() >= had + 2);
+        work_until(&home, || runs(&home).len() >= had + 2);
         effects::is_sound(&home);
         one_second_apart(&ticks(&home), &place);
     }
@@ -135,20 +134,23 @@ fn a_tick_that_cannot_become_a_run_becomes_one_later() {
         assert_eq!(runs(&home).len(), 0);
         let text = fs_err::read_to_string(home.path().join("pipelines/ticks.toml")).unwrap();
         home.write("pipelines/ticks.toml", text.replace("unknown", "noop"));
-        work_until(&home, "five ticks", || runs(&home).len() >= 5);
+        work_until(&home, || runs(&home).len() >= 5);
         effects::is_sound(&home);
         one_second_apart(&ticks(&home), &place);
-        let faults: BTreeMap<_, _> = ask(&home, async |store| store.schedules().await.unwrap())
-            .into_iter()
-            .map(|row| (row.id, row.fault))
-            .collect();
+        let faults: BTreeMap<_, _> =
+            effects::ask(home.path(), async |store| store.schedules().await.unwrap())
+                .into_iter()
+                .map(|row| (row.id, row.fault))
+                .collect();
         assert_eq!(faults, BTreeMap::from([(ID.to_owned(), None)]), "{place}");
     }
 }
 
 /// The runs of a home, in the order of their ticks.
 fn runs(home: &Home) -> Vec<RunRow> {
-    let mut runs = ask(home, async |store| store.runs(None, 10_000).await.unwrap());
+    let mut runs = effects::ask(home.path(), async |store| {
+        store.runs(None, 10_000).await.unwrap()
+    });
     runs.sort_by_key(|run| run.scheduled_for);
     runs
 }

@@ -3,6 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    process::Child,
+    thread,
+    time::Duration,
 };
 
 use trendmill::store::{AttemptRow, RunRow, Store};
@@ -28,11 +31,18 @@ pub(crate) fn argv(home: &Home, body: &str) -> String {
     )
 }
 
-/// All runs of a home, each with its attempts.
-pub(crate) fn runs(home: &Path) -> Vec<(RunRow, Vec<AttemptRow>)> {
+/// What the databases of a home say.
+pub(crate) fn ask<T>(home: &Path, question: impl AsyncFnOnce(Store) -> T) -> T {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let store = Store::open_read_only(&home.join("data")).await.unwrap();
+        let data = home.join("data");
+        question(Store::open_read_only(&data).await.unwrap()).await
+    })
+}
+
+/// All runs of a home, each with its attempts.
+pub(crate) fn runs(home: &Path) -> Vec<(RunRow, Vec<AttemptRow>)> {
+    ask(home, async |store| {
         let mut all = Vec::new();
         for run in store.runs(None, 100_000).await.unwrap() {
             let attempts = store.attempts(&run.id, None).await.unwrap();
@@ -44,13 +54,21 @@ pub(crate) fn runs(home: &Path) -> Vec<(RunRow, Vec<AttemptRow>)> {
 
 /// How many runs and backfills of a home go on.
 pub(crate) fn live(home: &Path) -> usize {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let store = Store::open_read_only(&home.join("data")).await.unwrap();
+    ask(home, async |store| {
         let mut backfills = store.backfills(true).await.unwrap();
         backfills.retain(|row| row.state == "running");
         store.unfinished_runs(None).await.unwrap().len() + backfills.len()
     })
+}
+
+/// Lets a daemon work until something holds, and kills it.
+pub(crate) fn kill_once(daemon: &mut Child, holds: impl Fn() -> bool) {
+    while !holds() {
+        assert!(daemon.try_wait().unwrap().is_none(), "the daemon gave up");
+        thread::sleep(Duration::from_millis(20));
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
 }
 
 /// Every line must be of an attempt, none twice; and once an attempt's success was durable, no

@@ -84,12 +84,7 @@ fn a_daemon_goes_on_with_what_it_was_killed_in() {
     }
     let from = SystemClock.now();
     let mut daemon = up(&home);
-    while effects::live(home.path()) > 0 {
-        assert!(daemon.try_wait().unwrap().is_none(), "the daemon gave up");
-        thread::sleep(Duration::from_millis(50));
-    }
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    effects::kill_once(&mut daemon, || effects::live(home.path()) == 0);
     let to = SystemClock.now();
     lives.push(Life { from, to });
     check(&home, &lives, kills);

@@ -240,6 +240,39 @@ async fn a_missed_deadline_stands_until_the_run_has_ended() {
 }
 
 #[tokio::test]
+async fn runs_that_are_late_together_are_told_once_per_pipeline() {
+    let store = Store::in_memory().await.unwrap();
+    let (notifier, clock) = notifier(&store, QUIET);
+    let deadline = Some(clock.now());
+    for (run, pipeline) in [
+        ("r1", "reddit"),
+        ("r2", "reddit"),
+        ("r3", "films"),
+        ("r4", "reddit"),
+    ] {
+        store
+            .made_up_run(run, pipeline, clock.now(), deadline)
+            .await;
+    }
+    notifier.look().await.unwrap();
+    assert_eq!(
+        standing(&store).await,
+        [
+            "deadline_missed: films has not ended by its deadline, 2026-03-01T08:00:00Z (run r3)",
+            "deadline_missed: reddit has not ended by its deadline, 2026-03-01T08:00:00Z (run r1), \
+             nor have 2 later runs of it"
+        ]
+    );
+    store.made_up_end("r1", "succeeded", clock.now()).await;
+    store.made_up_end("r3", "succeeded", clock.now()).await;
+    notifier.look().await.unwrap();
+    assert_eq!(
+        told(&store).await,
+        ["deadline_missed closed 1", "deadline_missed open 1"]
+    );
+}
+
+#[tokio::test]
 async fn a_model_without_a_new_champion_is_told_until_there_is_one() {
     let store = Store::in_memory().await.unwrap();
     let (notifier, clock) = notifier(&store, QUIET);

@@ -1,6 +1,6 @@
 //! What there is to tell: ends of runs, and what is looked at now and then.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::json;
 
@@ -129,14 +129,7 @@ pub(super) async fn of_state(
             found.state(settings, low, standing);
         }
     }
-    for (run, pipeline, at) in store.missed_deadlines(now).await? {
-        let late = notice(
-            NoticeKind::DeadlineMissed,
-            &run,
-            format!("{pipeline} has not ended by its deadline, {at} (run {run})"),
-            json!({"pipeline": pipeline, "run_id": run, "deadline_at": at}),
-            settings,
-        );
+    for late in late(&store.missed_deadlines(now).await?, settings) {
         found.raise(settings, late);
     }
     for (model, at) in store.last_promotions().await? {
@@ -168,6 +161,30 @@ pub(super) async fn of_state(
         found.state(settings, none, silent > settings.no_new_records_after);
     }
     Ok(found)
+}
+
+/// What missed deadlines tell, once per pipeline: after an outage many of its runs are late.
+fn late(missed: &[(String, String, Timestamp)], settings: &Notify) -> Vec<NewNotice> {
+    let mut first: BTreeMap<&str, (&str, Timestamp, u32)> = BTreeMap::new();
+    for (run, pipeline, at) in missed {
+        let (_, _, count) = first.entry(pipeline).or_insert((run, *at, 0));
+        *count += 1;
+    }
+    let tell = |(pipeline, (run, at, count)): (&str, (&str, Timestamp, u32))| {
+        let others = match count {
+            1 => String::new(),
+            2 => ", nor has a later run of it".to_owned(),
+            more => format!(", nor have {} later runs of it", more - 1),
+        };
+        notice(
+            NoticeKind::DeadlineMissed,
+            pipeline,
+            format!("{pipeline} has not ended by its deadline, {at} (run {run}){others}"),
+            json!({"pipeline": pipeline, "run_id": run, "deadline_at": at, "runs": count}),
+            settings,
+        )
+    };
+    first.into_iter().map(tell).collect()
 }
 
 fn in_days(time: Duration) -> String {

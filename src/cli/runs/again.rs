@@ -17,7 +17,8 @@ pub(super) async fn clear_dry_run(
     selection: &ClearSelection,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let Cleared { run_id, task_ids } = to_clear(scene.store, &row.id, selection).await?;
+    let Cleared { run_id, task_ids } =
+        to_clear(scene.store, scene.data_dir, &row.id, selection).await?;
     if scene.json {
         let document = json!({"run_id": run_id, "tasks": task_ids, "dry_run": true});
         return Ok(print_json(&document, out)?);

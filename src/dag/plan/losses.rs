@@ -12,7 +12,9 @@ impl Planner<'_> {
     /// one.
     pub(super) fn lose(&mut self, task: usize, end: &AttemptEnd) -> Option<String> {
         let together = matches!(end, AttemptEnd::Lost { .. });
-        if !(together && std::mem::replace(&mut self.owner_lost, together)) {
+        let is_counted = together && self.owner_loss_counted;
+        self.owner_loss_counted |= together;
+        if !is_counted {
             self.run.tasks[task].losses += 1;
         }
         self.run.lost_too_often(task)
@@ -26,8 +28,8 @@ impl Run {
         let most = self.graph.nodes()[task].retry.max_run_crashes;
         (lost > most).then(|| {
             format!(
-                "the run has lost attempts with their processes {lost} times; `max_run_crashes` allows \
-                 {most}"
+                "the run has lost attempts with their processes {lost} times; `max_run_crashes` \
+                 allows {most}"
             )
         })
     }

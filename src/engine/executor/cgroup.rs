@@ -5,14 +5,16 @@
 //! no processes itself, so this process moves into a leaf of its own first.
 
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use rustix::{fs::getxattr, process::geteuid};
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::admission::hexadecimal;
 
 /// The leaf of the process that starts attempts.
 const OWN: &str = "daemon";
@@ -82,11 +84,11 @@ impl Cgroups {
             let _ = fs_err::remove_dir(&leaf);
             return Err(failed(error));
         }
-        let mut hasher = DefaultHasher::new();
-        super::processes::canonical(data_dir).hash(&mut hasher);
+        let home = super::processes::canonical(data_dir);
+        let hash = Sha256::digest(home.as_os_str().as_bytes());
         Ok(Self {
             limits_memory: has("cgroup.controllers"),
-            prefix: format!("{:016x}-", hasher.finish()),
+            prefix: hexadecimal(&hash[..8]) + "-",
             base,
         })
     }
@@ -243,7 +245,7 @@ impl Found {
         }
         Ok(Self {
             base,
-            is_top: group == "/",
+            is_top: group == "/" || Path::new(group) == Path::new("/").join(OWN),
         })
     }
 
@@ -318,6 +320,7 @@ mod tests {
             found("/sys/fs/cgroup/system.slice/trendmill.service", false)
         );
         assert_eq!(of("/"), found("/sys/fs/cgroup/", true));
+        assert_eq!(of("/daemon"), found("/sys/fs/cgroup", true));
         // A part of the tree alone is mounted.
         let part = MOUNTS.replace("0:38 / ", "0:38 /a ");
         assert_eq!(look("0::/a/b", &part), found("/sys/fs/cgroup/b", false));

@@ -21,7 +21,7 @@ pub(super) use inline::Inline;
 pub use lines::{ChildLines, LONGEST_LINE, cut};
 pub(super) use process::Process;
 pub use processes::Mark;
-pub(super) use processes::kill_leftovers;
+pub(super) use processes::{has_ended, kill_leftovers};
 
 use super::{Operator, TaskContext, TaskError, TaskOutcome};
 use crate::{

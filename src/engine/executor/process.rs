@@ -112,9 +112,10 @@ impl Process {
         let out_of_memory = match group.take_cgroup() {
             Some(cgroup) => {
                 let out = cgroup.ran_out_of_memory();
-                let peak = cgroup.peak_bytes();
+                let held = || cgroup.peak_bytes().or(assignment.memory);
+                let bytes = out.then(|| held().unwrap_or_default());
                 cgroup.end().await;
-                out.then(|| peak.or(assignment.memory).unwrap_or_default())
+                bytes
             }
             None => None,
         };
@@ -228,16 +229,20 @@ impl Ended {
             }
             (Self::OutOfMemory(bytes), None | Some(AttemptResult::Stopped)) => {
                 AttemptResult::OutOfMemory {
-                    message: format!(
-                        "held {} of memory where its limit is {}",
-                        mebibytes(bytes),
-                        mebibytes(assignment.memory.unwrap_or_default())
-                    ),
+                    message: match assignment.memory {
+                        Some(limit) if bytes >= limit => format!(
+                            "held {} of memory where its limit is {}",
+                            mebibytes(bytes),
+                            mebibytes(limit)
+                        ),
+                        // The kernel's limit was that of a group above, or the machine's.
+                        _ => KILLED_BY_KERNEL.to_owned(),
+                    },
                 }
             }
             (_, Some(result)) => result,
             (Self::KilledForMemory, None) => AttemptResult::OutOfMemory {
-                message: "was killed by the kernel: the machine had no memory left".to_owned(),
+                message: KILLED_BY_KERNEL.to_owned(),
             },
             (Self::Stopped, None) => AttemptResult::Stopped,
             (Self::Alone(status), None) => AttemptResult::Crashed {
@@ -247,6 +252,8 @@ impl Ended {
         }
     }
 }
+
+const KILLED_BY_KERNEL: &str = "was killed by the kernel: the machine had no memory left";
 
 /// An amount of memory for people.
 fn mebibytes(bytes: u64) -> String {

@@ -85,15 +85,30 @@ pub(in crate::engine) fn kill_leftovers(data_dir: &Path) {
 pub(super) fn resident_bytes(root: u32) -> u64 {
     let table = table();
     let family = family(&table, |process| u32::try_from(process.pid) == Ok(root));
-    family.into_iter().map(resident_of).sum()
+    match family.len() {
+        // The kernel keeps this count; it has to look through all pages for the other one.
+        0 | 1 => family.into_iter().map(resident_of).sum(),
+        _ => family.into_iter().map(share_of).sum(),
+    }
 }
 
 /// How many bytes of memory one process holds; none, if it has ended.
 fn resident_of(pid: i32) -> u64 {
-    let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok());
-    kibibytes.unwrap_or(0_u64) * 1024
+    kibibytes(&format!("/proc/{pid}/status"), "VmRSS:").unwrap_or(0) * 1024
+}
+
+/// The same, with what it shares with others divided by their number: a forked process has all
+/// pages of its parent, and neither holds them twice.
+fn share_of(pid: i32) -> u64 {
+    kibibytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+        .map_or_else(|| resident_of(pid), |kibibytes| kibibytes * 1024)
+}
+
+/// The figure of this name in a file of the process table.
+fn kibibytes(file: &str, name: &str) -> Option<u64> {
+    let text = fs_err::read_to_string(file).ok()?;
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
 pub(super) fn canonical(data_dir: &Path) -> PathBuf {
@@ -173,6 +188,12 @@ fn targets(variable: &OsString, spare: Spare) -> Vec<Process> {
         .filter(|process| family.contains(&process.pid) && !spared.contains(&process.pid))
         .filter(|process| !process.ended)
         .collect()
+}
+
+/// Whether a process has ended, its parent told or not.
+pub(in crate::engine) fn has_ended(pid: u32) -> bool {
+    let process = i32::try_from(pid).ok().and_then(Process::read);
+    process.is_none_or(|process| process.ended)
 }
 
 /// The processes for which `belongs` holds, and all their descendants.
@@ -263,13 +284,22 @@ mod tests {
 
     use super::*;
 
+    /// That of the only attempt of a test, whose home has a name of its own.
+    fn mark(data: &Path) -> Mark {
+        Mark::new(data.file_name().unwrap().to_str().unwrap(), data)
+    }
+
     /// Runs a script that writes numbers of processes into files, and waits for these.
     fn start(data: &Path, script: &str, files: &[&str]) -> (std::process::Child, Vec<String>) {
+        let Mark {
+            attempt_id,
+            data_dir,
+        } = mark(data);
         let child = Command::new("sh")
             .args(["-c", script])
             .current_dir(data)
-            .env(ATTEMPT, "a1")
-            .env(DATA, canonical(data))
+            .env(ATTEMPT, attempt_id)
+            .env(DATA, canonical(&data_dir))
             .spawn()
             .unwrap();
         let read = |name: &&str| loop {
@@ -298,9 +328,28 @@ mod tests {
         assert!(resident_bytes(child.id()) > 0);
         Mark::new("another", home.path()).kill_all_now();
         assert!(pids.iter().all(|pid| alive(pid)));
-        Mark::new("a1", home.path()).kill_all_now();
+        mark(home.path()).kill_all_now();
         assert!(!pids.iter().any(|pid| alive(pid)), "{pids:?}");
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn counts_pages_once_that_forked_processes_share() {
+        let home = tempfile::tempdir().unwrap();
+        let script = "x=$(head -c 20000000 /dev/zero | tr '\\0' x)
+            for n in 1 2 3 4; do (echo $n > forked$n; sleep 1000; echo $x) & done
+            wait";
+        let files = ["forked1", "forked2", "forked3", "forked4"];
+        let (mut child, _) = start(home.path(), script, &files);
+        let root = i32::try_from(child.id()).unwrap();
+        let table = table();
+        let family = family(&table, |process| process.pid == root);
+        let summed: u64 = family.into_iter().map(resident_of).sum();
+        let counted = resident_bytes(child.id());
+        mark(home.path()).kill_all_now();
+        child.wait().unwrap();
+        assert!(counted > 20_000_000, "{counted}");
+        assert!(counted < summed / 2, "{counted} of {summed}");
     }
 
     #[test]
@@ -312,6 +361,6 @@ mod tests {
         assert!(!alive(&pids[1]), "nobody's child");
         child.kill().unwrap();
         child.wait().unwrap();
-        Mark::new("a1", home.path()).kill_all_now();
+        mark(home.path()).kill_all_now();
     }
 }

@@ -8,7 +8,8 @@ use crate::{
     store::{BackfillInterval, BackfillRow},
 };
 
-/// How often an interval is tried that cannot become a run, before the next one is.
+/// How often a backfill that gets no further is tried. After that each interval that cannot become
+/// a run fails at once, until one can.
 const MOST_TRIES: u32 = 10;
 
 /// Why a backfill gets no further, and when that is tried again.
@@ -86,10 +87,11 @@ impl State {
 
     /// Whether a backfill still runs now that one more run of it is there. Whoever cancelled it
     /// meanwhile may not have seen that run.
-    async fn is_still_wanted(&self, row: &BackfillRow, run_id: &str) -> Result<bool, Error> {
+    async fn is_still_wanted(&mut self, row: &BackfillRow, run_id: &str) -> Result<bool, Error> {
         let store = &self.parts.store;
         let unfinished = store.backfills(true).await?;
         let Some(now) = unfinished.into_iter().find(|now| now.id == row.id) else {
+            self.stuck.remove(&row.id);
             store.request_cancel(run_id).await?;
             self.parts.engine.cancel(run_id)?;
             return Ok(false);

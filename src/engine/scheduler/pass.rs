@@ -225,41 +225,57 @@ impl State {
         Ok(())
     }
 
-    /// Starts the runs whose turn has come: of each schedule the oldest one that waits.
+    /// Starts the runs whose turn has come: of each schedule the oldest ones that wait, as many as
+    /// there is room for.
     async fn release(
         &self,
         unfinished: &mut Unfinished,
         paused: &BTreeSet<String>,
     ) -> Result<(), Error> {
         for (id, runs) in unfinished {
-            let live: Vec<LiveRun> = runs.iter().map(live).collect();
-            let Some(oldest) = runs.iter_mut().find(|run| run.hold.is_some()) else {
-                continue;
-            };
-            if paused.contains(&oldest.pipeline) {
-                continue;
-            }
-            // One that is gone from its file holds nothing back for ever.
-            let rules = self.planned.get(id).map(|marked| &marked.planned.rules);
-            let may_start = match rules {
-                Some(rules) => {
-                    let past = self.past(rules, id, oldest.scheduled_for).await?;
-                    rules.may_start(&live, past)
-                }
-                None => live.iter().all(|run| run.held),
-            };
-            if may_start {
-                match self.parts.engine.promote(&oldest.run_id).await {
-                    // Somebody was quicker.
-                    Ok(_) | Err(Error::NotHeld(_)) => oldest.hold = None,
-                    Err(error @ (Error::Stopped(_) | Error::Store(_))) => return Err(error),
-                    Err(error) => {
-                        tracing::error!(%error, run.id = oldest.run_id, "cannot start a run");
-                    }
-                }
-            }
+            while self.release_one(id, runs, paused).await? {}
         }
         Ok(())
+    }
+
+    /// Starts the oldest run that waits, where its turn has come; whether it did.
+    async fn release_one(
+        &self,
+        id: &str,
+        runs: &mut [UnfinishedTick],
+        paused: &BTreeSet<String>,
+    ) -> Result<bool, Error> {
+        let live: Vec<LiveRun> = runs.iter().map(live).collect();
+        let Some(oldest) = runs.iter_mut().find(|run| run.hold.is_some()) else {
+            return Ok(false);
+        };
+        if paused.contains(&oldest.pipeline) {
+            return Ok(false);
+        }
+        // One that is gone from its file holds nothing back for ever.
+        let rules = self.planned.get(id).map(|marked| &marked.planned.rules);
+        let may_start = match rules {
+            Some(rules) => {
+                let past = self.past(rules, id, oldest.scheduled_for).await?;
+                rules.may_start(&live, past)
+            }
+            None => live.iter().all(|run| run.held),
+        };
+        if !may_start {
+            return Ok(false);
+        }
+        match self.parts.engine.promote(&oldest.run_id).await {
+            // Somebody was quicker.
+            Ok(_) | Err(Error::NotHeld(_)) => {
+                oldest.hold = None;
+                Ok(true)
+            }
+            Err(error @ (Error::Stopped(_) | Error::Store(_))) => Err(error),
+            Err(error) => {
+                tracing::error!(%error, run.id = oldest.run_id, "cannot start a run");
+                Ok(false)
+            }
+        }
     }
 
     async fn past(&self, rules: &Schedule, id: &str, tick: Timestamp) -> Result<bool, Error> {

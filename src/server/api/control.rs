@@ -156,7 +156,7 @@ async fn clear(
     let row = find_run(host.store(), &run).await?;
     let event = host.store().last_event().await?;
     let cleared = if wanted.dry_run {
-        to_clear(host.store(), &row.id, &selection).await?
+        to_clear(host.store(), host.data_dir(), &row.id, &selection).await?
     } else {
         host.engine().clear(&row.id, selection).await?
     };
@@ -196,6 +196,6 @@ async fn retry(
     Body(wanted): Body<RetryWanted>,
 ) -> Result<(StatusCode, Json<RunAnswer>), Fault> {
     let row = find_run(host.store(), &run).await?;
-    let request = RunRequest::again(host.store(), &row, wanted.from).await?;
+    let request = RunRequest::again(host.store(), host.data_dir(), &row, wanted.from).await?;
     submit(&host, request).await
 }
