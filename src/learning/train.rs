@@ -1,6 +1,10 @@
 //! From a matrix to a trained head.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    panic::resume_unwind,
+    thread::{self, ScopedJoinHandle},
+};
 
 use burn::tensor::Device;
 
@@ -277,12 +281,20 @@ impl Fit {
             train: (&self.train, left),
             validation: (&self.validation, left_to_validate),
         };
+        watch.progress(&Progress::Stage("members".to_owned()));
+        let train = |member| train_network(&task, settings, member, device, watch);
+        // Threads of their own: a thread of a pool that waits for others takes up what else there
+        // is to do, another member perhaps, while it holds what that one needs.
+        let trained: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (1..=settings.members)
+                .map(|member| scope.spawn(move || train(member)))
+                .collect();
+            threads.into_iter().map(ScopedJoinHandle::join).collect()
+        });
         let mut members = Vec::with_capacity(settings.members);
         let mut history = Vec::new();
-        for member in 1..=settings.members {
-            let stage = format!("member {member} of {}", settings.members);
-            watch.progress(&Progress::Stage(stage));
-            let (network, epochs) = train_network(&task, settings, member, device, watch)?;
+        for member in trained {
+            let (network, epochs) = member.unwrap_or_else(|panic| resume_unwind(panic))?;
             members.push(network);
             history.extend(epochs);
         }

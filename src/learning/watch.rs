@@ -3,7 +3,7 @@
 /// What a training tells while it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    /// A stage of the work has begun: `ridge`, `member 1 of 3`, `without title`, `intervals`, ….
+    /// A stage of the work has begun: `ridge`, `members`, `without title`, `intervals`, ….
     Stage(String),
     /// One pass over the training rows is done.
     Epoch {
@@ -20,7 +20,7 @@ pub enum Progress {
 
 /// Somebody who watches a training.
 ///
-/// Both methods are called from the training's own thread, between steps; they must return soon.
+/// Both methods are called from the threads of the training, between steps; they must return soon.
 pub trait Watch: Sync {
     /// Takes note of progress.
     fn progress(&self, progress: &Progress) {
