@@ -28,6 +28,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 pub use backfills::{BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval, Reprocess};
@@ -107,7 +108,8 @@ impl App {
     pub async fn read(home: &Path, settings: Settings) -> Result<Self, Error> {
         let data = home.join("data");
         let mut store = Store::open_read_only(&data).await?;
-        if is_old(&store).await? {
+        let have = store.schema_versions().await?;
+        if have.is_older_than(Store::newest_schema()) {
             bring_up_to_date(&data).await?;
             store = Store::open_read_only(&data).await?;
         }
@@ -274,34 +276,95 @@ fn catalogue(environment: &Arc<Environment>) -> Catalogue {
         .with(operators::Noop)
 }
 
-/// Whether one of the databases is of an older release.
-async fn is_old(store: &Store) -> Result<bool, Error> {
-    let have = store.schema_versions().await?;
-    Ok(have.is_older_than(Store::newest_schema()))
+/// How often a command looks whether another one has made the databases, and the time between.
+const LOOKS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How the databases of a home stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Databases {
+    /// There are none, or they are just being made.
+    Missing,
+    /// At least one is of an older release.
+    Old,
+    /// They are of this release.
+    Current,
+}
+
+impl Databases {
+    async fn of(data: &Path) -> Result<Self, Error> {
+        let store = match Store::open_read_only(data).await {
+            Err(store::Error::Missing(_)) => return Ok(Self::Missing),
+            store => store?,
+        };
+        let have = store.schema_versions().await?;
+        Ok(if have.state == 0 || have.content == 0 {
+            Self::Missing
+        } else if have.is_older_than(Store::newest_schema()) {
+            Self::Old
+        } else {
+            Self::Current
+        })
+    }
 }
 
 /// Makes databases that are missing, and migrates those of an older release. The lock comes first,
 /// so that nobody is at work on them; then a copy of the state is kept.
 async fn bring_up_to_date(data: &Path) -> Result<(), Error> {
-    let is_old = match Store::open_read_only(data).await {
-        Ok(store) => is_old(&store).await?,
-        Err(store::Error::Missing(_)) => true,
-        Err(error) => return Err(error.into()),
-    };
-    if !is_old {
+    let found = Databases::of(data).await?;
+    if found == Databases::Current {
         return Ok(());
     }
-    let lock = HomeLock::acquire(data, SystemClock.now());
-    let _lock = match lock {
-        Err(error @ engine::Error::Locked { .. }) => {
-            return Err(Error::unfit(
-                format!("the databases are of an older release, and {error}"),
-                "stop that process, which is of that release, and give this command again"
-                    .to_owned(),
-            ));
+    // Of two first commands on a home, one makes the databases and the other waits for them.
+    let mut looks = if found == Databases::Missing {
+        LOOKS
+    } else {
+        0
+    };
+    let _lock = loop {
+        match HomeLock::acquire(data, SystemClock.now()) {
+            Err(error @ engine::Error::Locked { .. }) => {
+                // Whoever has the lock may have done it just now; while it does, they can be in any
+                // state.
+                if matches!(Databases::of(data).await, Ok(Databases::Current)) {
+                    return Ok(());
+                }
+                if looks == 0 {
+                    return Err(not_ready(&error));
+                }
+                looks -= 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            lock => break lock?,
         }
-        lock => lock?,
     };
     Store::open(data).await?;
     Ok(())
+}
+
+/// What is said where another process has the home whose databases are not as they must be.
+fn not_ready(locked: &engine::Error) -> Error {
+    Error::unfit(
+        format!("the databases are not of this release yet, and {locked}"),
+        "wait where that process is bringing them up to date; stop it where it is of the older \
+         release; then give this command again"
+            .to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_for_whoever_makes_the_databases() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let lock = HomeLock::acquire(data, SystemClock.now()).unwrap();
+        let (waited, made) = tokio::join!(bring_up_to_date(data), Store::open(data));
+        made.unwrap();
+        waited.unwrap();
+        assert_eq!(Databases::of(data).await.unwrap(), Databases::Current);
+        drop(lock);
+    }
 }

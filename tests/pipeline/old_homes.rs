@@ -53,9 +53,9 @@ fn a_home_is_brought_up_to_date_only_by_who_has_its_lock() {
         let said = stderr(&refused);
         let process = format!("process {}", std::process::id());
         for part in [
-            "databases are of an older release",
+            "databases are not of this release yet",
             &process,
-            "stop that process",
+            "stop it where it is of the older release",
         ] {
             assert!(said.contains(part), "{command:?}: {said}");
         }
