@@ -271,10 +271,9 @@ impl App {
             if let Some(run_id) = &interval.run_id
                 && interval.run_state.is_some_and(|state| !state.is_final())
             {
-                // In the store first: it is heard by whoever goes on after a crash.
-                self.store().request_cancel(run_id).await?;
-                if let Some(engine) = engine {
-                    engine.cancel(run_id)?;
+                match engine {
+                    Some(engine) => engine.cancel(run_id).await?,
+                    None => drop(self.store().request_cancel(run_id).await?),
                 }
             }
         }

@@ -218,12 +218,14 @@ impl Handle {
         self.answer(answer).await
     }
 
-    /// Asks a run to end; [`wait`](Self::wait) tells when it has.
+    /// Asks a run to end; [`wait`](Self::wait) tells when it has. When this returns, the wish is
+    /// durable: it is heard by whoever goes on after a crash.
     ///
     /// # Errors
     ///
-    /// Where the engine has stopped.
-    pub fn cancel(&self, run_id: &str) -> Result<(), Error> {
+    /// Where the store fails or the engine has stopped.
+    pub async fn cancel(&self, run_id: &str) -> Result<(), Error> {
+        self.store.request_cancel(run_id).await?;
         self.send(Message::Cancel {
             run_id: run_id.to_owned(),
         })

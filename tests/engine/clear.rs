@@ -139,7 +139,7 @@ async fn a_cancelled_run_is_cleared_but_not_what_is_running() {
     // A task that has ended begins anew while another one runs.
     let ended = ClearSelection::Only("b".to_owned());
     handle.clear(&run_id, ended).await.unwrap();
-    handle.cancel(&run_id).unwrap();
+    handle.cancel(&run_id).await.unwrap();
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);
     let only = ClearSelection::Only("b".to_owned());
@@ -180,7 +180,7 @@ async fn a_held_run_is_cancelled_where_it_lies() {
     let handle = home.start(Vec::new()).await;
     let wanted = held(vec![task("a", "noop", &[])]);
     let run_id = handle.submit(wanted).await.unwrap().run_id;
-    handle.cancel(&run_id).unwrap();
+    handle.cancel(&run_id).await.unwrap();
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);
     assert_eq!(summary.tasks[0].state, "cancelled");
@@ -273,7 +273,7 @@ async fn clearing_takes_back_that_the_run_was_cancelled() {
     let tasks = vec![task("work", "slow", &[]), teardown];
     let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
     started(&mut events, "work").await;
-    handle.cancel(&run_id).unwrap();
+    handle.cancel(&run_id).await.unwrap();
     started(&mut events, "tidy").await;
     let store = home.store().await;
     let asked = || async {

@@ -26,7 +26,7 @@ async fn a_cancelled_run_stops_what_runs_and_starts_nothing() {
     let tasks = vec![task("a", "endless", &[]), task("b", "noop", &["a"])];
     let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
     until_started(&mut events).await;
-    handle.cancel(&run_id).unwrap();
+    handle.cancel(&run_id).await.unwrap();
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);
     let store = home.store().await;
@@ -62,7 +62,7 @@ async fn an_operator_that_does_not_listen_is_dropped() {
         .unwrap()
         .run_id;
     until_started(&mut events).await;
-    handle.cancel(&run_id).unwrap();
+    handle.cancel(&run_id).await.unwrap();
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);
 }

@@ -112,7 +112,7 @@ async fn a_full_disk_is_left_without_work_too() {
         .unwrap()
         .run_id;
     full.wait_for(|&full| full).await.unwrap();
-    handle.cancel(&run).unwrap();
+    handle.cancel(&run).await.unwrap();
     handle.wait(&run).await.unwrap();
     fs_err::write(&disk, "1000000000").unwrap();
     handle.tick();

@@ -68,7 +68,7 @@ async fn after_a_cancellation() {
     let mut home = Home::new();
     let (handle, run_id) = start(&mut home, |_| {}).await;
     let numbers = numbers(home.folder.path()).await;
-    handle.cancel(&run_id).unwrap();
+    handle.cancel(&run_id).await.unwrap();
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);
     assert_gone(&numbers);

@@ -232,7 +232,7 @@ async fn shards_end_with_their_run_and_their_task() {
             }
         }
         if whole {
-            handle.cancel(&run_id).unwrap();
+            handle.cancel(&run_id).await.unwrap();
         } else {
             handle.cancel_task(&run_id, "work").await.unwrap();
         }

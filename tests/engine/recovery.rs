@@ -299,7 +299,7 @@ fn a_run_that_cannot_be_read_keeps_no_other_from_going_on() {
         };
         store.write_turn(&turn).await.unwrap();
         let handle = home.start(vec![recorder(&log, None)]).await;
-        handle.cancel("broken").unwrap();
+        handle.cancel("broken").await.unwrap();
         handle.resume(&good).await.unwrap();
         let summary = handle.wait(&good).await.unwrap();
         assert_eq!(summary.state, RunState::Succeeded);

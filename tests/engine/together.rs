@@ -66,7 +66,7 @@ async fn a_held_run_is_cancelled_and_promoted_at_once() {
     let home = Home::new();
     let handle = home.start(Vec::new()).await;
     let run_id = handle.submit(three()).await.unwrap().run_id;
-    handle.cancel(&run_id).unwrap();
+    handle.cancel(&run_id).await.unwrap();
     let (promoted, waited) = tokio::join!(handle.promote(&run_id), handle.wait(&run_id));
     let refusal = promoted.unwrap_err();
     assert!(matches!(refusal, Error::NotHeld(_)), "{refusal}");
@@ -79,7 +79,7 @@ async fn what_takes_the_place_of_a_cancelled_run_is_a_new_one() {
     let home = Home::new();
     let handle = home.start(Vec::new()).await;
     let first = handle.submit(three()).await.unwrap().run_id;
-    handle.cancel(&first).unwrap();
+    handle.cancel(&first).await.unwrap();
     let forced = RunRequest {
         force: true,
         hold: None,

@@ -92,8 +92,7 @@ impl State {
         let unfinished = store.backfills(true).await?;
         let Some(now) = unfinished.into_iter().find(|now| now.id == row.id) else {
             self.stuck.remove(&row.id);
-            store.request_cancel(run_id).await?;
-            self.parts.engine.cancel(run_id)?;
+            self.parts.engine.cancel(run_id).await?;
             return Ok(false);
         };
         Ok(now.state == "running")

@@ -62,7 +62,7 @@ impl State {
         for run in self.parts.store.unfinished_ticks().await? {
             if run.hold.is_some() && run.cancel_requested {
                 // Nobody is at work on it who could hear that.
-                self.parts.engine.cancel(&run.run_id)?;
+                self.parts.engine.cancel(&run.run_id).await?;
                 continue;
             }
             unfinished

@@ -68,9 +68,7 @@ async fn cancel(
             format!("run `{}` has ended: it is {}", row.id, row.state),
         ));
     }
-    // Durable first: a run that is asked to end does so even where the daemon dies now.
-    host.store().request_cancel(&row.id).await?;
-    host.engine().cancel(&row.id)?;
+    host.engine().cancel(&row.id).await?;
     Ok((
         StatusCode::ACCEPTED,
         Json(RunAsked::new(&row.id, None, "cancelling")),

@@ -39,7 +39,7 @@ async fn a_run_waits_for_the_one_before_it() {
     let unfinished = store.unfinished_ticks().await.unwrap();
     assert!(unfinished[0].hold.is_none() && unfinished[1].hold.is_some());
     for run in unfinished {
-        machine.engine.cancel(&run.run_id).unwrap();
+        machine.engine.cancel(&run.run_id).await.unwrap();
     }
     machine.settle(&store).await;
     assert_eq!(
