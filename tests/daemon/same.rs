@@ -1,6 +1,6 @@
 //! Every command that hands its work over prints the same as without a daemon.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
@@ -167,6 +167,51 @@ async fn one_task_is_cancelled_by_the_daemon() {
     assert_eq!(late.status.code(), Some(1), "{late:?}");
     let unknown = home.run(&["runs", "cancel", &run_id, "--task", "nobody"]);
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+}
+
+/// A task that succeeds, and one that waits for the file `open`.
+const HALF: &str = r#"
+name = "half"
+
+[[task]]
+id = "done"
+op = "noop"
+
+[[task]]
+id = "wait"
+op = "shell"
+after = ["done"]
+argv = ["sh", "-c", "touch HOME/waiting; while ! test -e HOME/open; do sleep 0.05; done"]
+"#;
+
+#[tokio::test]
+async fn a_task_that_has_ended_is_not_cancelled_while_its_run_goes_on() {
+    let (alone, served) = (Home::new(), Home::new());
+    for home in [&alone, &served] {
+        let text = HALF.replace("HOME", home.path().to_str().unwrap());
+        fs_err::write(home.path().join("pipelines/half.toml"), text).unwrap();
+    }
+    let daemon = served.up();
+    let mut running = alone.command(&["run", "half", "--quiet"]);
+    let mut running = running.stdout(Stdio::null()).spawn().unwrap();
+    alone.until_waiting();
+    let run_id = daemon.trigger("half").await;
+    served.until_waiting();
+    let cancel = ["runs", "cancel", "latest", "--task", "done"];
+    let (left, right) = (alone.run(&cancel), served.run(&cancel));
+    assert_eq!(left.status.code(), Some(1), "{left:?}");
+    assert_eq!(shown(&left), shown(&right));
+    let path = format!("/api/v1/runs/{run_id}/tasks/done/cancel");
+    let (status, answer) = daemon.post(&path, serde_json::json!({})).await;
+    assert_eq!(
+        (status, answer["error"]["code"].as_str()),
+        (409, Some("task_ended"))
+    );
+    for home in [&alone, &served] {
+        home.open();
+    }
+    assert_eq!(daemon.ended(&run_id).await["state"], "succeeded");
+    assert!(running.wait().unwrap().success());
 }
 
 #[tokio::test]

@@ -91,7 +91,13 @@ async fn cancel_task(
     Path(OfTask { run, task }): Path<OfTask>,
 ) -> Result<(StatusCode, Json<RunAsked>), Fault> {
     let row = find_run(host.store(), &run).await?;
-    find_task(host.store(), &row.id, &task).await?;
+    let state = find_task(host.store(), &row.id, &task).await?.run.state;
+    if state.is_final() {
+        return Err(Fault::conflict(
+            "task_ended",
+            format!("task `{task}` has ended: it is {}", state.name()),
+        ));
+    }
     host.engine().cancel_task(&row.id, &task).await?;
     let asked = RunAsked::new(&row.id, Some(&task), "cancelling");
     Ok((StatusCode::ACCEPTED, Json(asked)))
