@@ -2,9 +2,12 @@
 
 mod plan;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use plan::Plan;
 pub use plan::PlannedInterval;
 
 use super::{App, Error, RunRequest};
@@ -12,48 +15,29 @@ use crate::{
     clock::Timestamp,
     dag::RunState,
     engine::Handle,
-    pipelines,
+    server::Reprocess,
     store::{BackfillInterval, BackfillRow},
 };
 
 /// A backfill that is wanted.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct BackfillRequest {
     /// The pipeline.
     pub pipeline: String,
     /// The schedule whose intervals are meant; by default the first. Days in UTC without one.
-    #[serde(default)]
     pub schedule: Option<String>,
     /// The first day, or the first moment at which an interval may begin.
     pub from: String,
     /// The last day, or the last moment at which an interval may begin.
     pub to: String,
     /// What happens to intervals that have a run.
-    #[serde(default)]
     pub reprocess: Reprocess,
     /// The most runs of it at once; one where it is 0.
-    #[serde(default)]
     pub concurrency: u32,
     /// What its runs are asked for with.
-    #[serde(default)]
     pub runs: BackfillRuns,
     /// Whether its runs may ask a live source, which knows nothing of the past.
-    #[serde(default)]
     pub live: bool,
-}
-
-/// What happens to intervals that have a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reprocess {
-    /// They are left alone.
-    #[default]
-    None,
-    /// Those whose newest run failed or was cancelled are run again.
-    Failed,
-    /// They are run again.
-    All,
 }
 
 /// What the runs of a backfill are asked for with.
@@ -69,6 +53,11 @@ pub struct BackfillRuns {
 }
 
 impl BackfillRuns {
+    /// As they are stored with the backfill.
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain data")
+    }
+
     /// One of its runs.
     pub(super) fn request(self, pipeline: &str) -> RunRequest {
         RunRequest {
@@ -134,7 +123,7 @@ impl BackfillInfo {
 impl App {
     /// Asks for a backfill; the scheduler works it off. Nudge it after this. The answer is the
     /// backfill's id: an unfinished one's where that has all the intervals that were left, so that
-    /// the same words go on with it. `None` where no interval gets a run.
+    /// the same words go on with it, paused or not. `None` where no interval gets a run.
     ///
     /// # Errors
     ///
@@ -143,9 +132,9 @@ impl App {
         &self,
         request: &BackfillRequest,
     ) -> Result<Option<String>, Error> {
-        let planned = self.plan_backfill(request).await?;
+        let plan = self.plan(request).await?;
         let intervals: Vec<BackfillInterval> = (0..)
-            .zip(planned.iter().filter(|interval| interval.runs))
+            .zip(plan.intervals.iter().filter(|interval| interval.runs))
             .map(|(position, interval)| BackfillInterval {
                 position,
                 scheduled_for: interval.scheduled_for,
@@ -157,22 +146,12 @@ impl App {
             })
             .collect();
         if intervals.is_empty() {
-            let asked = self.asked_before(&request.pipeline, request).await?;
-            let wanted = |interval: &BackfillInterval| {
-                planned
-                    .iter()
-                    .any(|planned| planned.scheduled_for == interval.scheduled_for)
-            };
-            let found = asked.into_iter().find(|(_, interval)| wanted(interval));
-            return Ok(found.map(|(id, _)| id));
+            return self.go_on(&plan).await;
         }
-        // What is wrong with all of them is said now, not in the log of the scheduler.
-        let request = self.in_full(request.clone())?;
-        let definition = pipelines::find(self.home(), &request.pipeline)?;
         let row = BackfillRow {
             id: uuid::Uuid::now_v7().to_string(),
-            pipeline: definition.name,
-            request: serde_json::to_string(&request.runs).expect("plain data"),
+            pipeline: plan.pipeline,
+            request: plan.runs.to_json(),
             concurrency: request.concurrency.max(1),
             state: "running".to_owned(),
             created_at: self.clock().now(),
@@ -180,6 +159,23 @@ impl App {
         };
         self.store().insert_backfill(&row, &intervals).await?;
         Ok(Some(row.id))
+    }
+
+    /// The unfinished backfill that has what is left of a plan; where it is paused, it goes on.
+    async fn go_on(&self, plan: &Plan) -> Result<Option<String>, Error> {
+        let open = || plan.asked_before().filter(|asked| asked.is_open);
+        let paused: BTreeSet<&str> = open()
+            .filter(|asked| asked.is_paused)
+            .map(|asked| asked.backfill.as_str())
+            .collect();
+        for id in paused {
+            self.resume_backfill(id).await?;
+        }
+        // Without one that is open, one whose end is only to be noted.
+        let found = open()
+            .next()
+            .or_else(|| plan.asked_before().find(|asked| !asked.is_paused));
+        Ok(found.map(|asked| asked.backfill.clone()))
     }
 
     /// The same request with its source in full, because whoever does it may work in another
@@ -321,3 +317,6 @@ fn info(row: BackfillRow, intervals: &[BackfillInterval]) -> BackfillInfo {
         running: count(|i| i.run_state.is_some_and(|state| !state.is_final())),
     }
 }
+
+#[cfg(test)]
+mod tests;

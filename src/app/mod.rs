@@ -31,7 +31,7 @@ use std::{
     time::Duration,
 };
 
-pub use backfills::{BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval, Reprocess};
+pub use backfills::{BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval};
 pub use daemon::Daemon;
 pub use daemon_file::{DaemonFile, client as daemon_client};
 pub use doctor::{Check, Diagnosis, DiskReport, Standing, doctor};

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{App, BackfillRequest, BackfillRuns, Error, Reprocess};
+use super::{App, BackfillRequest, BackfillRuns, Error};
 use crate::{
     pipelines,
-    server::{BackfillWanted, Fault, Reprocessed},
+    server::{BackfillWanted, Fault},
 };
 
 /// The next ticks of a pipeline, as `pipelines next --json` prints them.
@@ -33,11 +33,7 @@ pub(super) fn wanted(wanted: BackfillWanted) -> BackfillRequest {
         schedule: wanted.schedule,
         from: wanted.from,
         to: wanted.to,
-        reprocess: match wanted.reprocess {
-            Reprocessed::None => Reprocess::None,
-            Reprocessed::Failed => Reprocess::Failed,
-            Reprocessed::All => Reprocess::All,
-        },
+        reprocess: wanted.reprocess,
         concurrency: wanted.concurrency,
         runs: BackfillRuns {
             source: wanted.source,

@@ -4,7 +4,10 @@ mod daemon;
 
 use std::{path::Path, sync::Arc};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use serde_json::json;
 
 use super::{
@@ -14,9 +17,10 @@ use super::{
     run::{key_value, nobody},
 };
 use crate::{
-    app::{App, BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval, Reprocess},
+    app::{App, BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval},
     config::Settings,
     engine::{EngineEvent, Handle},
+    server::Reprocess,
 };
 
 /// Run a pipeline for past intervals, one run each.
@@ -75,8 +79,8 @@ struct WantedArguments {
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Run intervals again that have a run: those that failed, or all.
-    #[arg(long, value_enum, value_name = "WHICH")]
-    reprocess: Option<Again>,
+    #[arg(long, value_parser = reprocess(), value_name = "WHICH")]
+    reprocess: Option<Reprocess>,
     /// How many runs at once.
     #[arg(long, default_value_t = 1, value_name = "N")]
     concurrency: u32,
@@ -100,10 +104,12 @@ struct WantedArguments {
     param: Vec<(String, String)>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Again {
-    Failed,
-    All,
+/// The words that are taken; without one, intervals that have a run are left alone.
+fn reprocess() -> impl TypedValueParser<Value = Reprocess> {
+    PossibleValuesParser::new(["failed", "all"]).map(|word: String| match word.as_str() {
+        "failed" => Reprocess::Failed,
+        _ => Reprocess::All,
+    })
 }
 
 impl From<WantedArguments> for BackfillRequest {
@@ -113,11 +119,7 @@ impl From<WantedArguments> for BackfillRequest {
             schedule: wanted.schedule,
             from: wanted.from.unwrap_or_default(),
             to: wanted.to.unwrap_or_default(),
-            reprocess: match wanted.reprocess {
-                None => Reprocess::None,
-                Some(Again::Failed) => Reprocess::Failed,
-                Some(Again::All) => Reprocess::All,
-            },
+            reprocess: wanted.reprocess.unwrap_or_default(),
             concurrency: wanted.concurrency,
             runs: BackfillRuns {
                 source: wanted.source,

@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::store::EventRow;
 
 pub use api::{
-    BackfillMove, BackfillWanted, ClearAnswer, ClearWanted, DaemonAnswer, Paused, Reprocessed,
+    BackfillMove, BackfillWanted, ClearAnswer, ClearWanted, DaemonAnswer, Paused, Reprocess,
     RunAnswer, RunAsked, RunWanted,
 };
 pub use fault::{ErrorBody, ErrorDetail, Fault};

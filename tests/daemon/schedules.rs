@@ -128,3 +128,30 @@ fn a_backfill_needs_no_daemon() {
     let ended = home.run(&["backfill", "cancel", all[0]["id"].as_str().unwrap()]);
     assert_eq!(ended.status.code(), Some(2), "{ended:?}");
 }
+
+#[test]
+fn the_same_words_go_on_with_a_paused_backfill() {
+    let home = Home::new();
+    let _daemon = home.up();
+    let wanted = [
+        "--json",
+        "backfill",
+        "gate",
+        "--from",
+        "2026-03-01",
+        "--to",
+        "2026-03-02",
+        "--detach",
+    ];
+    let made = json(&home, &wanted);
+    home.until_waiting();
+    let id = made["id"].as_str().unwrap();
+    let paused = json(&home, &["--json", "backfill", "pause", id]);
+    assert_eq!(paused["state"], "paused");
+    home.open();
+    let ended = json(&home, &wanted[..7]);
+    assert_eq!(
+        (&ended["id"], &ended["state"]),
+        (&made["id"], &"succeeded".into())
+    );
+}

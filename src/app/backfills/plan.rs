@@ -1,15 +1,17 @@
 //! Which intervals a backfill meets.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{BackfillRequest, Reprocess};
+use super::{BackfillRequest, BackfillRuns};
 use crate::{
     app::{App, Error},
     clock::Timestamp,
     dag::{RunState, schedule::Tick},
     pipelines::{self, Definition},
+    server::Reprocess,
     sources::SourceSpec,
-    store::BackfillInterval,
 };
 
 /// The most intervals of one backfill.
@@ -30,6 +32,42 @@ pub struct PlannedInterval {
     pub runs: bool,
 }
 
+/// What a backfill would do.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The pipeline's name.
+    pub(super) pipeline: String,
+    /// What its runs are asked for with, in full.
+    pub(super) runs: BackfillRuns,
+    /// The intervals that it meets.
+    pub(super) intervals: Vec<PlannedInterval>,
+    asked: BTreeMap<Bounds, Asked>,
+}
+
+/// The first instant of an interval, and the first after it: schedules of one pipeline may have
+/// different intervals for the same moment.
+type Bounds = (Timestamp, Timestamp);
+
+/// An interval of a backfill that has not ended and was asked for in the same words.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The backfill.
+    pub(super) backfill: String,
+    /// Whether that is paused.
+    pub(super) is_paused: bool,
+    /// Whether its run is still to be made or to end.
+    pub(super) is_open: bool,
+}
+
+impl Plan {
+    /// What of its intervals was asked for before and is not asked for again.
+    pub(super) fn asked_before(&self) -> impl Iterator<Item = &Asked> {
+        let of = |interval: &PlannedInterval| (interval.interval_start, interval.interval_end);
+        let intervals = self.intervals.iter();
+        intervals.filter_map(move |interval| self.asked.get(&of(interval)))
+    }
+}
+
 impl App {
     /// The intervals that a backfill would meet.
     ///
@@ -40,28 +78,30 @@ impl App {
         &self,
         request: &BackfillRequest,
     ) -> Result<Vec<PlannedInterval>, Error> {
+        Ok(self.plan(request).await?.intervals)
+    }
+
+    /// What a backfill would do.
+    pub(super) async fn plan(&self, request: &BackfillRequest) -> Result<Plan, Error> {
         let definition = pipelines::find(self.home(), &request.pipeline)?;
         check_source(&definition, request)?;
-        let asked = self.asked_before(&definition.name, request).await?;
+        let runs = self.in_full(request.clone())?.runs;
+        let asked = self
+            .asked(&definition.name, &runs, request.reprocess)
+            .await?;
         let mut planned = Vec::new();
-        for tick in intervals(&definition, request)? {
-            if tick.scheduled_for > self.clock().now() {
-                break;
-            }
+        for tick in due(intervals(&definition, request)?, self.clock().now())? {
+            let bounds = (tick.interval_start, tick.interval_end);
             let state = self
                 .store()
-                .state_of_interval(&definition.name, tick.interval_start, tick.interval_end)
+                .state_of_interval(&definition.name, bounds.0, bounds.1)
                 .await?;
-            let is_asked = asked
-                .iter()
-                .any(|(_, interval)| interval.scheduled_for == tick.scheduled_for);
+            let is_asked = asked.contains_key(&bounds);
             let state = state.or_else(|| is_asked.then_some(RunState::Queued));
             let runs = match (state, request.reprocess) {
                 _ if is_asked => false,
                 (None, _) => true,
-                (Some(state), Reprocess::Failed) => {
-                    matches!(state, RunState::Failed | RunState::Cancelled)
-                }
+                (Some(state), Reprocess::Failed) => did_not_succeed(state),
                 (Some(state), Reprocess::All) => state.is_final(),
                 (Some(_), Reprocess::None) => false,
             };
@@ -73,31 +113,76 @@ impl App {
                 runs,
             });
         }
-        Ok(planned)
+        Ok(Plan {
+            pipeline: definition.name,
+            runs,
+            intervals: planned,
+            asked,
+        })
     }
 
-    /// The intervals of backfills that have not ended and were asked for in the same words, each
-    /// with its backfill's id.
-    pub(super) async fn asked_before(
+    /// What backfills of a pipeline that have not ended were asked for in the same words, but for
+    /// what went wrong there and may be asked for again.
+    async fn asked(
         &self,
         pipeline: &str,
-        request: &BackfillRequest,
-    ) -> Result<Vec<(String, BackfillInterval)>, Error> {
-        let runs = self.in_full(request.clone())?.runs;
-        let words = serde_json::to_string(&runs).expect("plain data");
-        let mut asked = Vec::new();
+        runs: &BackfillRuns,
+        reprocess: Reprocess,
+    ) -> Result<BTreeMap<Bounds, Asked>, Error> {
+        let words = runs.to_json();
+        let mut asked: BTreeMap<Bounds, Asked> = BTreeMap::new();
         for row in self.store().backfills(true).await? {
-            if row.pipeline == pipeline && row.request == words {
-                let intervals = self.store().backfill_intervals(&row.id).await?;
-                asked.extend(
-                    intervals
-                        .into_iter()
-                        .map(|interval| (row.id.clone(), interval)),
-                );
+            if row.pipeline != pipeline || row.request != words {
+                continue;
+            }
+            for interval in self.store().backfill_intervals(&row.id).await? {
+                let failed = interval.run_state.is_some_and(did_not_succeed);
+                if interval.fault.is_some() || (failed && reprocess == Reprocess::Failed) {
+                    continue;
+                }
+                let this = Asked {
+                    backfill: row.id.clone(),
+                    is_paused: row.state == "paused",
+                    is_open: match interval.run_state {
+                        Some(state) => !state.is_final(),
+                        // One of which there is no row any more was put away.
+                        None => interval.run_id.is_none(),
+                    },
+                };
+                let bounds = (interval.interval_start, interval.interval_end);
+                let known = asked.entry(bounds).or_insert_with(|| this.clone());
+                if this.is_open && !known.is_open {
+                    *known = this;
+                }
             }
         }
         Ok(asked)
     }
+}
+
+const fn did_not_succeed(state: RunState) -> bool {
+    matches!(state, RunState::Failed | RunState::Cancelled)
+}
+
+/// The intervals that have ended: no other can have a run.
+fn due(mut intervals: Vec<Tick>, now: Timestamp) -> Result<Vec<Tick>, Error> {
+    let Some(first) = intervals.first().copied() else {
+        return Err(Error::wrong(
+            "no interval begins from `--from` to `--to`",
+            "`trendmill pipelines next PIPELINE` shows when intervals begin and end".to_owned(),
+        ));
+    };
+    intervals.retain(|tick| tick.scheduled_for <= now);
+    if intervals.is_empty() {
+        return Err(Error::wrong(
+            format!(
+                "none of these intervals has ended: the first one does at {}",
+                first.interval_end
+            ),
+            format!("ask for intervals that have ended by now, which is {now}"),
+        ));
+    }
+    Ok(intervals)
 }
 
 /// The intervals that begin from the first to the last day.

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{Progress, exit_code, tell};
 use crate::{
-    app::{BackfillInfo, BackfillRequest, Reprocess},
+    app::{BackfillInfo, BackfillRequest},
     cli::{
         failure::{Failure, INTERRUPTED},
         output::Output,
         remote::{Remote, segment},
     },
-    server::{BackfillWanted, Reprocessed},
+    server::BackfillWanted,
 };
 
 /// How often is asked how far it is.
@@ -36,11 +36,7 @@ pub(super) async fn create(
         schedule: request.schedule,
         from: request.from,
         to: request.to,
-        reprocess: match request.reprocess {
-            Reprocess::None => Reprocessed::None,
-            Reprocess::Failed => Reprocessed::Failed,
-            Reprocess::All => Reprocessed::All,
-        },
+        reprocess: request.reprocess,
         concurrency: request.concurrency,
         source: runs.source,
         profile: runs.profile,

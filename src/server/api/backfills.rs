@@ -37,7 +37,7 @@ async fn list(State(host): State<SharedHost>) -> Result<Json<Value>, Fault> {
 /// What happens to intervals that have a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Reprocessed {
+pub enum Reprocess {
     /// They are left alone.
     #[default]
     None,
@@ -65,7 +65,7 @@ pub struct BackfillWanted {
     pub to: String,
     /// What happens to intervals that have a run.
     #[serde(default)]
-    pub reprocess: Reprocessed,
+    pub reprocess: Reprocess,
     /// The most runs of it at once; one where it is 0.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 4_294_967_295_u64)]

@@ -16,7 +16,7 @@ mod schedules;
 
 use utoipa_axum::router::OpenApiRouter;
 
-pub use backfills::{BackfillMove, BackfillWanted, Reprocessed};
+pub use backfills::{BackfillMove, BackfillWanted, Reprocess};
 pub use control::{ClearAnswer, ClearWanted, RunAsked};
 pub use daemon::DaemonAnswer;
 pub use runs::{RunAnswer, RunWanted};
