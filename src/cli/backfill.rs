@@ -9,6 +9,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use serde_json::json;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{
     failure::{FAILED, Failure, INTERRUPTED, OK},
@@ -143,79 +144,86 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<u8, Failure> {
     let app = Arc::new(App::open(home, settings).await?);
-    let remote = Remote::of(home).await?;
-    // Without a daemon this process works, and takes the home before it asks for anything.
-    let mut engine = None;
-    let id = match (command.action, command.wanted) {
-        (Some(Action::List), _) => {
-            list(&app.backfills().await?, output)?;
-            return Ok(OK);
-        }
-        (Some(Action::Show { id }), _) => {
-            show(&app, &id, output).await?;
-            return Ok(OK);
-        }
-        (Some(Action::Pause { id }), _) => {
-            let info = match &remote {
-                Some(remote) => daemon::moved(remote, &id, "pause").await?,
+    match (command.action, command.wanted) {
+        (Some(action), _) => act(action, &app, output).await,
+        (None, Some(wanted)) => create(wanted, &app, output).await,
+        (None, None) => Ok(OK),
+    }
+}
+
+/// Does something with backfills that there are. What only reads does not ask the daemon, which
+/// may be silent.
+async fn act(action: Action, app: &Arc<App>, output: Output) -> Result<u8, Failure> {
+    let home = app.home();
+    match action {
+        Action::List => list(&app.backfills().await?, output)?,
+        Action::Show { id } => show(app, &id, output).await?,
+        Action::Pause { id } => {
+            let info = match Remote::of(home).await? {
+                Some(remote) => daemon::moved(&remote, &id, "pause").await?,
                 None => app.pause_backfill(&id).await?,
             };
             tell(&info, output)?;
-            return Ok(OK);
         }
-        (Some(Action::Cancel { id }), _) => {
-            let info = match &remote {
-                Some(remote) => daemon::moved(remote, &id, "cancel").await?,
+        Action::Cancel { id } => {
+            let info = match Remote::of(home).await? {
+                Some(remote) => daemon::moved(&remote, &id, "cancel").await?,
                 None => app.cancel_backfill(&id, None).await?,
             };
             tell(&info, output)?;
-            return Ok(OK);
         }
-        (Some(Action::Resume { id }), _) => {
-            let info = if let Some(remote) = &remote {
-                daemon::moved(remote, &id, "resume").await?
-            } else {
-                engine = Some(app.start_engine().await?);
-                app.resume_backfill(&id).await?
-            };
-            Some(info.id)
-        }
-        (None, Some(wanted)) => {
-            let WantedArguments {
-                dry_run, detach, ..
-            } = wanted;
-            let request = BackfillRequest::from(wanted);
-            if dry_run {
-                print_plan(&app.plan_backfill(&request).await?, output)?;
-                return Ok(OK);
+        Action::Resume { id } => {
+            if let Some(remote) = Remote::of(home).await? {
+                let info = daemon::moved(&remote, &id, "resume").await?;
+                return daemon::follow(&remote, &info.id, output).await;
             }
-            match &remote {
-                Some(remote) => {
-                    let made = daemon::create(remote, app.in_full(request)?).await?;
-                    if let (Some(info), true) = (&made, detach) {
-                        tell(info, output)?;
-                        return Ok(OK);
-                    }
-                    made.map(|info| info.id)
-                }
-                None if detach => return Err(nobody("backfill")),
-                None => {
-                    engine = Some(app.start_engine().await?);
-                    app.create_backfill(&request).await?
-                }
-            }
+            let engine = app.start_engine().await?;
+            let info = app.resume_backfill(&id).await?;
+            return work_off(app, &info.id, engine, output).await;
         }
-        (None, None) => None,
-    };
-    let Some(id) = id else {
-        output.say("every interval has a run; `--reprocess failed|all` runs them again")?;
-        return Ok(OK);
-    };
-    match (&remote, engine) {
-        (Some(remote), _) => daemon::follow(remote, &id, output).await,
-        (None, Some(engine)) => work_off(&app, &id, engine, output).await,
-        (None, None) => Ok(OK),
     }
+    Ok(OK)
+}
+
+/// Asks for a backfill, and sees it to its end.
+async fn create(wanted: WantedArguments, app: &Arc<App>, output: Output) -> Result<u8, Failure> {
+    let WantedArguments {
+        dry_run, detach, ..
+    } = wanted;
+    let request = BackfillRequest::from(wanted);
+    if dry_run {
+        print_plan(&app.plan_backfill(&request).await?, output)?;
+        return Ok(OK);
+    }
+    if let Some(remote) = Remote::of(app.home()).await? {
+        return match daemon::create(&remote, app.in_full(request)?).await? {
+            None => nothing_to_do(output),
+            Some(info) if detach => {
+                tell(&info, output)?;
+                Ok(OK)
+            }
+            Some(info) => daemon::follow(&remote, &info.id, output).await,
+        };
+    }
+    if detach {
+        return Err(nobody("backfill"));
+    }
+    // This process works, and takes the home before it asks for anything.
+    let engine = app.start_engine().await?;
+    match app.create_backfill(&request).await? {
+        None => nothing_to_do(output),
+        Some(id) => work_off(app, &id, engine, output).await,
+    }
+}
+
+/// Tells that no interval gets a run, as the API does.
+fn nothing_to_do(output: Output) -> Result<u8, Failure> {
+    if output.json {
+        output.json(&json!({ "intervals": [] }))?;
+    } else {
+        output.say("every interval has a run; `--reprocess failed|all` runs them again")?;
+    }
+    Ok(OK)
 }
 
 /// Works a backfill off in this process.
@@ -239,6 +247,11 @@ async fn work_off(app: &Arc<App>, id: &str, engine: Handle, output: Output) -> R
         }
         tokio::select! {
             () = run_ended(&mut events) => {}
+            () = engine.stopped_for_good() => {
+                let fault = engine.fault().unwrap_or_else(|| "it was told to".to_owned());
+                return Err(Failure::failed(format!("the engine has stopped: {fault}"))
+                    .hint(format!("`trendmill backfill resume {id}` goes on")));
+            }
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
                 output.say(format!("stopping; `trendmill backfill resume {id}` goes on"))?;
@@ -282,11 +295,14 @@ impl Progress {
     }
 }
 
-/// Waits until a run has ended, or an event was missed that may have told so.
-async fn run_ended(events: &mut tokio::sync::broadcast::Receiver<EngineEvent>) {
-    while let Ok(event) = events.recv().await {
-        if matches!(event, EngineEvent::RunEnded { .. }) {
-            break;
+/// Waits until a run has ended, or an event was missed that may have told so. Where the engine has
+/// ended, nothing more is told.
+async fn run_ended(events: &mut broadcast::Receiver<EngineEvent>) {
+    loop {
+        match events.recv().await {
+            Ok(EngineEvent::RunEnded { .. }) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

@@ -139,6 +139,7 @@ fn commands_print_the_same_with_and_without_a_daemon() {
     assert_eq!(both(&["runs", "cancel", "latest"]), Some(1), "it has ended");
     assert_eq!(both(&backfill(&["--reprocess", "failed"])), Some(0));
     assert_eq!(both(&backfill(&[])), Some(0), "all have a run");
+    assert_eq!(both_json(&backfill(&[])), Some(0), "a document is owed");
     assert_eq!(both_json(&["backfill", "list"]), Some(0));
     assert_eq!(both(&["backfill", "cancel", "x"]), Some(2));
     assert_eq!(both_json(&["pipelines", "pause", "frail"]), Some(0));

@@ -24,7 +24,7 @@ const NEARLY: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 ///
-/// The daemon's refusal.
+/// The daemon's refusal, and where its answer cannot be read.
 pub(super) async fn create(
     remote: &Remote,
     request: BackfillRequest,
@@ -48,7 +48,15 @@ pub(super) async fn create(
     };
     let answer: Value = remote.post("/backfills", &wanted).await?;
     // Without an id it is the empty list of intervals.
-    Ok(serde_json::from_value(answer).ok())
+    if answer.get("id").is_none() {
+        return Ok(None);
+    }
+    serde_json::from_value(answer).map(Some).map_err(|error| {
+        Failure::failed(format!(
+            "the daemon at {} tells of a backfill what this release does not know: {error}",
+            remote.url()
+        ))
+    })
 }
 
 /// Pauses, resumes or cancels a backfill.
