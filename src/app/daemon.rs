@@ -17,7 +17,6 @@ use tokio::{
 use super::{
     App, Error,
     daemon_file::{DaemonFile, Posted},
-    executors,
     face::Face,
     housekeeping,
     services::Services,
@@ -77,7 +76,6 @@ impl Daemon {
             url,
             token: token.clone(),
             started_at: now,
-            memory_limits: Some(executors::memory_limits(app.cgroups())),
         };
         let posted = file.post(home).map_err(unfit)?;
         let (phase, seen) = watch::channel(Phase::Starting);

@@ -22,9 +22,6 @@ pub struct DaemonFile {
     pub token: String,
     /// When it started.
     pub started_at: Timestamp,
-    /// What keeps attempts within their memory, in words.
-    #[serde(default)]
-    pub memory_limits: Option<String>,
 }
 
 /// Takes the file away when it is dropped.

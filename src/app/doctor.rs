@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 
-use super::{App, DaemonFile, Error, executors};
+use super::{App, Error, executors};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
@@ -95,12 +95,17 @@ impl Diagnosis {
     }
 }
 
-/// Looks at everything; changes nothing.
+/// Looks at everything; changes nothing. `said` is what keeps attempts of the daemon within their
+/// memory, where one lives and says it.
 ///
 /// # Errors
 ///
 /// None of what it finds is one; only what keeps it from looking.
-pub async fn doctor(home: &Path, settings: Settings) -> Result<Diagnosis, Error> {
+pub async fn doctor(
+    home: &Path,
+    settings: Settings,
+    said: Option<String>,
+) -> Result<Diagnosis, Error> {
     let now = SystemClock.now();
     let mut checks = vec![writable(home)];
     let store = match Store::open_read_only(&home.join("data")).await {
@@ -128,7 +133,7 @@ pub async fn doctor(home: &Path, settings: Settings) -> Result<Diagnosis, Error>
         checks.push(Check::ok("clock", now.to_string()));
     }
     checks.push(disk.check(&settings));
-    checks.push(memory_limits(home));
+    checks.push(memory_limits(said));
     let app = App::detached(home, settings).await?;
     checks.push(app.check_device().await);
     checks.extend(app.check_pipelines());
@@ -211,12 +216,9 @@ async fn clock(store: &Store, now: Timestamp) -> Result<Check, Error> {
     })
 }
 
-/// What keeps attempts within their memory: of the daemon, where one lives, else of this process.
-fn memory_limits(home: &Path) -> Check {
-    let daemon = DaemonFile::read(home)
-        .filter(|daemon| Path::new("/proc").join(daemon.pid.to_string()).is_dir())
-        .and_then(|daemon| daemon.memory_limits);
-    let message = daemon.unwrap_or_else(|| match Cgroups::look() {
+/// What keeps attempts within their memory: as the daemon says, else in this process.
+fn memory_limits(said: Option<String>) -> Check {
+    let message = said.unwrap_or_else(|| match Cgroups::look() {
         Ok(base) => format!("in cgroups below {}", base.display()),
         Err(reason) => executors::memory_limits(&Err(reason)),
     });

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{App, Error, RunRequest, Wanted, timetable};
+use super::{App, Error, RunRequest, Wanted, executors, timetable};
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
@@ -84,6 +84,10 @@ impl Host for Face {
 
     fn started_at(&self) -> Timestamp {
         self.started_at
+    }
+
+    fn memory_limits(&self) -> String {
+        executors::memory_limits(self.app.cgroups())
     }
 
     fn scheduler_lag(&self) -> Duration {

@@ -19,8 +19,9 @@ use crate::{
 ///
 /// Where it cannot look.
 pub(super) async fn run(home: &Path, settings: Settings, output: Output) -> Result<u8, Failure> {
-    let mut found = app::doctor(home, settings).await?;
-    found.checks.insert(0, daemon(home).await?);
+    let (daemon, memory_limits) = daemon(home).await;
+    let mut found = app::doctor(home, settings, memory_limits).await?;
+    found.checks.insert(0, daemon);
     let code = if found.is_fit() { OK } else { FAILED };
     if output.json {
         output.json(&found)?;
@@ -40,19 +41,26 @@ pub(super) async fn run(home: &Path, settings: Settings, output: Output) -> Resu
     Ok(code)
 }
 
-/// Whether a daemon is at work, and what keeps it from work.
-async fn daemon(home: &Path) -> Result<Check, Failure> {
+/// Whether a daemon is at work, and what keeps it from work; beside it what it says of the memory
+/// of its attempts.
+async fn daemon(home: &Path) -> (Check, Option<String>) {
     let remote = match Remote::of(home).await {
         Ok(Some(remote)) => remote,
-        Ok(None) => return Ok(Check::ok("daemon", "none is running")),
+        Ok(None) => return (Check::ok("daemon", "none is running"), None),
         Err(silent) => {
             let hint = silent.hint.unwrap_or_default();
-            return Ok(Check::fault("daemon", silent.message, hint));
+            return (Check::fault("daemon", silent.message, hint), None);
         }
     };
-    let daemon: DaemonAnswer = remote.get("/daemon").await?;
+    let daemon: DaemonAnswer = match remote.get("/daemon").await {
+        Ok(daemon) => daemon,
+        Err(lost) => {
+            let hint = lost.hint.unwrap_or_else(|| "trendmill up".to_owned());
+            return (Check::warning("daemon", lost.message, hint), None);
+        }
+    };
     let (url, since) = (remote.url(), daemon.started_at);
-    Ok(if daemon.disk.full {
+    let check = if daemon.disk.full {
         Check::fault(
             "daemon",
             format!("at {url}; nothing starts: {}", daemon.disk.in_words()),
@@ -60,5 +68,6 @@ async fn daemon(home: &Path) -> Result<Check, Failure> {
         )
     } else {
         Check::ok("daemon", format!("at {url} since {since}"))
-    })
+    };
+    (check, Some(daemon.memory_limits))
 }

@@ -65,9 +65,14 @@ pub(super) async fn runs(
             | runs::Command::Clear { dry_run: false, .. }
     );
     // Why a task waits the engine knows best, which has seen the disk.
-    let asks = writes || matches!(command, runs::Command::Explain { .. });
-    if asks && let Some(remote) = Remote::of(home).await? {
-        return by_daemon(command, &remote, home, settings, output).await;
+    if writes || matches!(command, runs::Command::Explain { .. }) {
+        match Remote::of(home).await {
+            Ok(Some(remote)) => return by_daemon(command, &remote, home, settings, output).await,
+            Ok(None) => {}
+            Err(silent) if writes => return Err(silent),
+            // What only reads does so all the same.
+            Err(silent) => output.say(format!("{}; its databases say:", silent.message))?,
+        }
     }
     let app = if writes {
         App::open(home, settings).await?

@@ -1,19 +1,25 @@
 //! The daemon of a home, as the command line asks it.
 
-use std::{path::Path, time::Duration};
+use std::{error::Error as _, path::Path, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::failure::Failure;
 use crate::{
     app::{DaemonFile, daemon_client},
-    server::{DaemonAnswer, ErrorBody},
+    server::ErrorBody,
 };
 
 /// How long the daemon may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What shows that a daemon is the one of its file; one of another release may say more or less.
+#[derive(Debug, Deserialize)]
+struct Who {
+    pid: u32,
+}
 
 /// The daemon of a home.
 #[derive(Debug)]
@@ -36,24 +42,24 @@ impl Remote {
             client: daemon_client()?,
             file,
         };
-        let asked = remote.request(Method::GET, "/daemon").timeout(PATIENCE);
-        let response = match asked.send().await {
-            Ok(response) => response,
+        match remote.who().await {
+            Ok(who) if who.pid == remote.file.pid => Ok(Some(remote)),
             Err(error) if error.is_timeout() => {
                 let file = &remote.file;
-                return Err(Failure::unfit(format!(
+                Err(Failure::unfit(format!(
                     "the daemon at {} (process {}) does not answer",
                     file.url, file.pid
                 ))
-                .hint("wait, or end it and start it again: `trendmill up`"));
+                .hint("wait, or end it and start it again: `trendmill up`"))
             }
             // Nobody there, or somebody else: what a daemon left that was killed says nothing.
-            Err(_) => return Ok(None),
-        };
-        match response.json::<DaemonAnswer>().await {
-            Ok(answer) if answer.pid == remote.file.pid => Ok(Some(remote)),
-            _ => Ok(None),
+            Ok(_) | Err(_) => Ok(None),
         }
+    }
+
+    async fn who(&self) -> reqwest::Result<Who> {
+        let asked = self.request(Method::GET, "/daemon").timeout(PATIENCE);
+        asked.send().await?.json().await
     }
 
     /// Where it listens.
@@ -105,8 +111,20 @@ impl Remote {
         self.accepted(response).await
     }
 
-    /// What is said where the daemon goes away while it is asked.
+    /// What is said where the daemon goes away while it is asked, or speaks as another release.
     pub(crate) fn lost(&self, error: &reqwest::Error) -> Failure {
+        // A body that breaks off cannot be decoded either.
+        if error
+            .source()
+            .is_some_and(<dyn std::error::Error>::is::<serde_json::Error>)
+        {
+            return Failure::failed(format!(
+                "the daemon at {} answers what this release does not know: {}",
+                self.file.url,
+                super::failure::chain(error)
+            ))
+            .hint("where it is of another release, end it and start it again: `trendmill up`");
+        }
         Failure::failed(format!(
             "the daemon at {} does not answer any more: {}",
             self.file.url,

@@ -59,6 +59,9 @@ pub trait Host: fmt::Debug + Send + Sync {
     /// When the daemon started.
     fn started_at(&self) -> Timestamp;
 
+    /// What keeps attempts within their memory, in words.
+    fn memory_limits(&self) -> String;
+
     /// How long the oldest tick that is due has not been handled.
     fn scheduler_lag(&self) -> Duration;
 

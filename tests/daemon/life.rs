@@ -1,6 +1,9 @@
 //! From start to end: the lock, the file, what is left, and signals.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
+};
 
 use serde_json::{Value, json};
 
@@ -41,6 +44,7 @@ async fn says_where_it_is_while_it_lives() {
 #[test]
 fn one_that_does_not_answer_is_told_and_holds_no_command() {
     let home = Home::new();
+    assert!(home.run(&["run", "chain"]).status.success());
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let said = json!({
         "pid": 7, "url": format!("http://{}", silent.local_addr().unwrap()), "token": "t",
@@ -55,6 +59,91 @@ fn one_that_does_not_answer_is_told_and_holds_no_command() {
     let doctor = home.run(&["doctor"]);
     let checks = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(checks.contains("does not answer"), "{checks}");
+
+    // What only reads asks the databases.
+    for reading in [
+        &["runs", "explain", "latest", "b"][..],
+        &["backfill", "list"],
+        &[
+            "backfill",
+            "chain",
+            "--from",
+            "2026-01-01",
+            "--to",
+            "2026-01-02",
+            "--dry-run",
+        ],
+    ] {
+        let read = home.run(reading);
+        assert!(read.status.success(), "{reading:?}: {}", stderr(&read));
+    }
+}
+
+/// Answers as a daemon of another release, until the test ends: who it is without all else, and
+/// with `body` to what is asked of it.
+fn other_release(home: &Home, who: &'static str, body: &'static str) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let said = json!({
+        "pid": 7, "url": format!("http://{}", listener.local_addr().unwrap()), "token": "t",
+        "started_at": "2026-01-01T00:00:00Z",
+    });
+    fs_err::create_dir_all(home.path().join("data")).unwrap();
+    fs_err::write(home.path().join("data/daemon.json"), said.to_string()).unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut asked = String::new();
+            BufReader::new(&connection).read_line(&mut asked).unwrap();
+            let body = if asked.starts_with("GET /api/v1/daemon ") {
+                who
+            } else {
+                body
+            };
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+                 connection: close\r\n\r\n{body}",
+                // One that breaks off says less than it promises.
+                body.len() + usize::from(body.is_empty()),
+            );
+            connection.write_all(answer.as_bytes()).unwrap();
+            // What was asked is read to its end, and an answer that is due is never given.
+            let mut rest = Vec::new();
+            let _closed = connection.read_to_end(&mut rest);
+        }
+    });
+}
+
+#[test]
+fn one_of_another_release_is_asked_all_the_same() {
+    let home = Home::new();
+    let body = r#"{"pipeline":"chain","paused":true,"changed":true}"#;
+    other_release(&home, r#"{"pid":7}"#, body);
+    let paused = home.run(&["pipelines", "pause", "chain"]);
+    assert!(paused.status.success(), "{}", stderr(&paused));
+    let doctor = home.run(&["doctor"]);
+    let checks = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(checks.contains("this release does not know"), "{checks}");
+    assert!(checks.contains("disk"), "all else is looked at: {checks}");
+
+    let backfill = [
+        "backfill",
+        "chain",
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2026-01-02",
+    ];
+    other_release(&home, r#"{"pid":7}"#, r#"{"id":"b"}"#);
+    let asked = home.run(&backfill);
+    assert_eq!(asked.status.code(), Some(1), "{}", stderr(&asked));
+}
+
+#[test]
+fn one_that_breaks_off_does_not_count_as_none() {
+    let home = Home::new();
+    other_release(&home, "", "");
+    let paused = home.run(&["pipelines", "pause", "chain"]);
+    assert_eq!(paused.status.code(), Some(3), "{}", stderr(&paused));
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ pub struct DaemonAnswer {
     pub phase: Phase,
     /// Whether there is room for new work.
     pub disk: DiskRoom,
+    /// What keeps attempts within their memory, in words.
+    pub memory_limits: String,
 }
 
 /// What this daemon is.
@@ -41,5 +43,6 @@ async fn daemon(State(host): State<SharedHost>) -> Json<DaemonAnswer> {
         started_at: host.started_at(),
         phase: host.phase(),
         disk: host.engine().disk(),
+        memory_limits: host.memory_limits(),
     })
 }
