@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     config::Settings,
-    engine::{self, Handle, HomeLock},
+    engine::{self, Handle, HomeLock, scheduler::SchedulerHandle},
     server::{self, Host, Phase, hash_token},
     telemetry::chain,
 };
@@ -44,7 +44,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Takes the home, listens at `address`, starts the engine, and goes on with what was left.
+    /// Takes the home, listens at `address`, and starts the engine.
     ///
     /// # Errors
     ///
@@ -79,14 +79,11 @@ impl Daemon {
         };
         let posted = file.post(home).map_err(unfit)?;
         let (phase, seen) = watch::channel(Phase::Starting);
-        // Before the scheduler: a run that it ends is to be at work, so that it can tidy up.
-        resume(&app, &engine).await?;
-        let scheduler = app.start_scheduler(&engine);
         let (changes, settings) = watch::channel(Arc::clone(&app.settings));
         let face = Face {
             app,
             engine,
-            scheduler,
+            scheduler: OnceLock::new(),
             phase: seen,
             started_at: now,
             settings,
@@ -109,7 +106,7 @@ impl Daemon {
         self.address
     }
 
-    /// Works until it is told to end: the first signal lets
+    /// Answers, goes on with what was left, and works until it is told to end: the first signal lets
     /// running attempts end, the second stops them. The next start goes on where this one ended.
     ///
     /// # Errors
@@ -131,9 +128,11 @@ impl Daemon {
             // The other end is dropped only with this process.
             let _ = quitting.wait_for(|&quit| quit).await;
         };
-        let services = start_services(&face, changes);
         let host: Arc<dyn Host> = Arc::clone(&face) as Arc<dyn Host>;
+        // First: what was left may be much, and whoever asks is to hear that it lives.
         let serving = tokio::spawn(server::serve(host, listener, ending));
+        let scheduler = take_up(&face).await?;
+        let services = start_services(&face, scheduler, changes);
         phase.send_replace(Phase::Ready);
         systemd::tell(NotifyState::Ready);
         tracing::info!("ready");
@@ -172,9 +171,13 @@ impl Daemon {
 }
 
 /// What works beside engine and server; each is one line.
-fn start_services(face: &Face, changes: watch::Sender<Arc<Settings>>) -> Services {
+fn start_services(
+    face: &Face,
+    scheduler: SchedulerHandle,
+    changes: watch::Sender<Arc<Settings>>,
+) -> Services {
     let (store, events) = (face.app.store().clone(), face.engine.subscribe());
-    let (metrics, scheduler) = (Arc::clone(&face.metrics), face.scheduler.clone());
+    let metrics = Arc::clone(&face.metrics);
     let services = Services::default();
     services.start("watchdog", systemd::watchdog);
     services.start("metrics", |ending| metrics.watch(events, store, ending));
@@ -208,6 +211,14 @@ fn url_of(mut address: SocketAddr) -> String {
         });
     }
     format!("http://{address}")
+}
+
+/// Goes on with what an earlier process left, then with what is due.
+async fn take_up(face: &Face) -> Result<SchedulerHandle, Error> {
+    // Before the scheduler: a run that it ends is to be at work, so that it can tidy up.
+    resume(&face.app, &face.engine).await?;
+    let start = || face.app.start_scheduler(&face.engine);
+    Ok(face.scheduler.get_or_init(start).clone())
 }
 
 /// Goes on with every run that an earlier process left.
@@ -250,3 +261,6 @@ impl Signals {
 fn unfit(error: impl std::fmt::Display) -> Error {
     Error::unfit(error.to_string(), None)
 }
+
+#[cfg(test)]
+mod tests;

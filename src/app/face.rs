@@ -1,6 +1,11 @@
 //! The daemon as its API sees it.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -26,7 +31,8 @@ use crate::{
 pub(super) struct Face {
     pub(super) app: Arc<App>,
     pub(super) engine: Handle,
-    pub(super) scheduler: SchedulerHandle,
+    /// Once what was left is taken up.
+    pub(super) scheduler: OnceLock<SchedulerHandle>,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) started_at: Timestamp,
     /// As they are now: they may be read again.
@@ -35,6 +41,15 @@ pub(super) struct Face {
     /// The hash of the token for commands of the same user.
     pub(super) own_token: [u8; 32],
     pub(super) metrics: Arc<Metrics>,
+}
+
+impl Face {
+    /// Lets the scheduler look at once what is to be done.
+    async fn nudge(&self) {
+        if let Some(scheduler) = self.scheduler.get() {
+            scheduler.nudge().await;
+        }
+    }
 }
 
 impl Host for Face {
@@ -91,7 +106,17 @@ impl Host for Face {
     }
 
     fn scheduler_lag(&self) -> Duration {
-        self.scheduler.lag()
+        self.scheduler
+            .get()
+            .map_or(Duration::ZERO, SchedulerHandle::lag)
+    }
+
+    fn started(&self) -> BoxFuture<'_, ()> {
+        let mut phase = self.phase.clone();
+        Box::pin(async move {
+            // The other end is dropped only with this process.
+            let _ = phase.wait_for(|phase| *phase != Phase::Starting).await;
+        })
     }
 
     fn guard(&self) -> GuardSettings {
@@ -130,7 +155,7 @@ impl Host for Face {
             } else {
                 self.app.unpause(pipeline).await?
             };
-            self.scheduler.nudge().await;
+            self.nudge().await;
             Ok(changed)
         })
     }
@@ -164,7 +189,7 @@ impl Host for Face {
             let Some(id) = self.app.create_backfill(&request).await? else {
                 return Ok(None);
             };
-            self.scheduler.nudge().await;
+            self.nudge().await;
             Ok(Some(json!(self.app.backfill(&id).await?.0)))
         })
     }
@@ -186,7 +211,7 @@ impl Host for Face {
                 }
             };
             let info = moved.map_err(timetable::ended)?;
-            self.scheduler.nudge().await;
+            self.nudge().await;
             Ok(json!(info))
         })
     }

@@ -1,6 +1,11 @@
 //! Whether the daemon lives, and whether it works.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -29,6 +34,19 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
     OpenApiRouter::new()
         .routes(routes!(healthz))
         .routes(routes!(readyz))
+}
+
+/// Lets what changes something wait until the daemon has taken up what was left: until then nobody
+/// is at work on the runs that it may be about.
+pub(super) async fn when_started(
+    State(host): State<SharedHost>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !request.method().is_safe() {
+        host.started().await;
+    }
+    next.run(request).await
 }
 
 /// The process answers.

@@ -56,6 +56,9 @@ pub trait Host: fmt::Debug + Send + Sync {
     /// Where the daemon stands.
     fn phase(&self) -> Phase;
 
+    /// Waits until the daemon has taken up what was left.
+    fn started(&self) -> BoxFuture<'_, ()>;
+
     /// When the daemon started.
     fn started_at(&self) -> Timestamp;
 

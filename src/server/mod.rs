@@ -82,6 +82,10 @@ fn router(host: SharedHost) -> Router {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&host),
+            health::when_started,
+        ))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&host),
             guard::guard,
         ))
         .with_state(host)
