@@ -94,8 +94,10 @@ pub struct BackfillWanted {
     tag = "schedules",
     request_body = BackfillWanted,
     responses(
-        (status = 200, description = "with `dry_run` the intervals; without, null where none gets a run", body = Object),
-        (status = 201, description = "the backfill, which the scheduler works off", body = Object),
+        (status = 200, description = "with `dry_run` `{\"intervals\": […]}`; without, `{\"intervals\": []}` \
+            where none gets a run", body = Object),
+        (status = 201, description = "the backfill, which the scheduler works off: a new one, or an \
+            unfinished one that was asked for in the same words and goes on", body = Object),
         (status = 404, description = "there is no such pipeline", body = ErrorBody),
         (status = 409, body = ErrorBody),
     )
