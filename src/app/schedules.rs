@@ -148,21 +148,6 @@ impl App {
         Ok(infos)
     }
 
-    /// The next `count` ticks of a pipeline after now over all its schedules, with the name of the
-    /// schedule, in order.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no such pipeline or its file has faults.
-    pub fn next_ticks(&self, pipeline: &str, count: usize) -> Result<Vec<(String, Tick)>, Error> {
-        let definition = pipelines::find(self.home(), pipeline)?;
-        Ok(pipelines::next_ticks(
-            &definition,
-            self.clock().now(),
-            count,
-        )?)
-    }
-
     /// Starts the scheduler of this home on its engine; it ends with the engine.
     pub fn start_scheduler(self: &Arc<Self>, engine: &Handle) -> SchedulerHandle {
         self.scheduler(engine, true, true).start()
