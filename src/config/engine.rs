@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::{Size, reader::Reader, setting::Setting};
 
+/// With less free disk than this nothing new starts, where nobody says otherwise.
+pub const DISK_RESERVE: Size = Size(64_000_000);
+
 /// How much runs at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Engine {
@@ -61,7 +64,7 @@ impl Engine {
             pools: reader.map("engine.pools", [("device", 1)]),
             executor: reader.get("engine.executor", ExecutorMode::Auto),
             memory: reader.get("engine.memory", None),
-            disk_reserve: reader.get("engine.disk_reserve", Size(64_000_000)),
+            disk_reserve: reader.get("engine.disk_reserve", DISK_RESERVE),
         }
     }
 }

@@ -33,7 +33,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use self::encoders::Encoders;
-pub use self::engine::{Engine, ExecutorMode};
+pub use self::engine::{DISK_RESERVE, Engine, ExecutorMode};
 pub use self::layers::Origin;
 pub use self::log::{Log, LogFormat};
 pub use self::media::Media;

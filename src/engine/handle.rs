@@ -18,7 +18,7 @@ use super::{
     recovery::recover,
     tuning::{self, DiskRoom, Slots, Tuner},
 };
-use crate::{clock::Clock, store::Store, telemetry::chain};
+use crate::{clock::Clock, config::DISK_RESERVE, store::Store, telemetry::chain};
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl EngineSettings {
             grace: Duration::from_secs(5),
             heartbeat: Duration::from_secs(1),
             free_bytes: tuning::free_bytes,
-            disk_reserve: 64_000_000,
+            disk_reserve: DISK_RESERVE.0,
             memory: None,
             cgroups: None,
         }

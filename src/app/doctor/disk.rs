@@ -21,10 +21,10 @@ const DAY: f64 = 86_400.0;
 /// What the disk holds, and for how long it is enough.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct DiskReport {
-    /// Free bytes.
-    pub free_bytes: u64,
-    /// All bytes of the disk.
-    pub total_bytes: u64,
+    /// Free bytes; none where the system does not tell.
+    pub free_bytes: Option<u64>,
+    /// All bytes of the disk; none where the system does not tell.
+    pub total_bytes: Option<u64>,
     /// Records.
     pub records: u64,
     /// What they take with their images and vectors, per thousand; none without records.
@@ -44,11 +44,10 @@ impl DiskReport {
     pub(super) fn of_home(home: &Path) -> Self {
         let data = home.join("data");
         let folder = if data.is_dir() { data.as_path() } else { home };
-        let (free_bytes, total_bytes) =
-            artifacts::space(folder).map_or((0, 0), |space| (space.free, space.total));
+        let space = artifacts::space(folder).ok();
         Self {
-            free_bytes,
-            total_bytes,
+            free_bytes: space.map(|space| space.free),
+            total_bytes: space.map(|space| space.total),
             log_bytes: size_of(&data.join("logs")),
             artifact_bytes: size_of(&data.join("runs")),
             ..Self::default()
@@ -77,13 +76,21 @@ impl DiskReport {
         let days = now.since(first).min(LOOK_BACK).as_secs_f64() / DAY;
         self.records_per_day = growth.recent as f64 / days.max(1.0);
         let per_day = self.records_per_day * bytes as f64 / growth.records as f64;
-        self.days_until_full = (per_day > 0.0).then(|| self.free_bytes as f64 / per_day);
+        self.days_until_full = self
+            .free_bytes
+            .filter(|_| per_day > 0.0)
+            .map(|free| free as f64 / per_day);
         Ok(())
     }
 
     /// Whether there is room.
     pub(super) fn check(&self, settings: &Settings) -> Check {
-        let free = size::show(size::Size(self.free_bytes / 1_000_000 * 1_000_000));
+        let hint = "make room, or keep less by `[retention]` in trendmill.toml";
+        let Some(free_bytes) = self.free_bytes else {
+            // The engine lets that stop nobody.
+            return Check::warning("disk", "the system does not tell how much is free", "df");
+        };
+        let free = size::show(size::Size(free_bytes / 1_000_000 * 1_000_000));
         let mut parts = vec![format!("{free} free")];
         if let Some(bytes) = self.bytes_per_1000_records {
             parts.push(format!("{:.1} MB per 1,000 records", bytes as f64 / 1e6));
@@ -93,18 +100,38 @@ impl DiskReport {
             parts.push(format!("full in {days:.0} days at {rate:.0} a day"));
         }
         let message = parts.join(", ");
-        let hint = "make room, or keep less by `[retention]` in trendmill.toml";
-        let room = DiskRoom::of(Some(self.free_bytes), settings.engine.disk_reserve.0);
+        let room = DiskRoom::of(self.free_bytes, settings.engine.disk_reserve.0);
         if room.full {
             Check::fault("disk", format!("{}: nothing starts", room.in_words()), hint)
-        } else if self.free_bytes < settings.notify.disk_low.0 / 10 {
+        } else if free_bytes < settings.notify.disk_low.0 / 10 {
             Check::fault("disk", message, hint)
-        } else if self.free_bytes < settings.notify.disk_low.0
+        } else if free_bytes < settings.notify.disk_low.0
             || self.days_until_full.is_some_and(|days| days < 14.0)
         {
             Check::warning("disk", message, hint)
         } else {
             Check::ok("disk", message)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::Standing;
+
+    #[test]
+    fn space_that_is_not_told_is_no_full_disk() {
+        let settings = Settings::from_layers("", []).unwrap();
+        let standing = |free_bytes| {
+            let report = DiskReport {
+                free_bytes,
+                ..DiskReport::default()
+            };
+            report.check(&settings).standing
+        };
+        assert_eq!(standing(None), Standing::Warning);
+        assert_eq!(standing(Some(0)), Standing::Fault);
+        assert_eq!(standing(Some(u64::MAX)), Standing::Ok);
     }
 }
