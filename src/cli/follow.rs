@@ -64,8 +64,7 @@ pub(crate) async fn to_its_end(
     }
     let app = App::read(home, settings).await?;
     let summary = RunSummary::load(app.store(), run_id).await?;
-    report::print(&app, &summary, output).await?;
-    Ok(report::exit_code(&summary))
+    report::print(&app, summary, output).await
 }
 
 /// Shows a run until it ends. The answer is an exit code where the person has seen enough.

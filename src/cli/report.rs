@@ -9,21 +9,25 @@ use super::{
 };
 use crate::{app::App, dag::RunState, engine::RunSummary};
 
-/// Prints a finished run with its model.
+/// Prints a finished run with its model; the exit code says how it ended: 0 where it succeeded,
+/// else 1.
 ///
 /// # Errors
 ///
 /// Where the registry cannot be read or nothing can be printed.
-pub(crate) async fn print(app: &App, run: &RunSummary, output: Output) -> Result<(), Failure> {
-    let model = app.registry().model_of(&run.run_id).await?;
-    let model = model.unwrap_or_default();
+pub(crate) async fn print(app: &App, mut run: RunSummary, output: Output) -> Result<u8, Failure> {
+    let code = if run.state == RunState::Succeeded {
+        OK
+    } else {
+        FAILED
+    };
+    run.model = app.registry().model_of(&run.run_id).await?;
     if output.json {
-        let mut document = json!(run);
-        document["model"] = model;
-        return Ok(output.json(&document)?);
+        output.json(&run)?;
+        return Ok(code);
     }
-    output.data(tasks_table(run))?;
-    if !model.is_null() {
+    output.data(tasks_table(&run))?;
+    if let Some(model) = &run.model {
         output.data(format!(
             "\nmodel {}/{}{}",
             model["name"].as_str().unwrap_or_default(),
@@ -34,8 +38,8 @@ pub(crate) async fn print(app: &App, run: &RunSummary, output: Output) -> Result
                 ""
             }
         ))?;
-        output.data(metrics_table(&model))?;
-        if let Some(line) = previous(app, &model).await? {
+        output.data(metrics_table(model))?;
+        if let Some(line) = previous(app, model).await? {
             output.data(line)?;
         }
     }
@@ -45,16 +49,7 @@ pub(crate) async fn print(app: &App, run: &RunSummary, output: Output) -> Result
         run.state,
         seconds(run.seconds)
     ))?;
-    Ok(())
-}
-
-/// 0 where a run succeeded, else 1.
-pub(crate) fn exit_code(run: &RunSummary) -> u8 {
-    if run.state == RunState::Succeeded {
-        OK
-    } else {
-        FAILED
-    }
+    Ok(code)
 }
 
 fn tasks_table(run: &RunSummary) -> String {

@@ -143,8 +143,7 @@ pub(crate) async fn run(
     engine.stopped_for_good().await;
     // What is shown is not worth failing for.
     let _shown = shown.await;
-    report::print(&app, &summary, output).await?;
-    Ok(report::exit_code(&summary))
+    report::print(&app, summary, output).await
 }
 
 /// What is said where work is for the daemon and there is none.
