@@ -129,3 +129,49 @@ impl Registry {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{NewModelVersion, Store};
+
+    #[tokio::test]
+    async fn a_damaged_version_is_no_matter_of_the_others() {
+        let store = Store::in_memory().await.unwrap();
+        let registry = Registry::new("registry".into(), store.clone());
+        let at: Timestamp = "2026-01-17T08:00:00Z".parse().unwrap();
+        let hash = "0".repeat(64);
+        let whole = json!({
+            "name": "reddit", "version": 2, "run_id": "r2", "created_at": at,
+            "interval_start": at, "interval_end": at, "as_of": at, "dataset": "sandbox",
+            "code_version": "test", "params": {}, "training": {}, "target": "score",
+            "encoders": [], "schema": {}, "row_set": "rows", "weights_sha256": hash,
+            "matrix": {"rows": 1, "columns": 1, "sha256": hash},
+            "data_window": {"from": null, "to": null}, "evaluation": {"metrics": {}},
+        });
+        for (version, run_id, manifest) in
+            [(1, "r1", "{}".to_owned()), (2, "r2", whole.to_string())]
+        {
+            let new = NewModelVersion {
+                name: "reddit",
+                version,
+                run_id,
+                created_at: at,
+                interval_start: at,
+                content_key: run_id,
+                manifest: &manifest,
+                alias: Some(("champion", "a test")),
+            };
+            store.add_model_version(new).await.unwrap();
+        }
+        let model = registry.model_of("r2").await.unwrap().unwrap();
+        assert_eq!(model["version"], 2);
+        let damaged = registry.model_of("r1").await.unwrap_err();
+        assert!(matches!(damaged, Error::Damaged { .. }), "{damaged}");
+        let champion = registry.resolve(&"reddit".parse().unwrap()).await.unwrap();
+        assert_eq!(champion.aliases, ["champion"]);
+        let unknown = registry.resolve(&"reddit/3".parse().unwrap()).await;
+        let told = unknown.unwrap_err().to_string();
+        assert!(told.contains("the versions 1 to 2"), "{told}");
+    }
+}

@@ -154,20 +154,23 @@ impl Registry {
     ///
     /// Where there is no such version; the message lists what there is.
     pub async fn resolve(&self, name: &ModelName) -> Result<ModelVersion, Error> {
-        let versions = self.list(Some(name.name())).await?;
-        let found = versions.iter().find(|version| match name {
-            ModelName::Version(_, number) => version.manifest.version == *number,
-            ModelName::Alias(_, alias) => version.aliases.contains(alias),
-        });
-        if let Some(version) = found {
-            return Ok(version.clone());
+        let number = match name {
+            ModelName::Version(_, number) => Some(*number),
+            ModelName::Alias(name, alias) => self.store.aliased_version(name, alias).await?,
+        };
+        // This one alone: what is wrong with another version is no matter of who asks for this.
+        if let Some(number) = number
+            && let Some(row) = self.store.model_version(name.name(), number).await?
+        {
+            return self.read_row(row);
         }
-        let known = if let (Some(first), Some(last)) = (versions.first(), versions.last()) {
+        let rows = self.store.model_versions(Some(name.name())).await?;
+        let known = if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
             format!(
                 "`{}` has the versions {} to {}",
                 name.name(),
-                first.manifest.version,
-                last.manifest.version
+                first.version,
+                last.version
             )
         } else {
             let mut names: Vec<String> = self

@@ -51,7 +51,8 @@ impl Store {
     /// Where the database fails.
     #[tracing::instrument(name = "db.models.list", skip_all)]
     pub async fn model_versions(&self, name: Option<&str>) -> Result<Vec<ModelVersionRow>, Error> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            RawVersion,
             r#"SELECT name, version, run_id, created_at, interval_start, manifest,
                    ifnull((SELECT json_group_array(alias ORDER BY alias) FROM model_aliases
                            WHERE model_aliases.name = model_versions.name
@@ -62,27 +63,50 @@ impl Store {
         )
         .fetch_all(self.state.read())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let bad = |column, message: String| Error::Inconsistent {
-                    table: "model_versions",
-                    column,
-                    row: format!("{}/{}", row.name, row.version),
-                    message,
-                };
-                Ok(ModelVersionRow {
-                    version: u32::try_from(row.version)
-                        .map_err(|e| bad("version", e.to_string()))?,
-                    aliases: serde_json::from_str(&row.aliases)
-                        .map_err(|e| bad("aliases", e.to_string()))?,
-                    created_at: Timestamp::from_millis(row.created_at),
-                    interval_start: Timestamp::from_millis(row.interval_start),
-                    name: row.name,
-                    run_id: row.run_id,
-                    manifest: row.manifest,
-                })
-            })
-            .collect()
+        rows.into_iter().map(ModelVersionRow::try_from).collect()
+    }
+
+    /// The version of a model with this number, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.models.one", skip_all, level = "debug")]
+    pub async fn model_version(
+        &self,
+        name: &str,
+        version: u32,
+    ) -> Result<Option<ModelVersionRow>, Error> {
+        let row = sqlx::query_as!(
+            RawVersion,
+            r#"SELECT name, version, run_id, created_at, interval_start, manifest,
+                   ifnull((SELECT json_group_array(alias ORDER BY alias) FROM model_aliases
+                           WHERE model_aliases.name = model_versions.name
+                             AND model_aliases.version = model_versions.version), '[]')
+                       AS "aliases!: String"
+               FROM model_versions WHERE name = ? AND version = ?"#,
+            name,
+            version,
+        )
+        .fetch_optional(self.state.read())
+        .await?;
+        row.map(ModelVersionRow::try_from).transpose()
+    }
+
+    /// The version of a model to which an alias points.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn aliased_version(&self, name: &str, alias: &str) -> Result<Option<u32>, Error> {
+        let version = sqlx::query_scalar!(
+            "SELECT version FROM model_aliases WHERE name = ? AND alias = ?",
+            name,
+            alias,
+        )
+        .fetch_optional(self.state.read())
+        .await?;
+        Ok(version.and_then(|version| u32::try_from(version).ok()))
     }
 
     /// The version of this model with this row set, settings and encoders, where there is one.
@@ -219,6 +243,41 @@ impl Store {
         .await?;
         self.state.commit(transaction, "version_link").await?;
         Ok(())
+    }
+}
+
+/// The columns of a version as they are stored.
+#[derive(Debug)]
+struct RawVersion {
+    name: String,
+    version: i64,
+    run_id: String,
+    created_at: i64,
+    interval_start: i64,
+    manifest: String,
+    aliases: String,
+}
+
+impl TryFrom<RawVersion> for ModelVersionRow {
+    type Error = Error;
+
+    fn try_from(row: RawVersion) -> Result<Self, Error> {
+        let bad = |column, message: String| Error::Inconsistent {
+            table: "model_versions",
+            column,
+            row: format!("{}/{}", row.name, row.version),
+            message,
+        };
+        Ok(Self {
+            version: u32::try_from(row.version).map_err(|e| bad("version", e.to_string()))?,
+            aliases: serde_json::from_str(&row.aliases)
+                .map_err(|e| bad("aliases", e.to_string()))?,
+            created_at: Timestamp::from_millis(row.created_at),
+            interval_start: Timestamp::from_millis(row.interval_start),
+            name: row.name,
+            run_id: row.run_id,
+            manifest: row.manifest,
+        })
     }
 }
 
