@@ -243,8 +243,9 @@ impl Store {
         Ok(next.map(Timestamp::from_millis))
     }
 
-    /// Notes what became of sending notices: `pending` is where it is still to be sent, `error`
-    /// why it was not, and `next_try` when it is tried again.
+    /// Notes what became of sending notices: `pending` is where it is still to be sent, `arrived`
+    /// whether somebody got it just now, `error` why somebody did not, and `next_try` when it is
+    /// tried again.
     ///
     /// # Errors
     ///
@@ -253,6 +254,7 @@ impl Store {
         &self,
         notices: &[i64],
         pending: &[String],
+        arrived: bool,
         error: Option<&str>,
         next_try: Timestamp,
         now: Timestamp,
@@ -264,12 +266,13 @@ impl Store {
         let mut transaction = self.state.write().await?;
         sqlx::query!(
             "UPDATE notices SET pending = ?1, error = ?2, next_try = ?3, tries = tries + ?4,
-                 sent_at = CASE WHEN pending = ?1 THEN sent_at ELSE ?5 END
-             WHERE id IN (SELECT value FROM json_each(?6))",
+                 sent_at = CASE WHEN ?5 THEN ?6 ELSE sent_at END
+             WHERE id IN (SELECT value FROM json_each(?7))",
             pending,
             error,
             next_try,
             failed,
+            arrived,
             now,
             ids,
         )

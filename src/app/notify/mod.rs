@@ -178,38 +178,39 @@ impl Notifier {
             }
         }
         for notice in &due {
-            self.note(notice, &failures).await?;
+            self.note(notice, &ways, &failures).await?;
         }
         Ok(true)
     }
 
-    /// Notes what became of one notice.
+    /// Notes what became of one notice, sent on all of these ways but for the failures. A way that
+    /// the settings no longer give has reached nobody, and is not waited for.
     async fn note(
         &self,
         notice: &NoticeRow,
+        ways: &[&'static str],
         failures: &[(&'static str, String)],
     ) -> Result<(), Error> {
         let now = self.clock.now();
-        let failed: Vec<&(&str, String)> = failures
-            .iter()
-            .filter(|(way, _)| notice.pending.iter().any(|pending| pending == way))
-            .collect();
-        let error = (!failed.is_empty()).then(|| {
-            let parts: Vec<String> = failed
-                .iter()
-                .map(|(way, error)| format!("{way}: {error}"))
-                .collect();
-            parts.join("; ")
-        });
+        let (mut pending, mut errors, mut arrived) = (Vec::new(), Vec::new(), false);
+        for way in &notice.pending {
+            if !ways.contains(&way.as_str()) {
+                errors.push(format!("{way}: it is no longer in the settings"));
+            } else if let Some((_, error)) = failures.iter().find(|(failed, _)| failed == way) {
+                errors.push(format!("{way}: {error}"));
+                pending.push(way.clone());
+            } else {
+                arrived = true;
+            }
+        }
+        let error = (!errors.is_empty()).then(|| errors.join("; "));
         let given_up = notice.tries + 1 >= TRIES;
-        let pending: Vec<String> = if given_up {
-            Vec::new()
-        } else {
-            failed.iter().map(|(way, _)| (*way).to_owned()).collect()
-        };
+        if given_up {
+            pending.clear();
+        }
         let next = now + pause(notice.tries);
         self.store
-            .note_sending(&[notice.id], &pending, error.as_deref(), next, now)
+            .note_sending(&[notice.id], &pending, arrived, error.as_deref(), next, now)
             .await
     }
 

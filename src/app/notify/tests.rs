@@ -89,6 +89,30 @@ async fn a_storm_is_one_message_and_a_cause_that_is_gone_arms_it_again() {
 }
 
 #[tokio::test]
+async fn what_nobody_got_does_not_count_as_sent() {
+    let store = Store::in_memory().await.unwrap();
+    let (notifier, clock) = notifier(&store, "[notify]\ncommand = [\"true\"]");
+    // The webhook has gone from the settings since.
+    let mut raised = failure(1, &[send::WEBHOOK]);
+    let both = [send::WEBHOOK, send::COMMAND];
+    raised.extend(failure(1, &both).into_iter().map(|notice| NewNotice {
+        cause: "run_failed:other".to_owned(),
+        ..notice
+    }));
+    let now = clock.now();
+    store.write_notices(&raised, &[], None, now).await.unwrap();
+    assert!(notifier.deliver().await.unwrap());
+    assert!(!notifier.deliver().await.unwrap(), "nothing waits for it");
+    let told = store.standing_notices().await.unwrap();
+    let sent: Vec<Option<Timestamp>> = told.iter().map(|notice| notice.sent_at).collect();
+    assert_eq!(sent, [None, Some(now)]);
+    for notice in &told {
+        let error = notice.error.as_deref().unwrap();
+        assert!(error.contains("no longer in the settings"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_not_sent_is_sent_later_and_once_given_up() {
     let store = Store::in_memory().await.unwrap();
     let (notifier, clock) = notifier(&store, "[notify]\ncommand = [\"false\"]");
@@ -110,6 +134,7 @@ async fn what_was_not_sent_is_sent_later_and_once_given_up() {
     }
     assert_eq!(tries, TRIES);
     let standing = store.standing_notices().await.unwrap();
+    assert_eq!(standing[0].sent_at, None, "nobody got it");
     let error = standing[0].error.as_deref().unwrap();
     assert!(
         error.contains("`false` ended with exit status: 1"),
