@@ -29,6 +29,13 @@ async fn says_where_it_is_while_it_lives() {
         assert_eq!(daemon.get(path).await.0, 200);
     }
 
+    let (_, said) = daemon.get("/api/v1/daemon").await;
+    let doctor = home.run(&["--json", "doctor"]);
+    let found: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let mut checks = found["checks"].as_array().unwrap().iter();
+    let memory = checks.find(|check| check["name"] == "memory").unwrap();
+    assert_eq!(memory["message"], said["memory_limits"]);
+
     let second = home.run(&["up", "--listen", "127.0.0.1:0"]);
     assert_eq!(second.status.code(), Some(3));
     let refusal = stderr(&second);
