@@ -28,12 +28,12 @@ fn problem(rows: usize, width: usize) -> (Designed, Vec<f64>) {
 }
 
 fn groups(width: usize) -> Vec<Group> {
-    let group = |start, width| Group {
-        name: String::new(),
+    let group = |name: &str, start, width| Group {
+        name: name.to_owned(),
         start,
         width,
     };
-    vec![group(0, 1), group(1, width - 1)]
+    vec![group("one", 0, 1), group("rest", 1, width - 1)]
 }
 
 fn strength(penalty: f64, weights: [f64; 2]) -> Strength {
@@ -85,23 +85,27 @@ fn products_serve_a_problem_of_fewer_groups() {
             .flat_map(|row| design.row(row)[1..].to_vec())
             .collect(),
     };
-    let one = [Group {
+    let rest = [Group {
         start: 0,
         ..both[1].clone()
     }];
-    let strength = Strength {
-        penalty: 2.0,
-        weights: vec![1.0],
+    assert!(products.of(&rest).is_some());
+    let agree = |shared: &Problem<'_>, fresh: &Problem<'_>, target: &[f64]| {
+        let strength = Strength {
+            penalty: 2.0,
+            weights: vec![1.0],
+        };
+        let [shared, fresh] = [shared, fresh].map(|of| of.fit(target, &strength).unwrap());
+        assert!((shared.intercept - fresh.intercept).abs() < 1e-9);
+        assert_eq!(shared.weights.len(), fresh.weights.len());
+        for (shared, fresh) in shared.weights.iter().zip(&fresh.weights) {
+            assert!((shared - fresh).abs() < 1e-9, "{shared} is not {fresh}");
+        }
     };
-    for (known, rows) in [(None, &more[..]), (Some(&products), &more[..])] {
-        let found = Problem::new(&narrow, &one, &train, known);
-        let first = found.fit(&target[..40], &strength).unwrap();
-        let fresh = Problem::new(&narrow, &one, &train, None);
-        assert_eq!(first, fresh.fit(&target[..40], &strength).unwrap());
-        let all = found.with_rows(rows).fit(&target, &strength).unwrap();
-        let fresh = fresh.with_rows(rows).fit(&target, &strength).unwrap();
-        assert_eq!(all, fresh);
-    }
+    let shared = Problem::new(&narrow, &rest, &train, Some(&products));
+    let fresh = Problem::new(&narrow, &rest, &train, None);
+    agree(&shared, &fresh, &target[..40]);
+    agree(&shared.with_rows(&more), &fresh.with_rows(&more), &target);
 }
 
 #[test]
