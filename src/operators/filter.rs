@@ -22,7 +22,8 @@ use crate::{
 /// `filter`: keeps the records for which an expression holds and counts the others by reason.
 ///
 /// It looks at the newest records first and goes no further back than its window needs, so that a
-/// run costs what its window costs, however long the past is.
+/// run costs what its window costs, however long the past is. Records without a time are neither
+/// new nor old: a window is none of them.
 #[derive(Clone, Debug)]
 pub struct Filter(pub Arc<Environment>);
 
@@ -31,7 +32,8 @@ pub struct Filter(pub Arc<Environment>);
 struct Settings {
     /// The expression over the record's names.
     keep: Value,
-    /// How many records are kept at most, the newest of them; 0: all.
+    /// How many of the records with a time are kept at most, the newest of them; 0: all. Those
+    /// without one are all kept.
     #[serde(default)]
     window: usize,
 }
@@ -69,25 +71,31 @@ impl Filter {
         let mut sieve = Sieve {
             keep: settings.expression().map_err(TaskError::fail)?,
             window: settings.window,
+            timed: 0,
             ids: Vec::new(),
             outcome: TaskOutcome::default(),
         };
         let store = &self.0.store;
+        let mut look = |record: Record| {
+            checkpoint(&context)?;
+            sieve.look_at(record)
+        };
         if upstream(&context, "selection").is_some() {
             let earlier = Selection::read(store, &context).await?;
-            for record in earlier.records.into_iter().rev() {
-                checkpoint(&context)?;
-                if !sieve.look_at(record)? {
-                    break;
+            let records = earlier.records.into_iter().rev();
+            let (timed, untimed): (Vec<Record>, Vec<Record>) =
+                records.partition(|record| record.created_at.is_some());
+            for records in [timed, untimed] {
+                for record in records {
+                    if !look(record)? {
+                        break;
+                    }
                 }
             }
         } else {
-            let dataset = upstream_text(&context, "dataset", "scrape")?;
-            let look = |record| {
-                checkpoint(&context)?;
-                sieve.look_at(record)
-            };
-            store.visit_newest(&dataset, context.as_of, look).await?;
+            let (dataset, as_of) = (upstream_text(&context, "dataset", "scrape")?, context.as_of);
+            store.visit_newest(&dataset, as_of, &mut look).await?;
+            store.visit_untimed(&dataset, as_of, &mut look).await?;
         }
         let Sieve {
             mut ids,
@@ -107,20 +115,24 @@ impl Filter {
 struct Sieve {
     keep: Expression,
     window: usize,
-    /// The kept ids, the newest first.
+    /// How many of the kept have a time.
+    timed: usize,
+    /// The kept ids, the newest first, then those without a time.
     ids: Vec<String>,
     outcome: TaskOutcome,
 }
 
 impl Sieve {
-    /// Keeps a record or counts why not; whether an older one is wanted.
+    /// Keeps a record or counts why not; whether one that comes after it is wanted.
     fn look_at(&mut self, record: Record) -> Result<bool, TaskError> {
+        let is_timed = record.created_at.is_some();
         self.outcome.rows_in += 1;
         let kept = self.keep.test(&record_names(&record));
         let reason = match value_or_reason("keep", kept)? {
             Ok(true) => {
                 self.ids.push(record.id);
-                return Ok(self.ids.len() != self.window);
+                self.timed += usize::from(is_timed);
+                return Ok(!is_timed || self.timed != self.window);
             }
             Ok(false) => "not_kept".to_owned(),
             Err(reason) => reason,
