@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
     sync::Mutex,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep},
 };
 use url::Url;
 
@@ -22,8 +22,8 @@ const TIME_HEADER: &str = "x-sandbox-time";
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest pause between two tries, which is a window of the server. Where it asks for more,
-/// the task gives up its slot until then.
+/// The longest pause before a request, which is a window of the server. Where it asks for more, the
+/// task gives up its slot until then.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// No answer of a server makes us wait longer than this.
@@ -195,14 +195,30 @@ impl RedditClient {
         if self.endpoint.simulated_time {
             request = request.header(TIME_HEADER, as_of.to_string());
         }
-        sleep_until(*self.not_before.lock().await).await;
+        self.wait_for_budget().await?;
         let response = sent(request).await?;
         if let Some(pause) = pause_told(response.headers()) {
             let mut not_before = self.not_before.lock().await;
-            *not_before = (*not_before).max(Instant::now() + pause);
+            *not_before = (*not_before).max(Instant::now() + pause.min(LONGEST_WINDOW));
         }
         let body = response.bytes().await.map_err(passing)?;
         Ok(body.into())
+    }
+
+    /// Waits until the server takes requests again, as far as that is worth a slot.
+    async fn wait_for_budget(&self) -> Result<(), Failure> {
+        loop {
+            let not_before = *self.not_before.lock().await;
+            let left = not_before.saturating_duration_since(Instant::now());
+            if left > LONGEST_PAUSE {
+                let why = "the budget of requests is spent".to_owned();
+                return Err(Failure::TooMuch(why, Some(left)));
+            }
+            if left.is_zero() {
+                return Ok(());
+            }
+            sleep(left).await;
+        }
     }
 
     /// The token that is good now; one request at a time asks for a new one.
@@ -231,10 +247,10 @@ impl RedditClient {
         let body = sent(request).await?.bytes().await.map_err(passing)?;
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_| Failure::Token("the server gave no token".to_owned()))?;
-        let lasts = answer.expires_in.saturating_sub(60).max(1);
+        let lasts = Duration::from_secs(answer.expires_in.saturating_sub(60).max(1));
         let new = Token {
             text: answer.access_token,
-            good_until: Instant::now() + Duration::from_secs(lasts),
+            good_until: Instant::now() + lasts.min(LONGEST_WINDOW),
         };
         Ok(token.insert(new).text.clone())
     }
@@ -323,8 +339,9 @@ mod tests {
         assert!(!shown.contains("word") && !shown.contains("name"));
     }
 
-    /// A server that refuses everything, and tells until when.
-    fn refusing(seconds: u32) -> String {
+    /// A server that gives every request the same answer; a client of it.
+    #[expect(clippy::disallowed_methods, reason = "a test asks its own server")]
+    fn answered(head: &'static str, body: &'static str) -> RedditClient {
         use std::io::{Read as _, Write as _};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -332,31 +349,61 @@ mod tests {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let _ = stream.read(&mut [0; 4096]).unwrap();
+                let length = body.len();
                 let answer = format!(
-                    "HTTP/1.1 429 Too Many Requests\r\nretry-after: {seconds}\r\n\
-                     content-length: 0\r\nconnection: close\r\n\r\n"
+                    "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
                 );
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
-        format!("http://{address}")
+        RedditClient::new(
+            reqwest::Client::new(),
+            Endpoint::sandbox(&format!("http://{address}")),
+            Credentials::sandbox(),
+        )
+    }
+
+    async fn refusal(client: &RedditClient) -> (String, Duration) {
+        let at = Timestamp::from_millis(0);
+        match client.newest("pics", None, at).await.unwrap_err() {
+            Error::RateLimited { message, reset } => (message, reset),
+            error => panic!("{error}"),
+        }
     }
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "a test asks its own server")]
     async fn a_refusal_for_longer_than_a_window_is_told_with_its_end() {
-        let client = RedditClient::new(
-            reqwest::Client::new(),
-            Endpoint::sandbox(&refusing(3600)),
-            Credentials::sandbox(),
-        );
-        let at = Timestamp::from_millis(0);
-        let error = client.newest("pics", None, at).await.unwrap_err();
-        let Error::RateLimited { message, reset } = error else {
-            panic!("{error}");
-        };
+        let client = answered("429 Too Many Requests\r\nretry-after: 3600", "");
+        let (message, reset) = refusal(&client).await;
         assert_eq!(reset, Duration::from_hours(1));
         assert!(message.contains("429"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_spent_budget_is_told_with_its_end_however_far_that_is() {
+        let client = answered(
+            "200 OK\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 1e18",
+            r#"{"access_token":"a","expires_in":18446744073709551615,"data":{}}"#,
+        );
+        let at = Timestamp::from_millis(0);
+        assert_eq!(
+            client
+                .newest("pics", None, at)
+                .await
+                .unwrap()
+                .children
+                .len(),
+            0
+        );
+        let (message, reset) = refusal(&client).await;
+        assert!(
+            LONGEST_PAUSE < reset && reset <= LONGEST_WINDOW,
+            "{reset:?}"
+        );
+        assert!(
+            message.contains("the budget of requests is spent"),
+            "{message}"
+        );
     }
 
     #[test]
