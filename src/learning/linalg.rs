@@ -33,20 +33,23 @@ impl Matrix {
         &self.values[index * self.columns..(index + 1) * self.columns]
     }
 
-    fn tensor(&self) -> Tensor<2> {
-        tensor(self.rows, self.columns, self.values.clone())
-    }
-
     /// `A·Aᵀ`, shape `[rows, rows]`.
-    pub(crate) fn outer_gram(&self) -> Self {
-        let a = self.tensor();
-        from_tensor(self.rows, self.rows, a.clone().matmul(a.transpose()))
+    pub(crate) fn outer_gram(self) -> Self {
+        let rows = self.rows;
+        let a = self.into_tensor();
+        from_tensor(rows, rows, a.clone().matmul(a.transpose()))
     }
 
     /// `Aᵀ·A`, shape `[columns, columns]`.
-    pub(crate) fn gram(&self) -> Self {
-        let a = self.tensor();
-        from_tensor(self.columns, self.columns, a.clone().transpose().matmul(a))
+    pub(crate) fn gram(self) -> Self {
+        let columns = self.columns;
+        let a = self.into_tensor();
+        from_tensor(columns, columns, a.clone().transpose().matmul(a))
+    }
+
+    fn into_tensor(self) -> Tensor<2> {
+        let data = TensorData::new(self.values, [self.rows, self.columns]);
+        Tensor::from_data(data, (&Device::flex(), DType::F64))
     }
 
     /// Turns a symmetric positive definite matrix into its lower Cholesky factor, in place; what
@@ -153,25 +156,19 @@ impl Factor {
 }
 
 /// The scalar product, in eight partial sums that the processor can add at once.
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot<T: Copy + Into<f64>>(a: &[f64], b: &[T]) -> f64 {
     let mut sums = [0.0; 8];
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();
     for (a, b) in a.iter().zip(b) {
         for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
+            let value: f64 = b[lane].into();
+            sums[lane] += a[lane] * value;
         }
     }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    let rest = a_rest.iter().zip(b_rest);
+    let rest: f64 = rest.map(|(a, &b)| a * Into::<f64>::into(b)).sum();
     sums.iter().sum::<f64>() + rest
-}
-
-fn tensor(rows: usize, columns: usize, values: Vec<f64>) -> Tensor<2> {
-    let device = Device::flex();
-    Tensor::from_data(
-        TensorData::new(values, [rows, columns]),
-        (&device, DType::F64),
-    )
 }
 
 fn from_tensor(rows: usize, columns: usize, tensor: Tensor<2>) -> Matrix {
@@ -224,8 +221,9 @@ mod tests {
     #[test]
     fn products_are_products() {
         let a = Matrix::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        assert_eq!(a.outer_gram().values, [14.0, 32.0, 32.0, 77.0]);
+        assert_eq!(a.clone().outer_gram().values, [14.0, 32.0, 32.0, 77.0]);
         assert_eq!(a.gram().values[..4], [17.0, 22.0, 27.0, 22.0]);
-        assert_eq!(dot(&[1.0; 19], &[2.0; 19]), 38.0);
+        assert_eq!(dot(&[1.0; 19], &[2.0_f64; 19]), 38.0);
+        assert_eq!(dot(&[1.0; 19], &[2.0_f32; 19]), 38.0);
     }
 }
