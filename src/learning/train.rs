@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use super::{
     Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
     design::{Design, Designed, Group},
-    heads::{Choice, Epoch, Head, Network, Problem, Products, Task, predict_all, train_network},
+    heads::{Choice, Epoch, Head, Network, Problem, Products, Task, train_network},
     rank::{Ranked, spearman},
     splits::{Splits, split},
     target::{Curve, Reach, TargetScale},
@@ -162,12 +162,7 @@ impl Fit {
         };
         let (train_targets, wanted) = (on_scale(&self.train), on_scale(&self.validation));
         let linear = problem.fit(&train_targets, &chosen.strength)?;
-        let base = |rows: &[usize]| -> Vec<f64> {
-            rows.iter()
-                .map(|&row| linear.predict(self.rows.row(row)))
-                .collect()
-        };
-        let mut unseen = base(&self.validation);
+        let mut unseen = linear.predict_all(rows, &self.validation);
 
         let (mut members, mut history, mut blend) = (Vec::new(), Vec::new(), 0.0);
         if settings.head == HeadKind::FusionMlp {
@@ -304,7 +299,7 @@ impl Fit {
     fn mean_of(&self, members: &[Network], rows: &[usize]) -> Vec<f64> {
         let mut mean = vec![0.0; rows.len()];
         for member in members {
-            for (sum, value) in mean.iter_mut().zip(predict_all(member, &self.rows, rows)) {
+            for (sum, value) in mean.iter_mut().zip(member.predict_all(&self.rows, rows)) {
                 *sum += value / members.len() as f64;
             }
         }

@@ -244,3 +244,88 @@ fn mask(count: usize, rate: f64, generator: &mut ChaCha8Rng) -> Vec<f32> {
     values.truncate(count);
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use safetensors::SafeTensors;
+
+    use super::*;
+    use crate::{encoders::device_support, learning::seeds};
+
+    /// What `tests/reference/fusion.py` wrote: the groups' widths, the hidden width, the blocks.
+    const FIXTURE: &[u8] = include_bytes!("../../../tests/fixtures/fusion.safetensors");
+    const WIDTHS: [usize; 3] = [3, 7, 1];
+    const HIDDEN: usize = 5;
+    const BLOCKS: usize = 2;
+
+    fn read(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+        let (numbers, rest) = file.tensor(name).unwrap().data().as_chunks::<4>();
+        assert!(rest.is_empty());
+        numbers
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect()
+    }
+
+    fn groups() -> Vec<Group> {
+        let mut start = 0;
+        WIDTHS
+            .iter()
+            .map(|&width| {
+                start += width;
+                Group {
+                    name: String::new(),
+                    start: start - width,
+                    width,
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn computes_what_pytorch_does_by_row_and_on_every_device() {
+        let file = SafeTensors::deserialize(FIXTURE).unwrap();
+        let mut generator = seeds::generator(0, "test");
+        let mut network = Network::random(&groups(), HIDDEN, BLOCKS, &mut generator);
+        for (name, values) in network.tensors_mut() {
+            let expected = read(&file, &name);
+            assert_eq!(values.len(), expected.len(), "{name}");
+            *values = expected;
+        }
+        let (rows, expected) = (read(&file, "rows"), read(&file, "expected"));
+        let width: usize = WIDTHS.iter().sum();
+        let is_close = |found: f64, expected: f32, by: &str| {
+            assert!(
+                (found - f64::from(expected)).abs() < 1e-5,
+                "{by}: {found} is not {expected}"
+            );
+        };
+        let rows: Vec<&[f32]> = rows.chunks_exact(width).collect();
+        let one_by_one = rows.iter().flat_map(|&row| network.predict_rows(&[row]));
+        let one_by_one: Vec<f64> = one_by_one.collect();
+        assert_eq!(network.predict_rows(&rows), one_by_one);
+        for (found, expected) in one_by_one.iter().zip(&expected) {
+            is_close(*found, *expected, "by row");
+        }
+        for support in device_support().iter().filter(|support| support.usable) {
+            let device = support.device.open().unwrap();
+            let inputs = groups()
+                .iter()
+                .map(|group| {
+                    let columns = group.start..group.start + group.width;
+                    let values: Vec<f32> = rows
+                        .iter()
+                        .flat_map(|row| &row[columns.clone()])
+                        .copied()
+                        .collect();
+                    let shape = [expected.len(), group.width];
+                    Tensor::from_data(TensorData::new(values, shape), &device)
+                })
+                .collect();
+            let found = numbers(Fusion::from_plain(&network, &device).forward(inputs, None));
+            for (found, expected) in found.iter().zip(&expected) {
+                is_close(f64::from(*found), *expected, &support.device.to_string());
+            }
+        }
+    }
+}

@@ -2,24 +2,24 @@
 
 mod bundle;
 mod fusion;
-mod fusion_mlp;
 mod network;
 mod products;
 mod ridge;
 mod scaled;
+mod training;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use fusion_mlp::Epoch;
-pub(crate) use fusion_mlp::{Task, predict_all, train as train_network};
 pub(crate) use network::Network;
 pub(crate) use products::Products;
 pub(crate) use ridge::{Choice, Linear, Problem};
+pub use training::Epoch;
+pub(crate) use training::{Task, train as train_network};
 
 use super::{
     Error, HeadKind,
-    design::Design,
+    design::{Design, Designed},
     target::{Curve, Reach, TargetScale},
 };
 use crate::corpus::FeatureMatrix;
@@ -73,22 +73,25 @@ impl Head {
     ///
     /// [`Error::Schema`] where the matrix lacks a block or category, or has other columns.
     pub fn predict(&self, matrix: &FeatureMatrix) -> Result<Vec<Prediction>, Error> {
-        let design = self.design.apply(matrix)?;
-        Ok((0..design.rows)
-            .into_par_iter()
-            .map(|row| self.prediction(self.scaled(design.row(row))))
-            .collect())
+        let scaled = self.scaled(&self.design.apply(matrix)?).into_par_iter();
+        Ok(scaled.map(|value| self.prediction(value)).collect())
     }
 
-    /// The value of one row of a design, on the scale that was learned.
-    pub(crate) fn scaled(&self, row: &[f32]) -> f64 {
-        let members = self.members.iter().map(|member| member.predict(row));
-        let mean = members.sum::<f64>() / self.members.len().max(1) as f64;
-        self.linear.predict(row) + self.blend * mean
+    /// The values of all rows of a design, on the scale that was learned.
+    fn scaled(&self, design: &Designed) -> Vec<f64> {
+        let rows: Vec<usize> = (0..design.rows).collect();
+        let mut values = self.linear.predict_all(design, &rows);
+        let members = self.members.iter();
+        let members: Vec<Vec<f64>> = members.map(|of| of.predict_all(design, &rows)).collect();
+        for (row, value) in values.iter_mut().enumerate() {
+            let sum: f64 = members.iter().map(|values| values[row]).sum();
+            *value += self.blend * (sum / members.len().max(1) as f64);
+        }
+        values
     }
 
     /// From the scale that was learned to the target.
-    pub(crate) fn prediction(&self, scaled: f64) -> Prediction {
+    fn prediction(&self, scaled: f64) -> Prediction {
         let value = match &self.curve {
             Some(curve) => curve.target(scaled),
             None => self.scale.target(scaled),

@@ -1,13 +1,17 @@
 //! The weights of a fusion network as plain numbers, and what they compute.
 //!
 //! Training runs in Burn on any device; a finished network is these numbers. Prediction is done
-//! here, row by row, so that a row's value depends on no other row, on no batch and no device, and
-//! that `predict` starts without one. A test holds it against Burn's own forward pass.
+//! here, so that a row's value depends on no other row, on no batch and no device, and that
+//! `predict` starts without one. A test holds it against Burn's own forward pass.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
-use crate::learning::design::Group;
+use crate::learning::design::{Designed, Group};
+
+/// How many rows share the reading of a network's weights.
+const ROWS_AT_ONCE: usize = 16;
 
 /// What is added to a variance before its root is taken.
 pub(crate) const EPSILON: f32 = 1e-5;
@@ -150,14 +154,18 @@ impl Network {
         }
     }
 
-    /// The value for one row of a design.
-    pub(crate) fn predict(&self, row: &[f32]) -> f64 {
-        let mut values = self.predict_rows(&[row]);
-        values.pop().expect("one row has one value")
+    /// The values for the rows at `rows`.
+    pub(crate) fn predict_all(&self, design: &Designed, rows: &[usize]) -> Vec<f64> {
+        rows.par_chunks(ROWS_AT_ONCE)
+            .flat_map_iter(|rows| {
+                let rows: Vec<&[f32]> = rows.iter().map(|&row| design.row(row)).collect();
+                self.predict_rows(&rows)
+            })
+            .collect()
     }
 
     /// The values for several rows of a design: quicker than one by one, and the same.
-    pub(crate) fn predict_rows(&self, rows: &[&[f32]]) -> Vec<f64> {
+    pub(super) fn predict_rows(&self, rows: &[&[f32]]) -> Vec<f64> {
         let mut joined = vec![Vec::with_capacity(self.mix.inputs); rows.len()];
         let mut start = 0;
         for (dense, norm) in &self.encoders {

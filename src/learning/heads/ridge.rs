@@ -1,12 +1,17 @@
 //! Ridge regression in closed form, with a weight for each group of columns.
 //!
 //! With `n` rows and `d` columns the normal equations are solved in the smaller of the two forms:
-//! `(AᵀA + αI)w = Aᵀy` (`d × d`) or `w = Aᵀ(AAᵀ + αI)⁻¹y` (`n × n`). The columns of each group are
-//! divided by the square root of the group's width, so that a vector of 1280 numbers and a dozen
-//! numbers of metadata weigh the same at first. Groups differ in how much they tell of the target;
-//! a search then gives each its own weight, which is the same as its own penalty.
+//! `(AᵀA + αI)w = Aᵀy` (`d × d`) or `w = Aᵀ(AAᵀ + αI)⁻¹y` (`n × n`). Rows that come in addition for
+//! the last fit keep the form that was chosen without them.
+//!
+//! The columns of each group are divided by the square root of the group's width, so that a vector
+//! of 1280 numbers and a dozen numbers of metadata weigh the same at first. Groups differ in how
+//! much they tell of the target; a search then gives each its own weight, which is the same as its
+//! own penalty.
 
 use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::{
     products::{Moments, Products, moments},
@@ -15,7 +20,7 @@ use super::{
 use crate::learning::{
     Error,
     design::{Designed, Group},
-    linalg::Matrix,
+    linalg::{Matrix, dot},
 };
 
 /// The penalties that are tried, ascending, and the one to begin with.
@@ -42,13 +47,14 @@ pub(crate) struct Linear {
 impl Linear {
     /// The value for one row of a design.
     pub(crate) fn predict(&self, row: &[f32]) -> f64 {
-        let sum: f64 = self
-            .weights
-            .iter()
-            .zip(row)
-            .map(|(weight, &value)| weight * f64::from(value))
-            .sum();
-        self.intercept + sum
+        self.intercept + dot(&self.weights, row)
+    }
+
+    /// The values for the rows at `rows`.
+    pub(crate) fn predict_all(&self, design: &Designed, rows: &[usize]) -> Vec<f64> {
+        rows.par_iter()
+            .map(|&row| self.predict(design.row(row)))
+            .collect()
     }
 }
 
@@ -292,7 +298,7 @@ impl<'a> Problem<'a> {
             let fitted = self.solve(wanted, strength, Some(at))?;
             let rows = &self.rows[fold.clone()];
             for (unseen, linear) in unseen.iter_mut().zip(&fitted) {
-                let values = self.columns.times(rows, &linear.weights, linear.intercept);
+                let values = linear.predict_all(self.columns.design, rows);
                 unseen[fold.clone()].copy_from_slice(&values);
             }
         }
@@ -361,12 +367,13 @@ impl<'a> Problem<'a> {
         let mut right = Matrix::new(width, count, vec![0.0; width * count]);
         let (mut columns, mut totals) = (vec![0.0; width], vec![0.0; count]);
         let mut rows = 0;
-        for (fold, ((gram, sums), (products, sum))) in folds.iter().zip(&wanted.folds).enumerate() {
+        let known = folds.iter().zip(&wanted.folds);
+        for (fold, ((gram, column_sums), (crossed, target_sums))) in known.enumerate() {
             if Some(fold) != left_out {
                 add(&mut system.values, &gram.values, 1.0);
-                add(&mut right.values, &products.values, 1.0);
-                add(&mut columns, sums, 1.0);
-                add(&mut totals, sum, 1.0);
+                add(&mut right.values, &crossed.values, 1.0);
+                add(&mut columns, column_sums, 1.0);
+                add(&mut totals, target_sums, 1.0);
                 rows += self.folds[fold].len();
             }
         }

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 2048;
 /// The rows of a design; the columns of each group are divided by the root of the group's width.
 #[derive(Debug)]
 pub(super) struct Scaled<'a> {
-    design: &'a Designed,
+    pub(super) design: &'a Designed,
     /// The columns of each group.
     pub(super) groups: Vec<Range<usize>>,
     scales: Vec<f64>,
@@ -116,13 +116,6 @@ impl<'a> Scaled<'a> {
         }
         weights
     }
-
-    /// The products of some rows with weights of the design's own columns, plus `intercept`.
-    pub(super) fn times(&self, rows: &[usize], weights: &[f64], intercept: f64) -> Vec<f64> {
-        rows.par_iter()
-            .map(|&row| intercept + dot(weights, self.design.row(row)))
-            .collect()
-    }
 }
 
 fn scale_of(group: &Range<usize>) -> f64 {
@@ -133,19 +126,4 @@ pub(super) fn add(sums: &mut [f64], values: &[f64], factor: f64) {
     for (sum, value) in sums.iter_mut().zip(values) {
         *sum += value * factor;
     }
-}
-
-/// The scalar product, in eight partial sums that the processor can add at once.
-fn dot(weights: &[f64], row: &[f32]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (weights, weights_rest) = weights.as_chunks::<8>();
-    let (row, row_rest) = row.as_chunks::<8>();
-    for (weights, row) in weights.iter().zip(row) {
-        for lane in 0..8 {
-            sums[lane] += weights[lane] * f64::from(row[lane]);
-        }
-    }
-    let rest = weights_rest.iter().zip(row_rest);
-    let rest: f64 = rest.map(|(weight, &value)| weight * f64::from(value)).sum();
-    sums.iter().sum::<f64>() + rest
 }

@@ -4,7 +4,6 @@ use burn::{
     optim::{AdamWConfig, GradientsParams},
     tensor::{Device, Tensor, TensorData},
 };
-use rayon::prelude::*;
 
 use super::{
     fusion::{Fusion, Masks, numbers},
@@ -17,8 +16,6 @@ use crate::learning::{
     watch::{Progress, Watch},
 };
 
-/// How many rows share the reading of a network's weights.
-const ROWS_AT_ONCE: usize = 16;
 /// The share of all steps over which the learning rate rises.
 const WARM_UP: f64 = 0.05;
 /// From which distance on a residual counts linearly, not squared.
@@ -106,7 +103,8 @@ pub(crate) fn train(
             step += 1;
         }
         let plain = model.to_plain();
-        let errors = predict_all(&plain, task.design, task.validation.0)
+        let errors = plain
+            .predict_all(task.design, task.validation.0)
             .into_iter()
             .zip(task.validation.1)
             .map(|(found, wanted)| found - wanted);
@@ -141,16 +139,6 @@ pub(crate) fn train(
         }
     }
     Ok((best, history))
-}
-
-/// The values of a network for the rows at `rows`.
-pub(crate) fn predict_all(network: &Network, design: &Designed, rows: &[usize]) -> Vec<f64> {
-    rows.par_chunks(ROWS_AT_ONCE)
-        .flat_map_iter(|rows| {
-            let rows: Vec<&[f32]> = rows.iter().map(|&row| design.row(row)).collect();
-            network.predict_rows(&rows)
-        })
-        .collect()
 }
 
 /// The columns of some rows, per group.
@@ -191,85 +179,4 @@ fn schedule(step: usize, total: usize) -> f64 {
 fn mean_square(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v * v, count + 1.0));
     sum / f64::max(count, 1.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use safetensors::SafeTensors;
-
-    use super::*;
-    use crate::encoders::device_support;
-
-    /// What `tests/reference/fusion.py` wrote: the groups' widths, the hidden width, the blocks.
-    const FIXTURE: &[u8] = include_bytes!("../../../tests/fixtures/fusion.safetensors");
-    const WIDTHS: [usize; 3] = [3, 7, 1];
-    const HIDDEN: usize = 5;
-    const BLOCKS: usize = 2;
-
-    fn read(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
-        let (numbers, rest) = file.tensor(name).unwrap().data().as_chunks::<4>();
-        assert!(rest.is_empty());
-        numbers
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect()
-    }
-
-    fn groups() -> Vec<Group> {
-        let mut start = 0;
-        WIDTHS
-            .iter()
-            .map(|&width| {
-                start += width;
-                Group {
-                    name: String::new(),
-                    start: start - width,
-                    width,
-                }
-            })
-            .collect()
-    }
-
-    #[test]
-    fn computes_what_pytorch_does_by_row_and_on_every_device() {
-        let file = SafeTensors::deserialize(FIXTURE).unwrap();
-        let mut generator = seeds::generator(0, "test");
-        let mut network = Network::random(&groups(), HIDDEN, BLOCKS, &mut generator);
-        for (name, values) in network.tensors_mut() {
-            let expected = read(&file, &name);
-            assert_eq!(values.len(), expected.len(), "{name}");
-            *values = expected;
-        }
-        let (rows, expected) = (read(&file, "rows"), read(&file, "expected"));
-        let width: usize = WIDTHS.iter().sum();
-        let is_close = |found: f64, expected: f32, by: &str| {
-            assert!(
-                (found - f64::from(expected)).abs() < 1e-5,
-                "{by}: {found} is not {expected}"
-            );
-        };
-        for (row, expected) in rows.chunks_exact(width).zip(&expected) {
-            is_close(network.predict(row), *expected, "by row");
-        }
-        for support in device_support().iter().filter(|support| support.usable) {
-            let device = support.device.open().unwrap();
-            let inputs = groups()
-                .iter()
-                .map(|group| {
-                    let columns = group.start..group.start + group.width;
-                    let values: Vec<f32> = rows
-                        .chunks_exact(width)
-                        .flat_map(|row| &row[columns.clone()])
-                        .copied()
-                        .collect();
-                    let shape = [expected.len(), group.width];
-                    Tensor::from_data(TensorData::new(values, shape), &device)
-                })
-                .collect();
-            let found = numbers(Fusion::from_plain(&network, &device).forward(inputs, None));
-            for (found, expected) in found.iter().zip(&expected) {
-                is_close(f64::from(*found), *expected, &support.device.to_string());
-            }
-        }
-    }
 }
