@@ -158,15 +158,8 @@ pub fn evaluate(
             let mut without = settings.clone();
             without.members = 1;
             without.without.push(name.clone());
-            // Without a training of all blocks there is nothing to share.
-            let mut own = None;
-            let products = if products.is_some() {
-                &mut products
-            } else {
-                &mut own
-            };
             let known = Some(&fitted.choices);
-            let head = train_from(matrix, &without, known, products, device, watch)?.head;
+            let head = train_from(matrix, &without, known, &mut products, device, watch)?.head;
             ablation.push(Ablation {
                 metrics: judge.scorer(&judge.values(&head)?)?.metrics(),
                 without: name,
