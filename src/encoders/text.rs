@@ -11,7 +11,7 @@ use super::{
     weights::{self, catalogue},
     workers,
 };
-use crate::corpus::Fingerprint;
+use crate::corpus::{ContentHash, Fingerprint};
 
 /// The tokens that one job holds at most on a processor: enough to fill the products, small enough
 /// to stay in the caches and to leave work for every core.
@@ -131,10 +131,10 @@ impl Parts {
         let fingerprint = match self.fingerprint {
             Some(fingerprint) => fingerprint,
             None => fingerprint::of_parts(
-                weights::hash_file(&self.weights)?,
+                ContentHash::of_file(&self.weights)?,
                 &format!(
                     "{}, {} tokens, 1",
-                    weights::hash_file(&self.tokenizer)?,
+                    ContentHash::of_file(&self.tokenizer)?,
                     self.max_tokens
                 ),
                 &format!(

@@ -2,33 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    io::Read,
     path::{Path, PathBuf},
 };
-
-use sha2::{Digest, Sha256};
 
 use super::{Error, catalogue::PinnedFile};
 use crate::corpus::ContentHash;
 
-/// The SHA-256 of a file.
-pub fn hash_file(path: &Path) -> std::io::Result<ContentHash> {
-    let mut file = fs_err::File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        digest.update(&buffer[..count]);
-    }
-    Ok(ContentHash::from_bytes(&digest.finalize()).expect("a SHA-256 has 32 bytes"))
-}
-
 /// An error where `path` has another hash than `expected`.
 pub(super) fn verify(path: &Path, expected: ContentHash) -> Result<(), Error> {
-    let found = hash_file(path)?;
+    let found = ContentHash::of_file(path)?;
     if found == expected {
         return Ok(());
     }

@@ -20,7 +20,6 @@ mod hub;
 mod wheel;
 
 pub use catalogue::{Entry, Kind};
-pub use files::hash_file;
 
 /// Where to look for weights, and whether to ask the network.
 #[derive(Clone, Debug)]
