@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
 };
 
@@ -105,7 +105,7 @@ pub fn write_matrix(path: &Path, matrix: &FeatureMatrix) -> io::Result<MatrixFil
 
     let sha256 = write_atomic_with(path, |file| {
         let mut out = Hashed {
-            out: BufWriter::with_capacity(PIECE, file.as_file_mut()),
+            file: file.as_file_mut(),
             digest: Sha256::new(),
         };
         out.write(&(text.len() as u64).to_le_bytes())?;
@@ -122,7 +122,7 @@ pub fn write_matrix(path: &Path, matrix: &FeatureMatrix) -> io::Result<MatrixFil
             let present: Vec<u8> = block.present.iter().map(|&here| u8::from(here)).collect();
             out.write(&present)?;
         }
-        out.finish()
+        Ok(out.hash())
     })?;
     Ok(MatrixFile {
         rows,
@@ -133,35 +133,19 @@ pub fn write_matrix(path: &Path, matrix: &FeatureMatrix) -> io::Result<MatrixFil
 
 /// A file that is hashed while it is written.
 struct Hashed<'a> {
-    out: BufWriter<&'a mut File>,
+    file: &'a mut File,
     digest: Sha256,
 }
 
 impl Hashed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.digest.update(bytes);
-        self.out.write_all(bytes)
+        self.file.write_all(bytes)
     }
 
-    fn finish(mut self) -> io::Result<ContentHash> {
-        self.out.flush()?;
-        Ok(ContentHash::from_bytes(&self.digest.finalize()).expect("a SHA-256 has 32 bytes"))
+    fn hash(self) -> ContentHash {
+        ContentHash::from_bytes(&self.digest.finalize()).expect("a SHA-256 has 32 bytes")
     }
-}
-
-/// What a safetensors file begins with.
-#[derive(Deserialize)]
-struct FileHead {
-    #[serde(rename = "__metadata__", default)]
-    metadata: HashMap<String, String>,
-    #[serde(flatten)]
-    tensors: HashMap<String, Place>,
-}
-
-/// Where a tensor lies, counted from the end of the head.
-#[derive(Deserialize)]
-struct Place {
-    data_offsets: (u64, u64),
 }
 
 /// A file that is being read.
@@ -170,7 +154,8 @@ struct Reader<'a> {
     file: fs::File,
     /// Where the tensors begin.
     start: u64,
-    places: HashMap<String, Place>,
+    /// From where to where each tensor lies behind that.
+    places: HashMap<String, (usize, usize)>,
     head: Head,
 }
 
@@ -182,26 +167,28 @@ impl<'a> Reader<'a> {
         let mut file = fs::File::open(path)?;
         let length = file.metadata()?.len();
         let mut size = [0; 8];
-        file.read_exact(&mut size)
-            .map_err(|error| bad(path, error))?;
+        fill(path, &mut file, &mut size)?;
         let size = u64::from_le_bytes(size);
         if size > LONGEST_HEAD || size + 8 > length {
             return Err(bad(path, "it is shorter than its head says"));
         }
         let mut text = vec![0; usize::try_from(size).map_err(|error| bad(path, error))?];
-        file.read_exact(&mut text)?;
-        let mut head: FileHead = serde_json::from_slice(&text).map_err(|error| bad(path, error))?;
+        fill(path, &mut file, &mut text)?;
+        let metadata: Metadata = serde_json::from_slice(&text).map_err(|error| bad(path, error))?;
         drop(text);
-        let own = head
-            .metadata
-            .remove("trendmill")
+        let texts = metadata.metadata().as_ref();
+        let own = texts
+            .and_then(|texts| texts.get("trendmill"))
             .ok_or_else(|| bad(path, "its metadata lacks `trendmill`"))?;
+        let tensors = metadata.tensors().into_iter();
         Ok(Self {
-            head: serde_json::from_str(&own).map_err(|error| bad(path, error))?,
+            head: serde_json::from_str(own).map_err(|error| bad(path, error))?,
             path,
             file,
             start: size + 8,
-            places: head.tensors,
+            places: tensors
+                .map(|(name, info)| (name, info.data_offsets))
+                .collect(),
         })
     }
 
@@ -213,23 +200,20 @@ impl<'a> Reader<'a> {
         mut take: impl FnMut(usize, &[u8]),
     ) -> io::Result<()> {
         let place = self.places.get(name);
-        let place = place.ok_or_else(|| bad(self.path, format!("it has no `{name}`")))?;
-        let (from, to) = place.data_offsets;
+        let &(from, to) = place.ok_or_else(|| bad(self.path, format!("it has no `{name}`")))?;
         let rows = self.head.rows.len();
-        if to.checked_sub(from) != u64::try_from(rows * width).ok() {
+        if to - from != rows * width {
             return Err(bad(self.path, format!("`{name}` has not {rows} rows")));
         }
         if width == 0 {
             return Ok(());
         }
-        self.file.seek(SeekFrom::Start(self.start + from))?;
+        self.file.seek(SeekFrom::Start(self.start + from as u64))?;
         let at_once = (PIECE / width).max(1);
         let mut piece = vec![0; at_once.min(rows) * width];
         for first in (0..rows).step_by(at_once) {
             let piece = &mut piece[..(rows - first).min(at_once) * width];
-            self.file
-                .read_exact(piece)
-                .map_err(|error| bad(self.path, error))?;
+            fill(self.path, &mut self.file, piece)?;
             for (row, bytes) in piece.chunks_exact(width).enumerate() {
                 take(first + row, bytes);
             }
@@ -238,8 +222,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes are read at a time.
+/// How many bytes are read or written at a time.
 const PIECE: usize = 1 << 20;
+
+/// Fills `bytes` from a file; one that ends before is no matrix.
+fn fill(path: &Path, file: &mut fs::File, bytes: &mut [u8]) -> io::Result<()> {
+    file.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => bad(path, "it ends too early"),
+        _ => error,
+    })
+}
 
 fn bad(path: &Path, message: impl std::fmt::Display) -> io::Error {
     io::Error::new(
@@ -301,23 +293,21 @@ pub fn read_matrix_of(path: &Path, wanted: impl Fn(&Row) -> bool) -> io::Result<
     }
     let mut categories = reader.head.categories;
     let mut rows = reader.head.rows;
-    if count < rows.len() {
-        let keep = |row: &mut usize| {
-            *row += 1;
-            wanted[*row - 1]
-        };
-        for (_, values) in &mut categories {
-            let mut row = 0;
-            values.retain(|_| keep(&mut row));
-        }
-        let mut row = 0;
-        rows.retain(|_| keep(&mut row));
+    for (_, values) in &mut categories {
+        keep(values, &wanted);
     }
+    keep(&mut rows, &wanted);
     Ok(FeatureMatrix {
         rows,
         blocks,
         categories,
     })
+}
+
+/// Drops the items that are not wanted.
+fn keep<T>(items: &mut Vec<T>, wanted: &[bool]) {
+    let mut wanted = wanted.iter();
+    items.retain(|_| wanted.next() == Some(&true));
 }
 
 #[cfg(test)]
@@ -401,5 +391,13 @@ mod tests {
             let error = read_matrix(&path).unwrap_err().to_string();
             assert!(error.contains("not a feature matrix"), "{error}");
         }
+    }
+
+    #[test]
+    fn tells_a_fault_of_the_disk_as_what_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        // A folder can be opened, but not read.
+        let error = read_matrix(home.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory, "{error}");
     }
 }
