@@ -38,7 +38,7 @@ pub fn listed(
                 "faults": 0,
             }),
             Err(Error::Faulty(faults)) => json!({
-                "name": shown.file_stem().map(|stem| stem.to_string_lossy()),
+                "name": file.name(),
                 "description": null,
                 "schedules": [],
                 "scheduled_for": null,
