@@ -108,18 +108,10 @@ impl From<registry::Error> for TaskError {
 impl From<encoders::Error> for TaskError {
     fn from(error: encoders::Error) -> Self {
         match error {
-            encoders::Error::Io(error) if is_full(&error) => error.into(),
+            encoders::Error::Io(error) if store::is_disk_full(&error) => error.into(),
             other => Self::fail(other),
         }
     }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-    )
 }
 
 impl From<std::io::Error> for TaskError {
@@ -128,7 +120,7 @@ impl From<std::io::Error> for TaskError {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind;
         match error.kind() {
-            _ if is_full(&error) => Self::retry(error).classed("disk_full"),
+            _ if store::is_disk_full(&error) => Self::retry(error).classed("disk_full"),
             ErrorKind::PermissionDenied
             | ErrorKind::ReadOnlyFilesystem
             | ErrorKind::FileTooLarge => Self::fail(error),

@@ -1,6 +1,6 @@
 //! Errors of the store.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -50,18 +50,23 @@ impl Error {
     /// What SQLite says on a full disk, or the system where it writes a file.
     #[cfg(test)]
     pub(crate) fn disk_full_for_tests() -> Self {
-        Self::Database(sqlx::Error::Io(std::io::ErrorKind::StorageFull.into()))
+        Self::Database(sqlx::Error::Io(io::ErrorKind::StorageFull.into()))
     }
 
     /// Whether the disk is full.
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Database(error)) => error.code().as_deref() == Some("13"),
-            Self::Database(sqlx::Error::Io(error)) => matches!(
-                error.kind(),
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-            ),
+            Self::Database(sqlx::Error::Io(error)) => is_disk_full(error),
             _ => false,
         }
     }
+}
+
+/// Whether this is what the system says on a full disk.
+pub fn is_disk_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

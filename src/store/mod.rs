@@ -45,7 +45,7 @@ pub use cancels::CancelRequest;
 pub use check::Fault;
 pub use database::Database;
 pub use embeddings::StoredCaption;
-pub use error::Error;
+pub use error::{Error, is_disk_full};
 pub use figures::{ModelAges, TaskCount};
 pub use growth::Growth;
 pub use media::PlaceState;
