@@ -76,7 +76,7 @@ fn alive(number: &str) -> bool {
 }
 
 /// Waits for the end of a process, which is on its way.
-fn wait_gone(number: &str) {
+pub(crate) fn wait_gone(number: &str) {
     for _ in 0..1000 {
         if !alive(number) {
             return;
