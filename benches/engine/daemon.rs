@@ -10,6 +10,9 @@ use std::{
 
 use anyhow::Context as _;
 
+/// The kernel counts time in these parts of a second.
+const TICKS: f64 = 100.0;
+
 /// A daemon that is killed when it is no longer looked at.
 pub(crate) struct Daemon {
     child: Child,
@@ -51,8 +54,7 @@ impl Daemon {
     }
 
     fn is_ready(&self, home: &Path) -> anyhow::Result<bool> {
-        let text = fs_err::read_to_string(home.join("data/daemon.json"))?;
-        let posted: serde_json::Value = serde_json::from_str(&text)?;
+        let posted = posted(home)?;
         let url = posted["url"].as_str().context("no address")?;
         if posted["pid"] != self.child.id() {
             return Ok(false);
@@ -73,9 +75,9 @@ impl Daemon {
     pub(crate) fn idle(&self, time: Duration) -> anyhow::Result<(f64, f64)> {
         // What a start leaves behind is not idleness.
         std::thread::sleep(Duration::from_secs(2));
-        let before = self.ticks()?;
+        let before = self.seconds()?;
         std::thread::sleep(time);
-        let ticks = self.ticks()? - before;
+        let seconds = self.seconds()? - before;
         let status = fs_err::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let resident: f64 = status
             .lines()
@@ -83,15 +85,38 @@ impl Daemon {
             .and_then(|rest| rest.split_whitespace().next())
             .context("no resident size")?
             .parse()?;
-        // The kernel counts a hundred ticks a second.
-        Ok((resident / 1024.0, ticks / time.as_secs_f64()))
+        Ok((resident / 1024.0, 100.0 * seconds / time.as_secs_f64()))
     }
 
-    fn ticks(&self) -> anyhow::Result<f64> {
-        let stat = fs_err::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, fields) = stat.rsplit_once(')').context("no times")?;
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        let (user, system): (f64, f64) = (fields[11].parse()?, fields[12].parse()?);
+    fn seconds(&self) -> anyhow::Result<f64> {
+        let [user, system, ..] = cpu(self.child.id())?;
         Ok(user + system)
     }
+}
+
+/// What the daemon of a home says of itself.
+pub(crate) fn posted(home: &Path) -> anyhow::Result<serde_json::Value> {
+    let text = fs_err::read_to_string(home.join("data/daemon.json"))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The fields of `/proc/PID/stat` behind the name.
+pub(crate) fn fields(pid: u32) -> anyhow::Result<Vec<String>> {
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no fields")?;
+    Ok(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Seconds of processors: of a process itself in user space and in the kernel, and the same of
+/// those children that have ended.
+pub(crate) fn cpu(pid: u32) -> anyhow::Result<[f64; 4]> {
+    let fields = fields(pid)?;
+    let mut seconds = [0.0; 4];
+    for (seconds, ticks) in seconds
+        .iter_mut()
+        .zip(fields.get(11..15).context("no times")?)
+    {
+        *seconds = ticks.parse::<f64>()? / TICKS;
+    }
+    Ok(seconds)
 }

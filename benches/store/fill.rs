@@ -15,7 +15,7 @@ use trendmill::{
     sandbox::{HORIZON, SandboxSettings, Truth, communities, truth},
 };
 
-use crate::vectors::{Dice, vector};
+use crate::{dice::Dice, vectors::vector};
 
 /// Posts of a day.
 const PER_DAY: usize = 1000;
@@ -92,8 +92,8 @@ fn posts(world: &SandboxSettings) -> Vec<Post> {
         .enumerate()
         .map(|(number, truth)| {
             let number = number as u64;
-            let mut dice = Dice::new(number);
-            let mut thing = || format!("thing {}", dice.below(1000));
+            let mut dice = Dice(number);
+            let mut thing = || format!("thing {}", dice.roll(1000));
             let caption = [thing(), thing(), thing()].join(", ");
             Post {
                 number,
@@ -148,7 +148,7 @@ async fn records(
         row.push_bind(dataset.to_owned())
             .push_bind(id.clone())
             .push_bind(post.truth.community)
-            .push_bind(format!("author_{}", Dice::new(!post.number).below(50_000)))
+            .push_bind(format!("author_{}", Dice(!post.number).roll(50_000)))
             .push_bind(post.title.clone())
             .push_bind(post.truth.created_at.as_millis())
             .push_bind(json!([MediaLocation::Url(place.clone())]).to_string())

@@ -10,6 +10,8 @@
 
 #[path = "../engine/daemon.rs"]
 mod daemon;
+#[path = "../../tests/proofs/dice.rs"]
+mod dice;
 mod fill;
 #[path = "../engine/history/past.rs"]
 mod past;

@@ -13,10 +13,10 @@ use std::{
 
 use anyhow::Context as _;
 
+use crate::daemon::{cpu, fields, posted};
+
 /// How often it looks.
 const PACE: Duration = Duration::from_millis(50);
-/// The kernel counts time in these parts of a second.
-const TICKS: f64 = 100.0;
 /// The size of a page of memory.
 const PAGE: f64 = 4096.0;
 
@@ -43,22 +43,20 @@ pub(crate) struct Watch {
 impl Watch {
     /// Begins with the daemon of a home.
     pub(crate) fn start(home: &Path) -> anyhow::Result<Self> {
-        let text = fs_err::read_to_string(home.join("data/daemon.json"))?;
-        let posted: serde_json::Value = serde_json::from_str(&text)?;
-        let daemon = u32::try_from(posted["pid"].as_u64().context("no pid")?)?;
+        let daemon = u32::try_from(posted(home)?["pid"].as_u64().context("no pid")?)?;
         let ending = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&ending);
         Ok(Self {
             ending,
             thread: std::thread::spawn(move || look(daemon, &told)),
             daemon,
-            before: cpu(daemon)?,
+            before: cpu(daemon)?.iter().sum(),
         })
     }
 
     /// Ends, and says what was seen.
     pub(crate) fn end(self) -> anyhow::Result<Seen> {
-        let cpu = cpu(self.daemon)? - self.before;
+        let cpu = cpu(self.daemon)?.iter().sum::<f64>() - self.before;
         self.ending.store(true, Ordering::Relaxed);
         let seen = self.thread.join().ok().context("the watch has died")?;
         Ok(Seen { cpu, ..seen })
@@ -121,18 +119,4 @@ fn task_of(pid: u32) -> String {
         .join(" ")
         .trim()
         .to_owned()
-}
-
-/// The fields of `/proc/PID/stat` behind the name.
-fn fields(pid: u32) -> anyhow::Result<Vec<String>> {
-    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("no fields")?;
-    Ok(fields.split_whitespace().map(str::to_owned).collect())
-}
-
-fn cpu(pid: u32) -> anyhow::Result<f64> {
-    let fields = fields(pid)?;
-    let times = fields.get(11..15).context("no times")?;
-    let times: Result<Vec<f64>, _> = times.iter().map(|time| time.parse::<f64>()).collect();
-    Ok(times?.iter().sum::<f64>() / TICKS)
 }

@@ -3,11 +3,16 @@
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(crate) fn roll(&mut self, below: usize) -> usize {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % u64::try_from(below).unwrap()).unwrap()
+        z ^ (z >> 31)
+    }
+
+    /// A number from 0 to less than `below`.
+    pub(crate) fn roll(&mut self, below: usize) -> usize {
+        usize::try_from(self.next() % below as u64).expect("it is less than a `usize`")
     }
 }
