@@ -1,29 +1,44 @@
 //! A full disk is a state that ends by itself.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use serde_json::json;
 use trendmill::{
     dag::RunState,
-    engine::{EngineEvent, Explanation, TaskError},
+    engine::{EngineEvent, Explanation, Handle, TaskError},
+    store::Store,
 };
 
 use crate::kit::{Fake, Home, attempts, done, request, task};
 
 /// A disk whose free bytes stand in a file.
-fn free(folder: &Path) -> Option<u64> {
-    let text = fs_err::read_to_string(folder.join("free")).ok()?;
-    text.parse().ok()
+struct Disk(PathBuf);
+
+impl Disk {
+    fn set_free(&self, bytes: u64) {
+        fs_err::write(&self.0, bytes.to_string()).unwrap();
+    }
+}
+
+/// An engine on such a disk, which is full.
+async fn start_on_a_full_disk() -> (Home, Store, Disk, Handle) {
+    let mut home = Home::new();
+    home.change = |settings| {
+        settings.free_bytes = |folder| {
+            let text = fs_err::read_to_string(folder.join("free")).ok()?;
+            text.parse().ok()
+        };
+    };
+    let store = home.store().await;
+    let disk = Disk(home.folder.path().join("data/free"));
+    disk.set_free(1_000_000);
+    let handle = home.start(Vec::new()).await;
+    (home, store, disk, handle)
 }
 
 #[tokio::test]
 async fn nothing_starts_on_a_full_disk_and_work_goes_on_when_there_is_room() {
-    let mut home = Home::new();
-    home.change = |settings| settings.free_bytes = free;
-    let store = home.store().await;
-    let disk = home.folder.path().join("data/free");
-    fs_err::write(&disk, "1000000").unwrap();
-    let handle = home.start(Vec::new()).await;
+    let (_home, store, disk, handle) = start_on_a_full_disk().await;
     let mut full = handle.disk_full();
     let run = handle
         .submit(request(vec![task("a", "noop", &[])]))
@@ -44,7 +59,7 @@ async fn nothing_starts_on_a_full_disk_and_work_goes_on_when_there_is_room() {
         "`a` waits: the disk is full, 1 MB free of the 128 MB it needs"
     );
     // A little room is not enough to begin again.
-    fs_err::write(&disk, "100000000").unwrap();
+    disk.set_free(100_000_000);
     handle.tick();
     // The engine answers meanwhile.
     handle
@@ -52,7 +67,7 @@ async fn nothing_starts_on_a_full_disk_and_work_goes_on_when_there_is_room() {
         .await
         .unwrap();
     assert!(attempts(&store, &run).await.is_empty());
-    fs_err::write(&disk, "1000000000").unwrap();
+    disk.set_free(1_000_000_000);
     let summary = handle.wait(&run).await.unwrap();
     assert_eq!(summary.state, RunState::Succeeded);
     assert!(!*handle.disk_full().borrow());
@@ -98,12 +113,7 @@ async fn a_task_that_meets_a_full_disk_waits_and_spends_no_retry() {
 
 #[tokio::test]
 async fn a_full_disk_is_left_without_work_too() {
-    let mut home = Home::new();
-    home.change = |settings| settings.free_bytes = free;
-    let _store = home.store().await;
-    let disk = home.folder.path().join("data/free");
-    fs_err::write(&disk, "1000000").unwrap();
-    let handle = home.start(Vec::new()).await;
+    let (_home, _store, disk, handle) = start_on_a_full_disk().await;
     assert!(handle.disk().full, "nobody had to ask for work");
     let mut full = handle.disk_full();
     let run = handle
@@ -114,7 +124,7 @@ async fn a_full_disk_is_left_without_work_too() {
     full.wait_for(|&full| full).await.unwrap();
     handle.cancel(&run).await.unwrap();
     handle.wait(&run).await.unwrap();
-    fs_err::write(&disk, "1000000000").unwrap();
+    disk.set_free(1_000_000_000);
     handle.tick();
     full.wait_for(|&full| !full).await.unwrap();
     assert!(!handle.disk().full);
