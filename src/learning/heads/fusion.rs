@@ -5,7 +5,7 @@ use burn::{
     nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
     tensor::{Device, Tensor, TensorData, activation::gelu},
 };
-use rand::RngExt;
+use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::network::{Dense, EPSILON, Network, Norm, Residual};
@@ -234,15 +234,16 @@ fn mask(count: usize, rate: f64, generator: &mut ChaCha8Rng) -> Vec<f32> {
     }
     let keep = (1.0 / (1.0 - rate)) as f32;
     let limit = (rate * 65_536.0) as u16;
-    let mut values = Vec::with_capacity(count + 1);
-    while values.len() < count {
-        let drawn = generator.random::<u32>();
-        for half in [drawn as u16, (drawn >> 16) as u16] {
-            values.push(if half < limit { 0.0 } else { keep });
-        }
-    }
-    values.truncate(count);
-    values
+    // Whole words: how much is drawn does not depend on how it is drawn.
+    let mut bytes = vec![0; count.div_ceil(2) * 4];
+    generator.fill_bytes(&mut bytes);
+    let halves = bytes.as_chunks::<2>().0.iter().take(count);
+    halves
+        .map(|half| match u16::from_le_bytes(*half) {
+            low if low < limit => 0.0,
+            _ => keep,
+        })
+        .collect()
 }
 
 #[cfg(test)]
