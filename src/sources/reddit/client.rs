@@ -382,7 +382,7 @@ mod tests {
     #[tokio::test]
     async fn a_spent_budget_is_told_with_its_end_however_far_that_is() {
         let client = answered(
-            "200 OK\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 1e18",
+            "200 OK\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 1e19",
             r#"{"access_token":"a","expires_in":18446744073709551615,"data":{}}"#,
         );
         let at = Timestamp::from_millis(0);
