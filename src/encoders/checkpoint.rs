@@ -1,11 +1,14 @@
 //! Checkpoints into modules, strictly: a tensor too few or too many is an error that names it.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use burn::{module::Module, tensor::DType};
 use burn_store::{
-    ApplyResult, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter,
-    PytorchStore, SafetensorsStore,
+    ApplyResult, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, ModuleStore,
+    PyTorchToBurnAdapter, PytorchStore, SafetensorsStore, burn_pack::Tensor,
 };
 
 use super::Error;
@@ -25,10 +28,7 @@ pub(super) fn load<M: Module>(
         path: path.to_owned(),
         reason,
     };
-    let result = if path
-        .extension()
-        .is_some_and(|extension| extension == "safetensors")
-    {
+    let result = if is_safetensors(path) {
         let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
         let mut store = SafetensorsStore::from_file(path)
             .with_from_adapter(adapter)
@@ -53,6 +53,44 @@ pub(super) fn load<M: Module>(
             .map_err(|error| unusable(error.to_string()))?
     };
     complaint(&result, may_stay).map_or(Ok(()), |reason| Err(unusable(reason)))
+}
+
+/// The weights in a directory that transformers or timm wrote.
+pub(super) fn file_in(directory: &Path) -> Result<PathBuf, Error> {
+    ["model.safetensors", "pytorch_model.bin"]
+        .map(|name| directory.join(name))
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::Checkpoint {
+            path: directory.to_owned(),
+            reason: "it holds neither `model.safetensors` nor `pytorch_model.bin`".to_owned(),
+        })
+}
+
+/// The shape of each tensor of a file, by its name there.
+pub(super) fn shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>, Error> {
+    fn of<S: ModuleStore>(mut store: S) -> Result<BTreeMap<String, Vec<usize>>, String> {
+        let tensors = store.get_all_tensors().map_err(|error| error.to_string())?;
+        let shape = |tensor: &Tensor| tensor.shape.iter().copied().collect();
+        Ok(tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), shape(tensor)))
+            .collect())
+    }
+    let shapes = if is_safetensors(path) {
+        of(SafetensorsStore::from_file(path))
+    } else {
+        of(PytorchStore::from_file(path).map_indices_contiguous(false))
+    };
+    shapes.map_err(|reason| Error::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+fn is_safetensors(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "safetensors")
 }
 
 /// What is wrong with what was loaded, if anything is.

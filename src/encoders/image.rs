@@ -2,20 +2,17 @@
 
 use std::{io::Cursor, path::Path};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use super::{
-    DeviceSpec, Error, ImageError, Kind, WeightsSettings,
-    efficientnet::{self, ChannelsLast, EfficientNet, SIDE},
-    fingerprint,
+    DeviceSpec, Error, ImageError, Kind, WeightsSettings, checkpoint, efficientnet, fingerprint,
+    timm::TimmNetwork,
     weights::{self, catalogue},
     workers,
 };
-use crate::corpus::Fingerprint;
+use crate::corpus::{ContentHash, Fingerprint};
 
-/// Images that one launch on a graphics card holds.
-const IMAGES_PER_LAUNCH: usize = 256;
 /// The longest side that is decoded, in pixels.
 const MAX_SIDE: u32 = 20_000;
 /// The memory that one decoded image may take.
@@ -38,36 +35,41 @@ pub struct ImageEncoder {
     name: String,
     fingerprint: Fingerprint,
     dimension: usize,
-    network: Network,
+    network: Box<dyn Network>,
 }
 
-/// The network where it computes.
-#[derive(Debug)]
-enum Network {
-    /// One picture on one core.
-    Core(Box<ChannelsLast>),
-    /// Batches on LibTorch.
-    Batch {
-        model: Box<EfficientNet>,
-        device: Device,
-    },
+/// A network that makes one vector of each picture.
+pub(super) trait Network: std::fmt::Debug + Send + Sync {
+    /// The numbers that it reads of a picture; of one length for all.
+    fn prepare(&self, picture: &RgbImage) -> Result<Vec<f32>, ImageError>;
+
+    /// The vectors of `count` pictures, whose numbers come one after the other.
+    fn compute(&self, numbers: Vec<f32>, count: usize) -> Result<Vec<Vec<f32>>, ImageError>;
+
+    /// How many pictures it takes at most; where it is one, each core computes its own.
+    fn at_once(&self) -> usize;
 }
 
-/// Loads a named image encoder.
+/// Loads a named image encoder, or a checkpoint that timm wrote.
 pub fn load_image(
-    name: &str,
+    name_or_dir: &str,
     device: &DeviceSpec,
     weights: &WeightsSettings,
 ) -> Result<ImageEncoder, Error> {
     let opened = device.open()?;
     let known = || catalogue::names(Some(Kind::Image));
-    let entry = catalogue::find(name).ok_or_else(|| Error::Unknown {
-        name: name.to_owned(),
-        known: known(),
-    })?;
+    let Some(entry) = catalogue::find(name_or_dir) else {
+        if Path::new(name_or_dir).is_dir() {
+            return of_directory(name_or_dir, *device, opened);
+        }
+        return Err(Error::Unknown {
+            name: name_or_dir.to_owned(),
+            known: known(),
+        });
+    };
     if entry.kind != Kind::Image {
         return Err(Error::WrongKind {
-            name: name.to_owned(),
+            name: name_or_dir.to_owned(),
             found: entry.kind.with_article(),
             wanted: Kind::Image.with_article(),
             known: known(),
@@ -75,24 +77,30 @@ pub fn load_image(
     }
     let located = weights::locate(entry, weights)?;
     let file = located.file(&entry.weights);
-    let network = if device.is_exact() {
-        Network::Core(Box::new(efficientnet::load_channels_last(file)?))
-    } else {
-        Network::Batch {
-            model: Box::new(efficientnet::load(file, &opened)?),
-            device: opened,
-        }
-    };
     Ok(ImageEncoder {
-        name: name.to_owned(),
+        name: name_or_dir.to_owned(),
         fingerprint: fingerprint::of_entry(entry),
         dimension: entry.dimension,
-        network,
+        network: efficientnet::network(file, *device, opened)?,
+    })
+}
+
+/// The checkpoint in a directory.
+fn of_directory(name: &str, spec: DeviceSpec, device: Device) -> Result<ImageEncoder, Error> {
+    let directory = Path::new(name);
+    let config = ContentHash::of_file(&directory.join("config.json"))?;
+    let weights = ContentHash::of_file(&checkpoint::file_in(directory)?)?;
+    let network = TimmNetwork::load(directory, spec, device)?;
+    Ok(ImageEncoder {
+        name: name.to_owned(),
+        fingerprint: fingerprint::of_parts(weights, &format!("{config}, 1"), "its own"),
+        dimension: network.dimension(),
+        network: Box::new(network),
     })
 }
 
 impl ImageEncoder {
-    /// The name.
+    /// The name, or the directory.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -112,11 +120,15 @@ impl ImageEncoder {
     /// On Flex each image is decoded and computed by one core, so its vector has the same bytes in
     /// any company. On LibTorch the cores decode and the device computes in batches.
     pub fn embed(&self, images: &[ImageInput<'_>]) -> Vec<Result<Vec<f32>, ImageError>> {
-        match &self.network {
-            Network::Core(model) => workers::map(images, |image| model.forward(&prepare(*image)?)),
-            Network::Batch { model, device } => images
-                .chunks(IMAGES_PER_LAUNCH)
-                .flat_map(|chunk| embed_together(chunk, model, device))
+        let network = self.network.as_ref();
+        match network.at_once() {
+            1 => workers::map(images, |image| {
+                let mut vectors = network.compute(prepare(*image, network)?, 1)?;
+                Ok(vectors.swap_remove(0))
+            }),
+            count => images
+                .chunks(count)
+                .flat_map(|images| embed_together(images, network))
                 .collect(),
         }
     }
@@ -125,16 +137,15 @@ impl ImageEncoder {
 /// Decodes on all cores, then computes the good ones as one batch.
 fn embed_together(
     images: &[ImageInput<'_>],
-    model: &EfficientNet,
-    device: &Device,
+    network: &dyn Network,
 ) -> Vec<Result<Vec<f32>, ImageError>> {
-    let prepared = workers::map(images, |image| prepare(*image));
+    let prepared = workers::map(images, |image| prepare(*image, network));
+    let count = prepared.iter().flatten().count();
     let good: Vec<f32> = prepared.iter().flatten().flatten().copied().collect();
-    let count = good.len() / (3 * SIDE * SIDE);
     let computed = if count == 0 {
         Ok(Vec::new())
     } else {
-        compute(good, count, model, device)
+        network.compute(good, count)
     };
     match computed {
         Ok(vectors) => {
@@ -154,30 +165,27 @@ fn embed_together(
     }
 }
 
-/// The vectors of `count` prepared images.
-fn compute(
-    pixels: Vec<f32>,
-    count: usize,
-    model: &EfficientNet,
-    device: &Device,
-) -> Result<Vec<Vec<f32>>, ImageError> {
-    let input = TensorData::new(pixels, [count, SIDE, SIDE, 3]);
-    let features = model
-        .forward(Tensor::from_data(input, device))
+/// The vectors that a network made: the rows of its answer.
+///
+/// # Shapes
+/// - vectors: `[pictures, dimension]`
+pub(super) fn rows(vectors: Tensor<2>) -> Result<Vec<Vec<f32>>, ImageError> {
+    let [_, dimension] = vectors.dims();
+    let values = vectors
         .try_into_vec_as::<f32>()
         .map_err(|error| ImageError::Compute(error.to_string()))?;
-    Ok(features
-        .chunks_exact(features.len() / count)
+    Ok(values
+        .chunks_exact(dimension)
         .map(<[f32]>::to_vec)
         .collect())
 }
 
 /// An image → the numbers that the network reads.
-fn prepare(image: ImageInput<'_>) -> Result<Vec<f32>, ImageError> {
+fn prepare(image: ImageInput<'_>, network: &dyn Network) -> Result<Vec<f32>, ImageError> {
     match image {
-        ImageInput::Bytes(bytes) => efficientnet::preprocess(&decode(bytes)?),
-        ImageInput::File(path) => efficientnet::preprocess(&decode(&fs_err::read(path)?)?),
-        ImageInput::Pixels(pixels) => efficientnet::preprocess(pixels),
+        ImageInput::Bytes(bytes) => network.prepare(&decode(bytes)?),
+        ImageInput::File(path) => network.prepare(&decode(&fs_err::read(path)?)?),
+        ImageInput::Pixels(pixels) => network.prepare(pixels),
     }
 }
 

@@ -21,8 +21,12 @@ mod efficientnet;
 mod error;
 mod fingerprint;
 mod image;
+mod normalized;
+mod resnet;
 mod tagger;
 mod text;
+mod timm;
+mod vit;
 pub mod weights;
 mod workers;
 

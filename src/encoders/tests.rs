@@ -2,12 +2,15 @@
 
 mod images;
 mod texts;
+mod timm;
 mod tiny;
 
 use std::{
     path::PathBuf,
     sync::{LazyLock, Mutex},
 };
+
+use safetensors::SafeTensors;
 
 use super::{
     DeviceSpec, WeightsSettings,
@@ -78,6 +81,23 @@ fn fixture(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(path)
+}
+
+/// The numbers of a tensor in a safetensors file.
+fn numbers<T, const N: usize>(
+    file: &SafeTensors<'_>,
+    name: &str,
+    read: fn([u8; N]) -> T,
+) -> (Vec<usize>, Vec<T>) {
+    let tensor = file.tensor(name).unwrap();
+    let values = tensor
+        .data()
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|bytes| read(*bytes))
+        .collect();
+    (tensor.shape().to_vec(), values)
 }
 
 /// The largest difference between two vectors.

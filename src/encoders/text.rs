@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 
 use super::{
     DeviceSpec, Error, Kind, WeightsSettings,
     bert::{self, Bert, BertConfig, BertTokenizer, Pooling, TextOptions},
-    fingerprint,
+    checkpoint, fingerprint,
     weights::{self, catalogue},
     workers,
 };
@@ -33,7 +33,7 @@ pub struct TextEncoder {
     device: Device,
 }
 
-/// Loads a named text encoder, or a BERT checkpoint in its hub layout.
+/// Loads a named text encoder, or a checkpoint of the BERT family in its hub layout.
 pub fn load_text(
     name_or_dir: &str,
     device: &DeviceSpec,
@@ -99,16 +99,9 @@ struct Parts {
 
 impl Parts {
     fn of_directory(directory: &Path, options: TextOptions) -> Result<Self, Error> {
-        let weights = ["model.safetensors", "pytorch_model.bin"]
-            .map(|name| directory.join(name))
-            .into_iter()
-            .find(|path| path.is_file())
-            .ok_or_else(|| Error::Checkpoint {
-                path: directory.to_owned(),
-                reason: "it holds neither `model.safetensors` nor `pytorch_model.bin`".to_owned(),
-            })?;
+        let weights = checkpoint::file_in(directory)?;
         let config = directory.join("config.json");
-        let positions = BertConfig::read(&config)?.max_position_embeddings;
+        let positions = BertConfig::read(&config)?.longest();
         let pooling = match options.pooling {
             Some(pooling) => pooling,
             None => Pooling::of_directory(directory)?.unwrap_or(Pooling::Mean),
@@ -215,17 +208,11 @@ impl TextEncoder {
 
     /// The vectors of the texts at `job`, which have one token length.
     fn compute(&self, job: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Error> {
-        let tokens = ids[job[0]].len();
-        let flat: Vec<i64> = job
-            .iter()
-            .flat_map(|row| &ids[*row])
-            .map(|id| i64::from(*id))
-            .collect();
-        let input =
-            Tensor::<2, Int>::from_data(TensorData::new(flat, [job.len(), tokens]), &self.device);
+        let rows: Vec<&[u32]> = job.iter().map(|row| ids[*row].as_slice()).collect();
+        let tokens = rows[0].len();
         let states = self
             .model
-            .forward(input)
+            .forward(&rows, &self.device)
             .try_into_vec_as::<f32>()
             .map_err(|error| Error::Compute(error.to_string()))?;
         Ok(bert::pool(

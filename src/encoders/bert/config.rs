@@ -1,4 +1,4 @@
-//! What `config.json` of a BERT checkpoint says.
+//! What `config.json` of a checkpoint of the BERT family says.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::encoders::Error;
 /// The hyperparameters, under the hub's names.
 #[derive(Clone, Debug, Deserialize)]
 pub(in crate::encoders) struct BertConfig {
-    /// Must be `bert`.
+    /// Which of the family.
     pub model_type: String,
     /// The length of a token's vector.
     pub hidden_size: usize,
@@ -35,7 +35,13 @@ pub(in crate::encoders) struct BertConfig {
     /// Must be `absolute`. Default: `absolute`
     #[serde(default = "absolute")]
     pub position_embedding_type: String,
+    /// The token that stands for none; `RoBERTa` counts positions from behind it. Default: 1 there
+    #[serde(default)]
+    pub pad_token_id: Option<u32>,
 }
+
+/// The members of the family, by `model_type`.
+const KNOWN: [&str; 4] = ["bert", "roberta", "xlm-roberta", "camembert"];
 
 fn gelu() -> String {
     "gelu".to_owned()
@@ -62,10 +68,17 @@ impl BertConfig {
         };
         let config: Self = serde_json::from_slice(&fs_err::read(path)?)
             .map_err(|error| unusable(error.to_string()))?;
-        if config.model_type != "bert" {
+        if !KNOWN.contains(&config.model_type.as_str()) {
             return Err(unusable(format!(
-                "`model_type` is `{}`; text checkpoints of type `bert` can be read",
-                config.model_type
+                "`model_type` is `{}`; text checkpoints of type `{}` can be read",
+                config.model_type,
+                KNOWN.join("`, `")
+            )));
+        }
+        if config.longest() < 2 {
+            return Err(unusable(format!(
+                "`max_position_embeddings` is {}, which leaves no room for a text",
+                config.max_position_embeddings
             )));
         }
         if config.position_embedding_type != "absolute" {
@@ -94,5 +107,19 @@ impl BertConfig {
             )));
         }
         Ok(config)
+    }
+
+    /// The padding token from which on `RoBERTa` and its kin count positions; `None` for BERT, which
+    /// counts from zero.
+    ///
+    /// Source: `create_position_ids_from_input_ids` of transformers' `modeling_xlm_roberta.py`.
+    pub(in crate::encoders) fn padding(&self) -> Option<u32> {
+        (self.model_type != "bert").then(|| self.pad_token_id.unwrap_or(1))
+    }
+
+    /// The longest row of tokens that has a position for each.
+    pub(in crate::encoders) fn longest(&self) -> usize {
+        let taken = self.padding().map_or(0, |padding| padding as usize + 1);
+        self.max_position_embeddings.saturating_sub(taken)
     }
 }

@@ -1,4 +1,5 @@
-//! The BERT family: all-MiniLM-L6-v2, and any BERT checkpoint in its hub layout.
+//! The BERT family: BERT, `RoBERTa` and XLM-RoBERTa checkpoints in their hub layout, and those of
+//! sentence-transformers made of them (all-MiniLM-L6-v2, bge-*-en-v1.5, multilingual-e5, bge-m3).
 
 mod config;
 mod model;
@@ -23,12 +24,12 @@ use super::{Error, checkpoint};
 ///
 /// | in the file | here |
 /// |---|---|
-/// | `bert.…` | `…` |
+/// | `bert.…`, `roberta.…` | `…` |
 /// | `….LayerNorm.gamma`, `….LayerNorm.beta` | `….layer_norm.weight`, `….layer_norm.bias` |
 /// | `….LayerNorm.…` | `….layer_norm.…` |
 /// | `….attention.self.…` | `….attention.heads.…` |
 const RENAMES: [(&str, &str); 5] = [
-    (r"^bert\.", ""),
+    (r"^(ro)?bert(a)?\.", ""),
     (r"LayerNorm\.gamma$", "LayerNorm.weight"),
     (r"LayerNorm\.beta$", "LayerNorm.bias"),
     (r"LayerNorm", "layer_norm"),
@@ -39,7 +40,7 @@ const RENAMES: [(&str, &str); 5] = [
 /// heads of the task on which the model was first trained.
 fn may_stay(name: &str) -> bool {
     name == "embeddings.position_ids"
-        || ["pooler.", "cls.", "classifier."]
+        || ["pooler.", "cls.", "classifier.", "lm_head."]
             .iter()
             .any(|prefix| name.starts_with(prefix))
 }

@@ -3,7 +3,7 @@
 use burn::{
     module::Module,
     nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig},
-    tensor::{Device, Int, Tensor, activation},
+    tensor::{Device, Int, Tensor, TensorData, activation},
 };
 
 use super::config::BertConfig;
@@ -29,6 +29,9 @@ struct Embeddings {
     position_embeddings: Embedding,
     token_type_embeddings: Embedding,
     layer_norm: LayerNorm,
+    /// The padding token from which on positions are counted, where it is not from zero.
+    #[module(skip)]
+    padding: Option<u32>,
 }
 
 /// The layers, under the checkpoint's name.
@@ -95,6 +98,7 @@ impl BertConfig {
                 position_embeddings: embedding(self.max_position_embeddings),
                 token_type_embeddings: embedding(self.type_vocab_size),
                 layer_norm: self.layer_norm(device),
+                padding: self.padding(),
             },
             encoder: Encoder {
                 layer: (0..self.num_hidden_layers)
@@ -148,11 +152,11 @@ impl Bert {
     /// one matrix, so that the weights are read once for all of them.
     ///
     /// # Shapes
-    /// - ids: `[rows, tokens]`, at least two tokens
+    /// - rows: each of the same number of tokens
     /// - output: `[rows, tokens, hidden]`
-    pub(in crate::encoders) fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        let [rows, tokens] = ids.dims();
-        let embedded = self.embeddings.forward(ids);
+    pub(in crate::encoders) fn forward(&self, rows: &[&[u32]], device: &Device) -> Tensor<3> {
+        let (rows, embedded) = (rows.len(), self.embeddings.forward(rows, device));
+        let [_, tokens, _] = embedded.dims();
         let [_, _, hidden] = embedded.dims();
         let mut states = embedded.reshape([rows * tokens, hidden]);
         for layer in &self.encoder.layer {
@@ -164,17 +168,66 @@ impl Bert {
 
 impl Embeddings {
     /// # Shapes
-    /// - ids: `[rows, tokens]`
+    /// - rows: each of the same number of tokens
     /// - output: `[rows, tokens, hidden]`
-    fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        let [_, tokens] = ids.dims();
-        let positions = self.position_embeddings.weight.val().narrow(0, 0, tokens);
+    fn forward(&self, rows: &[&[u32]], device: &Device) -> Tensor<3> {
+        let words = self.word_embeddings.forward(ids(rows, device));
         // Every token has the first type: a text has no second sentence.
         let kind = self.token_type_embeddings.weight.val().narrow(0, 0, 1);
-        let words = self.word_embeddings.forward(ids);
         self.layer_norm
-            .forward((words + kind.unsqueeze()) + positions.unsqueeze())
+            .forward((words + kind.unsqueeze()) + self.positions(rows, device))
     }
+
+    /// The vectors of the tokens' places.
+    ///
+    /// # Shapes
+    /// - output: `[rows or 1, tokens, hidden]`
+    fn positions(&self, rows: &[&[u32]], device: &Device) -> Tensor<3> {
+        let tokens = rows.first().map_or(0, |row| row.len());
+        let first = match self.padding {
+            None => 0,
+            // A text may hold the padding token itself: it has no place of its own, and those
+            // behind it move up.
+            Some(padding) if rows.iter().any(|row| row.contains(&padding)) => {
+                let places: Vec<Vec<u32>> = rows.iter().map(|row| places(row, padding)).collect();
+                let places: Vec<&[u32]> = places.iter().map(Vec::as_slice).collect();
+                return self.position_embeddings.forward(ids(&places, device));
+            }
+            Some(padding) => padding as usize + 1,
+        };
+        let table = self.position_embeddings.weight.val();
+        table.narrow(0, first, tokens).unsqueeze()
+    }
+}
+
+/// The places of a row's tokens as `RoBERTa` counts them: from behind the padding token's id, which
+/// stands for no place.
+fn places(row: &[u32], padding: u32) -> Vec<u32> {
+    let mut count = 0;
+    let place = |id: &u32| {
+        if *id == padding {
+            padding
+        } else {
+            count += 1;
+            padding + count
+        }
+    };
+    row.iter().map(place).collect()
+}
+
+/// Rows of one length as a tensor.
+///
+/// # Shapes
+/// - output: `[rows, tokens]`
+fn ids(rows: &[&[u32]], device: &Device) -> Tensor<2, Int> {
+    let tokens = rows.first().map_or(0, |row| row.len());
+    let flat: Vec<i64> = rows
+        .iter()
+        .copied()
+        .flatten()
+        .map(|id| i64::from(*id))
+        .collect();
+    Tensor::from_data(TensorData::new(flat, [rows.len(), tokens]), device)
 }
 
 impl Layer {

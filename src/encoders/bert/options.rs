@@ -46,10 +46,17 @@ pub struct TextOptions {
     pub normalize: bool,
 }
 
-/// `1_Pooling/config.json` of a sentence-transformers checkpoint.
+/// `1_Pooling/config.json` of a sentence-transformers checkpoint: since version 6 with the names of
+/// what is joined, before with a switch for each.
 #[derive(Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the file's keys")]
+#[expect(
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "these are the file's keys"
+)]
 struct PoolingFile {
+    #[serde(default)]
+    pooling_mode: Option<Modes>,
     #[serde(default)]
     pooling_mode_cls_token: bool,
     #[serde(default)]
@@ -58,6 +65,13 @@ struct PoolingFile {
     pooling_mode_max_tokens: bool,
     #[serde(default)]
     pooling_mode_mean_sqrt_len_tokens: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Modes {
+    One(String),
+    Several(Vec<String>),
 }
 
 impl Pooling {
@@ -73,6 +87,16 @@ impl Pooling {
         };
         let file: PoolingFile = serde_json::from_slice(&fs_err::read(&path)?)
             .map_err(|error| unusable(error.to_string()))?;
+        let modes = match &file.pooling_mode {
+            None => &[],
+            Some(Modes::One(mode)) => std::slice::from_ref(mode),
+            Some(Modes::Several(modes)) => modes.as_slice(),
+        };
+        if let [mode] = modes
+            && let Ok(pooling) = mode.parse()
+        {
+            return Ok(Some(pooling));
+        }
         let other = file.pooling_mode_max_tokens || file.pooling_mode_mean_sqrt_len_tokens;
         match (
             file.pooling_mode_cls_token,
@@ -100,4 +124,38 @@ pub(in crate::encoders) fn normalizes(directory: &Path) -> bool {
     };
     let parts: Vec<Part> = serde_json::from_slice(&bytes).unwrap_or_default();
     parts.iter().any(|part| part.kind.ends_with(".Normalize"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_files_of_all_versions() {
+        let of = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            fs_err::create_dir(folder.path().join("1_Pooling")).unwrap();
+            fs_err::write(folder.path().join("1_Pooling/config.json"), text).unwrap();
+            Pooling::of_directory(folder.path())
+        };
+        for (text, pooling) in [
+            (r#"{"pooling_mode": "cls"}"#, Pooling::Cls),
+            (r#"{"pooling_mode": ["mean"]}"#, Pooling::Mean),
+            (r#"{"pooling_mode_cls_token": true}"#, Pooling::Cls),
+            (
+                r#"{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": false}"#,
+                Pooling::Mean,
+            ),
+        ] {
+            assert_eq!(of(text).unwrap(), Some(pooling), "{text}");
+        }
+        for text in [
+            r#"{"pooling_mode": ["cls", "max"]}"#,
+            r#"{"pooling_mode": "max"}"#,
+            "{}",
+        ] {
+            let error = of(text).unwrap_err().to_string();
+            assert!(error.contains("neither `cls` nor `mean`"), "{error}");
+        }
+    }
 }

@@ -53,20 +53,31 @@ impl BertTokenizer {
     }
 }
 
-/// The longest row of tokens: what `sentence_bert_config.json` says, else the number of positions.
+/// The longest row of tokens: what `sentence_bert_config.json` says, else what the tokenizer's own
+/// settings say; never more than there are positions.
+///
+/// Source: `Transformer` of sentence-transformers, which takes them in this order.
 pub(in crate::encoders) fn max_tokens(directory: &Path, positions: usize) -> Result<usize, Error> {
-    #[derive(Deserialize)]
+    /// Either file; the tokenizer's says 10^30 where there is no bound.
+    #[derive(Default, Deserialize)]
     struct File {
         max_seq_length: Option<usize>,
+        model_max_length: Option<serde_json::Number>,
     }
-    let path = directory.join("sentence_bert_config.json");
-    if !path.is_file() {
-        return Ok(positions);
-    }
-    let file: File =
+    let read = |name: &str| -> Result<File, Error> {
+        let path = directory.join(name);
+        if !path.is_file() {
+            return Ok(File::default());
+        }
         serde_json::from_slice(&fs_err::read(&path)?).map_err(|error| Error::Checkpoint {
-            path: path.clone(),
+            path,
             reason: error.to_string(),
-        })?;
-    Ok(file.max_seq_length.unwrap_or(positions).min(positions))
+        })
+    };
+    if let Some(longest) = read("sentence_bert_config.json")?.max_seq_length {
+        return Ok(longest.min(positions));
+    }
+    let longest = read("tokenizer_config.json")?.model_max_length;
+    let longest = longest.and_then(|longest| usize::try_from(longest.as_u64()?).ok());
+    Ok(longest.map_or(positions, |longest| positions.min(longest)))
 }

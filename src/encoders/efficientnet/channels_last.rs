@@ -11,11 +11,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{
     SIDE,
-    checkpoint::{Checkpoint, Folded},
+    checkpoint::Checkpoint,
     model::same,
-    stages::{BlockShape, blocks},
+    stages::{BlockShape, EPSILON, blocks},
 };
-use crate::encoders::ImageError;
+use crate::encoders::{ImageError, normalized::Folded};
 
 /// The channels that a filter's inner loop holds in registers; divides every width that is
 /// filtered.
@@ -78,18 +78,20 @@ impl ChannelsLast {
             ..
         } = checkpoint;
         Self {
-            stem: Stem::new(stem.fold()),
+            stem: Stem::new(stem.fold(EPSILON)),
             blocks: blocks()
                 .into_iter()
                 .zip(parts)
                 .map(|(shape, part)| Block {
-                    expand: part.expand.map(|expand| Pointwise::new(expand.fold())),
-                    depthwise: Depthwise::new(part.depthwise.fold(), shape),
-                    project: Pointwise::new(part.project.fold()),
+                    expand: part
+                        .expand
+                        .map(|expand| Pointwise::new(expand.fold(EPSILON))),
+                    depthwise: Depthwise::new(part.depthwise.fold(EPSILON), shape),
+                    project: Pointwise::new(part.project.fold(EPSILON)),
                     shape,
                 })
                 .collect(),
-            head: Pointwise::new(head.fold()),
+            head: Pointwise::new(head.fold(EPSILON)),
         }
     }
 

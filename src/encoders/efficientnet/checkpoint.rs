@@ -7,8 +7,11 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use super::stages::{BlockShape, CLASSES, EPSILON, FEATURES, STEM, blocks};
-use crate::encoders::{Error, checkpoint};
+use super::stages::{BlockShape, CLASSES, FEATURES, STEM, blocks};
+use crate::encoders::{
+    Error, checkpoint,
+    normalized::{Normalized, values},
+};
 
 /// Checkpoint name → name of the module tree below.
 ///
@@ -66,42 +69,11 @@ pub(super) struct Block {
     pub(super) project: Normalized,
 }
 
-/// A convolution without bias, and the batch normalisation behind it.
-#[derive(Module, Debug)]
-pub(super) struct Normalized {
-    conv: Convolution,
-    norm: Statistics,
-}
-
-#[derive(Module, Debug)]
-struct Convolution {
-    weight: Param<Tensor<4>>,
-}
-
-#[derive(Module, Debug)]
-struct Statistics {
-    scale: Param<Tensor<1>>,
-    bias: Param<Tensor<1>>,
-    running_mean: Param<Tensor<1>>,
-    running_var: Param<Tensor<1>>,
-}
-
 /// A dense layer in PyTorch's layout, `[out, in]`.
 #[derive(Module, Debug)]
 struct Dense {
     weight: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
-}
-
-/// A convolution with the normalisation folded in, as plain numbers.
-#[derive(Debug)]
-pub(super) struct Folded {
-    /// `[out, in / groups, side, side]`, row-major.
-    pub(super) weight: Vec<f32>,
-    /// The weight's shape.
-    pub(super) shape: [usize; 4],
-    /// `[out]`
-    pub(super) bias: Vec<f32>,
 }
 
 /// The layer that turns features into the logits of the ImageNet classes.
@@ -117,12 +89,12 @@ pub(in crate::encoders) struct Classifier {
 pub(super) fn read(path: &Path) -> Result<Checkpoint, Error> {
     let device = Device::flex();
     let mut module = Checkpoint {
-        stem: Normalized::init(STEM, 3, 3, &device),
+        stem: Normalized::zeros([STEM, 3, 3, 3], &device),
         blocks: blocks()
             .into_iter()
             .map(|shape| Block::init(shape, &device))
             .collect(),
-        head: Normalized::init(FEATURES, blocks()[15].output, 1, &device),
+        head: Normalized::zeros([FEATURES, blocks()[15].output, 1, 1], &device),
         classifier: Dense {
             weight: Param::from_tensor(Tensor::zeros([CLASSES, FEATURES], &device)),
             bias: Param::from_tensor(Tensor::zeros([CLASSES], &device)),
@@ -136,54 +108,10 @@ impl Block {
     fn init(shape: BlockShape, device: &Device) -> Self {
         let wide = shape.wide();
         Self {
-            expand: (shape.expansion > 1).then(|| Normalized::init(wide, shape.input, 1, device)),
-            depthwise: Normalized::init(wide, 1, shape.kernel, device),
-            project: Normalized::init(shape.output, wide, 1, device),
-        }
-    }
-}
-
-impl Normalized {
-    fn init(output: usize, input: usize, side: usize, device: &Device) -> Self {
-        let numbers = || Param::from_tensor(Tensor::zeros([output], device));
-        Self {
-            conv: Convolution {
-                weight: Param::from_tensor(Tensor::zeros([output, input, side, side], device)),
-            },
-            norm: Statistics {
-                scale: numbers(),
-                bias: numbers(),
-                running_mean: numbers(),
-                running_var: numbers(),
-            },
-        }
-    }
-
-    /// `norm(conv(x))` as one convolution: each channel's filter is scaled by `scale / deviation`,
-    /// and what the mean takes away goes into the bias.
-    pub(super) fn fold(&self) -> Folded {
-        let shape = self.conv.weight.val().dims();
-        let mut weight = values(self.conv.weight.val());
-        let [scale, mut bias, mean, variance] = [
-            &self.norm.scale,
-            &self.norm.bias,
-            &self.norm.running_mean,
-            &self.norm.running_var,
-        ]
-        .map(|numbers| values(numbers.val()));
-        let size = weight.len() / shape[0];
-        for (channel, filter) in weight.chunks_exact_mut(size).enumerate() {
-            let factor =
-                f64::from(scale[channel]) / (f64::from(variance[channel]) + EPSILON).sqrt();
-            for value in filter {
-                *value = narrow(f64::from(*value) * factor);
-            }
-            bias[channel] = narrow(f64::from(bias[channel]) - f64::from(mean[channel]) * factor);
-        }
-        Folded {
-            weight,
-            shape,
-            bias,
+            expand: (shape.expansion > 1)
+                .then(|| Normalized::zeros([wide, shape.input, 1, 1], device)),
+            depthwise: Normalized::zeros([wide, 1, shape.kernel, shape.kernel], device),
+            project: Normalized::zeros([shape.output, wide, 1, 1], device),
         }
     }
 }
@@ -196,17 +124,4 @@ impl Checkpoint {
             bias: values(self.classifier.bias.val()),
         }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "weights are 32-bit floats")]
-fn narrow(value: f64) -> f32 {
-    value as f32
-}
-
-/// A tensor's numbers, row-major.
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .try_into_vec()
-        .expect("the loader made 32-bit floats")
 }

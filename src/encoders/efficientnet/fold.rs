@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::{
     checkpoint::Checkpoint,
     model::{Block, Convolution, EfficientNet},
-    stages::blocks,
+    stages::{EPSILON, blocks},
 };
 
 impl EfficientNet {
@@ -18,25 +18,25 @@ impl EfficientNet {
             ..
         } = checkpoint;
         Self {
-            stem: Convolution::new(stem.fold(), 2, 1, device),
+            stem: Convolution::new(stem.fold(EPSILON), 2, 1, device),
             blocks: blocks()
                 .into_iter()
                 .zip(parts)
                 .map(|(shape, part)| Block {
                     expand: part
                         .expand
-                        .map(|expand| Convolution::new(expand.fold(), 1, 1, device)),
+                        .map(|expand| Convolution::new(expand.fold(EPSILON), 1, 1, device)),
                     depthwise: Convolution::new(
-                        part.depthwise.fold(),
+                        part.depthwise.fold(EPSILON),
                         shape.stride,
                         shape.wide(),
                         device,
                     ),
-                    project: Convolution::new(part.project.fold(), 1, 1, device),
+                    project: Convolution::new(part.project.fold(EPSILON), 1, 1, device),
                     shape,
                 })
                 .collect(),
-            head: Convolution::new(head.fold(), 1, 1, device),
+            head: Convolution::new(head.fold(EPSILON), 1, 1, device),
         }
     }
 }

@@ -11,23 +11,69 @@ mod stages;
 
 use std::path::Path;
 
-use burn::tensor::Device;
-
-pub(super) use channels_last::ChannelsLast;
+use burn::tensor::{Device, Tensor, TensorData};
+use channels_last::ChannelsLast;
 pub(super) use checkpoint::Classifier;
-pub(super) use model::EfficientNet;
-pub(super) use preprocess::{SIDE, preprocess};
+use image::RgbImage;
+use model::EfficientNet;
+use preprocess::{SIDE, preprocess};
 
-use super::Error;
+use super::{
+    DeviceSpec, Error, ImageError,
+    image::{Network, rows},
+};
 
-/// The network of the file `path`, on `device`.
-pub(super) fn load(path: &Path, device: &Device) -> Result<EfficientNet, Error> {
-    Ok(EfficientNet::fold(checkpoint::read(path)?, device))
+/// The network of the file `path`: on Flex the one for a single core, elsewhere for batches.
+pub(super) fn network(
+    path: &Path,
+    spec: DeviceSpec,
+    device: Device,
+) -> Result<Box<dyn Network>, Error> {
+    let checkpoint = checkpoint::read(path)?;
+    Ok(if spec.is_exact() {
+        Box::new(ChannelsLast::fold(checkpoint))
+    } else {
+        Box::new(Batches {
+            model: EfficientNet::fold(checkpoint, &device),
+            device,
+        })
+    })
 }
 
-/// The network of the file `path`, for one core of a processor.
-pub(super) fn load_channels_last(path: &Path) -> Result<ChannelsLast, Error> {
-    Ok(ChannelsLast::fold(checkpoint::read(path)?))
+/// The network on a device that takes many pictures at once.
+#[derive(Debug)]
+struct Batches {
+    model: EfficientNet,
+    device: Device,
+}
+
+impl Network for Batches {
+    fn prepare(&self, picture: &RgbImage) -> Result<Vec<f32>, ImageError> {
+        preprocess(picture)
+    }
+
+    fn compute(&self, numbers: Vec<f32>, count: usize) -> Result<Vec<Vec<f32>>, ImageError> {
+        let input = TensorData::new(numbers, [count, SIDE, SIDE, 3]);
+        rows(self.model.forward(Tensor::from_data(input, &self.device)))
+    }
+
+    fn at_once(&self) -> usize {
+        256
+    }
+}
+
+impl Network for ChannelsLast {
+    fn prepare(&self, picture: &RgbImage) -> Result<Vec<f32>, ImageError> {
+        preprocess(picture)
+    }
+
+    fn compute(&self, numbers: Vec<f32>, _count: usize) -> Result<Vec<Vec<f32>>, ImageError> {
+        Ok(vec![self.forward(&numbers)?])
+    }
+
+    fn at_once(&self) -> usize {
+        1
+    }
 }
 
 /// The classifier of the file `path`.

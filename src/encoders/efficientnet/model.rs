@@ -5,7 +5,8 @@ use burn::{
     tensor::{Device, Tensor, TensorData, module::conv2d, ops::ConvOptions},
 };
 
-use super::{checkpoint::Folded, stages::BlockShape};
+use super::stages::BlockShape;
+use crate::encoders::normalized::Folded;
 
 /// EfficientNet-Lite without its classifier; normalisations are folded into the convolutions.
 #[derive(Module, Debug)]

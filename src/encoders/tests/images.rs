@@ -1,6 +1,6 @@
 //! EfficientNet-Lite0 and its captions with their real weights.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use image::{Rgb, RgbImage};
 use serde::Deserialize;
 
@@ -92,17 +92,12 @@ fn both_forms_of_the_network_agree() {
     }
     let located = weights::locate(catalogue::find(NAME).unwrap(), &settings()).unwrap();
     let (_, file) = located.files().next().unwrap();
-    let device = Device::flex();
-    let pixels = efficientnet::preprocess(&waves()).unwrap();
-    let one = efficientnet::load_channels_last(file)
-        .unwrap()
-        .forward(&pixels)
-        .unwrap();
-    let batch = TensorData::new(pixels, [1, efficientnet::SIDE, efficientnet::SIDE, 3]);
-    let other = efficientnet::load(file, &device)
-        .unwrap()
-        .forward(Tensor::from_data(batch, &device));
-    let other: Vec<f32> = other.into_data().try_into_vec().unwrap();
+    // The device's name chooses the form; both are computed on Flex.
+    let [one, other] = [DeviceSpec::Flex, DeviceSpec::LibTorch].map(|form| {
+        let network = efficientnet::network(file, form, Device::flex()).unwrap();
+        let pixels = network.prepare(&waves()).unwrap();
+        network.compute(pixels, 1).unwrap().remove(0)
+    });
     assert!(distance(&one, &other) < 1e-4);
 }
 

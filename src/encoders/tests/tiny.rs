@@ -1,43 +1,34 @@
-//! A BERT with random weights and odd sizes, against what transformers computes with it.
+//! Models of the BERT family with random weights and odd sizes, against what transformers computes
+//! with them.
 
 use std::{collections::HashMap, path::Path};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use safetensors::SafeTensors;
 
-use super::{devices, distance, fixture};
+use super::{devices, distance, fixture, numbers};
 use crate::encoders::bert::{self, BertConfig};
 
-/// The numbers of a tensor in a safetensors file.
-fn numbers<T, const N: usize>(
-    file: &SafeTensors<'_>,
-    name: &str,
-    read: fn([u8; N]) -> T,
-) -> (Vec<usize>, Vec<T>) {
-    let tensor = file.tensor(name).unwrap();
-    let values = tensor
-        .data()
-        .as_chunks::<N>()
-        .0
-        .iter()
-        .map(|bytes| read(*bytes))
-        .collect();
-    (tensor.shape().to_vec(), values)
-}
-
-/// Holds the states of the checkpoint `weights` against the fixture's.
-fn check(weights: &Path, device: &Device) {
-    let config = BertConfig::read(&fixture("bert_tiny/config.json")).unwrap();
+/// Holds the states of the checkpoint `weights` against those of the fixture `name`.
+fn check(name: &str, weights: &Path, device: &Device) {
+    let folder = fixture(name);
+    let config = BertConfig::read(&folder.join("config.json")).unwrap();
     let model = bert::load(&config, weights, device).unwrap();
-    let expected = fs_err::read(fixture("bert_tiny/expected.safetensors")).unwrap();
+    let expected = fs_err::read(folder.join("expected.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&expected).unwrap();
-    for tokens in [1, 7, 13] {
-        let (shape, ids) = numbers(&expected, &format!("ids_{tokens}"), i64::from_le_bytes);
+    assert_eq!(config.longest(), 17);
+    for tokens in [1, 7, 13, 17] {
+        let (_, ids) = numbers(&expected, &format!("ids_{tokens}"), i64::from_le_bytes);
         let (_, states) = numbers(&expected, &format!("states_{tokens}"), f32::from_le_bytes);
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [shape[0], shape[1]]), device);
-        let found: Vec<f32> = model.forward(ids).into_data().try_into_vec().unwrap();
+        let ids: Vec<u32> = ids
+            .into_iter()
+            .map(|id| u32::try_from(id).unwrap())
+            .collect();
+        let rows: Vec<&[u32]> = ids.chunks_exact(tokens).collect();
+        let states_found = model.forward(&rows, device);
+        let found: Vec<f32> = states_found.into_data().try_into_vec().unwrap();
         let distance = distance(&found, &states);
-        assert!(distance < 1e-4, "{distance} with {tokens} tokens");
+        assert!(distance < 1e-4, "{name}: {distance} with {tokens} tokens");
     }
 }
 
@@ -57,10 +48,10 @@ fn renamed(folder: &Path, rename: impl Fn(&str) -> Option<String>) -> std::path:
 #[test]
 fn computes_what_transformers_computes() {
     for device in devices() {
-        check(
-            &fixture("bert_tiny/model.safetensors"),
-            &device.open().unwrap(),
-        );
+        for name in ["bert_tiny", "xlm_roberta_tiny"] {
+            let weights = fixture(name).join("model.safetensors");
+            check(name, &weights, &device.open().unwrap());
+        }
     }
 }
 
@@ -74,7 +65,7 @@ fn knows_the_old_names() {
             _ => name.replace("LayerNorm.bias", "LayerNorm.beta"),
         })
     });
-    check(&path, &Device::flex());
+    check("bert_tiny", &path, &Device::flex());
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! Checkpoints that timm wrote: `config.json` beside `model.safetensors`.
+
+mod config;
+mod network;
+mod transform;
+
+pub(super) use config::TimmConfig;
+pub(super) use network::TimmNetwork;

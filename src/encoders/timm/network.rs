@@ -1,0 +1,104 @@
+//! A network of timm's with its own way of seeing pictures.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use image::RgbImage;
+
+use super::{TimmConfig, transform::Transform};
+use crate::encoders::{
+    DeviceSpec, Error, ImageError, checkpoint,
+    image::{Network, rows},
+    resnet::{self, ResNet},
+    vit::{self, Vit},
+};
+
+/// The pixels that one launch holds at most: 256 pictures of 224 by 224.
+const PIXELS_AT_ONCE: usize = 256 * 224 * 224;
+
+/// A checkpoint of timm's, loaded.
+#[derive(Debug)]
+pub(in crate::encoders) struct TimmNetwork {
+    model: Model,
+    transform: Transform,
+    spec: DeviceSpec,
+    device: Device,
+}
+
+/// The architectures.
+#[derive(Debug)]
+enum Model {
+    Vit(Box<Vit>),
+    ResNet(ResNet),
+}
+
+impl TimmNetwork {
+    /// Loads the checkpoint of a directory.
+    pub(in crate::encoders) fn load(
+        directory: &Path,
+        spec: DeviceSpec,
+        device: Device,
+    ) -> Result<Self, Error> {
+        let path = directory.join("config.json");
+        let unusable = |reason: String| Error::Checkpoint {
+            path: path.clone(),
+            reason,
+        };
+        let config = TimmConfig::read(&path)?.ok_or_else(|| {
+            unusable(
+                "it names no `architecture`: this is no image encoder that timm wrote".to_owned(),
+            )
+        })?;
+        let transform = Transform::new(&config.pretrained_cfg).map_err(unusable)?;
+        let weights = checkpoint::file_in(directory)?;
+        let model = if vit::is_of_family(&config.architecture) {
+            Model::Vit(Box::new(vit::load(&config, &weights, &device)?))
+        } else if resnet::is_of_family(&config.architecture) {
+            Model::ResNet(resnet::load(&config, &weights, &device)?)
+        } else {
+            return Err(unusable(format!(
+                "`architecture` is `{}`; vision transformers (`vit_…`, `deit_…`) and residual \
+                 networks (`resnet18`, `wide_resnet50_2`, `resnext50_32x4d`, …) can be computed",
+                config.architecture
+            )));
+        };
+        Ok(Self {
+            model,
+            transform,
+            spec,
+            device,
+        })
+    }
+
+    /// The length of a vector.
+    pub(in crate::encoders) fn dimension(&self) -> usize {
+        match &self.model {
+            Model::Vit(model) => model.dimension(),
+            Model::ResNet(model) => model.dimension(),
+        }
+    }
+}
+
+impl Network for TimmNetwork {
+    fn prepare(&self, picture: &RgbImage) -> Result<Vec<f32>, ImageError> {
+        self.transform.apply(picture)
+    }
+
+    fn compute(&self, numbers: Vec<f32>, count: usize) -> Result<Vec<Vec<f32>>, ImageError> {
+        let [height, width] = self.transform.size();
+        let pixels = TensorData::new(numbers, [count, 3, height, width]);
+        let pixels = Tensor::from_data(pixels, &self.device);
+        rows(match &self.model {
+            Model::Vit(model) => model.forward(pixels),
+            Model::ResNet(model) => model.forward(pixels),
+        })
+    }
+
+    fn at_once(&self) -> usize {
+        if self.spec.is_exact() {
+            return 1;
+        }
+        let [height, width] = self.transform.size();
+        (PIXELS_AT_ONCE / (height * width)).max(2)
+    }
+}

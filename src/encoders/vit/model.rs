@@ -1,0 +1,288 @@
+//! The network, from pixels to one vector per picture.
+
+use burn::{
+    module::{Initializer, Module, Param},
+    nn::{
+        LayerNorm, LayerNormConfig, Linear, LinearConfig,
+        conv::{Conv2d, Conv2dConfig},
+    },
+    tensor::{Device, Tensor, activation},
+};
+
+use super::config::{Activation, Pool, VitConfig};
+use crate::encoders::attention::attention;
+
+/// A vision transformer without its classifier, under timm's names.
+#[derive(Module, Debug)]
+pub(in crate::encoders) struct Vit {
+    patch_embed: PatchEmbed,
+    cls_token: Option<Param<Tensor<3>>>,
+    reg_token: Option<Param<Tensor<3>>>,
+    pos_embed: Option<Param<Tensor<3>>>,
+    norm_pre: Option<LayerNorm>,
+    blocks: Vec<Block>,
+    norm: Option<LayerNorm>,
+    fc_norm: Option<LayerNorm>,
+    #[module(skip)]
+    pool: Pool,
+    /// How many tokens stand before the patches.
+    #[module(skip)]
+    prefix: usize,
+}
+
+/// Patches → tokens.
+#[derive(Module, Debug)]
+struct PatchEmbed {
+    proj: Conv2d,
+}
+
+/// One block: attention, then the widening; each is added to its normalised input.
+#[derive(Module, Debug)]
+struct Block {
+    norm1: LayerNorm,
+    attn: Attention,
+    ls1: Option<Scale>,
+    norm2: LayerNorm,
+    mlp: Mlp,
+    ls2: Option<Scale>,
+}
+
+/// Attention of each token to all.
+#[derive(Module, Debug)]
+struct Attention {
+    qkv: Linear,
+    q_norm: Option<LayerNorm>,
+    k_norm: Option<LayerNorm>,
+    proj: Linear,
+    #[module(skip)]
+    heads: usize,
+}
+
+/// A factor for each number of a token.
+#[derive(Module, Debug)]
+struct Scale {
+    gamma: Param<Tensor<1>>,
+}
+
+/// The widening half of a block.
+#[derive(Module, Debug)]
+struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl VitConfig {
+    /// The network with weights that wait to be loaded.
+    pub(super) fn init(&self, device: &Device) -> Vit {
+        let token = |count: usize| Initializer::Zeros.init([1, count, self.width], device);
+        let some = |there: bool, count: usize| there.then(|| token(count));
+        let norm = |there: bool| there.then(|| self.norm(self.width, device));
+        let [high, wide] = self.patch;
+        Vit {
+            patch_embed: PatchEmbed {
+                proj: Conv2dConfig::new([3, self.width], [high, wide])
+                    .with_stride([high, wide])
+                    .with_bias(self.has.patch_bias)
+                    .init(device),
+            },
+            cls_token: some(self.class_token, 1),
+            reg_token: some(self.registers > 0, self.registers),
+            pos_embed: some(self.positions > 0, self.positions),
+            norm_pre: norm(self.has.norm_pre),
+            blocks: (0..self.depth).map(|_| self.block(device)).collect(),
+            norm: norm(self.has.norm),
+            fc_norm: norm(self.has.fc_norm),
+            pool: self.pool,
+            prefix: self.prefix(),
+        }
+    }
+
+    fn block(&self, device: &Device) -> Block {
+        let linear = |from, to, bias| LinearConfig::new(from, to).with_bias(bias).init(device);
+        let scale = || {
+            self.has.scale.then(|| Scale {
+                gamma: Initializer::Ones.init([self.width], device),
+            })
+        };
+        let head_norm = || {
+            let norm = self.norm(self.width / self.heads, device);
+            self.has.query_norm.then_some(norm)
+        };
+        Block {
+            norm1: self.norm(self.width, device),
+            attn: Attention {
+                qkv: linear(self.width, 3 * self.width, self.has.qkv_bias),
+                q_norm: head_norm(),
+                k_norm: head_norm(),
+                proj: linear(self.width, self.width, self.has.proj_bias),
+                heads: self.heads,
+            },
+            ls1: scale(),
+            norm2: self.norm(self.width, device),
+            mlp: Mlp {
+                fc1: linear(self.width, self.inner, true),
+                fc2: linear(self.inner, self.width, true),
+                activation: self.activation,
+            },
+            ls2: scale(),
+        }
+    }
+
+    fn norm(&self, width: usize, device: &Device) -> LayerNorm {
+        LayerNormConfig::new(width)
+            .with_epsilon(self.epsilon)
+            .init(device)
+    }
+}
+
+impl Vit {
+    /// The length of a vector.
+    pub(in crate::encoders) fn dimension(&self) -> usize {
+        let [width, ..] = self.patch_embed.proj.weight.dims();
+        width
+    }
+
+    /// One vector per picture.
+    ///
+    /// # Shapes
+    /// - pixels: `[pictures, 3, height, width]`
+    /// - output: `[pictures, width of the model]`
+    pub(in crate::encoders) fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
+        let mut tokens = self.place(self.patch_embed.forward(pixels));
+        if let Some(norm) = &self.norm_pre {
+            tokens = norm.forward(tokens);
+        }
+        for block in &self.blocks {
+            tokens = block.forward(tokens);
+        }
+        if let Some(norm) = &self.norm {
+            tokens = norm.forward(tokens);
+        }
+        let vector = self.pool(tokens);
+        match &self.fc_norm {
+            Some(norm) => norm.forward(vector),
+            None => vector,
+        }
+    }
+
+    /// Puts the tokens before the patches, and adds the positions, which not all may have.
+    ///
+    /// # Shapes
+    /// - patches: `[pictures, patches, width]`
+    /// - output: `[pictures, prefix + patches, width]`
+    fn place(&self, patches: Tensor<3>) -> Tensor<3> {
+        let [pictures, count, width] = patches.dims();
+        let before = [&self.cls_token, &self.reg_token].map(|token| {
+            let token = token.as_ref()?.val();
+            let [_, count, _] = token.dims();
+            Some(token.expand([pictures, count, width]))
+        });
+        let join = |patches: Tensor<3>| {
+            let mut parts: Vec<Tensor<3>> = before.into_iter().flatten().collect();
+            parts.push(patches);
+            Tensor::cat(parts, 1)
+        };
+        match &self.pos_embed {
+            None => join(patches),
+            Some(positions) if positions.dims()[1] == count => join(patches + positions.val()),
+            Some(positions) => join(patches) + positions.val(),
+        }
+    }
+
+    /// # Shapes
+    /// - tokens: `[pictures, prefix + patches, width]`
+    /// - output: `[pictures, width]`
+    fn pool(&self, tokens: Tensor<3>) -> Tensor<2> {
+        let [_, count, _] = tokens.dims();
+        let patches = |tokens: Tensor<3>| tokens.narrow(1, self.prefix, count - self.prefix);
+        let mean = |tokens: Tensor<3>| patches(tokens).mean_dim(1).squeeze_dim(1);
+        let max = |tokens: Tensor<3>| patches(tokens).max_dim(1).squeeze_dim(1);
+        match self.pool {
+            Pool::Token => tokens.narrow(1, 0, 1).squeeze_dim(1),
+            Pool::Mean => mean(tokens),
+            Pool::Max => max(tokens),
+            Pool::MeanMax => (mean(tokens.clone()) + max(tokens)) * 0.5,
+        }
+    }
+}
+
+impl PatchEmbed {
+    /// One product for all patches: they do not overlap.
+    ///
+    /// # Shapes
+    /// - pixels: `[pictures, 3, height, width]`; what does not fill a patch is left out
+    /// - output: `[pictures, patches, width of the model]`
+    fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
+        let weight = self.proj.weight.val();
+        let [width, channels, high, wide] = weight.dims();
+        let [pictures, _, height, across] = pixels.dims();
+        let (rows, columns) = (height / high, across / wide);
+        let patches = pixels
+            .narrow(2, 0, rows * high)
+            .narrow(3, 0, columns * wide)
+            .reshape([pictures, channels, rows, high, columns, wide])
+            .permute([0, 2, 4, 1, 3, 5])
+            .reshape([pictures * rows * columns, channels * high * wide]);
+        let weight = weight.reshape([width, channels * high * wide]);
+        let mut tokens = patches.matmul(weight.transpose());
+        if let Some(bias) = &self.proj.bias {
+            tokens = tokens + bias.val().unsqueeze();
+        }
+        tokens.reshape([pictures, rows * columns, width])
+    }
+}
+
+impl Block {
+    /// # Shapes
+    /// - tokens, output: `[pictures, tokens, width]`
+    fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let scaled = |scale: &Option<Scale>, tokens: Tensor<3>| match scale {
+            Some(scale) => tokens * scale.gamma.val().unsqueeze(),
+            None => tokens,
+        };
+        let seen = self.attn.forward(self.norm1.forward(tokens.clone()));
+        let tokens = tokens + scaled(&self.ls1, seen);
+        let wide = self.mlp.forward(self.norm2.forward(tokens.clone()));
+        tokens + scaled(&self.ls2, wide)
+    }
+}
+
+impl Attention {
+    /// # Shapes
+    /// - tokens, output: `[pictures, tokens, width]`
+    fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let [pictures, count, width] = tokens.dims();
+        let head = width / self.heads;
+        let all = self
+            .qkv
+            .forward(tokens)
+            .reshape([pictures, count, 3, self.heads, head])
+            .permute([2, 0, 3, 1, 4]);
+        let part = |index| all.clone().narrow(0, index, 1).squeeze_dim::<4>(0);
+        let normed = |norm: &Option<LayerNorm>, part: Tensor<4>| match norm {
+            Some(norm) => norm.forward(part),
+            None => part,
+        };
+        let (query, key) = (normed(&self.q_norm, part(0)), normed(&self.k_norm, part(1)));
+        let seen = attention(query, key, part(2), None);
+        let seen = seen.swap_dims(1, 2).reshape([pictures, count, width]);
+        self.proj.forward(seen)
+    }
+}
+
+impl Mlp {
+    /// # Shapes
+    /// - tokens, output: `[pictures, tokens, width]`
+    fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let wide = self.fc1.forward(tokens);
+        self.fc2.forward(match self.activation {
+            Activation::Gelu => activation::gelu(wide),
+            Activation::GeluTanh => activation::gelu_approximate(wide),
+            Activation::QuickGelu => wide.clone() * activation::sigmoid(wide * 1.702),
+            Activation::Relu => activation::relu(wide),
+            Activation::Silu => activation::silu(wide),
+        })
+    }
+}
