@@ -8,7 +8,7 @@
 //! | State survives a power loss. | [`power`], which states its loss model, and `tests/proofs/power.py`. |
 //! | A model version is visible only when it is whole. | at_the_publication_of_a_version (tests/failpoints): a death at each step of a publication, and `db check` reads every file of every version. |
 //! | Cancel and timeout leave no process. | tests/engine `shell.rs`, `process.rs` and `leftovers.rs`; tests/pipeline `processes.rs` and `cgroups.rs`. |
-//! | Memory is bounded by what is live. | [`memory`]. |
+//! | Memory is bounded by what is live. | tests/memory.rs. |
 //! | A release goes on where the one before stopped, in the middle of a run. | [`upgrade`]; tests/pipeline `old_homes.rs` for the rest of a home. |
 //! | The clock may jump, and zones may change: ticks strictly increase. | the tests of `dag::ticks` and `dag::schedule`. |
 //! | Ten thousand tasks that wait do not delay one of a higher priority. | `a_high_priority_starts_next_among_ten_thousand` (tests/engine). |
@@ -24,4 +24,3 @@ mod engine;
 mod kills;
 mod power;
 mod upgrade;
-mod memory;
