@@ -9,7 +9,6 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use serde_json::json;
-use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{
     failure::{FAILED, Failure, INTERRUPTED, OK},
@@ -20,7 +19,7 @@ use super::{
 use crate::{
     app::{App, BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval},
     config::Settings,
-    engine::{EngineEvent, Handle},
+    engine::{Handle, run_ended},
     server::Reprocess,
 };
 
@@ -292,18 +291,6 @@ impl Progress {
             output.say(format!("{done} of {} intervals", info.intervals))?;
         }
         Ok(())
-    }
-}
-
-/// Waits until a run has ended, or an event was missed that may have told so. Where the engine has
-/// ended, nothing more is told.
-async fn run_ended(events: &mut broadcast::Receiver<EngineEvent>) {
-    loop {
-        match events.recv().await {
-            Ok(EngineEvent::RunEnded { .. }) | Err(RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
     }
 }
 

@@ -401,8 +401,7 @@ fn skipped(reason: &str) -> TaskState {
     }
 }
 
-/// Lower-case digits.
-pub(in crate::engine) fn hexadecimal(bytes: &[u8]) -> String {
+fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

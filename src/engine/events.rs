@@ -1,5 +1,7 @@
 //! What the engine tells whoever listens. Published after the fact is durable.
 
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
 use super::{Progress, TaskOutcome};
 use crate::{clock::Timestamp, dag::RunState};
 
@@ -119,4 +121,16 @@ pub enum EngineEvent {
         /// How.
         state: RunState,
     },
+}
+
+/// Waits until a run has ended, or events were missed that may have told so. Where the engine has
+/// ended no run does any more, and this waits for ever.
+pub async fn run_ended(events: &mut Receiver<EngineEvent>) {
+    loop {
+        match events.recv().await {
+            Ok(EngineEvent::RunEnded { .. }) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }

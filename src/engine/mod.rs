@@ -38,7 +38,7 @@ pub use admission::Submitted;
 pub use cancel::{cancel_idle, cancel_task_idle};
 pub use clear::{ClearSelection, Cleared, to_clear};
 pub use error::Error;
-pub use events::{EngineEvent, RowCounts};
+pub use events::{EngineEvent, RowCounts, run_ended};
 pub use executor::{
     Cgroups, ChildGroup, ChildLines, ExecutorChoice, LONGEST_LINE, Mark, Placement, cut,
     enter_cgroup,

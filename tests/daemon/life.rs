@@ -48,17 +48,23 @@ async fn says_where_it_is_while_it_lives() {
     assert!(!file.exists());
 }
 
-#[test]
-fn one_that_does_not_answer_is_told_and_holds_no_command() {
-    let home = Home::new();
-    assert!(home.run(&["run", "chain"]).status.success());
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// Where the daemon of a home listens by its own words.
+fn listener_of(home: &Home) -> std::net::TcpListener {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let said = json!({
-        "pid": 7, "url": format!("http://{}", silent.local_addr().unwrap()), "token": "t",
+        "pid": 7, "url": format!("http://{}", listener.local_addr().unwrap()), "token": "t",
         "started_at": "2026-01-01T00:00:00Z",
     });
     fs_err::create_dir_all(home.path().join("data")).unwrap();
     fs_err::write(home.path().join("data/daemon.json"), said.to_string()).unwrap();
+    listener
+}
+
+#[test]
+fn one_that_does_not_answer_is_told_and_holds_no_command() {
+    let home = Home::new();
+    assert!(home.run(&["run", "chain"]).status.success());
+    let _silent = listener_of(&home);
     let paused = home.run(&["pipelines", "pause", "chain"]);
     assert_eq!(paused.status.code(), Some(3));
     let refusal = stderr(&paused);
@@ -89,13 +95,7 @@ fn one_that_does_not_answer_is_told_and_holds_no_command() {
 /// Answers as a daemon of another release, until the test ends: who it is without all else, and
 /// with `body` to what is asked of it.
 fn other_release(home: &Home, who: &'static str, body: &'static str) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let said = json!({
-        "pid": 7, "url": format!("http://{}", listener.local_addr().unwrap()), "token": "t",
-        "started_at": "2026-01-01T00:00:00Z",
-    });
-    fs_err::create_dir_all(home.path().join("data")).unwrap();
-    fs_err::write(home.path().join("data/daemon.json"), said.to_string()).unwrap();
+    let listener = listener_of(home);
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();

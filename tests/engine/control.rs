@@ -6,17 +6,10 @@ use serde_json::json;
 use trendmill::{
     clock::Clock as _,
     dag::RunState,
-    engine::{EngineEvent, Error, HomeLock, TaskError},
+    engine::{Error, HomeLock, TaskError},
 };
 
-use crate::kit::{Fake, Home, attempts, done, request, states, task};
-
-async fn until_started(events: &mut tokio::sync::broadcast::Receiver<EngineEvent>) {
-    while !matches!(
-        events.recv().await.unwrap(),
-        EngineEvent::AttemptStarted { .. }
-    ) {}
-}
+use crate::kit::{Fake, Home, attempts, done, request, started, states, task};
 
 #[tokio::test]
 async fn a_cancelled_run_stops_what_runs_and_starts_nothing() {
@@ -25,7 +18,7 @@ async fn a_cancelled_run_stops_what_runs_and_starts_nothing() {
     let mut events = handle.subscribe();
     let tasks = vec![task("a", "endless", &[]), task("b", "noop", &["a"])];
     let run_id = handle.submit(request(tasks)).await.unwrap().run_id;
-    until_started(&mut events).await;
+    started(&mut events, "a").await;
     handle.cancel(&run_id).await.unwrap();
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);
@@ -61,7 +54,7 @@ async fn an_operator_that_does_not_listen_is_dropped() {
         .await
         .unwrap()
         .run_id;
-    until_started(&mut events).await;
+    started(&mut events, "a").await;
     handle.cancel(&run_id).await.unwrap();
     let summary = handle.wait(&run_id).await.unwrap();
     assert_eq!(summary.state, RunState::Cancelled);
@@ -78,7 +71,7 @@ async fn draining_ends_what_runs_and_starts_nothing_new() {
     let mut events = handle.subscribe();
     let tasks = vec![task("a", "slow", &[]), task("b", "noop", &["a"])];
     let run_id = handle.submit(request(tasks.clone())).await.unwrap().run_id;
-    until_started(&mut events).await;
+    started(&mut events, "a").await;
     handle.drain();
     let refusal = handle.wait(&run_id).await.unwrap_err();
     assert!(matches!(refusal, Error::Stopped(_)), "{refusal}");
@@ -104,7 +97,7 @@ async fn stopping_stops_what_runs_and_the_next_start_goes_on() {
     let mut events = handle.subscribe();
     let tasks = vec![task("a", "work", &[])];
     let run_id = handle.submit(request(tasks.clone())).await.unwrap().run_id;
-    until_started(&mut events).await;
+    started(&mut events, "a").await;
     handle.drain();
     handle.stop();
     handle.stopped_for_good().await;
@@ -161,7 +154,7 @@ async fn a_failure_while_stopping_is_no_failure() {
         .await
         .unwrap()
         .run_id;
-    until_started(&mut events).await;
+    started(&mut events, "a").await;
     handle.stop();
     handle.stopped_for_good().await;
     let store = home.store().await;

@@ -2,7 +2,7 @@
 
 use trendmill::{
     dag::RunState,
-    engine::{Error, RunRequest},
+    engine::{Earlier, Error, RunRequest, Selection, run_dir},
 };
 
 use crate::kit::{Fake, Home, ended, held, request, states, task};
@@ -119,4 +119,35 @@ async fn the_end_of_a_held_run_is_told() {
     let (waited, forced) = tokio::join!(handle.wait(&second), handle.submit(forced));
     forced.unwrap();
     assert_eq!(waited.unwrap().state, RunState::Cancelled);
+}
+
+/// A run that cannot be made takes nobody's place.
+#[tokio::test]
+async fn a_forced_run_that_cannot_be_made_ends_no_other() {
+    let home = Home::new();
+    let handle = home.start(Vec::new()).await;
+    let tasks = vec![task("a", "noop", &[]), task("b", "noop", &["a"])];
+    let first = handle.submit(request(tasks.clone())).await.unwrap().run_id;
+    handle.wait(&first).await.unwrap();
+    let (store, data_dir) = (home.store().await, home.data_dir());
+    let wanted = RunRequest {
+        selection: Selection::From {
+            task: "b".to_owned(),
+            earlier: Earlier::load(&store, &data_dir, &first).await.unwrap(),
+        },
+        ..held(tasks)
+    };
+    let queued = handle.submit(wanted.clone()).await.unwrap().run_id;
+    // What the first run left cannot be read.
+    fs_err::create_dir_all(data_dir.join("runs")).unwrap();
+    fs_err::write(run_dir(&data_dir, &first), "no folder").unwrap();
+    let forced = RunRequest {
+        force: true,
+        hold: None,
+        ..wanted
+    };
+    let refusal = handle.submit(forced).await.unwrap_err();
+    assert!(matches!(refusal, Error::Files { .. }), "{refusal}");
+    let row = store.run(&queued).await.unwrap().unwrap();
+    assert_eq!(row.state, RunState::Queued);
 }

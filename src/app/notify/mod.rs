@@ -21,7 +21,7 @@ use self::watch::Found;
 use crate::{
     clock::{Clock, Timestamp},
     config::{NoticeKind, Settings},
-    engine::EngineEvent,
+    engine::{EngineEvent, run_ended},
     store::{Error, NoticeRow, Store},
     telemetry::chain,
 };
@@ -234,19 +234,6 @@ fn pause(tries: u32) -> Duration {
     FIRST_PAUSE
         .saturating_mul(2_u32.saturating_pow(tries))
         .min(LONGEST_PAUSE)
-}
-
-/// Waits for the end of a run; events that were missed may have held one.
-async fn run_ended(events: &mut broadcast::Receiver<EngineEvent>) {
-    use broadcast::error::RecvError;
-    loop {
-        match events.recv().await {
-            Ok(EngineEvent::RunEnded { .. }) | Err(RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            // Without an engine nothing more ends.
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }
 
 #[cfg(test)]

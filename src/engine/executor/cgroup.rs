@@ -14,8 +14,6 @@ use std::{
 use rustix::{fs::getxattr, process::geteuid};
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::admission::hexadecimal;
-
 /// The leaf of the process that starts attempts.
 const OWN: &str = "daemon";
 
@@ -86,9 +84,10 @@ impl Cgroups {
         }
         let home = super::processes::canonical(data_dir);
         let hash = Sha256::digest(home.as_os_str().as_bytes());
+        let (first, _) = hash.split_first_chunk().expect("a hash has 32 bytes");
         Ok(Self {
             limits_memory: has("cgroup.controllers"),
-            prefix: hexadecimal(&hash[..8]) + "-",
+            prefix: format!("{:016x}-", u64::from_be_bytes(*first)),
             base,
         })
     }

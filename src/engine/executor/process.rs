@@ -229,15 +229,7 @@ impl Ended {
             }
             (Self::OutOfMemory(bytes), None | Some(AttemptResult::Stopped)) => {
                 AttemptResult::OutOfMemory {
-                    message: match assignment.memory {
-                        Some(limit) if bytes >= limit => format!(
-                            "held {} of memory where its limit is {}",
-                            mebibytes(bytes),
-                            mebibytes(limit)
-                        ),
-                        // The kernel's limit was that of a group above, or the machine's.
-                        _ => KILLED_BY_KERNEL.to_owned(),
-                    },
+                    message: out_of_memory(bytes, assignment.memory),
                 }
             }
             (_, Some(result)) => result,
@@ -253,7 +245,23 @@ impl Ended {
     }
 }
 
+/// So near to its limit a control group may be killed: that is rounded to pages, and what was asked
+/// for last was not had.
+const NEARLY: u64 = 1 << 20;
 const KILLED_BY_KERNEL: &str = "was killed by the kernel: the machine had no memory left";
+
+/// Why an attempt that held so much memory was killed.
+fn out_of_memory(bytes: u64, limit: Option<u64>) -> String {
+    match limit {
+        Some(limit) if bytes + NEARLY >= limit => format!(
+            "held {} of memory where its limit is {}",
+            mebibytes(bytes),
+            mebibytes(limit)
+        ),
+        // The limit was that of a group above, or the machine's.
+        _ => KILLED_BY_KERNEL.to_owned(),
+    }
+}
 
 /// An amount of memory for people.
 fn mebibytes(bytes: u64) -> String {
@@ -308,6 +316,16 @@ mod tests {
         ] {
             let ended = ended.or_killed_for_memory(4, after);
             assert_eq!(matches!(ended, Ended::KilledForMemory), expected);
+        }
+    }
+
+    #[test]
+    fn a_limit_that_was_met_is_told_from_one_that_was_not() {
+        // 100 MB are not whole pages.
+        let held = out_of_memory(99_999_744, Some(100_000_000));
+        assert!(held.contains("where its limit is"), "{held}");
+        for limit in [Some(100_000_000), None] {
+            assert_eq!(out_of_memory(50_000_000, limit), KILLED_BY_KERNEL);
         }
     }
 

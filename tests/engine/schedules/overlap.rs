@@ -1,6 +1,6 @@
 //! Runs of a schedule that wait for each other: overlap, the past, a pause.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use trendmill::{
     clock::Clock,
@@ -49,6 +49,30 @@ async fn a_run_waits_for_the_one_before_it() {
             "2026-03-01T02:00:00Z cancelled"
         ]
     );
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn all_that_waited_start_where_they_need_not_any_more() {
+    let home = Home::new();
+    home.clock.set(at("2026-03-01T00:00:30Z"));
+    let queue = schedule("0 * * * *", |rules| rules.overlap = Overlap::QueueAll);
+    let schedules = Fixed::with(queue, "endless");
+    let store = home.store().await;
+    let machine = Machine::start(&home, &schedules).await;
+    for _ in 0..4 {
+        home.clock.advance(Duration::from_hours(1));
+        machine.scheduler.nudge().await;
+    }
+    let held = async || {
+        let unfinished = store.unfinished_ticks().await.unwrap();
+        unfinished.iter().filter(|run| run.hold.is_some()).count()
+    };
+    assert_eq!(held().await, 3);
+    schedules.schedules.lock().unwrap()[0].rules.overlap = Overlap::Allow;
+    schedules.version.fetch_add(1, Ordering::Relaxed);
+    machine.scheduler.nudge().await;
+    assert_eq!(held().await, 0);
     machine.stop().await;
 }
 
