@@ -26,6 +26,7 @@ mod resnet;
 mod tagger;
 mod text;
 mod timm;
+mod transform;
 mod vit;
 pub mod weights;
 mod workers;

@@ -1,4 +1,4 @@
-//! A picture → the numbers that a timm model was trained on.
+//! A picture → the numbers that a model was trained on, as the Python libraries make them.
 
 use fast_image_resize::{
     FilterType, ResizeAlg, ResizeOptions, Resizer,
@@ -7,28 +7,29 @@ use fast_image_resize::{
 };
 use image::{Rgb, RgbImage, imageops};
 
-use super::config::Pretrained;
-use crate::encoders::ImageError;
+use super::ImageError;
 
 /// Scaling, cutting and normalising.
 ///
 /// Source: `transforms_imagenet_eval` of timm's `data/transforms_factory.py`, with the rounding of
 /// torchvision's `Resize` and `CenterCrop` and of Pillow's `resize`.
 #[derive(Clone, Debug)]
-pub(in crate::encoders) struct Transform {
+pub(super) struct Transform {
     /// Height and width of the result.
-    size: [u32; 2],
+    pub(super) size: [u32; 2],
     /// Height and width before the cut.
-    scaled: [u32; 2],
-    fit: Fit,
-    filter: FilterType,
-    mean: [f32; 3],
-    std: [f32; 3],
+    pub(super) scaled: [u32; 2],
+    pub(super) fit: Fit,
+    pub(super) filter: FilterType,
+    /// The mean of each channel, of values from 0 to 1.
+    pub(super) mean: [f32; 3],
+    /// The standard deviation of each channel.
+    pub(super) std: [f32; 3],
 }
 
 /// What becomes of a picture of another shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fit {
+pub(super) enum Fit {
     /// Its middle is kept.
     Center,
     /// It is squeezed.
@@ -38,57 +39,8 @@ enum Fit {
 }
 
 impl Transform {
-    /// The transform of a checkpoint; the words for what cannot be done.
-    pub(in crate::encoders) fn new(wanted: &Pretrained) -> Result<Self, String> {
-        let [channels, height, width] = wanted.input_size;
-        if channels != 3 {
-            return Err(format!(
-                "`input_size` has {channels} channels; pictures have 3"
-            ));
-        }
-        if !(wanted.crop_pct > 0.0 && wanted.crop_pct <= 4.0) {
-            return Err(format!("`crop_pct` is {}", wanted.crop_pct));
-        }
-        let side = |length: usize| {
-            u32::try_from(length)
-                .ok()
-                .filter(|length| (1..=8192).contains(length))
-                .ok_or_else(|| format!("`input_size` has a side of {length} pixels"))
-        };
-        let size = [side(height)?, side(width)?];
-        Ok(Self {
-            size,
-            scaled: size.map(|side| whole((f64::from(side) / wanted.crop_pct).floor())),
-            fit: match wanted.crop_mode.as_str() {
-                "center" => Fit::Center,
-                "squash" => Fit::Squash,
-                "border" => Fit::Border,
-                other => {
-                    return Err(format!(
-                        "`crop_mode` is `{other}`; `center`, `squash` and `border` are known"
-                    ));
-                }
-            },
-            filter: match wanted.interpolation.as_str() {
-                "bicubic" => FilterType::CatmullRom,
-                "bilinear" => FilterType::Bilinear,
-                "lanczos" => FilterType::Lanczos3,
-                "box" => FilterType::Box,
-                "hamming" => FilterType::Hamming,
-                other => {
-                    return Err(format!(
-                        "`interpolation` is `{other}`; `bicubic`, `bilinear`, `lanczos`, `box` and \
-                         `hamming` are known"
-                    ));
-                }
-            },
-            mean: wanted.mean,
-            std: wanted.std,
-        })
-    }
-
     /// Height and width of what it gives.
-    pub(in crate::encoders) fn size(&self) -> [usize; 2] {
+    pub(super) fn size(&self) -> [usize; 2] {
         self.size.map(|side| side as usize)
     }
 
@@ -96,7 +48,7 @@ impl Transform {
     ///
     /// # Shapes
     /// - output: `[3, height, width]`, row-major
-    pub(in crate::encoders) fn apply(&self, picture: &RgbImage) -> Result<Vec<f32>, ImageError> {
+    pub(super) fn apply(&self, picture: &RgbImage) -> Result<Vec<f32>, ImageError> {
         let (width, height) = picture.dimensions();
         if width == 0 || height == 0 {
             return Err(ImageError::Empty { width, height });
@@ -173,7 +125,7 @@ impl Transform {
     clippy::cast_sign_loss,
     reason = "the cast keeps within the bounds"
 )]
-const fn whole(value: f64) -> u32 {
+pub(super) const fn whole(value: f64) -> u32 {
     value as u32
 }
 

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use fast_image_resize::FilterType;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::encoders::Error;
+use crate::encoders::{
+    Error,
+    transform::{Fit, Transform, whole},
+};
 
 /// The file, under timm's names.
 ///
@@ -73,17 +77,12 @@ const fn std() -> [f32; 3] {
 }
 
 impl TimmConfig {
-    /// Reads a `config.json`; `None` where it is that of another library.
-    pub(in crate::encoders) fn read(path: &Path) -> Result<Option<Self>, Error> {
-        let unusable = |error: serde_json::Error| Error::Checkpoint {
+    /// Reads a `config.json`.
+    pub(in crate::encoders) fn read(path: &Path) -> Result<Self, Error> {
+        serde_json::from_slice(&fs_err::read(path)?).map_err(|error| Error::Checkpoint {
             path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let value: Value = serde_json::from_slice(&fs_err::read(path)?).map_err(unusable)?;
-        if value.get("architecture").is_none() {
-            return Ok(None);
-        }
-        serde_json::from_value(value).map(Some).map_err(unusable)
+            reason: format!("{error}; image encoders are read as timm writes them"),
+        })
     }
 
     /// A whole number that the model was built with.
@@ -95,5 +94,56 @@ impl TimmConfig {
     /// A word that the model was built with.
     pub(in crate::encoders) fn word(&self, name: &str) -> Option<&str> {
         self.model_args.get(name)?.as_str()
+    }
+}
+
+impl Pretrained {
+    /// The transform of a checkpoint; the words for what cannot be done.
+    pub(super) fn transform(&self) -> Result<Transform, String> {
+        let [channels, height, width] = self.input_size;
+        if channels != 3 {
+            return Err(format!(
+                "`input_size` has {channels} channels; pictures have 3"
+            ));
+        }
+        if !(self.crop_pct > 0.0 && self.crop_pct <= 4.0) {
+            return Err(format!("`crop_pct` is {}", self.crop_pct));
+        }
+        let side = |length: usize| {
+            u32::try_from(length)
+                .ok()
+                .filter(|length| (1..=8192).contains(length))
+                .ok_or_else(|| format!("`input_size` has a side of {length} pixels"))
+        };
+        let size = [side(height)?, side(width)?];
+        Ok(Transform {
+            size,
+            scaled: size.map(|side| whole((f64::from(side) / self.crop_pct).floor())),
+            fit: match self.crop_mode.as_str() {
+                "center" => Fit::Center,
+                "squash" => Fit::Squash,
+                "border" => Fit::Border,
+                other => {
+                    return Err(format!(
+                        "`crop_mode` is `{other}`; `center`, `squash` and `border` are known"
+                    ));
+                }
+            },
+            filter: match self.interpolation.as_str() {
+                "bicubic" => FilterType::CatmullRom,
+                "bilinear" => FilterType::Bilinear,
+                "lanczos" => FilterType::Lanczos3,
+                "box" => FilterType::Box,
+                "hamming" => FilterType::Hamming,
+                other => {
+                    return Err(format!(
+                        "`interpolation` is `{other}`; `bicubic`, `bilinear`, `lanczos`, `box` and \
+                         `hamming` are known"
+                    ));
+                }
+            },
+            mean: self.mean,
+            std: self.std,
+        })
     }
 }

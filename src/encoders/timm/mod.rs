@@ -2,7 +2,6 @@
 
 mod config;
 mod network;
-mod transform;
 
 pub(super) use config::TimmConfig;
 pub(super) use network::TimmNetwork;

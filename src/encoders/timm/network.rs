@@ -5,11 +5,12 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 
-use super::{TimmConfig, transform::Transform};
+use super::TimmConfig;
 use crate::encoders::{
     DeviceSpec, Error, ImageError, checkpoint,
     image::{Network, rows},
     resnet::{self, ResNet},
+    transform::Transform,
     vit::{self, Vit},
 };
 
@@ -44,12 +45,8 @@ impl TimmNetwork {
             path: path.clone(),
             reason,
         };
-        let config = TimmConfig::read(&path)?.ok_or_else(|| {
-            unusable(
-                "it names no `architecture`: this is no image encoder that timm wrote".to_owned(),
-            )
-        })?;
-        let transform = Transform::new(&config.pretrained_cfg).map_err(unusable)?;
+        let config = TimmConfig::read(&path)?;
+        let transform = config.pretrained_cfg.transform().map_err(unusable)?;
         let weights = checkpoint::file_in(directory)?;
         let model = if vit::is_of_family(&config.architecture) {
             Model::Vit(Box::new(vit::load(&config, &weights, &device)?))
