@@ -89,7 +89,7 @@ pub fn load_image(
 fn of_directory(name: &str, spec: DeviceSpec, device: Device) -> Result<ImageEncoder, Error> {
     let directory = Path::new(name);
     let config = ContentHash::of_file(&directory.join("config.json"))?;
-    let weights = ContentHash::of_file(&checkpoint::file_in(directory)?)?;
+    let weights = checkpoint::hash(&checkpoint::file_in(directory)?)?;
     let network = TimmNetwork::load(directory, spec, device)?;
     Ok(ImageEncoder {
         name: name.to_owned(),

@@ -124,7 +124,7 @@ impl Parts {
         let fingerprint = match self.fingerprint {
             Some(fingerprint) => fingerprint,
             None => fingerprint::of_parts(
-                ContentHash::of_file(&self.weights)?,
+                checkpoint::hash(&self.weights)?,
                 &format!(
                     "{}, {} tokens, 1",
                     ContentHash::of_file(&self.tokenizer)?,

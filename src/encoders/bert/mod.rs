@@ -9,7 +9,7 @@ mod tokenize;
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 
 pub(super) use config::BertConfig;
 pub(super) use model::Bert;
@@ -48,6 +48,6 @@ fn may_stay(name: &str) -> bool {
 /// The model of `config` with the weights of the file `path`, on `device`.
 pub(super) fn load(config: &BertConfig, path: &Path, device: &Device) -> Result<Bert, Error> {
     let mut model = config.init(device);
-    checkpoint::load(&mut model, path, &RENAMES, may_stay)?;
+    checkpoint::load(&mut model, path, &RENAMES, may_stay, DType::F32)?;
     Ok(model)
 }

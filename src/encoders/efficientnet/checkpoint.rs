@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor},
+    tensor::{DType, Device, Tensor},
 };
 
 use super::stages::{BlockShape, CLASSES, FEATURES, STEM, blocks};
@@ -100,7 +100,7 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, Error> {
             bias: Param::from_tensor(Tensor::zeros([CLASSES], &device)),
         },
     };
-    checkpoint::load(&mut module, path, &RENAMES, may_stay)?;
+    checkpoint::load(&mut module, path, &RENAMES, may_stay, DType::F32)?;
     Ok(module)
 }
 

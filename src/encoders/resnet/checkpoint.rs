@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use burn::{module::Module, tensor::Device};
+use burn::{
+    module::Module,
+    tensor::{DType, Device},
+};
 
 use crate::encoders::{Error, checkpoint, normalized::Normalized};
 
@@ -83,6 +86,6 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, Error> {
         stem,
         stages: (1..=4).map(stage).collect(),
     };
-    checkpoint::load(&mut module, path, &RENAMES, may_stay)?;
+    checkpoint::load(&mut module, path, &RENAMES, may_stay, DType::F32)?;
     Ok(module)
 }

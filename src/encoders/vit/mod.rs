@@ -5,7 +5,7 @@ mod model;
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 
 pub(super) use model::Vit;
 
@@ -31,6 +31,6 @@ pub(super) fn load(config: &TimmConfig, path: &Path, device: &Device) -> Result<
         reason,
     })?;
     let mut model = wanted.init(device);
-    checkpoint::load(&mut model, path, &[], may_stay)?;
+    checkpoint::load(&mut model, path, &[], may_stay, DType::F32)?;
     Ok(model)
 }

@@ -1,0 +1,128 @@
+//! Which files of a folder are its weights.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::{corpus::ContentHash, encoders::Error};
+
+/// The names that transformers and timm give to weights, the first found first.
+const NAMES: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+/// What other files with weights end in.
+const ENDINGS: [&str; 3] = ["safetensors", "pth", "pt"];
+
+/// The weights in a folder: under a name that transformers or timm gives, or the only file that can
+/// hold any. An index stands for the files that it lists.
+pub(in crate::encoders) fn file_in(directory: &Path) -> Result<PathBuf, Error> {
+    let named = NAMES.iter().map(|name| directory.join(name));
+    if let Some(path) = named.into_iter().find(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let mut others = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        let path = entry?.path();
+        if ENDINGS.into_iter().any(|ending| ends_in(&path, ending)) && path.is_file() {
+            others.push(path);
+        }
+    }
+    others.sort();
+    if let [only] = others.as_slice() {
+        return Ok(only.clone());
+    }
+    let found: Vec<_> = others.iter().filter_map(|path| path.file_name()).collect();
+    Err(Error::Checkpoint {
+        path: directory.to_owned(),
+        reason: format!(
+            "it must hold weights as `{}`, or one file that ends in `.{}`; {}",
+            NAMES.join("`, `"),
+            ENDINGS.join("`, `."),
+            match found.len() {
+                0 => "there is none".to_owned(),
+                _ => format!("there are {found:?}"),
+            }
+        ),
+    })
+}
+
+/// What an index says.
+#[derive(Deserialize)]
+struct Index {
+    /// Each tensor's file.
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The files of weights: those that an index lists, or the file itself.
+pub(super) fn pieces(path: &Path) -> Result<Vec<Piece>, Error> {
+    if !ends_in(path, "json") {
+        return Ok(vec![Piece {
+            path: path.to_owned(),
+            tensors: BTreeSet::new(),
+        }]);
+    }
+    let unusable = |reason: String| Error::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    };
+    let index: Index = serde_json::from_slice(&fs_err::read(path)?)
+        .map_err(|error| unusable(error.to_string()))?;
+    let mut pieces: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (tensor, file) in index.weight_map {
+        pieces.entry(file).or_default().insert(tensor);
+    }
+    if pieces.is_empty() {
+        return Err(unusable("its `weight_map` lists no tensor".to_owned()));
+    }
+    let piece = |(name, tensors): (String, BTreeSet<String>)| {
+        // The index tells of files beside it, and of no others.
+        if Path::new(&name).file_name() != Some(name.as_ref()) {
+            return Err(unusable(format!("`{name}` is no file beside it")));
+        }
+        let place = path.with_file_name(&name);
+        if !place.is_file() {
+            let first = tensors.first().map_or("", String::as_str);
+            return Err(unusable(format!(
+                "`{name}` is missing, which holds `{first}` and {} more tensors",
+                tensors.len() - 1
+            )));
+        }
+        Ok(Piece {
+            path: place,
+            tensors,
+        })
+    };
+    pieces.into_iter().map(piece).collect()
+}
+
+/// One file of weights.
+pub(super) struct Piece {
+    pub(super) path: PathBuf,
+    /// The tensors that an index says it holds.
+    pub(super) tensors: BTreeSet<String>,
+}
+
+/// The hash of weights: the file's, or where there are several, of their hashes.
+pub(in crate::encoders) fn hash(path: &Path) -> Result<ContentHash, Error> {
+    let pieces = pieces(path)?;
+    if !ends_in(path, "json") {
+        return Ok(ContentHash::of_file(path)?);
+    }
+    let mut all = String::new();
+    for piece in pieces {
+        all += &ContentHash::of_file(&piece.path)?.to_string();
+        all.push('\n');
+    }
+    Ok(ContentHash::of(all))
+}
+
+/// Whether a path ends in a dot and `ending`.
+pub(super) fn ends_in(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found == ending)
+}
