@@ -74,6 +74,51 @@ MODELS = {
         {"layers": (1, 1, 1, 1), "channels": (4, 6, 5, 7), "cardinality": 3, "base_width": 16},
         {"input_size": (3, 40, 56), "crop_pct": 0.875},
     ),
+    "eva_tiny": (
+        "eva02_tiny_patch14_224",
+        {"img_size": 35, "patch_size": 7, "embed_dim": 24, "depth": 2, "num_heads": 2},
+        {"crop_pct": 1.0, "crop_mode": "squash"},
+    ),
+    "eva_base": (
+        "eva02_base_patch14_448",
+        {"img_size": (24, 40), "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 4},
+        {"crop_pct": 0.9},
+    ),
+    "eva_clip": (
+        "eva02_large_patch14_clip_224",
+        {"img_size": 36, "patch_size": 9, "embed_dim": 24, "depth": 2, "num_heads": 3, "ref_feat_shape": 6},
+        {"crop_pct": 1.0},
+    ),
+    "eva_post": (
+        "eva02_enormous_patch14_clip_224",
+        {"img_size": 30, "patch_size": 10, "embed_dim": 20, "depth": 2, "num_heads": 5, "mlp_ratio": 2.3},
+        {"crop_pct": 1.0},
+    ),
+    "eva_options": (
+        "eva02_small_patch14_224",
+        {
+            "img_size": (24, 32),
+            "patch_size": 8,
+            "embed_dim": 32,
+            "depth": 2,
+            "num_heads": 2,
+            "qkv_bias": False,
+            "qk_norm": True,
+            "init_values": 0.5,
+            "swiglu_align_to": 8,
+            "num_reg_tokens": 2,
+            "no_embed_class": True,
+            "use_abs_pos_emb": False,
+            "rope_grid_offset": 0.25,
+            "rope_grid_indexing": "xy",
+            "rope_temperature": 50.0,
+            "rope_rotate_half": True,
+            "ref_feat_shape": None,
+            "use_pre_transformer_norm": True,
+            "global_pool": "avgmax",
+        },
+        {"crop_pct": 1.0},
+    ),
 }
 
 for name, (architecture, arguments, wanted) in MODELS.items():
@@ -84,8 +129,10 @@ for name, (architecture, arguments, wanted) in MODELS.items():
             # Without this the numbers of a network that normalises nothing by itself would grow.
             spread = (3 / parameter[0].numel()) ** 0.5 if parameter.dim() == 4 else 0.3
             parameter.copy_(torch.randn_like(parameter) * spread)
-        for _, buffer in model.named_buffers():
-            if buffer.is_floating_point():
+        kept = model.state_dict()
+        for buffer_name, buffer in model.named_buffers():
+            # What is not kept is computed: positions, and the biases that keys do not have.
+            if buffer_name in kept and buffer.is_floating_point():
                 buffer.copy_(torch.rand_like(buffer) + 0.5)
     if name.endswith("half"):
         model.half()

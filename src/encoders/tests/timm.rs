@@ -6,8 +6,18 @@ use safetensors::SafeTensors;
 use super::{devices, distance, fixture, numbers, settings};
 use crate::encoders::{DeviceSpec, ImageInput, image::Network as _, load_image, timm::TimmNetwork};
 
-const MODELS: [&str; 6] = [
-    "vit", "vit_half", "vit_mean", "vit_clip", "resnet", "resnext",
+const MODELS: [&str; 11] = [
+    "vit",
+    "vit_half",
+    "vit_mean",
+    "vit_clip",
+    "resnet",
+    "resnext",
+    "eva_tiny",
+    "eva_base",
+    "eva_clip",
+    "eva_post",
+    "eva_options",
 ];
 const PICTURES: [&str; 3] = ["wide.png", "tall.png", "small.png"];
 

@@ -8,6 +8,7 @@ use image::RgbImage;
 use super::TimmConfig;
 use crate::encoders::{
     DeviceSpec, Error, ImageError, checkpoint,
+    eva::{self, Eva},
     image::{Network, rows},
     resnet::{self, ResNet},
     transform::Transform,
@@ -30,6 +31,7 @@ pub(in crate::encoders) struct TimmNetwork {
 #[derive(Debug)]
 enum Model {
     Vit(Box<Vit>),
+    Eva(Box<Eva>),
     ResNet(ResNet),
 }
 
@@ -50,12 +52,14 @@ impl TimmNetwork {
         let weights = checkpoint::file_in(directory)?;
         let model = if vit::is_of_family(&config.architecture) {
             Model::Vit(Box::new(vit::load(&config, &weights, &device)?))
+        } else if eva::is_of_family(&config.architecture) {
+            Model::Eva(Box::new(eva::load(&config, &weights, &device)?))
         } else if resnet::is_of_family(&config.architecture) {
             Model::ResNet(resnet::load(&config, &weights, &device)?)
         } else {
             return Err(unusable(format!(
-                "`architecture` is `{}`; vision transformers (`vit_…`, `deit_…`) and residual \
-                 networks (`resnet18`, `wide_resnet50_2`, `resnext50_32x4d`, …) can be computed",
+                "`architecture` is `{}`; vision transformers (`vit_…`, `deit_…`, `eva02_…`) and \
+                 residual networks (`resnet18`, `wide_resnet50_2`, `resnext50_32x4d`, …) can be computed",
                 config.architecture
             )));
         };
@@ -71,6 +75,7 @@ impl TimmNetwork {
     pub(in crate::encoders) fn dimension(&self) -> usize {
         match &self.model {
             Model::Vit(model) => model.dimension(),
+            Model::Eva(model) => model.dimension(),
             Model::ResNet(model) => model.dimension(),
         }
     }
@@ -87,6 +92,7 @@ impl Network for TimmNetwork {
         let pixels = Tensor::from_data(pixels, &self.device);
         rows(match &self.model {
             Model::Vit(model) => model.forward(pixels),
+            Model::Eva(model) => model.forward(pixels),
             Model::ResNet(model) => model.forward(pixels),
         })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::encoders::timm::TimmConfig;
+use crate::encoders::{patches::Pool, timm::TimmConfig};
 
 /// The sizes and parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,19 +56,6 @@ pub(super) enum Activation {
     QuickGelu,
     Relu,
     Silu,
-}
-
-/// How one vector is made of the tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pool {
-    /// The first token.
-    Token,
-    /// The mean of the patches.
-    Mean,
-    /// The maximum of the patches.
-    Max,
-    /// Half the sum of both.
-    MeanMax,
 }
 
 impl VitConfig {
@@ -151,17 +138,7 @@ impl VitConfig {
                 "silu" | "swish" => Activation::Silu,
                 other => return Err(format!("`act_layer` `{other}` cannot be computed")),
             },
-            pool: match pool {
-                "token" => Pool::Token,
-                "avg" => Pool::Mean,
-                "max" => Pool::Max,
-                "avgmax" => Pool::MeanMax,
-                other => {
-                    return Err(format!(
-                        "`global_pool` is `{other}`; `token`, `avg`, `max` and `avgmax` can be computed"
-                    ));
-                }
-            },
+            pool: Pool::named(pool)?,
             epsilon: if config.architecture.contains("_clip_") {
                 1e-5
             } else {

@@ -16,11 +16,14 @@ fn may_stay(name: &str) -> bool {
     name.starts_with("head.") || name.starts_with("head_dist.")
 }
 
-/// Whether an architecture of timm is of this family.
+/// Whether an architecture of timm is of this family: some are called the same and see places in
+/// other ways, which their tensors need not tell.
 pub(super) fn is_of_family(architecture: &str) -> bool {
+    let others = ["rope", "_pe_", "dinov3", "lingbot", "sapiens", "relpos"];
     ["vit_", "deit_", "deit3_"]
         .iter()
         .any(|prefix| architecture.starts_with(prefix))
+        && !others.iter().any(|other| architecture.contains(other))
 }
 
 /// The network of the file `path`, on `device`.

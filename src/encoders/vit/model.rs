@@ -2,15 +2,15 @@
 
 use burn::{
     module::{Initializer, Module, Param},
-    nn::{
-        LayerNorm, LayerNormConfig, Linear, LinearConfig,
-        conv::{Conv2d, Conv2dConfig},
-    },
+    nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
     tensor::{Device, Tensor, activation},
 };
 
-use super::config::{Activation, Pool, VitConfig};
-use crate::encoders::attention::attention;
+use super::config::{Activation, VitConfig};
+use crate::encoders::{
+    attention::attention,
+    patches::{PatchEmbed, Pool, place},
+};
 
 /// A vision transformer without its classifier, under timm's names.
 #[derive(Module, Debug)]
@@ -28,12 +28,6 @@ pub(in crate::encoders) struct Vit {
     /// How many tokens stand before the patches.
     #[module(skip)]
     prefix: usize,
-}
-
-/// Patches → tokens.
-#[derive(Module, Debug)]
-struct PatchEmbed {
-    proj: Conv2d,
 }
 
 /// One block: attention, then the widening; each is added to its normalised input.
@@ -79,14 +73,8 @@ impl VitConfig {
         let token = |count: usize| Initializer::Zeros.init([1, count, self.width], device);
         let some = |there: bool, count: usize| there.then(|| token(count));
         let norm = |there: bool| there.then(|| self.norm(self.width, device));
-        let [high, wide] = self.patch;
         Vit {
-            patch_embed: PatchEmbed {
-                proj: Conv2dConfig::new([3, self.width], [high, wide])
-                    .with_stride([high, wide])
-                    .with_bias(self.has.patch_bias)
-                    .init(device),
-            },
+            patch_embed: PatchEmbed::new(self.width, self.patch, self.has.patch_bias, device),
             cls_token: some(self.class_token, 1),
             reg_token: some(self.registers > 0, self.registers),
             pos_embed: some(self.positions > 0, self.positions),
@@ -140,8 +128,7 @@ impl VitConfig {
 impl Vit {
     /// The length of a vector.
     pub(in crate::encoders) fn dimension(&self) -> usize {
-        let [width, ..] = self.patch_embed.proj.weight.dims();
-        width
+        self.patch_embed.width()
     }
 
     /// One vector per picture.
@@ -150,7 +137,9 @@ impl Vit {
     /// - pixels: `[pictures, 3, height, width]`
     /// - output: `[pictures, width of the model]`
     pub(in crate::encoders) fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let mut tokens = self.place(self.patch_embed.forward(pixels));
+        let patches = self.patch_embed.forward(pixels);
+        let before = [&self.cls_token, &self.reg_token];
+        let mut tokens = place(patches, before, self.pos_embed.as_ref());
         if let Some(norm) = &self.norm_pre {
             tokens = norm.forward(tokens);
         }
@@ -160,77 +149,11 @@ impl Vit {
         if let Some(norm) = &self.norm {
             tokens = norm.forward(tokens);
         }
-        let vector = self.pool(tokens);
+        let vector = self.pool.apply(tokens, self.prefix);
         match &self.fc_norm {
             Some(norm) => norm.forward(vector),
             None => vector,
         }
-    }
-
-    /// Puts the tokens before the patches, and adds the positions, which not all may have.
-    ///
-    /// # Shapes
-    /// - patches: `[pictures, patches, width]`
-    /// - output: `[pictures, prefix + patches, width]`
-    fn place(&self, patches: Tensor<3>) -> Tensor<3> {
-        let [pictures, count, width] = patches.dims();
-        let before = [&self.cls_token, &self.reg_token].map(|token| {
-            let token = token.as_ref()?.val();
-            let [_, count, _] = token.dims();
-            Some(token.expand([pictures, count, width]))
-        });
-        let join = |patches: Tensor<3>| {
-            let mut parts: Vec<Tensor<3>> = before.into_iter().flatten().collect();
-            parts.push(patches);
-            Tensor::cat(parts, 1)
-        };
-        match &self.pos_embed {
-            None => join(patches),
-            Some(positions) if positions.dims()[1] == count => join(patches + positions.val()),
-            Some(positions) => join(patches) + positions.val(),
-        }
-    }
-
-    /// # Shapes
-    /// - tokens: `[pictures, prefix + patches, width]`
-    /// - output: `[pictures, width]`
-    fn pool(&self, tokens: Tensor<3>) -> Tensor<2> {
-        let [_, count, _] = tokens.dims();
-        let patches = |tokens: Tensor<3>| tokens.narrow(1, self.prefix, count - self.prefix);
-        let mean = |tokens: Tensor<3>| patches(tokens).mean_dim(1).squeeze_dim(1);
-        let max = |tokens: Tensor<3>| patches(tokens).max_dim(1).squeeze_dim(1);
-        match self.pool {
-            Pool::Token => tokens.narrow(1, 0, 1).squeeze_dim(1),
-            Pool::Mean => mean(tokens),
-            Pool::Max => max(tokens),
-            Pool::MeanMax => (mean(tokens.clone()) + max(tokens)) * 0.5,
-        }
-    }
-}
-
-impl PatchEmbed {
-    /// One product for all patches: they do not overlap.
-    ///
-    /// # Shapes
-    /// - pixels: `[pictures, 3, height, width]`; what does not fill a patch is left out
-    /// - output: `[pictures, patches, width of the model]`
-    fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
-        let weight = self.proj.weight.val();
-        let [width, channels, high, wide] = weight.dims();
-        let [pictures, _, height, across] = pixels.dims();
-        let (rows, columns) = (height / high, across / wide);
-        let patches = pixels
-            .narrow(2, 0, rows * high)
-            .narrow(3, 0, columns * wide)
-            .reshape([pictures, channels, rows, high, columns, wide])
-            .permute([0, 2, 4, 1, 3, 5])
-            .reshape([pictures * rows * columns, channels * high * wide]);
-        let weight = weight.reshape([width, channels * high * wide]);
-        let mut tokens = patches.matmul(weight.transpose());
-        if let Some(bias) = &self.proj.bias {
-            tokens = tokens + bias.val().unsqueeze();
-        }
-        tokens.reshape([pictures, rows * columns, width])
     }
 }
 

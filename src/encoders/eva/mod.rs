@@ -1,0 +1,150 @@
+//! EVA and EVA02: vision transformers with rotary positions and gated blocks, as timm has them, and
+//! as the tower of EVA-CLIP that visual encoders carry.
+
+mod config;
+mod model;
+mod rope;
+
+use std::path::Path;
+
+use burn::tensor::{DType, Device};
+use config::{EvaConfig, Untold};
+pub(super) use model::Eva;
+use rope::Angles;
+use serde_json::Value;
+
+use super::{Error, checkpoint, patches::Pool, timm::TimmConfig};
+
+/// Tensors that features do not need: the classifier.
+fn may_stay(name: &str) -> bool {
+    name.starts_with("head.")
+}
+
+/// Whether an architecture of timm is of this family.
+pub(super) fn is_of_family(architecture: &str) -> bool {
+    ["eva02_", "eva_"]
+        .iter()
+        .any(|prefix| architecture.starts_with(prefix))
+}
+
+/// The network of the file `path`, on `device`.
+pub(super) fn load(config: &TimmConfig, path: &Path, device: &Device) -> Result<Eva, Error> {
+    let unusable = |reason: String| Error::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    };
+    let untold = untold(config).map_err(unusable)?;
+    let wanted = EvaConfig::new(&checkpoint::shapes(path)?, untold).map_err(unusable)?;
+    let mut model = wanted.init(device);
+    checkpoint::load(&mut model, path, &[], may_stay, DType::F32)?;
+    Ok(model)
+}
+
+/// What the tensors of a checkpoint of timm do not tell: what its builder was given, or what its
+/// name stands for.
+fn untold(config: &TimmConfig) -> Result<Untold, String> {
+    for name in ["attn_type", "rope_type"] {
+        if let Some(value) = config.word(name)
+            && !matches!(value, "eva" | "cat")
+        {
+            return Err(format!(
+                "it was built with `{name}` `{value}`; `eva` and `cat` can be computed"
+            ));
+        }
+    }
+    let name = config.architecture.as_str();
+    let heads = config.number("num_heads").or_else(|| heads_of(name));
+    // The largest has no rotary positions and normalises behind.
+    let enormous = name.contains("_enormous_");
+    let turned = name.starts_with("eva02_") && !enormous;
+    let default_pool = if name.contains("_clip_") {
+        "token"
+    } else {
+        "avg"
+    };
+    let pool = config
+        .word("global_pool")
+        .or(config.global_pool.as_deref())
+        .unwrap_or(default_pool);
+    let [_, height, width] = config.pretrained_cfg.input_size;
+    Ok(Untold {
+        heads: heads.ok_or_else(|| {
+            format!("`{name}` does not tell the number of heads, nor does `model_args.num_heads`")
+        })?,
+        size: [height, width],
+        norm_behind: flag(config, "use_post_norm")?.unwrap_or(enormous),
+        angles: flag(config, "use_rot_pos_emb")?
+            .unwrap_or(turned)
+            .then(|| angles(config, turned))
+            .transpose()?,
+        pool: Pool::named(pool)?,
+    })
+}
+
+/// How the angles of a checkpoint's rotary positions are made; `named` where its name stands for
+/// some.
+fn angles(config: &TimmConfig, named: bool) -> Result<Angles, String> {
+    let given = |name: &str| config.model_args.get(name);
+    let real = |name: &str, default: f32| match given(name) {
+        None => Ok(default),
+        Some(value) => single(value).ok_or_else(|| format!("`{name}` is `{value}`, no number")),
+    };
+    let stretched_to = match given("ref_feat_shape") {
+        None => named.then_some([16.0; 2]),
+        Some(Value::Null) => None,
+        Some(Value::Array(sides)) if sides.len() == 2 => {
+            let side =
+                |side| single(side).ok_or_else(|| "`ref_feat_shape` holds no number".to_owned());
+            Some([side(&sides[0])?, side(&sides[1])?])
+        }
+        Some(value) => match single(value) {
+            Some(side) => Some([side; 2]),
+            None => return Err(format!("`ref_feat_shape` is `{value}`")),
+        },
+    };
+    Ok(Angles {
+        stretched_to,
+        offset: real("rope_grid_offset", 0.0)?,
+        temperature: real("rope_temperature", 10_000.0)?,
+        columns_first: match config.word("rope_grid_indexing").unwrap_or("ij") {
+            "ij" => false,
+            "xy" => true,
+            other => {
+                return Err(format!(
+                    "`rope_grid_indexing` is `{other}`; `ij` and `xy` are known"
+                ));
+            }
+        },
+        halves: flag(config, "rope_rotate_half")?.unwrap_or(false),
+    })
+}
+
+fn single(value: &Value) -> Option<f32> {
+    #[expect(clippy::cast_possible_truncation, reason = "settings are small")]
+    value.as_f64().map(|value| value as f32)
+}
+
+/// A switch that the model was built with.
+fn flag(config: &TimmConfig, name: &str) -> Result<Option<bool>, String> {
+    match config.model_args.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
+        Some(other) => Err(format!(
+            "`{name}` is `{other}`; `true` and `false` are known"
+        )),
+    }
+}
+
+/// The number of heads that a named size has in timm.
+fn heads_of(architecture: &str) -> Option<usize> {
+    let sizes = [
+        ("_tiny_", 3),
+        ("_small_", 6),
+        ("_base_", 12),
+        ("_large_", 16),
+        ("_giant_", 16),
+        ("_enormous_", 16),
+    ];
+    let size = sizes.iter().find(|(name, _)| architecture.contains(name));
+    size.map(|(_, heads)| *heads)
+}
