@@ -53,6 +53,11 @@ impl Normalized {
         }
     }
 
+    /// The shape of the weight: `[out, in / groups, height, width]`.
+    pub(super) fn shape(&self) -> [usize; 4] {
+        self.conv.weight.val().dims()
+    }
+
     /// `norm(conv(x))` as one convolution: each channel's filter is scaled by `scale / deviation`,
     /// and what the mean takes away goes into the bias.
     pub(super) fn fold(&self, epsilon: f64) -> Folded {

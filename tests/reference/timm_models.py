@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from timm.models._hub import save_for_hf
+from timm.models.efficientnet import _gen_efficientnet_lite as narrow_lite
 
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
@@ -119,11 +120,24 @@ MODELS = {
         },
         {"crop_pct": 1.0},
     ),
+    "lite_half": ("efficientnet_lite1", {}, {"input_size": (3, 45, 39), "interpolation": "bilinear"}),
+    "lite_tf_half": ("tf_efficientnet_lite0", {}, {"input_size": (3, 41, 41)}),
 }
+# These take no widths, so that a narrow one is built by what builds them.
+NARROW = {
+    "lite_half": lambda name: narrow_lite(name, channel_multiplier=0.05, depth_multiplier=1.1, num_classes=7),
+    "lite_tf_half": lambda name: narrow_lite(
+        name, channel_multiplier=0.05, num_classes=7, pad_type="same", bn_eps=1e-3
+    ),
+}
+
 
 for name, (architecture, arguments, wanted) in MODELS.items():
     torch.manual_seed(11)
-    model = timm.create_model(architecture, num_classes=7, **arguments).eval()
+    if name in NARROW:
+        model = NARROW[name](architecture).eval()
+    else:
+        model = timm.create_model(architecture, num_classes=7, **arguments).eval()
     with torch.no_grad():
         for _, parameter in model.named_parameters():
             # Without this the numbers of a network that normalises nothing by itself would grow.

@@ -4,9 +4,10 @@ use burn::tensor::Device;
 
 use super::{
     checkpoint::Checkpoint,
-    model::{Block, Convolution, EfficientNet},
+    model::{Block, Convolution, EfficientNet, Padding},
     stages::{EPSILON, blocks},
 };
+use crate::encoders::normalized::Normalized;
 
 impl EfficientNet {
     /// The network on `device`.
@@ -17,26 +18,22 @@ impl EfficientNet {
             head,
             ..
         } = checkpoint;
+        let convolution = |part: &Normalized, stride, groups| {
+            Convolution::new(part.fold(EPSILON), stride, groups, Padding::Same, device)
+        };
         Self {
-            stem: Convolution::new(stem.fold(EPSILON), 2, 1, device),
+            stem: convolution(&stem, 2, 1),
             blocks: blocks()
                 .into_iter()
                 .zip(parts)
                 .map(|(shape, part)| Block {
-                    expand: part
-                        .expand
-                        .map(|expand| Convolution::new(expand.fold(EPSILON), 1, 1, device)),
-                    depthwise: Convolution::new(
-                        part.depthwise.fold(EPSILON),
-                        shape.stride,
-                        shape.wide(),
-                        device,
-                    ),
-                    project: Convolution::new(part.project.fold(EPSILON), 1, 1, device),
+                    expand: part.expand.as_ref().map(|part| convolution(part, 1, 1)),
+                    depthwise: convolution(&part.depthwise, shape.stride, shape.wide()),
+                    project: convolution(&part.project, 1, 1),
                     shape,
                 })
                 .collect(),
-            head: Convolution::new(head.fold(EPSILON), 1, 1, device),
+            head: convolution(&head, 1, 1),
         }
     }
 }

@@ -8,6 +8,7 @@ mod fold;
 mod model;
 mod preprocess;
 mod stages;
+mod timm;
 
 use std::path::Path;
 
@@ -15,8 +16,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use channels_last::ChannelsLast;
 pub(super) use checkpoint::Classifier;
 use image::RgbImage;
-use model::EfficientNet;
+pub(super) use model::EfficientNet;
 use preprocess::{SIDE, preprocess};
+pub(super) use timm::{is_of_family, load};
 
 use super::{
     DeviceSpec, Error, ImageError,
@@ -54,7 +56,8 @@ impl Network for Batches {
 
     fn compute(&self, numbers: Vec<f32>, count: usize) -> Result<Vec<Vec<f32>>, ImageError> {
         let input = TensorData::new(numbers, [count, SIDE, SIDE, 3]);
-        rows(self.model.forward(Tensor::from_data(input, &self.device)))
+        let pixels = Tensor::<4>::from_data(input, &self.device);
+        rows(self.model.forward(pixels.permute([0, 3, 1, 2])))
     }
 
     fn at_once(&self) -> usize {

@@ -26,7 +26,16 @@ pub(super) struct Block {
     pub(super) shape: BlockShape,
 }
 
-/// A convolution with bias whose output has `input / stride` pixels a side, rounded up.
+/// What stands around a map before it is filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Padding {
+    /// As much as makes `input / stride` pixels a side, rounded up: TensorFlow's.
+    Same,
+    /// Half the filter's side on each side: PyTorch's.
+    Half,
+}
+
+/// A convolution with bias.
 #[derive(Module, Debug)]
 pub(super) struct Convolution {
     weight: Param<Tensor<4>>,
@@ -35,16 +44,23 @@ pub(super) struct Convolution {
     stride: usize,
     #[module(skip)]
     groups: usize,
+    #[module(skip)]
+    padding: Padding,
 }
 
 impl EfficientNet {
+    /// The length of a vector.
+    pub(in crate::encoders) fn dimension(&self) -> usize {
+        self.head.bias.dims()[0]
+    }
+
     /// The pooled features.
     ///
     /// # Shapes
-    /// - pixels: `[batch, SIDE, SIDE, 3]`
-    /// - output: `[batch, FEATURES]`
+    /// - pixels: `[batch, 3, height, width]`
+    /// - output: `[batch, dimension]`
     pub(in crate::encoders) fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let mut maps = relu6(self.stem.forward(pixels.permute([0, 3, 1, 2])));
+        let mut maps = relu6(self.stem.forward(pixels));
         for block in &self.blocks {
             maps = block.forward(maps);
         }
@@ -75,7 +91,13 @@ impl Block {
 }
 
 impl Convolution {
-    pub(super) fn new(folded: Folded, stride: usize, groups: usize, device: &Device) -> Self {
+    pub(super) fn new(
+        folded: Folded,
+        stride: usize,
+        groups: usize,
+        padding: Padding,
+        device: &Device,
+    ) -> Self {
         let Folded {
             weight,
             shape,
@@ -87,6 +109,7 @@ impl Convolution {
             bias: Param::from_tensor(Tensor::from_data(TensorData::new(bias, [outputs]), device)),
             stride,
             groups,
+            padding,
         }
     }
 
@@ -94,15 +117,11 @@ impl Convolution {
         let [_, _, height, width] = maps.dims();
         let weight = self.weight.val();
         let [_, _, side, _] = weight.dims();
-        let options = ConvOptions::new_with_padding(
-            [self.stride; 2],
-            [
-                same(height, side, self.stride),
-                same(width, side, self.stride),
-            ],
-            [1, 1],
-            self.groups,
-        );
+        let padding = [height, width].map(|size| match self.padding {
+            Padding::Same => same(size, side, self.stride),
+            Padding::Half => (side / 2, side / 2),
+        });
+        let options = ConvOptions::new_with_padding([self.stride; 2], padding, [1, 1], self.groups);
         conv2d(maps, weight, Some(self.bias.val()), options)
     }
 }

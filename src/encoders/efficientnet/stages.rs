@@ -37,7 +37,7 @@ pub(super) const CLASSES: usize = 1000;
 pub(super) const EPSILON: f64 = 1e-3;
 
 /// Repeats, kernel, stride of the first, expansion, channels out.
-const STAGES: [[usize; 5]; 7] = [
+pub(super) const STAGES: [[usize; 5]; 7] = [
     [1, 3, 1, 1, 16],
     [2, 3, 2, 6, 24],
     [2, 5, 2, 6, 40],

@@ -40,12 +40,7 @@ pub(super) fn load(config: &TimmConfig, path: &Path, device: &Device) -> Result<
         "norm_layer",
     ]
     .into_iter()
-    .find(|name| {
-        !config
-            .model_args
-            .get(*name)
-            .is_none_or(serde_json::Value::is_null)
-    });
+    .find(|name| config.is_given(name));
     if let Some(name) = refused {
         return Err(Error::Checkpoint {
             path: path.to_owned(),

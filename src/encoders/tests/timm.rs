@@ -6,7 +6,7 @@ use safetensors::SafeTensors;
 use super::{devices, distance, fixture, numbers, settings};
 use crate::encoders::{DeviceSpec, ImageInput, image::Network as _, load_image, timm::TimmNetwork};
 
-const MODELS: [&str; 11] = [
+const MODELS: [&str; 13] = [
     "vit",
     "vit_half",
     "vit_mean",
@@ -18,6 +18,8 @@ const MODELS: [&str; 11] = [
     "eva_clip",
     "eva_post",
     "eva_options",
+    "lite_half",
+    "lite_tf_half",
 ];
 const PICTURES: [&str; 3] = ["wide.png", "tall.png", "small.png"];
 

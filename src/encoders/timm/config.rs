@@ -85,6 +85,11 @@ impl TimmConfig {
         })
     }
 
+    /// Whether the model was built with this, other than with nothing.
+    pub(in crate::encoders) fn is_given(&self, name: &str) -> bool {
+        !self.model_args.get(name).is_none_or(Value::is_null)
+    }
+
     /// A whole number that the model was built with.
     pub(in crate::encoders) fn number(&self, name: &str) -> Option<usize> {
         let value = self.model_args.get(name)?.as_u64()?;

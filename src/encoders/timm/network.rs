@@ -8,6 +8,7 @@ use image::RgbImage;
 use super::TimmConfig;
 use crate::encoders::{
     DeviceSpec, Error, ImageError, checkpoint,
+    efficientnet::{self, EfficientNet},
     eva::{self, Eva},
     image::{Network, rows},
     resnet::{self, ResNet},
@@ -33,6 +34,7 @@ enum Model {
     Vit(Box<Vit>),
     Eva(Box<Eva>),
     ResNet(ResNet),
+    EfficientNet(EfficientNet),
 }
 
 impl TimmNetwork {
@@ -56,10 +58,13 @@ impl TimmNetwork {
             Model::Eva(Box::new(eva::load(&config, &weights, &device)?))
         } else if resnet::is_of_family(&config.architecture) {
             Model::ResNet(resnet::load(&config, &weights, &device)?)
+        } else if efficientnet::is_of_family(&config.architecture) {
+            Model::EfficientNet(efficientnet::load(&config, &weights, &device)?)
         } else {
             return Err(unusable(format!(
-                "`architecture` is `{}`; vision transformers (`vit_…`, `deit_…`, `eva02_…`) and \
-                 residual networks (`resnet18`, `wide_resnet50_2`, `resnext50_32x4d`, …) can be computed",
+                "`architecture` is `{}`; vision transformers (`vit_…`, `deit_…`, `eva02_…`), \
+                 residual networks (`resnet18`, `wide_resnet50_2`, `resnext50_32x4d`, …) and \
+                 `tf_efficientnet_lite0` with its kin can be computed",
                 config.architecture
             )));
         };
@@ -77,6 +82,7 @@ impl TimmNetwork {
             Model::Vit(model) => model.dimension(),
             Model::Eva(model) => model.dimension(),
             Model::ResNet(model) => model.dimension(),
+            Model::EfficientNet(model) => model.dimension(),
         }
     }
 }
@@ -94,6 +100,7 @@ impl Network for TimmNetwork {
             Model::Vit(model) => model.forward(pixels),
             Model::Eva(model) => model.forward(pixels),
             Model::ResNet(model) => model.forward(pixels),
+            Model::EfficientNet(model) => model.forward(pixels),
         })
     }
 
