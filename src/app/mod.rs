@@ -131,6 +131,7 @@ impl App {
         let registry = Registry::new(home.join("model_registry"), store.clone());
         let opener = Arc::clone(&settings);
         let environment = Environment {
+            home: home.to_owned(),
             store,
             registry,
             media: MediaStore::new(home.join("data").join("media")),

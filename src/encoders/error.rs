@@ -20,6 +20,13 @@ pub enum Error {
         known: String,
     },
 
+    /// What must be a directory is none.
+    #[error("there is no directory `{}`", path.display())]
+    NoDirectory {
+        /// What was asked for.
+        path: PathBuf,
+    },
+
     /// The encoder exists, but does something else.
     #[error("`{name}` is {found}, not {wanted}; give one of {known}")]
     WrongKind {
@@ -69,6 +76,7 @@ impl Error {
         match self {
             Self::Device(_) | Self::Weights(_) | Self::Compute(_) => true,
             Self::Unknown { .. }
+            | Self::NoDirectory { .. }
             | Self::WrongKind { .. }
             | Self::Io(_)
             | Self::Checkpoint { .. }

@@ -1,25 +1,93 @@
 //! What makes vectors comparable, said without loading anything.
 
+use std::path::Path;
+
 use super::{
-    Error,
+    Error, TextOptions,
+    checkpoint::Identity,
     weights::catalogue::{self, Entry},
 };
 use crate::corpus::{ContentHash, Fingerprint};
 
 /// The number type in which every encoder computes.
 pub(super) const COMPUTE: &str = "f32";
+/// The version of what is done with the files of a checkpoint in a directory: raise it with any
+/// change that changes vectors.
+const OF_DIRECTORIES: u32 = 2;
 
-/// The fingerprint of a named encoder or captioner, from the catalogue alone.
+/// The fingerprint of a named encoder or captioner, or of a checkpoint in a directory: the one that
+/// the loaded encoder says.
 ///
-/// It is the one that the loaded encoder says. A checkpoint in a directory has none before it is
-/// loaded: its weights are not pinned.
-pub fn fingerprint(name: &str) -> Result<Fingerprint, Error> {
-    catalogue::find(name)
-        .map(of_entry)
-        .ok_or_else(|| Error::Unknown {
-            name: name.to_owned(),
-            known: catalogue::names(None),
-        })
+/// Loads no network. The catalogue pins the files of what has a name; those in a directory are
+/// read, once per process as long as they stay as they are.
+pub fn fingerprint(name_or_dir: &str) -> Result<Fingerprint, Error> {
+    if let Some(entry) = catalogue::find(name_or_dir) {
+        return Ok(of_entry(entry));
+    }
+    of_directory(
+        existing_directory(name_or_dir, None)?,
+        TextOptions::default(),
+    )
+}
+
+/// What is meant by the name of an encoder that is written in a file: a name of the catalogue, or a
+/// directory, which is looked for from `base` on.
+pub fn written_in(base: &Path, name_or_dir: &str) -> String {
+    if catalogue::find(name_or_dir).is_some() {
+        return name_or_dir.to_owned();
+    }
+    let path = base.join(name_or_dir);
+    // What is neither is named in errors as it was written.
+    if path.is_dir() || is_path(name_or_dir) {
+        path.display().to_string()
+    } else {
+        name_or_dir.to_owned()
+    }
+}
+
+/// Whether a text is meant to be a path and no name.
+fn is_path(text: &str) -> bool {
+    Path::new(text).components().count() > 1 || text.starts_with('.')
+}
+
+/// The directory that is meant by what is no encoder's name, or an error that says what it is not;
+/// `kind` is what is looked for.
+pub(super) fn existing_directory(
+    name: &str,
+    kind: Option<catalogue::Kind>,
+) -> Result<&Path, Error> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return Ok(path);
+    }
+    if is_path(name) {
+        return Err(Error::NoDirectory {
+            path: path.to_owned(),
+        });
+    }
+    Err(Error::Unknown {
+        name: name.to_owned(),
+        known: catalogue::names(kind),
+    })
+}
+
+/// The fingerprint of the checkpoint in a directory, under what a caller says of it.
+pub(super) fn of_directory(directory: &Path, options: TextOptions) -> Result<Fingerprint, Error> {
+    let Identity { weights, others } = Identity::of(directory)?;
+    let pooling = match options.pooling {
+        Some(pooling) => pooling.name(),
+        None => "its own",
+    };
+    let length = if options.normalize {
+        ", unit length"
+    } else {
+        ""
+    };
+    Ok(of_parts(
+        weights,
+        &format!("{others}, {OF_DIRECTORIES}"),
+        &format!("{pooling}{length}"),
+    ))
 }
 
 /// The fingerprint of an entry of the catalogue.
@@ -62,5 +130,57 @@ mod tests {
         }
         let error = fingerprint("no-such").unwrap_err();
         assert!(error.to_string().contains("`all-minilm-l6-v2`"), "{error}");
+    }
+
+    #[test]
+    fn every_file_that_decides_a_number_is_part_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        };
+        let name = folder.path().to_str().unwrap();
+        let error = fingerprint(name).unwrap_err().to_string();
+        assert!(error.contains("no `config.json`"), "{error}");
+        put("config.json", "{}");
+        let error = fingerprint(name).unwrap_err().to_string();
+        assert!(error.contains("there is none"), "{error}");
+
+        let index = r#"{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}"#;
+        put("model.safetensors.index.json", index);
+        let mut seen = Vec::new();
+        for (file, text) in [
+            ("one.safetensors", "1"),
+            ("two.safetensors", "2"),
+            ("two.safetensors", "3"),
+            ("tokenizer.json", "{}"),
+            ("vocab.txt", "a"),
+            ("modules.json", "[]"),
+            ("1_Pooling/config.json", "{}"),
+            ("1_Pooling/config.json", "[]"),
+            ("config.json", "[]"),
+        ] {
+            put(file, text);
+            // Both pieces are there from the second on.
+            if let Ok(found) = fingerprint(name) {
+                assert!(!seen.contains(&found), "{file}");
+                seen.push(found);
+            }
+        }
+        assert_eq!(seen.len(), 8);
+        put("README.md", "words");
+        put(".hidden.json", "{}");
+        put("onnx/config.json", "{}");
+        assert_eq!(fingerprint(name).unwrap(), seen[7]);
+
+        let missing = fingerprint("no/such").unwrap_err().to_string();
+        assert!(missing.contains("no directory `no/such`"), "{missing}");
+        assert_eq!(written_in(Path::new("/home"), "no/such"), "/home/no/such");
+        assert_eq!(written_in(Path::new("/home"), "no-such"), "no-such");
+        assert_eq!(
+            written_in(Path::new("/home"), "all-minilm-l6-v2"),
+            "all-minilm-l6-v2"
+        );
     }
 }

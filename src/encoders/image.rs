@@ -6,12 +6,12 @@ use burn::tensor::{Device, Tensor};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use super::{
-    DeviceSpec, Error, ImageError, Kind, WeightsSettings, checkpoint, efficientnet, fingerprint,
+    DeviceSpec, Error, ImageError, Kind, TextOptions, WeightsSettings, efficientnet, fingerprint,
     timm::TimmNetwork,
     weights::{self, catalogue},
     workers,
 };
-use crate::corpus::{ContentHash, Fingerprint};
+use crate::corpus::Fingerprint;
 
 /// The longest side that is decoded, in pixels.
 const MAX_SIDE: u32 = 20_000;
@@ -59,13 +59,8 @@ pub fn load_image(
     let opened = device.open()?;
     let known = || catalogue::names(Some(Kind::Image));
     let Some(entry) = catalogue::find(name_or_dir) else {
-        if Path::new(name_or_dir).is_dir() {
-            return of_directory(name_or_dir, *device, opened);
-        }
-        return Err(Error::Unknown {
-            name: name_or_dir.to_owned(),
-            known: known(),
-        });
+        let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Image))?;
+        return of_directory(directory, *device, opened);
     };
     if entry.kind != Kind::Image {
         return Err(Error::WrongKind {
@@ -86,14 +81,12 @@ pub fn load_image(
 }
 
 /// The checkpoint in a directory.
-fn of_directory(name: &str, spec: DeviceSpec, device: Device) -> Result<ImageEncoder, Error> {
-    let directory = Path::new(name);
-    let config = ContentHash::of_file(&directory.join("config.json"))?;
-    let weights = checkpoint::hash(&checkpoint::file_in(directory)?)?;
+fn of_directory(directory: &Path, spec: DeviceSpec, device: Device) -> Result<ImageEncoder, Error> {
+    let fingerprint = fingerprint::of_directory(directory, TextOptions::default())?;
     let network = TimmNetwork::load(directory, spec, device)?;
     Ok(ImageEncoder {
-        name: name.to_owned(),
-        fingerprint: fingerprint::of_parts(weights, &format!("{config}, 1"), "its own"),
+        name: directory.display().to_string(),
+        fingerprint,
         dimension: network.dimension(),
         network: Box::new(network),
     })

@@ -40,7 +40,7 @@ pub use attention::attention;
 pub use bert::{Pooling, TextOptions};
 pub use device::{DeviceSpec, DeviceSupport, ParseDeviceError, device_support};
 pub use error::{Error, ImageError};
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, written_in};
 pub use image::{ImageEncoder, ImageInput, load_image};
 pub use tagger::{Caption, Tag, Tagger, load_tagger};
 pub use text::{TextEncoder, load_text, load_text_with};

@@ -11,7 +11,7 @@ use super::{
     weights::{self, catalogue},
     workers,
 };
-use crate::corpus::{ContentHash, Fingerprint};
+use crate::corpus::Fingerprint;
 
 /// The tokens that one job holds at most on a processor: enough to fill the products, small enough
 /// to stay in the caches and to leave work for every core.
@@ -69,18 +69,13 @@ pub fn load_text_with(
                 max_tokens: 256,
                 pooling: Pooling::Mean,
                 normalize: true,
-                fingerprint: Some(fingerprint::of_entry(entry)),
+                fingerprint: fingerprint::of_entry(entry),
             }
         }
-        None if Path::new(name_or_dir).is_dir() => {
-            Parts::of_directory(Path::new(name_or_dir), options)?
-        }
-        None => {
-            return Err(Error::Unknown {
-                name: name_or_dir.to_owned(),
-                known: catalogue::names(Some(Kind::Text)),
-            });
-        }
+        None => Parts::of_directory(
+            fingerprint::existing_directory(name_or_dir, Some(Kind::Text))?,
+            options,
+        )?,
     };
     parts.load(name_or_dir, *device, opened)
 }
@@ -93,8 +88,7 @@ struct Parts {
     max_tokens: usize,
     pooling: Pooling,
     normalize: bool,
-    /// `None` where the weights are not pinned: it is made from their hash.
-    fingerprint: Option<Fingerprint>,
+    fingerprint: Fingerprint,
 }
 
 impl Parts {
@@ -113,7 +107,7 @@ impl Parts {
             max_tokens: bert::max_tokens(directory, positions)?,
             pooling,
             normalize: options.normalize || bert::normalizes(directory),
-            fingerprint: None,
+            fingerprint: fingerprint::of_directory(directory, options)?,
         })
     }
 
@@ -121,29 +115,9 @@ impl Parts {
         let config = BertConfig::read(&self.config)?;
         let tokenizer = BertTokenizer::read(&self.tokenizer, self.max_tokens)?;
         let model = bert::load(&config, &self.weights, &device)?;
-        let fingerprint = match self.fingerprint {
-            Some(fingerprint) => fingerprint,
-            None => fingerprint::of_parts(
-                checkpoint::hash(&self.weights)?,
-                &format!(
-                    "{}, {} tokens, 1",
-                    ContentHash::of_file(&self.tokenizer)?,
-                    self.max_tokens
-                ),
-                &format!(
-                    "{}, {}",
-                    self.pooling.name(),
-                    if self.normalize {
-                        "unit length"
-                    } else {
-                        "as it is"
-                    }
-                ),
-            ),
-        };
         Ok(TextEncoder {
             name: name.to_owned(),
-            fingerprint,
+            fingerprint: self.fingerprint,
             dimension: config.hidden_size,
             tokenizer,
             model,

@@ -83,7 +83,8 @@ impl Operator for Caption {
         if settings.captioner == "none" {
             return Ok(());
         }
-        encoders::fingerprint(&settings.captioner)
+        self.0
+            .fingerprint(&settings.captioner)
             .map(drop)
             .map_err(|error| settings::wrong("captioner", error.to_string(), None))
     }
@@ -100,7 +101,7 @@ impl Caption {
         if settings.captioner == "none" {
             return Err(TaskError::skip("the profile names no captioner"));
         }
-        let fingerprint = encoders::fingerprint(&settings.captioner)?;
+        let fingerprint = self.0.fingerprint(&settings.captioner)?;
         let vectors = image_vectors(&context, settings.from.as_deref())?;
         let selection = Selection::read(store, &context).await?.part(settings.shard);
         let images = images_of(&self.0, &selection.records).await?;

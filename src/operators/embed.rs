@@ -56,7 +56,8 @@ pub(super) enum Input {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// The encoder's name; `none` skips the task.
+    /// The encoder's name, or the directory of a checkpoint, from the home on; `none` skips the
+    /// task.
     encoder: String,
     /// What is embedded.
     input: Input,
@@ -113,7 +114,8 @@ impl Operator for Embed {
         if settings.encoder == "none" || settings.input == Input::Visual {
             return Ok(());
         }
-        encoders::fingerprint(&settings.encoder)
+        self.0
+            .fingerprint(&settings.encoder)
             .map(drop)
             .map_err(|error| settings::wrong("encoder", error.to_string(), None))
     }
@@ -131,7 +133,8 @@ impl Embed {
         if settings.encoder == "none" {
             return Err(TaskError::skip("the profile names no such encoder"));
         }
-        let fingerprint = encoders::fingerprint(&settings.encoder)?;
+        let (environment, name) = (Arc::clone(&self.0), settings.encoder.clone());
+        let fingerprint = blocking(move || environment.fingerprint(&name)).await??;
         let captioner = match settings.input {
             Input::Caption => Some(CaptionOutput::upstream(&context)?),
             Input::Visual => {

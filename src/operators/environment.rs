@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -11,7 +12,7 @@ use futures::future::BoxFuture;
 use url::Url;
 
 use crate::{
-    corpus::MediaLocation,
+    corpus::{Fingerprint, MediaLocation},
     encoders::{self, DeviceSpec, ImageEncoder, TextEncoder, WeightsSettings},
     media::{Limits, MediaStore},
     net::{self, FetchSettings, Fetcher},
@@ -56,6 +57,8 @@ impl OpenedSource {
 
 /// What operators may touch: the store, the registry, the media, the sources and the encoders.
 pub struct Environment {
+    /// The home's folder, from which on directories of checkpoints are looked for.
+    pub home: PathBuf,
     /// The databases.
     pub store: Store,
     /// The model versions.
@@ -80,8 +83,8 @@ pub struct Environment {
     pub loaded: Loaded,
 }
 
-/// By name and device.
-type Cache<T> = Mutex<HashMap<(String, DeviceSpec), Arc<T>>>;
+/// By name and device, with what it is exactly.
+type Cache<T> = Mutex<HashMap<(String, DeviceSpec), (Fingerprint, Arc<T>)>>;
 
 /// Encoders that are loaded; several tasks of a run share one.
 #[derive(Debug, Default)]
@@ -127,6 +130,17 @@ impl Environment {
         Ok(self.fetcher.get_or_init(|| fetcher))
     }
 
+    /// What makes the vectors of an encoder comparable that a pipeline names: one of the catalogue,
+    /// or a directory with a checkpoint, from the home on. Blocks while it reads a checkpoint's
+    /// files, which it does once per process.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such encoder.
+    pub fn fingerprint(&self, name: &str) -> Result<Fingerprint, encoders::Error> {
+        encoders::fingerprint(&encoders::written_in(&self.home, name))
+    }
+
     /// The text encoder of this name on this device, loaded once per process. Blocks while it loads.
     ///
     /// # Errors
@@ -137,7 +151,7 @@ impl Environment {
         name: &str,
         device: DeviceSpec,
     ) -> Result<Arc<TextEncoder>, encoders::Error> {
-        share(&self.loaded.texts, name, device, || {
+        self.share(&self.loaded.texts, name, device, |name| {
             encoders::load_text(name, &device, &self.weights)
         })
     }
@@ -152,24 +166,30 @@ impl Environment {
         name: &str,
         device: DeviceSpec,
     ) -> Result<Arc<ImageEncoder>, encoders::Error> {
-        share(&self.loaded.images, name, device, || {
+        self.share(&self.loaded.images, name, device, |name| {
             encoders::load_image(name, &device, &self.weights)
         })
     }
-}
 
-fn share<T>(
-    cache: &Cache<T>,
-    name: &str,
-    device: DeviceSpec,
-    load: impl FnOnce() -> Result<T, encoders::Error>,
-) -> Result<Arc<T>, encoders::Error> {
-    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (name.to_owned(), device);
-    if let Some(loaded) = cache.get(&key) {
-        return Ok(Arc::clone(loaded));
+    /// What is loaded under a name, unless its files have changed since.
+    fn share<T>(
+        &self,
+        cache: &Cache<T>,
+        name: &str,
+        device: DeviceSpec,
+        load: impl FnOnce(&str) -> Result<T, encoders::Error>,
+    ) -> Result<Arc<T>, encoders::Error> {
+        let name = encoders::written_in(&self.home, name);
+        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let fingerprint = encoders::fingerprint(&name)?;
+        let key = (name, device);
+        if let Some((of, loaded)) = cache.get(&key)
+            && *of == fingerprint
+        {
+            return Ok(Arc::clone(loaded));
+        }
+        let loaded = Arc::new(load(&key.0)?);
+        cache.insert(key, (fingerprint, Arc::clone(&loaded)));
+        Ok(loaded)
     }
-    let loaded = Arc::new(load()?);
-    cache.insert(key, Arc::clone(&loaded));
-    Ok(loaded)
 }

@@ -82,9 +82,18 @@ impl App {
             .map(String::as_str)
             .collect();
         let settings = weights(self.settings());
-        named
-            .into_iter()
-            .filter_map(files::catalogue::find)
+        let in_directories = named
+            .iter()
+            .filter(|name| **name != "none" && files::catalogue::find(name).is_none())
+            .map(|name| match self.environment().fingerprint(name) {
+                Ok(_) => Check::ok("weights", (*name).to_owned()),
+                Err(error) => {
+                    Check::fault("weights", error.to_string(), "trendmill pipelines check")
+                }
+            });
+        let of_catalogue = named
+            .iter()
+            .filter_map(|name| files::catalogue::find(name))
             .map(|entry| match files::cached(entry, &settings) {
                 Ok(Some(_)) => Check::ok("weights", entry.name.clone()),
                 Ok(None) if settings.offline => Check::fault(
@@ -105,8 +114,8 @@ impl App {
                     error.to_string(),
                     format!("trendmill encoders pull {}", entry.name),
                 ),
-            })
-            .collect()
+            });
+        of_catalogue.chain(in_directories).collect()
     }
 
     /// A scheduled pipeline that reads the live source needs credentials.

@@ -6,11 +6,12 @@ mod words;
 use std::{collections::HashMap, io::Read as _, path::Path, sync::Arc};
 
 use serde::Serialize;
+use vectors::blocking;
 pub use words::record_from_words;
 
 use super::{App, Error};
 use crate::{
-    corpus::{MediaInfo, Record},
+    corpus::{Fingerprint, MediaInfo, Record},
     encoders::{self, Tagger},
     learning::{FeatureSchema, Head, RowInput, assemble},
     operators::Environment,
@@ -52,7 +53,7 @@ impl std::fmt::Debug for Predictor {
 }
 
 impl App {
-    /// A model version, ready to predict; its encoders must be those of the catalogue still.
+    /// A model version, ready to predict; its encoders must be what they were when it was trained.
     ///
     /// # Errors
     ///
@@ -70,11 +71,7 @@ impl App {
             let encoder = (block.encoder.as_str(), block.fingerprint);
             let captioner = block.captioner.as_deref().zip(block.captioner_fingerprint);
             for (model, fingerprint) in [Some(encoder), captioner].into_iter().flatten() {
-                if encoders::fingerprint(model)? != fingerprint {
-                    return Err(Error::Failed(format!(
-                        "`{name}` was trained with another `{model}` than this release has"
-                    )));
-                }
+                self.unchanged(name, model, fingerprint).await?;
             }
         }
         Ok(Predictor {
@@ -84,6 +81,27 @@ impl App {
             schema,
             taggers: HashMap::new(),
         })
+    }
+
+    /// Makes sure that an encoder is the one with which `name` was trained.
+    async fn unchanged(
+        &self,
+        name: &ModelName,
+        encoder: &str,
+        trained_with: Fingerprint,
+    ) -> Result<(), Error> {
+        let (environment, model) = (self.environment(), encoder.to_owned());
+        let found = blocking(move || environment.fingerprint(&model)).await??;
+        if found == trained_with {
+            return Ok(());
+        }
+        let since = match encoders::weights::catalogue::find(encoder) {
+            Some(_) => "than this release has",
+            None => "than lies in that directory now",
+        };
+        Err(Error::Failed(format!(
+            "`{name}` was trained with another `{encoder}` {since}"
+        )))
     }
 
     /// The records of a table, one for each row that can be read; `-` is the standard input.

@@ -196,7 +196,8 @@ impl Predictor {
         + 'static,
     ) -> Result<HashMap<ContentHash, Vector>, Error> {
         let distinct: Vec<ContentHash> = contents.keys().copied().collect();
-        let fingerprint = encoders::fingerprint(encoder)?;
+        let (environment, name) = (Arc::clone(&self.environment), encoder.to_owned());
+        let fingerprint = blocking(move || environment.fingerprint(&name)).await??;
         let store = &self.environment.store;
         let mut vectors = store.embeddings(fingerprint, &distinct).await?;
         contents.retain(|content, _| !vectors.contains_key(content));
@@ -215,7 +216,7 @@ impl Predictor {
 }
 
 /// Runs `work` on a thread of its own, so that the runtime stays free.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)

@@ -7,6 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
+use super::identity::hash_of;
 use crate::{corpus::ContentHash, encoders::Error};
 
 /// The names that transformers and timm give to weights, the first found first.
@@ -109,14 +110,14 @@ pub(super) struct Piece {
 }
 
 /// The hash of weights: the file's, or where there are several, of their hashes.
-pub(in crate::encoders) fn hash(path: &Path) -> Result<ContentHash, Error> {
+pub(super) fn hash(path: &Path) -> Result<ContentHash, Error> {
     let pieces = pieces(path)?;
     if !ends_in(path, "json") {
-        return Ok(ContentHash::of_file(path)?);
+        return hash_of(path);
     }
     let mut all = String::new();
     for piece in pieces {
-        all += &ContentHash::of_file(&piece.path)?.to_string();
+        all += &hash_of(&piece.path)?.to_string();
         all.push('\n');
     }
     Ok(ContentHash::of(all))

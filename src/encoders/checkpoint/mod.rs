@@ -5,6 +5,7 @@
 //! all of them.
 
 mod files;
+mod identity;
 mod pickle;
 mod tensors;
 
@@ -19,7 +20,8 @@ use burn_store::{
     ApplyResult, KeyRemapper, ModuleSnapshot, PyTorchToBurnAdapter, bridge,
     burn_pack::{self, Tensor},
 };
-pub(super) use files::{file_in, hash};
+pub(super) use files::file_in;
+pub(super) use identity::Identity;
 
 use super::Error;
 
