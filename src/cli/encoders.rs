@@ -1,5 +1,6 @@
 //! `trendmill encoders …`: encoders by themselves.
 
+mod caption;
 mod commands;
 mod embed;
 
@@ -100,8 +101,8 @@ enum Dtype {
 /// `encoders caption`
 #[derive(Debug, Args)]
 pub(crate) struct Caption {
-    /// A named captioner.
-    #[arg(long, value_name = "NAME", default_value = "imagenet-tags")]
+    /// A named captioner, or a folder with one that transformers wrote.
+    #[arg(long, value_name = "NAME|DIR", default_value = "imagenet-tags")]
     model: String,
     /// Image files.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
@@ -188,7 +189,7 @@ pub(crate) async fn run(
         Command::Pull { names } => commands::pull(&names, &weights, json),
         Command::Check { names, device } => commands::check(&names, device, &weights, json),
         Command::Embed(arguments) => embed::run(&arguments, &weights, json),
-        Command::Caption(arguments) => commands::caption(&arguments, &weights),
+        Command::Caption(arguments) => caption::run(&arguments, &weights),
         Command::Bench(arguments) => commands::bench(&arguments, &weights, json),
         Command::Device { device } => match device.open() {
             Ok(_) => Ok(Report::default()),
@@ -305,9 +306,40 @@ mod tests {
             assert_eq!(found, code, "{message}");
             assert!(message.contains(words), "{message}");
         }
-        let failure = output(&["caption", "--image-file", "a.png", "--beams", "3"])
-            .await
-            .unwrap_err();
-        assert_eq!(failure.0, 2, "{}", failure.1);
+        for (words, message) in [
+            (&["--beams", "3"][..], "`--beams` is for captioners"),
+            (&["--model", "no-such"], "`imagenet-tags`, or a directory"),
+            (&["--model", BLIP, "--beams", "0"], "0 beams"),
+        ] {
+            let words = [&["caption", "--image-file", "a.png"], words].concat();
+            let failure = output(&words).await.unwrap_err();
+            assert_eq!(failure.0, 2, "{}", failure.1);
+            assert!(failure.1.contains(message), "{}", failure.1);
+        }
+    }
+
+    const BLIP: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/captioners/blip"
+    );
+
+    #[tokio::test]
+    async fn a_folder_writes_sentences() {
+        let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/timm/wide.png");
+        let words = [
+            "caption",
+            "--model",
+            BLIP,
+            "--prompt",
+            "a",
+            "--max-tokens",
+            "3",
+        ];
+        let lines = output(&[&words[..], &["--image-file", picture]].concat()).await;
+        let line: serde_json::Value = serde_json::from_str(lines.unwrap().trim()).unwrap();
+        let keys: Vec<&String> = line.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["file", "caption", "token_ids"]);
+        assert_eq!(line["file"], picture);
+        assert_eq!(line["token_ids"][0], 5);
     }
 }

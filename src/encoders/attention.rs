@@ -46,6 +46,27 @@ pub fn attention(
     )
 }
 
+/// [`attention`] of tokens that come one after the other: each sees itself and those before it.
+///
+/// Where there are more keys than queries, the first keys are those of a cache: they come before
+/// all queries. One query sees all of them, for which no mask is needed.
+///
+/// # Shapes
+/// - query: `[batch, heads, queries, head]`
+/// - key, value: `[batch, heads, keys, head]`, where `keys >= queries`
+/// - output: `[batch, heads, queries, head]`
+pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+    let [_, _, queries, _] = query.dims();
+    let [_, _, keys, _] = key.dims();
+    let hidden = (queries > 1).then(|| {
+        let hides = |query| (0..keys).map(move |key| key > keys - queries + query);
+        let hidden: Vec<bool> = (0..queries).flat_map(hides).collect();
+        let shape = [1, 1, queries, keys];
+        Tensor::from_data(TensorData::new(hidden, shape), &query.device())
+    });
+    attention(query, key, value, hidden)
+}
+
 /// What `true` in a mask means to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MaskSense {
@@ -141,44 +162,99 @@ pub(super) mod tests {
         output
     }
 
-    /// Holds the function against the formula on `device` for one random case.
-    pub(in crate::encoders) fn check_against_the_formula(
+    /// Numbers in the order in which they are needed, again and again the same.
+    fn tensors(
         device: &Device,
-        shape: [usize; 5],
+        [batch, heads, queries, keys, head]: [usize; 5],
         numbers: &[f32],
-        lengths: &[usize],
-    ) {
-        let [batch, heads, queries, keys, head] = shape;
+    ) -> [(Vec<f32>, Tensor<4>); 3] {
         let mut numbers = numbers.iter().copied().cycle();
-        let mut take = |count: usize| -> Vec<f32> { numbers.by_ref().take(count).collect() };
-        let query = take(batch * heads * queries * head);
-        let key = take(batch * heads * keys * head);
-        let value = take(batch * heads * keys * head);
-        // A padding mask: the keys behind a row's length are hidden from all its queries.
+        [queries, keys, keys].map(|count| {
+            let shape = [batch, heads, count, head];
+            let data: Vec<f32> = numbers.by_ref().take(shape.iter().product()).collect();
+            let tensor = Tensor::from_data(TensorData::new(data.clone(), shape), device);
+            (data, tensor)
+        })
+    }
+
+    /// Holds what was found against the formula; `hidden` tells for a row, a query and a key.
+    fn compare(
+        found: Tensor<4>,
+        shape: [usize; 5],
+        [query, key, value]: [&[f32]; 3],
+        hidden: impl Fn(usize, usize, usize) -> bool,
+    ) {
+        let [batch, heads, queries, keys, _] = shape;
+        let place = |i: usize| (i / (keys * queries * heads), i / keys % queries, i % keys);
         let hidden: Vec<bool> = (0..batch * heads * queries * keys)
-            .map(|index| index % keys >= lengths[index / (keys * queries * heads) % lengths.len()])
+            .map(|index| {
+                let (row, query, key) = place(index);
+                hidden(row, query, key)
+            })
             .collect();
-        let expected = naive(shape, &query, &key, &value, &hidden);
-        let tensor = |data: Vec<f32>, count| {
-            Tensor::<4>::from_data(TensorData::new(data, [batch, heads, count, head]), device)
-        };
-        // The mask is given once per row and repeated for heads and queries.
-        let mask: Vec<bool> = (0..batch)
-            .flat_map(|row| hidden[row * heads * queries * keys..][..keys].to_vec())
-            .collect();
-        let mask = Tensor::<4, Bool>::from_data(TensorData::new(mask, [batch, 1, 1, keys]), device);
-        let found = attention(
-            tensor(query, queries),
-            tensor(key, keys),
-            tensor(value, keys),
-            Some(mask),
-        );
+        let expected = naive(shape, query, key, value, &hidden);
         let found: Vec<f32> = found.into_data().try_into_vec().expect("32-bit floats");
         for (found, expected) in found.iter().zip(&expected) {
             assert!(
                 (found - expected).abs() < 1e-4,
                 "{found} is not {expected} for {shape:?}"
             );
+        }
+    }
+
+    /// Holds the function against the formula on `device` for one random case: with the padding
+    /// that `lengths` tell, with a mask that is random for each row and query, without one, and as
+    /// tokens that come one after the other.
+    pub(in crate::encoders) fn check_against_the_formula(
+        device: &Device,
+        shape: [usize; 5],
+        numbers: &[f32],
+        lengths: &[usize],
+    ) {
+        let [batch, _, queries, keys, _] = shape;
+        let [query, key, value] = tensors(device, shape, numbers);
+        let plain = [&*query.0, &*key.0, &*value.0];
+        let ask = |hidden: Option<Tensor<4, Bool>>| {
+            attention(query.1.clone(), key.1.clone(), value.1.clone(), hidden)
+        };
+        let mask = |rows: usize, hidden: &dyn Fn(usize, usize, usize) -> bool| {
+            let index = |i: usize| (i / (rows * keys), i / keys % rows, i % keys);
+            let hidden: Vec<bool> = (0..batch * rows * keys)
+                .map(|i| {
+                    let (row, query, key) = index(i);
+                    hidden(row, query, key)
+                })
+                .collect();
+            let data = TensorData::new(hidden, [batch, 1, rows, keys]);
+            Tensor::<4, Bool>::from_data(data, device)
+        };
+
+        compare(ask(None), shape, plain, |_, _, _| false);
+        // The keys behind a row's length are hidden from all its queries: the mask is given once
+        // per row and repeated for heads and queries.
+        let padding = |row: usize, _, key| key >= lengths[row % lengths.len()];
+        compare(ask(Some(mask(1, &padding))), shape, plain, padding);
+        // One key at least is seen.
+        let random = |row: usize, query: usize, key: usize| {
+            let number = numbers[(row * 31 + query * 7 + key * 3) % numbers.len()];
+            number > 0.0 && key != (row + query) % keys
+        };
+        compare(ask(Some(mask(queries, &random))), shape, plain, random);
+
+        if queries <= keys {
+            let later = |_, query, key| key > keys - queries + query;
+            let (query, key, value) = (query.1.clone(), key.1.clone(), value.1.clone());
+            let all = causal_attention(query.clone(), key.clone(), value.clone());
+            compare(all, shape, plain, later);
+            // The same one by one, each with the keys up to its own.
+            let one = |index: usize| {
+                let seen = keys - queries + index + 1;
+                let (key, value) = (key.clone(), value.clone());
+                let (key, value) = (key.narrow(2, 0, seen), value.narrow(2, 0, seen));
+                causal_attention(query.clone().narrow(2, index, 1), key, value)
+            };
+            let all = Tensor::cat((0..queries).map(one).collect(), 2);
+            compare(all, shape, plain, later);
         }
     }
 

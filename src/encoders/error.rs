@@ -65,6 +65,10 @@ pub enum Error {
     #[error("cannot tokenise: {0}")]
     Tokenizer(String),
 
+    /// No caption can be made as it was asked for.
+    #[error("no caption can be made so: {0}")]
+    Caption(String),
+
     /// The device failed while computing.
     #[error("the device failed: {0}")]
     Compute(String),
@@ -80,6 +84,7 @@ impl Error {
             | Self::WrongKind { .. }
             | Self::Io(_)
             | Self::Checkpoint { .. }
+            | Self::Caption(_)
             | Self::Tokenizer(_) => false,
         }
     }

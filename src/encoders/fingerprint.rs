@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Error, TextOptions,
+    CaptionOptions, Error, TextOptions,
     checkpoint::Identity,
     weights::catalogue::{self, Entry},
 };
@@ -112,6 +112,21 @@ pub(super) fn of_parts(weights: ContentHash, preprocessing: &str, pooling: &str)
         ("preprocessing", preprocessing),
         ("pooling", pooling),
         ("prompt", ""),
+        ("compute", COMPUTE),
+    ])
+}
+
+/// The fingerprint of a captioner in a directory: its weights, its other files, and what is asked
+/// of it.
+pub(super) fn of_captioner(files: &Identity, options: &CaptionOptions) -> Fingerprint {
+    let Identity { weights, others } = files;
+    let number = |wish: Option<usize>| wish.map_or_else(String::new, |wish| wish.to_string());
+    Fingerprint::of(&[
+        ("weights", &weights.to_string()),
+        ("preprocessing", &format!("{others}, 1")),
+        ("prompt", options.prompt.as_deref().unwrap_or("")),
+        ("max tokens", &number(options.max_tokens)),
+        ("beams", &number(options.beams)),
         ("compute", COMPUTE),
     ])
 }

@@ -1,9 +1,9 @@
 //! Images → vectors.
 
-use std::{io::Cursor, path::Path};
+use std::{borrow::Cow, io::Cursor, path::Path};
 
 use burn::tensor::{Device, Tensor};
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage, Rgba};
 
 use super::{
     DeviceSpec, Error, ImageError, Kind, TextOptions, WeightsSettings, efficientnet, fingerprint,
@@ -182,8 +182,40 @@ fn prepare(image: ImageInput<'_>, network: &dyn Network) -> Result<Vec<f32>, Ima
     }
 }
 
+/// An image's pixels on white, where it lets something through.
+///
+/// Source: `convert_to_rgb` of transformers' `image_transforms.py`, with the rounding of Pillow's
+/// `alpha_composite`.
+pub(super) fn over_white(image: ImageInput<'_>) -> Result<Cow<'_, RgbImage>, ImageError> {
+    let picture = match image {
+        ImageInput::Bytes(bytes) => upright(bytes)?,
+        ImageInput::File(path) => upright(&fs_err::read(path)?)?,
+        ImageInput::Pixels(pixels) => return Ok(Cow::Borrowed(pixels)),
+    };
+    if !picture.color().has_alpha() {
+        return Ok(Cow::Owned(picture.into_rgb8()));
+    }
+    let picture = picture.into_rgba8();
+    let (width, height) = picture.dimensions();
+    Ok(Cow::Owned(RgbImage::from_fn(width, height, |x, y| {
+        let Rgba([red, green, blue, opaque]) = *picture.get_pixel(x, y);
+        Rgb([red, green, blue].map(|level| on_white(level, opaque)))
+    })))
+}
+
+/// One channel of a pixel of which `opaque` of 255 parts are there.
+fn on_white(level: u8, opaque: u8) -> u8 {
+    let opaque = u32::from(opaque);
+    let sum = u32::from(level) * opaque + 255 * (255 - opaque) + 128;
+    u8::try_from((sum + (sum >> 8)) >> 8).unwrap_or(u8::MAX)
+}
+
 /// A file's bytes → upright pixels.
 fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    Ok(upright(bytes)?.into_rgb8())
+}
+
+fn upright(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
     let broken = |error: image::ImageError| ImageError::Decode(error.to_string());
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -195,5 +227,5 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let orientation = decoder.orientation().map_err(broken)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     picture.apply_orientation(orientation);
-    Ok(picture.into_rgb8())
+    Ok(picture)
 }

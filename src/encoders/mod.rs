@@ -1,6 +1,6 @@
 //! Contents → vectors and captions: named, pinned models that run on Burn.
 //!
-//! Begin at [`load_text`], [`load_image`] and [`load_tagger`]. A name is looked up in the
+//! Begin at [`load_text`], [`load_image`], [`load_captioner`] and [`load_tagger`]. A name is looked up in the
 //! [catalogue](weights::catalogue); its files are found by [`weights::locate`]; the [`DeviceSpec`]
 //! says where the arithmetic happens. [`fingerprint()`] says which vectors are comparable without
 //! loading anything, so that a run with nothing to do loads nothing.
@@ -13,14 +13,18 @@
 //! are batched by exact token length without padding, images are computed one by one, and every
 //! job runs on one thread (see [`workers`](self)). On LibTorch rows agree within 1e-5.
 
+mod activation;
 mod attention;
 mod bert;
+mod blip;
+mod captioner;
 mod checkpoint;
 mod device;
 mod efficientnet;
 mod error;
 mod eva;
 mod fingerprint;
+mod generation;
 mod image;
 mod normalized;
 mod patches;
@@ -36,8 +40,9 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-pub use attention::attention;
+pub use attention::{attention, causal_attention};
 pub use bert::{Pooling, TextOptions};
+pub use captioner::{CaptionOptions, Captioner, Generated, load_captioner};
 pub use device::{DeviceSpec, DeviceSupport, ParseDeviceError, device_support};
 pub use error::{Error, ImageError};
 pub use fingerprint::{fingerprint, written_in};

@@ -1,5 +1,6 @@
 //! Tests with real weights and photographs; where these cannot be had, a test says so and passes.
 
+mod captioners;
 mod checkpoints;
 mod images;
 mod texts;

@@ -32,6 +32,11 @@ static WORKERS: LazyLock<Vec<ThreadPool>> = LazyLock::new(|| {
         .collect()
 });
 
+/// How many jobs run beside each other.
+pub(super) fn count() -> usize {
+    WORKERS.len()
+}
+
 /// Applies `work` to every job, each on one thread, and returns the results in the jobs' order.
 ///
 /// A panic in `work` is the caller's panic.

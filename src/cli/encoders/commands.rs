@@ -1,12 +1,12 @@
-//! `list`, `pull`, `check`, `caption` and `bench`.
+//! `list`, `pull`, `check` and `bench`.
 
 use std::{path::PathBuf, time::Instant};
 
 use serde::Serialize;
 
-use super::{Bench, Caption, Failure, Report, rows};
+use super::{Bench, Failure, Report, rows};
 use crate::encoders::{
-    self, DeviceSpec, ImageInput, Kind, Tag, WeightsSettings,
+    self, DeviceSpec, ImageInput, Kind, WeightsSettings,
     weights::{self, Entry, catalogue},
 };
 
@@ -158,7 +158,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Entry>, Failure> {
 }
 
 /// The entry whose files an entry needs.
-fn source(entry: &'static Entry) -> &'static Entry {
+pub(super) fn source(entry: &'static Entry) -> &'static Entry {
     entry
         .reads
         .as_deref()
@@ -172,75 +172,6 @@ const fn kind_name(kind: Kind) -> &'static str {
         Kind::Image => "image",
         Kind::Tagger => "tagger",
     }
-}
-
-/// One line of `encoders caption`.
-#[derive(Serialize)]
-struct Captioned<'a> {
-    file: &'a PathBuf,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    caption: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Tag>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-pub(super) fn caption(arguments: &Caption, settings: &WeightsSettings) -> Result<Report, Failure> {
-    for (flag, given) in [
-        ("--prompt", arguments.prompt.is_some()),
-        ("--max-tokens", arguments.max_tokens.is_some()),
-        ("--beams", arguments.beams.is_some()),
-    ] {
-        if given {
-            return Err(Failure::Usage(format!(
-                "`{flag}` is for captioners that write sentences; `{}` names classes",
-                arguments.model
-            )));
-        }
-    }
-    let tagger = encoders::load_tagger(&arguments.model, settings)?;
-    let encoder = catalogue::find(&arguments.model).map_or("", |entry| source(entry).name.as_str());
-    let encoder = encoders::load_image(encoder, &arguments.device, settings)?;
-    let inputs: Vec<ImageInput<'_>> = arguments
-        .image_file
-        .iter()
-        .map(|path| ImageInput::File(path))
-        .collect();
-    let mut report = Report::default();
-    let mut broken = 0;
-    for (file, vector) in arguments.image_file.iter().zip(encoder.embed(&inputs)) {
-        let line = match vector {
-            Ok(vector) => {
-                let caption = tagger.caption(&vector);
-                Captioned {
-                    file,
-                    caption: Some(caption.text),
-                    tags: caption.tags,
-                    error: None,
-                }
-            }
-            Err(error) => {
-                broken += 1;
-                Captioned {
-                    file,
-                    caption: None,
-                    tags: Vec::new(),
-                    error: Some(error.to_string()),
-                }
-            }
-        };
-        report
-            .lines
-            .push(serde_json::to_string(&line).expect("plain data has a JSON form"));
-    }
-    if broken > 0 {
-        report.failed = Some(format!(
-            "{broken} of {} images have no caption",
-            inputs.len()
-        ));
-    }
-    Ok(report)
 }
 
 /// What `encoders bench` measured.

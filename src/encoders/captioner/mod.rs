@@ -1,0 +1,222 @@
+//! Images → sentences, by checkpoints that `save_pretrained` of transformers wrote.
+
+mod pictures;
+mod words;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+pub(super) use pictures::Pictures;
+pub(super) use words::Words;
+
+use super::{
+    DeviceSpec, Error, ImageError, ImageInput, Kind, WeightsSettings, blip::BlipCaptioner,
+    checkpoint::Identity, fingerprint, generation::Rules, image, workers,
+};
+use crate::corpus::Fingerprint;
+
+/// The pictures that one core computes together: their rows share each reading of the weights.
+const PICTURES_PER_JOB: usize = 4;
+/// The pictures that LibTorch computes together on a processor.
+const PICTURES_PER_BATCH: usize = 8;
+/// The same on a graphics card.
+const PICTURES_PER_LAUNCH: usize = 64;
+
+/// A loaded captioner; may be shared between threads.
+#[derive(Debug)]
+pub struct Captioner {
+    name: String,
+    files: Identity,
+    network: Box<dyn Network>,
+    spec: DeviceSpec,
+}
+
+/// What a caption shall be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptionOptions {
+    /// How the caption begins (BLIP), or the task (Florence-2). Default: nothing, `<CAPTION>`
+    pub prompt: Option<String>,
+    /// The most tokens to generate. Default: the checkpoint's
+    pub max_tokens: Option<usize>,
+    /// The rows that compete; 1 is greedy. Default: the checkpoint's
+    pub beams: Option<usize>,
+}
+
+/// A caption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// The words.
+    pub text: String,
+    /// The tokens, a prompt's included where the caption begins with it; without those for the
+    /// start and the end.
+    pub token_ids: Vec<u32>,
+}
+
+/// A network that writes a caption for each picture.
+pub(super) trait Network: std::fmt::Debug + Send + Sync {
+    /// What a picture becomes.
+    fn pictures(&self) -> &Pictures;
+
+    /// The tokenizer.
+    fn words(&self) -> &Words;
+
+    /// What to do for a prompt.
+    fn plan(&self, options: &CaptionOptions) -> Result<Plan, String>;
+
+    /// The row of tokens of each picture, from the prompt's first to the end.
+    fn write(&self, pictures: &[&[f32]], plan: &Plan) -> Vec<Result<Vec<u32>, ImageError>>;
+
+    /// The tokens that begin a row and are no part of the caption.
+    fn start(&self) -> &[u32];
+}
+
+/// What a network does for all pictures of a call.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The tokens that the decoder is given.
+    pub prompt: Vec<u32>,
+    /// How it goes on.
+    pub rules: Rules,
+}
+
+/// Loads the captioner in a directory that `save_pretrained` of transformers wrote: BLIP.
+///
+/// The catalogue has none by name, so that nothing is looked for or downloaded.
+pub fn load_captioner(
+    name_or_dir: &str,
+    device: &DeviceSpec,
+    _weights: &WeightsSettings,
+) -> Result<Captioner, Error> {
+    let opened = device.open()?;
+    let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Tagger))?;
+    let network: Box<dyn Network> = match model_type(directory)?.as_str() {
+        "blip" => Box::new(BlipCaptioner::load(directory, *device, opened)?),
+        other => {
+            return Err(Error::Checkpoint {
+                path: directory.join("config.json"),
+                reason: format!("`model_type` is `{other}`; captioners of type `blip` can be read"),
+            });
+        }
+    };
+    Ok(Captioner {
+        name: name_or_dir.to_owned(),
+        files: Identity::of(directory)?,
+        network,
+        spec: *device,
+    })
+}
+
+/// What `config.json` says that a directory holds.
+fn model_type(directory: &Path) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct File {
+        model_type: String,
+    }
+    let path = directory.join("config.json");
+    let file: File =
+        serde_json::from_slice(&fs_err::read(&path)?).map_err(|error| Error::Checkpoint {
+            path,
+            reason: error.to_string(),
+        })?;
+    Ok(file.model_type)
+}
+
+impl Captioner {
+    /// The directory.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What makes its captions comparable.
+    pub fn fingerprint(&self, options: &CaptionOptions) -> Fingerprint {
+        fingerprint::of_captioner(&self.files, options)
+    }
+
+    /// Whether captions can be made so.
+    pub fn check(&self, options: &CaptionOptions) -> Result<(), Error> {
+        let plan = self.network.plan(options);
+        plan.map(drop).map_err(Error::Caption)
+    }
+
+    /// One result per image, in the images' order; a broken image harms no other.
+    ///
+    /// On Flex each core computes a few images, on LibTorch the cores decode and the device
+    /// computes in batches. How many are computed together may move a score by a rounding error.
+    pub fn caption(
+        &self,
+        images: &[ImageInput<'_>],
+        options: &CaptionOptions,
+    ) -> Vec<Result<Generated, ImageError>> {
+        let plan = match self.network.plan(options) {
+            Ok(plan) => plan,
+            Err(reason) => {
+                let refused = |_| Err(ImageError::Compute(reason.clone()));
+                return images.iter().map(refused).collect();
+            }
+        };
+        if !self.spec.is_exact() {
+            let count = if self.spec.is_on_card() {
+                PICTURES_PER_LAUNCH
+            } else {
+                PICTURES_PER_BATCH
+            };
+            let batches = images.chunks(count).flat_map(|images| {
+                let prepared = workers::map(images, |image| self.prepare(*image));
+                self.write(prepared, &plan)
+            });
+            return batches.collect();
+        }
+        let cores = workers::count();
+        let count = images.len().div_ceil(cores).clamp(1, PICTURES_PER_JOB);
+        let jobs: Vec<&[ImageInput<'_>]> = images.chunks(count).collect();
+        let written = workers::map(&jobs, |images| {
+            let prepared = images.iter().map(|image| self.prepare(*image));
+            self.write(prepared.collect(), &plan)
+        });
+        written.into_iter().flatten().collect()
+    }
+
+    /// An image → the numbers that the network reads.
+    fn prepare(&self, image: ImageInput<'_>) -> Result<Vec<f32>, ImageError> {
+        let picture = image::over_white(image)?;
+        self.network.pictures().prepare(&picture)
+    }
+
+    /// The captions of the pictures that could be read, in their places.
+    fn write(
+        &self,
+        prepared: Vec<Result<Vec<f32>, ImageError>>,
+        plan: &Plan,
+    ) -> Vec<Result<Generated, ImageError>> {
+        let good: Vec<&[f32]> = prepared.iter().flatten().map(Vec::as_slice).collect();
+        let mut written = if good.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            self.network.write(&good, plan).into_iter()
+        };
+        prepared
+            .into_iter()
+            .map(|picture| {
+                picture.and_then(|_| {
+                    let row = written.next().expect("a row for each good picture");
+                    self.generated(&row?, plan)
+                })
+            })
+            .collect()
+    }
+
+    fn generated(&self, row: &[u32], plan: &Plan) -> Result<Generated, ImageError> {
+        let text = self.network.words().decode(row);
+        let mut ids = row.strip_prefix(self.network.start()).unwrap_or(row);
+        if let Some((last, rest)) = ids.split_last()
+            && plan.rules.ends.contains(last)
+        {
+            ids = rest;
+        }
+        Ok(Generated {
+            text: text.map_err(ImageError::Compute)?,
+            token_ids: ids.to_vec(),
+        })
+    }
+}
