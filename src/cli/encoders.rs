@@ -6,9 +6,9 @@ mod embed;
 
 use std::{io::Write, path::PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
-use crate::encoders::{self, DeviceSpec, Pooling, WeightsSettings};
+use crate::encoders::{self, DeviceSpec, Pooling, Precision, WeightsSettings};
 
 /// What can be done with encoders.
 #[derive(Debug, Subcommand)]
@@ -73,12 +73,13 @@ pub(crate) struct Embed {
     /// The file to write: tensor `embeddings`, `[n, d]`, rows in input order.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where to compute: `flex`, `libtorch`, `libtorch:cuda:N`.
+    /// Where to compute: `flex`, `libtorch`, `libtorch:cuda:N`; `:bf16` behind it says with which
+    /// numbers, whatever is stored.
     #[arg(long, default_value = "flex", value_name = "DEVICE")]
     device: DeviceSpec,
-    /// The number type to store.
-    #[arg(long, value_enum, default_value_t = Dtype::F32)]
-    dtype: Dtype,
+    /// The number type to store, and to compute with where the device can: `f32`, `f16` or `bf16`.
+    #[arg(long, default_value_t = Precision::F32, value_name = "TYPE")]
+    dtype: Precision,
     /// Rows that are read and computed at a time; never changes a vector.
     #[arg(long, default_value_t = 1024, value_name = "N")]
     batch: usize,
@@ -88,14 +89,6 @@ pub(crate) struct Embed {
     /// Scale the vectors of a checkpoint in a folder to unit length.
     #[arg(long)]
     normalize: bool,
-}
-
-/// A stored number type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Dtype {
-    F32,
-    F16,
-    Bf16,
 }
 
 /// `encoders caption`

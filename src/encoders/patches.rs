@@ -36,6 +36,8 @@ impl PatchEmbed {
     /// - output: `[pictures, patches, width of the model]`
     pub(super) fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
         let weight = self.proj.weight.val();
+        // From here on the numbers are the weights'.
+        let pixels = pixels.cast(weight.dtype());
         let [width, channels, high, wide] = weight.dims();
         let [pictures, _, height, across] = pixels.dims();
         let (rows, columns) = (height / high, across / wide);

@@ -3,6 +3,7 @@
 mod captioners;
 mod checkpoints;
 mod images;
+mod precision;
 mod texts;
 mod timm;
 mod tiny;
@@ -15,18 +16,19 @@ use std::{
 use safetensors::SafeTensors;
 
 use super::{
-    DeviceSpec, WeightsSettings,
+    DeviceKind, DeviceSpec, Precision, WeightsSettings,
     weights::{self, catalogue},
 };
 
-/// The devices that this executable has: what holds on Flex is asked of all.
+/// The devices that this executable has, with all digits: what holds on Flex is asked of all.
 fn devices() -> Vec<DeviceSpec> {
     [
-        DeviceSpec::Flex,
-        DeviceSpec::LibTorch,
-        DeviceSpec::LibTorchCuda(0),
+        DeviceKind::Flex,
+        DeviceKind::LibTorch,
+        DeviceKind::LibTorchCuda(0),
     ]
     .into_iter()
+    .map(|kind| DeviceSpec::from(kind).with_precision(Precision::F32))
     .filter(|device| device.open().is_ok())
     .collect()
 }
@@ -100,6 +102,16 @@ fn numbers<T, const N: usize>(
         .map(|bytes| read(*bytes))
         .collect();
     (tensor.shape().to_vec(), values)
+}
+
+/// The cosine of the angle between two vectors.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let product = |a: &[f32], b: &[f32]| -> f64 {
+        let pairs = a.iter().zip(b);
+        pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    product(a, b) / (product(a, a) * product(b, b)).sqrt()
 }
 
 /// The largest difference between two vectors.

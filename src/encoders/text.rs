@@ -114,7 +114,7 @@ impl Parts {
     fn load(self, name: &str, spec: DeviceSpec, device: Device) -> Result<TextEncoder, Error> {
         let config = BertConfig::read(&self.config)?;
         let tokenizer = BertTokenizer::read(&self.tokenizer, self.max_tokens)?;
-        let model = bert::load(&config, &self.weights, &device)?;
+        let model = bert::load(&config, &self.weights, &device, spec.precision().dtype())?;
         Ok(TextEncoder {
             name: name.to_owned(),
             fingerprint: self.fingerprint,

@@ -54,18 +54,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::encoders::DeviceKind;
 
     #[test]
     fn a_task_names_its_device_or_takes_the_homes() {
         let of = |op: &str, settings: Value| {
             let settings = settings.as_object().cloned().unwrap_or_default();
-            device_of(op, &settings, DeviceSpec::LibTorch).map_err(|error| error.to_string())
+            device_of(op, &settings, DeviceSpec::LIBTORCH).map_err(|error| error.to_string())
         };
         let card = json!({ "device": "libtorch:cuda:1" });
-        assert_eq!(of("embed", json!({})), Ok(Some(DeviceSpec::LibTorch)));
+        assert_eq!(of("embed", json!({})), Ok(Some(DeviceSpec::LIBTORCH)));
         assert_eq!(
             of("train", card.clone()),
-            Ok(Some(DeviceSpec::LibTorchCuda(1)))
+            Ok(Some(DeviceKind::LibTorchCuda(1).into()))
         );
         assert_eq!(of("scrape", card), Ok(None));
         assert!(of("embed", json!({ "device": "gpu" })).is_err());

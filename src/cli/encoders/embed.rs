@@ -5,10 +5,12 @@ use std::{collections::HashMap, path::Path, time::Instant};
 use safetensors::{Dtype as StoredType, tensor::TensorView};
 use serde::Serialize;
 
-use super::{Dtype, Embed, Failure, Report, rows};
+use super::{Embed, Failure, Report, rows};
 use crate::{
     corpus::Fingerprint,
-    encoders::{self, ImageInput, TextOptions, WeightsSettings, weights::catalogue},
+    encoders::{
+        self, DeviceSpec, ImageInput, Precision, TextOptions, WeightsSettings, weights::catalogue,
+    },
 };
 
 /// What was written.
@@ -58,7 +60,7 @@ pub(super) fn run(
         rows: vectors.len(),
         dimension,
         fingerprint: fingerprint.to_string(),
-        device: arguments.device.to_string(),
+        device: device(arguments).to_string(),
         seconds: started.elapsed().as_secs_f64(),
     };
     let lines = rows(&[written], json, |written| {
@@ -76,6 +78,15 @@ pub(super) fn run(
     })
 }
 
+/// The device, with the numbers that are stored where it can compute with them and nobody says else.
+fn device(arguments: &Embed) -> DeviceSpec {
+    if arguments.device.is_libtorch() {
+        arguments.device.or_precision(arguments.dtype)
+    } else {
+        arguments.device
+    }
+}
+
 type Vectors = (Vec<Vec<f32>>, usize, Fingerprint);
 
 fn texts(arguments: &Embed, file: &Path, settings: &WeightsSettings) -> Result<Vectors, Failure> {
@@ -89,7 +100,8 @@ fn texts(arguments: &Embed, file: &Path, settings: &WeightsSettings) -> Result<V
             arguments.model
         )));
     }
-    let encoder = encoders::load_text_with(&arguments.model, &arguments.device, settings, options)?;
+    let encoder =
+        encoders::load_text_with(&arguments.model, &device(arguments), settings, options)?;
     let content = fs_err::read_to_string(file)?;
     let lines: Vec<&str> = content.lines().collect();
     let mut vectors = Vec::with_capacity(lines.len());
@@ -105,7 +117,7 @@ fn images(arguments: &Embed, settings: &WeightsSettings) -> Result<Vectors, Fail
             "`--pooling` and `--normalize` are for text encoders".to_owned(),
         ));
     }
-    let encoder = encoders::load_image(&arguments.model, &arguments.device, settings)?;
+    let encoder = encoders::load_image(&arguments.model, &device(arguments), settings)?;
     let mut vectors = Vec::with_capacity(arguments.image_file.len());
     for chunk in arguments.image_file.chunks(arguments.batch) {
         let inputs: Vec<ImageInput<'_>> = chunk.iter().map(|path| ImageInput::File(path)).collect();
@@ -127,14 +139,14 @@ fn write(
 ) -> Result<(), Failure> {
     let values = vectors.iter().flatten().copied();
     let (kind, bytes): (StoredType, Vec<u8>) = match arguments.dtype {
-        Dtype::F32 => (StoredType::F32, values.flat_map(f32::to_le_bytes).collect()),
-        Dtype::F16 => (
+        Precision::F32 => (StoredType::F32, values.flat_map(f32::to_le_bytes).collect()),
+        Precision::F16 => (
             StoredType::F16,
             values
                 .flat_map(|v| half::f16::from_f32(v).to_le_bytes())
                 .collect(),
         ),
-        Dtype::Bf16 => (
+        Precision::Bf16 => (
             StoredType::BF16,
             values
                 .flat_map(|v| half::bf16::from_f32(v).to_le_bytes())
@@ -146,7 +158,7 @@ fn write(
     let about = HashMap::from([
         ("model".to_owned(), arguments.model.clone()),
         ("fingerprint".to_owned(), fingerprint.to_string()),
-        ("device".to_owned(), arguments.device.to_string()),
+        ("device".to_owned(), device(arguments).to_string()),
     ]);
     let file = safetensors::serialize([("embeddings", view)], Some(about)).map_err(broken)?;
     let folder = match arguments.out.parent() {

@@ -45,9 +45,14 @@ fn may_stay(name: &str) -> bool {
             .any(|prefix| name.starts_with(prefix))
 }
 
-/// The model of `config` with the weights of the file `path`, on `device`.
-pub(super) fn load(config: &BertConfig, path: &Path, device: &Device) -> Result<Bert, Error> {
+/// The model of `config` with the weights of the file `path` as `dtype`, on `device`.
+pub(super) fn load(
+    config: &BertConfig,
+    path: &Path,
+    device: &Device,
+    dtype: DType,
+) -> Result<Bert, Error> {
     let mut model = config.init(device);
-    checkpoint::load(&mut model, path, &RENAMES, may_stay, DType::F32)?;
+    checkpoint::load(&mut model, path, &RENAMES, may_stay, dtype)?;
     Ok(model)
 }

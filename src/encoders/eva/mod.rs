@@ -27,8 +27,13 @@ pub(super) fn is_of_family(architecture: &str) -> bool {
         .any(|prefix| architecture.starts_with(prefix))
 }
 
-/// The network of the file `path`, on `device`.
-pub(super) fn load(config: &TimmConfig, path: &Path, device: &Device) -> Result<Eva, Error> {
+/// The network of the file `path` with its weights as `dtype`, on `device`.
+pub(super) fn load(
+    config: &TimmConfig,
+    path: &Path,
+    device: &Device,
+    dtype: DType,
+) -> Result<Eva, Error> {
     let unusable = |reason: String| Error::Checkpoint {
         path: path.to_owned(),
         reason,
@@ -36,7 +41,7 @@ pub(super) fn load(config: &TimmConfig, path: &Path, device: &Device) -> Result<
     let untold = untold(config).map_err(unusable)?;
     let wanted = EvaConfig::new(&checkpoint::shapes(path)?, untold).map_err(unusable)?;
     let mut model = wanted.init(device);
-    checkpoint::load(&mut model, path, &[], may_stay, DType::F32)?;
+    checkpoint::load(&mut model, path, &[], may_stay, dtype)?;
     Ok(model)
 }
 

@@ -88,7 +88,9 @@ impl Rope {
         } else {
             ([pictures, count, tokens, head / 2, 2], 4)
         };
-        let pairs = heads.reshape(shape);
+        // Angles need all digits, whatever the network computes with.
+        let dtype = heads.dtype();
+        let pairs = heads.cast(self.cos.dtype()).reshape(shape);
         let part = |index| pairs.clone().narrow(axis, index, 1).squeeze_dim::<4>(axis);
         let (first, second) = (part(0), part(1));
         let [cos, sin] = [&self.cos, &self.sin].map(|table| table.clone().unsqueeze::<4>());
@@ -96,6 +98,8 @@ impl Rope {
             first.clone() * cos.clone() - second.clone() * sin.clone(),
             second * cos + first * sin,
         ];
-        Tensor::stack::<5>(turned.to_vec(), axis).reshape([pictures, count, tokens, head])
+        Tensor::stack::<5>(turned.to_vec(), axis)
+            .reshape([pictures, count, tokens, head])
+            .cast(dtype)
     }
 }

@@ -91,7 +91,7 @@ fn sees_what_the_processor_sees() {
         let bytes = tensors(model);
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let (_, pixels) = numbers(&file, "pixels", f32::from_le_bytes);
-        let (blip, _) = blip(model, DeviceSpec::Flex);
+        let (blip, _) = blip(model, DeviceSpec::FLEX);
         let pixels = pixels.chunks_exact(pixels.len() / PICTURES.len());
         for (name, expected) in PICTURES.iter().zip(pixels) {
             let picture = image::open(fixture("timm").join(name)).unwrap().into_rgb8();
@@ -276,7 +276,7 @@ fn copy(model: &str) -> tempfile::TempDir {
 
 fn refusal(folder: &Path) -> String {
     let name = folder.to_str().unwrap();
-    let loaded = load_captioner(name, &DeviceSpec::Flex, &settings());
+    let loaded = load_captioner(name, &DeviceSpec::FLEX, &settings());
     loaded.unwrap_err().to_string()
 }
 
@@ -363,7 +363,7 @@ fn names_what_is_wrong_with_a_checkpoint() {
 
 #[test]
 fn names_what_is_wrong_with_a_wish() {
-    let captioner = load("blip", DeviceSpec::Flex);
+    let captioner = load("blip", DeviceSpec::FLEX);
     let wish = |prompt: Option<&str>, max_tokens, beams| CaptionOptions {
         prompt: prompt.map(str::to_owned),
         max_tokens,

@@ -93,7 +93,7 @@ fn both_forms_of_the_network_agree() {
     let located = weights::locate(catalogue::find(NAME).unwrap(), &settings()).unwrap();
     let (_, file) = located.files().next().unwrap();
     // The device's name chooses the form; both are computed on Flex.
-    let [one, other] = [DeviceSpec::Flex, DeviceSpec::LibTorch].map(|form| {
+    let [one, other] = [DeviceSpec::FLEX, DeviceSpec::LIBTORCH].map(|form| {
         let network = efficientnet::network(file, form, Device::flex()).unwrap();
         let pixels = network.prepare(&waves()).unwrap();
         network.compute(pixels, 1).unwrap().remove(0)

@@ -102,7 +102,7 @@ fn a_vector_does_not_depend_on_its_batch() {
 
 #[test]
 fn what_cannot_be_loaded_says_what_can() {
-    let load = |name| load_text(name, &DeviceSpec::Flex, &settings()).unwrap_err();
+    let load = |name| load_text(name, &DeviceSpec::FLEX, &settings()).unwrap_err();
     let error = load("no-such-encoder");
     assert!(
         matches!(error, Error::Unknown { .. }) && error.to_string().contains(NAME),

@@ -3,7 +3,7 @@
 use image::RgbImage;
 use safetensors::SafeTensors;
 
-use super::{devices, distance, fixture, numbers, settings};
+use super::{cosine, devices, distance, fixture, numbers, settings};
 use crate::encoders::{DeviceSpec, ImageInput, image::Network as _, load_image, timm::TimmNetwork};
 
 const MODELS: [&str; 13] = [
@@ -58,7 +58,7 @@ fn computes_what_timm_computes() {
 #[test]
 fn sees_what_timm_sees() {
     for model in MODELS {
-        let network = network(model, DeviceSpec::Flex);
+        let network = network(model, DeviceSpec::FLEX);
         for (name, expected) in PICTURES.iter().zip(expected(model).0) {
             let picture: RgbImage = image::open(fixture("timm").join(name)).unwrap().into_rgb8();
             let found = network.prepare(&picture).unwrap();
@@ -92,14 +92,7 @@ fn files_become_the_vectors_that_timm_makes_of_them() {
             for (found, expected) in encoder.embed(&inputs).into_iter().zip(expected(model).1) {
                 let found = found.unwrap();
                 assert_eq!(found.len(), encoder.dimension());
-                let product = |a: &[f32], b: &[f32]| -> f64 {
-                    a.iter()
-                        .zip(b)
-                        .map(|(a, b)| f64::from(*a) * f64::from(*b))
-                        .sum()
-                };
-                let lengths = product(&found, &found) * product(&expected, &expected);
-                let cosine = product(&found, &expected) / lengths.sqrt();
+                let cosine = cosine(&found, &expected);
                 assert!(cosine > 0.9999, "{cosine} for {model} on {spec}");
             }
         }
@@ -110,7 +103,7 @@ fn files_become_the_vectors_that_timm_makes_of_them() {
 fn a_strip_takes_no_more_memory_than_what_is_kept_of_it() {
     let strip = RgbImage::from_fn(20_000, 10, |x, _| image::Rgb([(x % 251) as u8; 3]));
     for model in MODELS {
-        let network = network(model, DeviceSpec::Flex);
+        let network = network(model, DeviceSpec::FLEX);
         for picture in [&strip, &RgbImage::new(1, 1), &RgbImage::new(3, 2000)] {
             let seen = network.prepare(picture).unwrap();
             assert!(

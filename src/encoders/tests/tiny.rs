@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use safetensors::SafeTensors;
 
 use super::{devices, distance, fixture, numbers};
@@ -13,7 +13,7 @@ use crate::encoders::bert::{self, BertConfig};
 fn check(name: &str, weights: &Path, device: &Device) {
     let folder = fixture(name);
     let config = BertConfig::read(&folder.join("config.json")).unwrap();
-    let model = bert::load(&config, weights, device).unwrap();
+    let model = bert::load(&config, weights, device, DType::F32).unwrap();
     let expected = fs_err::read(folder.join("expected.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&expected).unwrap();
     assert_eq!(config.longest(), 17);
@@ -73,7 +73,7 @@ fn names_the_tensor_that_is_missing_or_unexpected() {
     let config = BertConfig::read(&fixture("bert_tiny/config.json")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let load = |path: &Path| {
-        bert::load(&config, path, &Device::flex())
+        bert::load(&config, path, &Device::flex(), DType::F32)
             .unwrap_err()
             .to_string()
     };

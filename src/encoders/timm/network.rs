@@ -52,10 +52,11 @@ impl TimmNetwork {
         let config = TimmConfig::read(&path)?;
         let transform = config.pretrained_cfg.transform().map_err(unusable)?;
         let weights = checkpoint::file_in(directory)?;
+        let dtype = spec.precision().dtype();
         let model = if vit::is_of_family(&config.architecture) {
-            Model::Vit(Box::new(vit::load(&config, &weights, &device)?))
+            Model::Vit(Box::new(vit::load(&config, &weights, &device, dtype)?))
         } else if eva::is_of_family(&config.architecture) {
-            Model::Eva(Box::new(eva::load(&config, &weights, &device)?))
+            Model::Eva(Box::new(eva::load(&config, &weights, &device, dtype)?))
         } else if resnet::is_of_family(&config.architecture) {
             Model::ResNet(resnet::load(&config, &weights, &device)?)
         } else if efficientnet::is_of_family(&config.architecture) {

@@ -26,14 +26,19 @@ pub(super) fn is_of_family(architecture: &str) -> bool {
         && !others.iter().any(|other| architecture.contains(other))
 }
 
-/// The network of the file `path`, on `device`.
-pub(super) fn load(config: &TimmConfig, path: &Path, device: &Device) -> Result<Vit, Error> {
+/// The network of the file `path` with its weights as `dtype`, on `device`.
+pub(super) fn load(
+    config: &TimmConfig,
+    path: &Path,
+    device: &Device,
+    dtype: DType,
+) -> Result<Vit, Error> {
     let shapes = checkpoint::shapes(path)?;
     let wanted = config::VitConfig::new(config, &shapes).map_err(|reason| Error::Checkpoint {
         path: path.to_owned(),
         reason,
     })?;
     let mut model = wanted.init(device);
-    checkpoint::load(&mut model, path, &[], may_stay, DType::F32)?;
+    checkpoint::load(&mut model, path, &[], may_stay, dtype)?;
     Ok(model)
 }
