@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// The device does not compute with such numbers.
     #[error("device `{device}` computes with f32; `{precision}` is for LibTorch")]
-    NotComputed {
+    Precision {
         /// The device.
         device: DeviceKind,
         /// The number type.
@@ -152,7 +152,7 @@ impl DeviceSpec {
     /// not compute with the numbers that are asked for.
     pub fn open(self) -> Result<Device, Error> {
         if self.precision().is_half() && self.kind == DeviceKind::Flex {
-            return Err(Error::NotComputed {
+            return Err(Error::Precision {
                 device: self.kind,
                 precision: self.precision(),
             });
@@ -174,9 +174,8 @@ impl DeviceSpec {
     /// transformer 1.8 times).
     pub fn precision(self) -> Precision {
         self.precision.unwrap_or_else(|| match self.kind {
-            DeviceKind::Flex => Precision::F32,
             DeviceKind::LibTorch if processor_multiplies_bf16() => Precision::Bf16,
-            DeviceKind::LibTorch => Precision::F32,
+            DeviceKind::Flex | DeviceKind::LibTorch => Precision::F32,
             DeviceKind::LibTorchCuda(_) | DeviceKind::Cuda(_) => Precision::Bf16,
         })
     }

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use super::{
-    CaptionOptions, Error, TextOptions,
+    CaptionOptions, DeviceSpec, Error, Precision, TextOptions,
     checkpoint::Identity,
+    timm,
     weights::catalogue::{self, Entry},
 };
 use crate::corpus::{ContentHash, Fingerprint};
 
-/// The number type in which every encoder computes.
-pub(super) const COMPUTE: &str = "f32";
 /// The version of what is done with the files of a checkpoint in a directory: raise it with any
 /// change that changes vectors.
 const OF_DIRECTORIES: u32 = 2;
@@ -28,6 +27,48 @@ pub fn fingerprint(name_or_dir: &str) -> Result<Fingerprint, Error> {
         existing_directory(name_or_dir, None)?,
         TextOptions::default(),
     )
+}
+
+/// [`fingerprint`] of an encoder that computes on `device`: fewer digits are other vectors.
+pub fn fingerprint_on(name_or_dir: &str, device: DeviceSpec) -> Result<Fingerprint, Error> {
+    let all_digits = fingerprint(name_or_dir)?;
+    let precision = device.precision();
+    if precision.is_half() && is_halved(name_or_dir) {
+        Ok(in_precision(all_digits, precision))
+    } else {
+        Ok(all_digits)
+    }
+}
+
+/// With which numbers the encoder computed that says `fingerprint` of itself; `None` where that was
+/// another encoder.
+pub fn precision_of(
+    name_or_dir: &str,
+    computed_with: Fingerprint,
+) -> Result<Option<Precision>, Error> {
+    let all_digits = fingerprint(name_or_dir)?;
+    Ok([Precision::F32, Precision::Bf16, Precision::F16]
+        .into_iter()
+        .find(|precision| in_precision(all_digits, *precision) == computed_with))
+}
+
+/// Whether an encoder computes with fewer digits where the device does: transformers do,
+/// convolutions keep all of them.
+fn is_halved(name_or_dir: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        architecture: Option<String>,
+    }
+    if let Some(entry) = catalogue::find(name_or_dir) {
+        return entry.architecture == "bert";
+    }
+    let config = Path::new(name_or_dir).join("config.json");
+    let config = fs_err::read(config).unwrap_or_default();
+    serde_json::from_slice::<Config>(&config).is_ok_and(|config| {
+        config
+            .architecture
+            .is_none_or(|architecture| timm::is_transformer(&architecture))
+    })
 }
 
 /// What is meant by the name of an encoder that is written in a file: a name of the catalogue, or a
@@ -112,7 +153,7 @@ pub(super) fn of_parts(weights: ContentHash, preprocessing: &str, pooling: &str)
         ("preprocessing", preprocessing),
         ("pooling", pooling),
         ("prompt", ""),
-        ("compute", COMPUTE),
+        ("compute", Precision::F32.name()),
     ])
 }
 
@@ -127,8 +168,20 @@ pub(super) fn of_captioner(files: &Identity, options: &CaptionOptions) -> Finger
         ("prompt", options.prompt.as_deref().unwrap_or("")),
         ("max tokens", &number(options.max_tokens)),
         ("beams", &number(options.beams)),
-        ("compute", COMPUTE),
+        ("compute", Precision::F32.name()),
     ])
+}
+
+/// The fingerprint of the same encoder where it computes with these numbers.
+pub(super) fn in_precision(fingerprint: Fingerprint, precision: Precision) -> Fingerprint {
+    if precision.is_half() {
+        Fingerprint::of(&[
+            ("encoder", &fingerprint.to_string()),
+            ("compute", precision.name()),
+        ])
+    } else {
+        fingerprint
+    }
 }
 
 #[cfg(test)]

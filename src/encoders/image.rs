@@ -86,7 +86,7 @@ fn of_directory(directory: &Path, spec: DeviceSpec, device: Device) -> Result<Im
     let network = TimmNetwork::load(directory, spec, device)?;
     Ok(ImageEncoder {
         name: directory.display().to_string(),
-        fingerprint,
+        fingerprint: fingerprint::in_precision(fingerprint, network.precision()),
         dimension: network.dimension(),
         network: Box::new(network),
     })

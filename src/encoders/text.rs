@@ -117,7 +117,7 @@ impl Parts {
         let model = bert::load(&config, &self.weights, &device, spec.precision().dtype())?;
         Ok(TextEncoder {
             name: name.to_owned(),
-            fingerprint: self.fingerprint,
+            fingerprint: fingerprint::in_precision(self.fingerprint, spec.precision()),
             dimension: config.hidden_size,
             tokenizer,
             model,

@@ -134,7 +134,7 @@ impl Embed {
             return Err(TaskError::skip("the profile names no such encoder"));
         }
         let (environment, name) = (Arc::clone(&self.0), settings.encoder.clone());
-        let fingerprint = blocking(move || environment.fingerprint(&name)).await??;
+        let fingerprint = blocking(move || environment.fingerprint_on(&name, device)).await??;
         let captioner = match settings.input {
             Input::Caption => Some(CaptionOutput::upstream(&context)?),
             Input::Visual => {

@@ -141,6 +141,44 @@ impl Environment {
         encoders::fingerprint(&encoders::written_in(&self.home, name))
     }
 
+    /// What makes the vectors comparable that the encoder of this name makes on `device`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such encoder.
+    pub fn fingerprint_on(
+        &self,
+        name: &str,
+        device: DeviceSpec,
+    ) -> Result<Fingerprint, encoders::Error> {
+        encoders::fingerprint_on(&encoders::written_in(&self.home, name), device)
+    }
+
+    /// The device of this environment, computing as the encoder of this name did when it said
+    /// `fingerprint` of itself; `None` where that was another encoder.
+    ///
+    /// Flex has all digits always: its vectors are those of a device with fewer, but for what these
+    /// lack (the cosine is at least 0.999).
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such encoder.
+    pub fn device_as(
+        &self,
+        name: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<DeviceSpec>, encoders::Error> {
+        let name = encoders::written_in(&self.home, name);
+        let precision = encoders::precision_of(&name, fingerprint)?;
+        Ok(precision.map(|precision| {
+            if self.device.is_libtorch() {
+                self.device.with_precision(precision)
+            } else {
+                self.device
+            }
+        }))
+    }
+
     /// The text encoder of this name on this device, loaded once per process. Blocks while it loads.
     ///
     /// # Errors

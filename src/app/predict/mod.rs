@@ -91,8 +91,8 @@ impl App {
         trained_with: Fingerprint,
     ) -> Result<(), Error> {
         let (environment, model) = (self.environment(), encoder.to_owned());
-        let found = blocking(move || environment.fingerprint(&model)).await??;
-        if found == trained_with {
+        let device = blocking(move || environment.device_as(&model, trained_with)).await??;
+        if device.is_some() {
             return Ok(());
         }
         let since = match encoders::weights::catalogue::find(encoder) {

@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use super::Predictor;
 use crate::{
     app::Error,
-    corpus::{ContentHash, MediaInfo, MediaLocation, Record, Vector, VectorType},
-    encoders::{self, ImageInput},
+    corpus::{ContentHash, Fingerprint, MediaInfo, MediaLocation, Record, Vector, VectorType},
+    encoders::{self, DeviceSpec, ImageInput},
     operators::{Environment, caption_of, mean_vector, place, places_of},
     registry::BlockEncoder,
     sources::{Obtained, obtain},
@@ -72,7 +72,9 @@ impl Predictor {
                 .collect(),
             "caption" => self.captions(block, images).await?,
             _ => {
-                let vectors = self.image_vectors(&block.encoder, images).await?;
+                let vectors = self
+                    .image_vectors(&block.encoder, block.fingerprint, images)
+                    .await?;
                 return Ok(images
                     .iter()
                     .map(|images| {
@@ -89,7 +91,9 @@ impl Predictor {
                 .entry(ContentHash::of(text))
                 .or_insert_with(|| text.clone());
         }
-        let vectors = self.text_vectors(&block.encoder, texts).await?;
+        let vectors = self
+            .text_vectors(&block.encoder, block.fingerprint, texts)
+            .await?;
         Ok(texts_of_row
             .iter()
             .map(|texts| {
@@ -116,7 +120,9 @@ impl Predictor {
         let reads = encoders::weights::catalogue::find(tagger.name())
             .and_then(|entry| entry.reads.clone())
             .ok_or_else(|| Error::Failed(format!("`{}` reads no image vectors", tagger.name())))?;
-        let vectors = self.image_vectors(&reads, images).await?;
+        let vectors = self
+            .image_vectors(&reads, tagger.encoder_fingerprint(), images)
+            .await?;
         Ok(images
             .iter()
             .map(|images| {
@@ -132,6 +138,7 @@ impl Predictor {
     async fn image_vectors(
         &self,
         encoder: &str,
+        fingerprint: Fingerprint,
         images: &[FoundImages],
     ) -> Result<HashMap<ContentHash, Vector>, Error> {
         let distinct = images
@@ -140,45 +147,56 @@ impl Predictor {
             .map(|(info, bytes)| (info.content, bytes.clone()))
             .collect();
         let name = encoder.to_owned();
-        self.vectors(encoder, distinct, move |environment, missing| {
-            let encoder = environment.image_encoder(&name, environment.device)?;
-            let files: Vec<Vec<u8>> = missing
-                .iter()
-                .map(|(content, bytes)| match bytes {
-                    Some(bytes) => Ok(bytes.clone()),
-                    None => environment.media.read(content),
-                })
-                .collect::<Result<_, _>>()
-                .map_err(|error| Error::Failed(error.to_string()))?;
-            let inputs: Vec<ImageInput<'_>> =
-                files.iter().map(|bytes| ImageInput::Bytes(bytes)).collect();
-            let computed = missing.iter().zip(encoder.embed(&inputs));
-            Ok(computed
-                .filter_map(|((content, _), vector)| match vector {
-                    Ok(vector) => Some((*content, vector)),
-                    Err(error) => {
-                        tracing::warn!(image = %content, %error, "an image cannot be embedded");
-                        None
-                    }
-                })
-                .collect())
-        })
+        self.vectors(
+            encoder,
+            fingerprint,
+            distinct,
+            move |environment, device, missing| {
+                let encoder = environment.image_encoder(&name, device)?;
+                let files: Vec<Vec<u8>> = missing
+                    .iter()
+                    .map(|(content, bytes)| match bytes {
+                        Some(bytes) => Ok(bytes.clone()),
+                        None => environment.media.read(content),
+                    })
+                    .collect::<Result<_, _>>()
+                    .map_err(|error| Error::Failed(error.to_string()))?;
+                let inputs: Vec<ImageInput<'_>> =
+                    files.iter().map(|bytes| ImageInput::Bytes(bytes)).collect();
+                let computed = missing.iter().zip(encoder.embed(&inputs));
+                Ok(computed
+                    .filter_map(|((content, _), vector)| match vector {
+                        Ok(vector) => Some((*content, vector)),
+                        Err(error) => {
+                            tracing::warn!(image = %content, %error, "an image cannot be embedded");
+                            None
+                        }
+                    })
+                    .collect())
+            },
+        )
         .await
     }
 
     async fn text_vectors(
         &self,
         encoder: &str,
+        fingerprint: Fingerprint,
         texts: HashMap<ContentHash, String>,
     ) -> Result<HashMap<ContentHash, Vector>, Error> {
         let name = encoder.to_owned();
-        self.vectors(encoder, texts, move |environment, missing| {
-            let encoder = environment.text_encoder(&name, environment.device)?;
-            let texts: Vec<&str> = missing.iter().map(|(_, text)| text.as_str()).collect();
-            let vectors = encoder.embed(&texts)?;
-            let contents = missing.iter().map(|(content, _)| *content);
-            Ok(contents.zip(vectors).collect())
-        })
+        self.vectors(
+            encoder,
+            fingerprint,
+            texts,
+            move |environment, device, missing| {
+                let encoder = environment.text_encoder(&name, device)?;
+                let texts: Vec<&str> = missing.iter().map(|(_, text)| text.as_str()).collect();
+                let vectors = encoder.embed(&texts)?;
+                let contents = missing.iter().map(|(content, _)| *content);
+                Ok(contents.zip(vectors).collect())
+            },
+        )
         .await
     }
 
@@ -187,26 +205,32 @@ impl Predictor {
     async fn vectors<T: Send + 'static>(
         &self,
         encoder: &str,
+        fingerprint: Fingerprint,
         mut contents: HashMap<ContentHash, T>,
         compute: impl FnOnce(
             &Environment,
+            DeviceSpec,
             &[(ContentHash, T)],
         ) -> Result<Vec<(ContentHash, Vec<f32>)>, Error>
         + Send
         + 'static,
     ) -> Result<HashMap<ContentHash, Vector>, Error> {
         let distinct: Vec<ContentHash> = contents.keys().copied().collect();
-        let (environment, name) = (Arc::clone(&self.environment), encoder.to_owned());
-        let fingerprint = blocking(move || environment.fingerprint(&name)).await??;
         let store = &self.environment.store;
         let mut vectors = store.embeddings(fingerprint, &distinct).await?;
         contents.retain(|content, _| !vectors.contains_key(content));
         if contents.is_empty() {
             return Ok(vectors);
         }
-        let environment = Arc::clone(&self.environment);
+        let (environment, name) = (Arc::clone(&self.environment), encoder.to_owned());
         let missing: Vec<(ContentHash, T)> = contents.into_iter().collect();
-        let computed = blocking(move || compute(&environment, &missing)).await??;
+        let computed = blocking(move || {
+            // Computed as the model's own vectors were.
+            let device = environment.device_as(&name, fingerprint)?;
+            let device = device.unwrap_or(environment.device);
+            compute(&environment, device, &missing)
+        })
+        .await??;
         let rounded = computed
             .into_iter()
             .map(|(content, vector)| (content, Vector::new(&vector, VectorType::F16)));

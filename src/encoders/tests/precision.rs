@@ -1,7 +1,10 @@
 //! Networks that compute with half the digits: their vectors point where those with all digits do.
 
 use super::{cosine, devices, fixture, has_weights, settings};
-use crate::encoders::{DeviceSpec, ImageInput, Precision, load_image, load_text};
+use crate::encoders::{
+    DeviceSpec, ImageInput, Precision, fingerprint, fingerprint_on, load_image, load_text,
+    precision_of,
+};
 
 /// The devices that compute with fewer digits, so.
 fn halved() -> Vec<DeviceSpec> {
@@ -65,4 +68,32 @@ fn flex_says_that_it_has_all_digits() {
     let error = load_image(folder.to_str().unwrap(), &device, &settings()).unwrap_err();
     assert!(error.to_string().contains("computes with f32"), "{error}");
     assert!(error.is_environment());
+}
+
+#[test]
+fn fewer_digits_are_another_fingerprint() {
+    let card: DeviceSpec = "libtorch:cuda:0:bf16".parse().unwrap();
+    let vit = fixture("timm/vit");
+    let vit = vit.to_str().unwrap();
+    for name in ["all-minilm-l6-v2", vit] {
+        let all = fingerprint(name).unwrap();
+        assert_eq!(fingerprint_on(name, DeviceSpec::FLEX).unwrap(), all);
+        let halved = fingerprint_on(name, card).unwrap();
+        assert_ne!(halved, all);
+        assert_eq!(precision_of(name, all).unwrap(), Some(Precision::F32));
+        assert_eq!(precision_of(name, halved).unwrap(), Some(Precision::Bf16));
+    }
+    // Convolutions keep all digits everywhere.
+    let resnet = fixture("timm/resnet");
+    for name in ["efficientnet-lite0", resnet.to_str().unwrap()] {
+        let all = fingerprint(name).unwrap();
+        assert_eq!(fingerprint_on(name, card).unwrap(), all);
+        assert_eq!(precision_of(vit, all).unwrap(), None);
+    }
+    for device in halved().into_iter().chain(devices()) {
+        for name in [vit, resnet.to_str().unwrap()] {
+            let encoder = load_image(name, &device, &settings()).unwrap();
+            assert_eq!(encoder.fingerprint(), fingerprint_on(name, device).unwrap());
+        }
+    }
 }

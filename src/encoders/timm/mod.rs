@@ -4,4 +4,4 @@ mod config;
 mod network;
 
 pub(super) use config::TimmConfig;
-pub(super) use network::TimmNetwork;
+pub(super) use network::{TimmNetwork, is_transformer};

@@ -7,7 +7,7 @@ use image::RgbImage;
 
 use super::TimmConfig;
 use crate::encoders::{
-    DeviceSpec, Error, ImageError, checkpoint,
+    DeviceSpec, Error, ImageError, Precision, checkpoint,
     efficientnet::{self, EfficientNet},
     eva::{self, Eva},
     image::{Network, rows},
@@ -35,6 +35,11 @@ enum Model {
     Eva(Box<Eva>),
     ResNet(ResNet),
     EfficientNet(EfficientNet),
+}
+
+/// Whether an architecture of timm's is a transformer.
+pub(in crate::encoders) fn is_transformer(architecture: &str) -> bool {
+    vit::is_of_family(architecture) || eva::is_of_family(architecture)
 }
 
 impl TimmNetwork {
@@ -75,6 +80,14 @@ impl TimmNetwork {
             spec,
             device,
         })
+    }
+
+    /// The numbers with which it computes.
+    pub(in crate::encoders) fn precision(&self) -> Precision {
+        match &self.model {
+            Model::Vit(_) | Model::Eva(_) => self.spec.precision(),
+            Model::ResNet(_) | Model::EfficientNet(_) => Precision::F32,
+        }
     }
 
     /// The length of a vector.
