@@ -137,6 +137,7 @@ pub async fn doctor(
     let app = App::detached(home, settings).await?;
     checks.push(app.check_device().await);
     checks.extend(app.check_pipelines());
+    checks.extend(app.check_captioner().await);
     Ok(Diagnosis { checks, disk })
 }
 

@@ -42,7 +42,7 @@ pub use rebuild::Rebuilt;
 pub use request::Wanted;
 pub use retention::Retained;
 pub use schedules::ScheduleInfo;
-pub use settings::{device, weights};
+pub use settings::{captioner, device, weights};
 pub use worker::Worker;
 
 use crate::{
@@ -139,6 +139,7 @@ impl App {
             fetch: settings::fetch(&settings),
             fetcher: OnceLock::new(),
             weights: weights(&settings),
+            caption_server: captioner(&settings),
             device: device(&settings)?,
             open_source: Box::new(move |text| {
                 Box::pin(open_source::open(text, Arc::clone(&opener)))

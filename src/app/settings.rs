@@ -4,7 +4,7 @@ use super::{App, Error};
 use crate::{
     artifacts,
     config::{self, Settings},
-    encoders::{DeviceSpec, ParseDeviceError, WeightsSettings},
+    encoders::{DeviceSpec, ParseDeviceError, WeightsSettings, openai},
     engine::{DiskRoom, Slots},
     media::Limits,
     net::{FetchSettings, NetSettings},
@@ -88,6 +88,28 @@ pub fn weights(settings: &Settings) -> WeightsSettings {
         hf_endpoint: encoders.hf_endpoint.clone(),
         hf_token: encoders.hf_token.as_deref().map(str::to_owned),
         cache_dir: encoders.cache_dir.clone(),
+    }
+}
+
+/// The server that writes captions, and what it is asked where a task does not say.
+pub fn captioner(settings: &Settings) -> openai::Defaults {
+    let found = &settings.captioner.openai;
+    openai::Defaults {
+        server: found.base_url.as_ref().map(|url| openai::Server {
+            base_url: url.as_str().to_owned(),
+            key: found.api_key.clone(),
+            net: net(settings),
+        }),
+        model: found.model.clone(),
+        prompt: found.prompt.clone(),
+        max_tokens: found.max_tokens,
+        max_side: found.max_side,
+        manners: openai::Manners {
+            concurrency: found.concurrency,
+            request_timeout: found.request_timeout,
+            limits: limits(settings),
+        },
+        budget: found.budget,
     }
 }
 

@@ -72,57 +72,66 @@ mod tests {
         let mut out = Vec::new();
         run(&Command::Show, &settings, false, &mut out).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
-        engine.parallelism           2                                                   trendmill.toml:2
-        engine.pools.device          1                                                   default
-        engine.executor              auto                                                default
-        engine.memory                –                                                   default
-        engine.disk_reserve          64MB                                                default
-        encoders.device              flex                                                default
-        encoders.offline             false                                               default
-        encoders.cache_dir           c                                                   trendmill.toml:4
-        encoders.hf_home             h                                                   trendmill.toml:5
-        encoders.hf_endpoint         https://huggingface.co                              default
-        encoders.hf_token            ********                                            environment HF_TOKEN
-        net.contact                  no contact given                                    default
-        net.allow_addresses          []                                                  default
-        net.max_bytes                25000000                                            default
-        net.connect_timeout          5s                                                  default
-        net.idle_timeout             15s                                                 default
-        net.total_timeout            1m                                                  default
-        net.redirects                3                                                   default
-        net.concurrency              64                                                  default
-        net.per_host                 8                                                   default
-        net.use_proxy                false                                               default
-        media.max_bytes              25000000                                            default
-        media.max_pixels             50000000                                            default
-        media.max_alloc              268435456                                           default
-        reddit.client_id             –                                                   default
-        reddit.client_secret         –                                                   default
-        reddit.username              –                                                   default
-        reddit.password              –                                                   default
-        reddit.user_agent            –                                                   default
-        reddit.permission            –                                                   default
-        server.listen                127.0.0.1:7878                                      default
-        server.require_token         false                                               default
-        server.token                 –                                                   default
-        server.hosts                 []                                                  default
-        notify.command               []                                                  default
-        notify.webhook               –                                                   default
-        notify.secret                –                                                   default
-        notify.on                    ["run_failed","run_recovered","deadline_missed","no_promotion","disk_low","no_new_records"]  default
-        notify.timeout               10s                                                 default
-        notify.interval              1m                                                  default
-        notify.no_promotion_after    7d                                                  default
-        notify.no_new_records_after  1d                                                  default
-        notify.disk_low              2GB                                                 default
-        retention.logs               60d                                                 default
-        retention.logs_size          2GB                                                 default
-        retention.artifacts          30d                                                 default
-        retention.artifacts_size     20GB                                                default
-        retention.matrices           7                                                   default
-        retention.runs               400d                                                default
-        log.level                    debug                                               environment TRENDMILL_LOG__LEVEL
-        log.format                   text                                                default
+        engine.parallelism                2                                                   trendmill.toml:2
+        engine.pools.device               1                                                   default
+        engine.executor                   auto                                                default
+        engine.memory                     –                                                   default
+        engine.disk_reserve               64MB                                                default
+        encoders.device                   flex                                                default
+        encoders.offline                  false                                               default
+        encoders.cache_dir                c                                                   trendmill.toml:4
+        encoders.hf_home                  h                                                   trendmill.toml:5
+        encoders.hf_endpoint              https://huggingface.co                              default
+        encoders.hf_token                 ********                                            environment HF_TOKEN
+        captioner.openai.base_url         –                                                   default
+        captioner.openai.api_key          –                                                   default
+        captioner.openai.model            –                                                   default
+        captioner.openai.prompt           Describe this image in one or two sentences.        default
+        captioner.openai.max_tokens       128                                                 default
+        captioner.openai.max_side         1024                                                default
+        captioner.openai.concurrency      4                                                   default
+        captioner.openai.request_timeout  1m                                                  default
+        captioner.openai.budget           –                                                   default
+        net.contact                       no contact given                                    default
+        net.allow_addresses               []                                                  default
+        net.max_bytes                     25000000                                            default
+        net.connect_timeout               5s                                                  default
+        net.idle_timeout                  15s                                                 default
+        net.total_timeout                 1m                                                  default
+        net.redirects                     3                                                   default
+        net.concurrency                   64                                                  default
+        net.per_host                      8                                                   default
+        net.use_proxy                     false                                               default
+        media.max_bytes                   25000000                                            default
+        media.max_pixels                  50000000                                            default
+        media.max_alloc                   268435456                                           default
+        reddit.client_id                  –                                                   default
+        reddit.client_secret              –                                                   default
+        reddit.username                   –                                                   default
+        reddit.password                   –                                                   default
+        reddit.user_agent                 –                                                   default
+        reddit.permission                 –                                                   default
+        server.listen                     127.0.0.1:7878                                      default
+        server.require_token              false                                               default
+        server.token                      –                                                   default
+        server.hosts                      []                                                  default
+        notify.command                    []                                                  default
+        notify.webhook                    –                                                   default
+        notify.secret                     –                                                   default
+        notify.on                         ["run_failed","run_recovered","deadline_missed","no_promotion","disk_low","no_new_records"]  default
+        notify.timeout                    10s                                                 default
+        notify.interval                   1m                                                  default
+        notify.no_promotion_after         7d                                                  default
+        notify.no_new_records_after       1d                                                  default
+        notify.disk_low                   2GB                                                 default
+        retention.logs                    60d                                                 default
+        retention.logs_size               2GB                                                 default
+        retention.artifacts               30d                                                 default
+        retention.artifacts_size          20GB                                                default
+        retention.matrices                7                                                   default
+        retention.runs                    400d                                                default
+        log.level                         debug                                               environment TRENDMILL_LOG__LEVEL
+        log.format                        text                                                default
         "#);
     }
 }

@@ -3,12 +3,13 @@
 mod caption;
 mod commands;
 mod embed;
+mod served;
 
 use std::{io::Write, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::encoders::{self, DeviceSpec, Pooling, Precision, WeightsSettings};
+use crate::encoders::{self, DeviceSpec, Pooling, Precision, WeightsSettings, openai};
 
 /// What can be done with encoders.
 #[derive(Debug, Subcommand)]
@@ -44,11 +45,12 @@ pub(crate) enum Command {
 
 impl Command {
     /// Where the command computes.
-    pub(crate) const fn device(&self) -> Option<DeviceSpec> {
+    pub(crate) fn device(&self) -> Option<DeviceSpec> {
         match self {
             Self::List | Self::Pull { .. } => None,
             Self::Check { device, .. } | Self::Device { device } => Some(*device),
             Self::Embed(arguments) => Some(arguments.device),
+            Self::Caption(arguments) if arguments.model == openai::NAME => None,
             Self::Caption(arguments) => Some(arguments.device),
             Self::Bench(arguments) => Some(arguments.device),
         }
@@ -94,7 +96,8 @@ pub(crate) struct Embed {
 /// `encoders caption`
 #[derive(Debug, Args)]
 pub(crate) struct Caption {
-    /// A named captioner, or a folder with one that transformers wrote.
+    /// A named captioner, or a folder with one that transformers wrote; `openai` is the server of
+    /// `[captioner.openai]`.
     #[arg(long, value_name = "NAME|DIR", default_value = "imagenet-tags")]
     model: String,
     /// Image files.
@@ -173,9 +176,30 @@ struct Report {
 pub(crate) async fn run(
     command: Command,
     weights: WeightsSettings,
+    captioner: &openai::Defaults,
     json: bool,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
+    let report = match &command {
+        Command::Caption(arguments) if arguments.model == openai::NAME => {
+            served::caption(arguments, captioner).await?
+        }
+        _ => computed(command, weights, json).await?,
+    };
+    for line in report.lines {
+        writeln!(out, "{line}")?;
+    }
+    report
+        .failed
+        .map_or(Ok(()), |failed| Err(Failure::Partly(failed)))
+}
+
+/// What a command finds that computes on this machine.
+async fn computed(
+    command: Command,
+    weights: WeightsSettings,
+    json: bool,
+) -> Result<Report, Failure> {
     // Computing blocks for long; the runtime's own threads are for waiting.
     let work = move || match command {
         Command::List => commands::list(&weights, json),
@@ -189,15 +213,9 @@ pub(crate) async fn run(
             Err(error) => Err(encoders::Error::from(error).into()),
         },
     };
-    let report = tokio::task::spawn_blocking(work)
+    tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Failure::Partly(format!("the command crashed: {error}")))??;
-    for line in report.lines {
-        writeln!(out, "{line}")?;
-    }
-    report
-        .failed
-        .map_or(Ok(()), |failed| Err(Failure::Partly(failed)))
+        .map_err(|error| Failure::Partly(format!("the command crashed: {error}")))?
 }
 
 /// Lines of data as one JSON array, or one line for each made by `line`.
@@ -235,7 +253,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let line = Line::try_parse_from([&["encoders"], words].concat()).unwrap();
         let mut out = Vec::new();
-        run(line.command, settings(folder.path()), true, &mut out)
+        let captioner = crate::app::captioner(&crate::config::Settings::default());
+        let weights = settings(folder.path());
+        run(line.command, weights, &captioner, true, &mut out)
             .await
             .map_err(|failure| (failure.exit_code(), failure.to_string()))?;
         Ok(String::from_utf8(out).unwrap())
@@ -299,14 +319,20 @@ mod tests {
             assert_eq!(found, code, "{message}");
             assert!(message.contains(words), "{message}");
         }
-        for (words, message) in [
-            (&["--beams", "3"][..], "`--beams` is for captioners"),
-            (&["--model", "no-such"], "`imagenet-tags`, or a directory"),
-            (&["--model", BLIP, "--beams", "0"], "0 beams"),
+        for (words, code, message) in [
+            (&["--beams", "3"][..], 2, "`--beams` is for captioners"),
+            (
+                &["--model", "no-such"],
+                2,
+                "`imagenet-tags`, or a directory",
+            ),
+            (&["--model", BLIP, "--beams", "0"], 2, "0 beams"),
+            (&["--model", "openai", "--beams", "3"], 2, "`--beams`"),
+            (&["--model", "openai"], 3, "captioner.openai."),
         ] {
             let words = [&["caption", "--image-file", "a.png"], words].concat();
             let failure = output(&words).await.unwrap_err();
-            assert_eq!(failure.0, 2, "{}", failure.1);
+            assert_eq!(failure.0, code, "{}", failure.1);
             assert!(failure.1.contains(message), "{}", failure.1);
         }
     }

@@ -270,7 +270,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             {
                 return Ok(worker.stand_in().await?);
             }
-            encoders::run(command, app::weights(&settings), output.json, &mut stdout).await?;
+            let (weights, captioner) = (app::weights(&settings), app::captioner(&settings));
+            encoders::run(command, weights, &captioner, output.json, &mut stdout).await?;
         }
         Command::Sandbox(arguments) => sandbox::run(arguments).await?,
         Command::Merge(command) => return merge::run(command, &home, settings, output).await,

@@ -10,6 +10,7 @@ pub mod duration;
 pub mod size;
 pub mod suggest;
 
+mod captioner;
 mod encoders;
 mod engine;
 mod layers;
@@ -32,6 +33,7 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::captioner::{Captioner, OpenAi, ServerAddress};
 pub use self::encoders::Encoders;
 pub use self::engine::{DISK_RESERVE, Engine, ExecutorMode};
 pub use self::layers::Origin;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub engine: Engine,
     /// `[encoders]`: where models run and where their weights come from.
     pub encoders: Encoders,
+    /// `[captioner]`: what describes images.
+    pub captioner: Captioner,
     /// `[net]`: how other machines are asked.
     pub net: Net,
     /// `[media]`: what images are taken.
@@ -153,6 +157,7 @@ impl Settings {
         let mut settings = Self {
             engine: Engine::read(&mut reader),
             encoders: Encoders::read(&mut reader),
+            captioner: Captioner::read(&mut reader),
             net: Net::read(&mut reader),
             media: Media::read(&mut reader),
             reddit: Reddit::read(&mut reader),

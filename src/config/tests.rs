@@ -123,6 +123,36 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
+fn the_address_of_a_captioner_holds_no_secret() {
+    let address = |text: &str| {
+        let text = format!("[captioner.openai]\nbase_url = \"{text}\"\napi_key = \"sk-1\"\n");
+        match Settings::from_layers(&text, []) {
+            Ok(settings) => {
+                assert!(!json!(settings.entries()).to_string().contains("sk-1"));
+                origin(&settings, "captioner.openai.base_url")
+            }
+            Err(problems) => problems[0].to_string(),
+        }
+    };
+    for text in ["http://127.0.0.1:8000", "http://127.0.0.1:8000/v1/"] {
+        let shown = "\"http://127.0.0.1:8000\" from trendmill.toml:2";
+        assert_eq!(address(text), shown);
+    }
+    assert!(address("https://host/llm/v1").starts_with("\"https://host/llm\""));
+    for text in [
+        "https://me:hunter2@host",
+        "https://host?key=hunter2",
+        "hunter2",
+    ] {
+        let said = address(text);
+        assert!(
+            said.contains("captioner.openai.api_key") && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn wrong_settings_are_refused_with_what_is_allowed() {
     let said = |text: &str, pairs: &[(&str, &str)]| match Settings::from_layers(
         text,
@@ -156,10 +186,10 @@ fn wrong_settings_are_refused_with_what_is_allowed() {
       hint: did you mean `engine.parallelism`? allowed: `engine.parallelism`, `engine.pools`, `engine.executor`, `engine.memory`, `engine.disk_reserve`
     ---
     trendmill.toml:2: unknown setting `engin.parallelism`
-      hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `net`, `media`, `reddit`, `server`, `notify`, `retention`, `log`
+      hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `captioner`, `net`, `media`, `reddit`, `server`, `notify`, `retention`, `log`
     ---
     trendmill.toml:1: unknown setting `engine`
-      hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `net`, `media`, `reddit`, `server`, `notify`, `retention`, `log`
+      hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `captioner`, `net`, `media`, `reddit`, `server`, `notify`, `retention`, `log`
     ---
     trendmill.toml:2: `0` is no value for `engine.parallelism`
       hint: write a whole number from 1

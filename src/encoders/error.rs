@@ -61,6 +61,10 @@ pub enum Error {
         reason: String,
     },
 
+    /// The server that writes captions is not set up.
+    #[error("{0}")]
+    Server(String),
+
     /// A text could not be tokenised.
     #[error("cannot tokenise: {0}")]
     Tokenizer(String),
@@ -78,7 +82,7 @@ impl Error {
     /// Whether the machine is not fit (exit code 3), rather than the request wrong (2).
     pub const fn is_environment(&self) -> bool {
         match self {
-            Self::Device(_) | Self::Weights(_) | Self::Compute(_) => true,
+            Self::Device(_) | Self::Weights(_) | Self::Compute(_) | Self::Server(_) => true,
             Self::Unknown { .. }
             | Self::NoDirectory { .. }
             | Self::WrongKind { .. }

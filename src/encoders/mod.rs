@@ -27,6 +27,7 @@ mod fingerprint;
 mod generation;
 mod image;
 mod normalized;
+pub mod openai;
 mod patches;
 mod precision;
 mod resnet;

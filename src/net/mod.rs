@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use fetch::{Body, Failure, FetchSettings, Fetcher};
 pub use guard::is_public;
 pub use hosts::{HostBook, Lookup};
+use url::{Host, Url};
 
 /// How the client behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,22 @@ pub fn client(settings: &NetSettings) -> Result<reqwest::Client, Error> {
         most => reqwest::redirect::Policy::limited(most),
     };
     builder(settings).redirect(redirects).build().map_err(Error)
+}
+
+/// A client for one server, that of the user's own at `url`: it follows no redirect, so that a key
+/// goes nowhere else, and what goes to this machine goes past the proxy of the environment.
+pub fn client_of(url: &Url, settings: &NetSettings) -> Result<reqwest::Client, Error> {
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let mut client = builder(settings).redirect(reqwest::redirect::Policy::none());
+    if is_here {
+        client = client.no_proxy();
+    }
+    client.build().map_err(Error)
 }
 
 /// A client for a server on this machine: without a proxy, and without a limit for answers that

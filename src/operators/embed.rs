@@ -95,6 +95,11 @@ impl EmbedOutput {
                 .captioner
                 .as_ref()
                 .map(|captioner| captioner.fingerprint),
+            captioner_settings: self
+                .captioner
+                .as_ref()
+                .map(|captioner| captioner.settings.clone())
+                .unwrap_or_default(),
         }
     }
 }

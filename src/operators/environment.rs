@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     corpus::{Fingerprint, MediaLocation},
-    encoders::{self, DeviceSpec, ImageEncoder, TextEncoder, WeightsSettings},
+    encoders::{self, DeviceSpec, ImageEncoder, TextEncoder, WeightsSettings, openai},
     media::{Limits, MediaStore},
     net::{self, FetchSettings, Fetcher},
     registry::Registry,
@@ -73,6 +73,8 @@ pub struct Environment {
     pub fetcher: OnceLock<Fetcher>,
     /// Where weights are looked for.
     pub weights: WeightsSettings,
+    /// The server that writes captions, and what it is asked.
+    pub caption_server: openai::Defaults,
     /// Where encoders and training compute, where a task does not say.
     pub device: DeviceSpec,
     /// Makes sources.

@@ -27,7 +27,7 @@ mod wait;
 mod noop;
 
 pub use caption::Caption;
-pub(crate) use caption::caption_of;
+pub(crate) use caption::{Choice, caption_of};
 pub use device::device_of;
 pub use embed::Embed;
 pub use environment::{Environment, Loaded, OpenedSource, SourceOpener};

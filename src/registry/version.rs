@@ -79,6 +79,9 @@ pub struct BlockEncoder {
     /// Which captioner it is exactly; the first release did not file it.
     #[serde(default)]
     pub captioner_fingerprint: Option<Fingerprint>,
+    /// What beside its name makes the same captioner again.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub captioner_settings: Map<String, Value>,
 }
 
 /// The feature matrix of a version.

@@ -7,6 +7,8 @@ mod three_days;
 mod kill;
 mod processes;
 mod bad_input;
+mod served;
+mod captions;
 mod asking;
 mod again;
 mod readme;

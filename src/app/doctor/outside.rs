@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::Check;
 use crate::{
     app::{App, Worker, weights},
-    encoders::{self, weights as files},
+    config::document,
+    encoders::{self, openai, weights as files},
     pipelines::{self, Definition},
 };
 
@@ -67,6 +68,34 @@ impl App {
         checks.extend(self.check_weights(&definitions));
         checks.push(self.check_credentials(&definitions));
         checks
+    }
+
+    /// Whether the server that writes captions answers, where a pipeline uses it.
+    pub(super) async fn check_captioner(&self) -> Option<Check> {
+        let files = pipelines::files(self.home()).unwrap_or_default();
+        let mut definitions = files.iter().filter_map(|file| pipelines::load(file).ok());
+        if !definitions.any(|definition| is_served(&definition)) {
+            return None;
+        }
+        let environment = self.environment();
+        let server = match environment.caption_server.server() {
+            Ok(server) => server,
+            Err(error) => {
+                return Some(Check::fault(
+                    "captioner",
+                    error.to_string(),
+                    "set it in trendmill.toml",
+                ));
+            }
+        };
+        Some(match openai::look(server).await {
+            Ok(()) => Check::ok("captioner", server.base_url.clone()),
+            Err(message) => Check::warning(
+                "captioner",
+                message,
+                "start the server, or set captioner.openai.base_url and captioner.openai.api_key",
+            ),
+        })
     }
 
     /// Encoders that a profile names and whose files are not here are fetched by the first run.
@@ -148,4 +177,17 @@ impl App {
             ),
         }
     }
+}
+
+/// Whether a pipeline has its captions from a server.
+fn is_served(definition: &Definition) -> bool {
+    let used = definition.profile.as_deref();
+    let mut profiles = definition.profiles.iter();
+    let profile = profiles.find(|profile| Some(profile.name.as_str()) == used);
+    let names = |task: &pipelines::Task| {
+        let captioner = document::find(&task.settings, "captioner");
+        captioner.and_then(|entry| entry.value.as_text()) == Some(openai::NAME)
+    };
+    profile.is_some_and(|profile| profile.caption == openai::NAME)
+        || definition.tasks.iter().any(names)
 }

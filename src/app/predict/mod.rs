@@ -1,5 +1,6 @@
 //! Predictions for records that need not be in the store.
 
+mod captions;
 mod vectors;
 mod words;
 
@@ -9,12 +10,13 @@ use serde::Serialize;
 use vectors::blocking;
 pub use words::record_from_words;
 
+use self::captions::Captioners;
 use super::{App, Error};
 use crate::{
-    corpus::{Fingerprint, MediaInfo, Record},
-    encoders::{self, Tagger},
+    corpus::{MediaInfo, Record},
+    encoders::{openai, weights::catalogue},
     learning::{FeatureSchema, Head, RowInput, assemble},
-    operators::Environment,
+    operators::{Choice, Environment},
     registry::{BlockEncoder, ModelName, ModelVersion},
     sources::{TableSource, TableSpec, every_row_of},
 };
@@ -41,7 +43,7 @@ pub struct Predictor {
     version: ModelVersion,
     head: Head,
     schema: FeatureSchema,
-    taggers: HashMap<String, Arc<Tagger>>,
+    captioners: Captioners,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -68,10 +70,18 @@ impl App {
             ))
         })?;
         for block in &version.manifest.encoders {
-            let encoder = (block.encoder.as_str(), block.fingerprint);
-            let captioner = block.captioner.as_deref().zip(block.captioner_fingerprint);
-            for (model, fingerprint) in [Some(encoder), captioner].into_iter().flatten() {
-                self.unchanged(name, model, fingerprint).await?;
+            let (encoder, trained_with) = (block.encoder.clone(), block.fingerprint);
+            let environment = self.environment();
+            let device = blocking(move || environment.device_as(&encoder, trained_with)).await??;
+            if device.is_none() {
+                return Err(changed(name, &block.encoder));
+            }
+            if let (Some(captioner), Some(filed)) = (&block.captioner, block.captioner_fingerprint)
+            {
+                let choice = Choice::filed(captioner, &block.captioner_settings)?;
+                if choice.fingerprint()? != filed {
+                    return Err(changed(name, captioner));
+                }
             }
         }
         Ok(Predictor {
@@ -79,29 +89,8 @@ impl App {
             version,
             head,
             schema,
-            taggers: HashMap::new(),
+            captioners: Captioners::default(),
         })
-    }
-
-    /// Makes sure that an encoder is the one with which `name` was trained.
-    async fn unchanged(
-        &self,
-        name: &ModelName,
-        encoder: &str,
-        trained_with: Fingerprint,
-    ) -> Result<(), Error> {
-        let (environment, model) = (self.environment(), encoder.to_owned());
-        let device = blocking(move || environment.device_as(&model, trained_with)).await??;
-        if device.is_some() {
-            return Ok(());
-        }
-        let since = match encoders::weights::catalogue::find(encoder) {
-            Some(_) => "than this release has",
-            None => "than lies in that directory now",
-        };
-        Err(Error::Failed(format!(
-            "`{name}` was trained with another `{encoder}` {since}"
-        )))
     }
 
     /// The records of a table, one for each row that can be read; `-` is the standard input.
@@ -120,6 +109,19 @@ impl App {
         let spec = TableSpec::new(self.working_dir().join(path));
         Ok(TableSource::open(spec)?.every_row()?)
     }
+}
+
+/// Says that an encoder is not the one with which `name` was trained.
+fn changed(name: &ModelName, encoder: &str) -> Error {
+    let is_ours = encoder == openai::NAME || catalogue::find(encoder).is_some();
+    let since = if is_ours {
+        "than this release has"
+    } else {
+        "than lies in that directory now"
+    };
+    Error::Failed(format!(
+        "`{name}` was trained with another `{encoder}` {since}"
+    ))
 }
 
 impl Predictor {

@@ -6,8 +6,8 @@ use super::Predictor;
 use crate::{
     app::Error,
     corpus::{ContentHash, Fingerprint, MediaInfo, MediaLocation, Record, Vector, VectorType},
-    encoders::{self, DeviceSpec, ImageInput},
-    operators::{Environment, caption_of, mean_vector, place, places_of},
+    encoders::{DeviceSpec, ImageInput},
+    operators::{Environment, mean_vector, place, places_of},
     registry::BlockEncoder,
     sources::{Obtained, obtain},
     store::PlaceState,
@@ -103,39 +103,7 @@ impl Predictor {
             .collect())
     }
 
-    async fn captions(
-        &mut self,
-        block: &BlockEncoder,
-        images: &[FoundImages],
-    ) -> Result<Vec<Vec<String>>, Error> {
-        let name = block.captioner.clone().unwrap_or_default();
-        let tagger = if let Some(tagger) = self.taggers.get(&name) {
-            Arc::clone(tagger)
-        } else {
-            let weights = self.environment.weights.clone();
-            let wanted = name.clone();
-            let tagger = blocking(move || encoders::load_tagger(&wanted, &weights)).await??;
-            Arc::clone(self.taggers.entry(name).or_insert(Arc::new(tagger)))
-        };
-        let reads = encoders::weights::catalogue::find(tagger.name())
-            .and_then(|entry| entry.reads.clone())
-            .ok_or_else(|| Error::Failed(format!("`{}` reads no image vectors", tagger.name())))?;
-        let vectors = self
-            .image_vectors(&reads, tagger.encoder_fingerprint(), images)
-            .await?;
-        Ok(images
-            .iter()
-            .map(|images| {
-                images
-                    .iter()
-                    .filter_map(|(info, _)| vectors.get(&info.content))
-                    .map(|vector| caption_of(&tagger, &vector.values()).caption)
-                    .collect()
-            })
-            .collect())
-    }
-
-    async fn image_vectors(
+    pub(super) async fn image_vectors(
         &self,
         encoder: &str,
         fingerprint: Fingerprint,
