@@ -40,6 +40,15 @@ pub enum Error {
         known: String,
     },
 
+    /// This release does not compute the architecture.
+    #[error("`{name}` is of architecture `{architecture}`, which does not do this")]
+    Architecture {
+        /// What was asked for.
+        name: String,
+        /// Its architecture.
+        architecture: String,
+    },
+
     /// The device cannot be had.
     #[error(transparent)]
     Device(#[from] device::Error),
@@ -85,6 +94,7 @@ impl Error {
             Self::Device(_) | Self::Weights(_) | Self::Compute(_) | Self::Server(_) => true,
             Self::Unknown { .. }
             | Self::NoDirectory { .. }
+            | Self::Architecture { .. }
             | Self::WrongKind { .. }
             | Self::Io(_)
             | Self::Checkpoint { .. }

@@ -60,7 +60,7 @@ fn is_halved(name_or_dir: &str) -> bool {
         architecture: Option<String>,
     }
     if let Some(entry) = catalogue::find(name_or_dir) {
-        return entry.architecture == "bert";
+        return entry.architecture.ends_with("bert");
     }
     let config = Path::new(name_or_dir).join("config.json");
     let config = fs_err::read(config).unwrap_or_default();
@@ -128,6 +128,7 @@ pub(super) fn of_directory(directory: &Path, options: TextOptions) -> Result<Fin
         weights,
         &format!("{others}, {OF_DIRECTORIES}"),
         &format!("{pooling}{length}"),
+        "",
     ))
 }
 
@@ -143,16 +144,16 @@ pub(super) fn of_entry(entry: &Entry) -> Fingerprint {
         Some(read) => format!("{} of {}", entry.preprocessing, of_entry(read)),
         None => entry.preprocessing.clone(),
     };
-    of_parts(weights, &preprocessing, &entry.pooling)
+    of_parts(weights, &preprocessing, &entry.pooling, &entry.prefix)
 }
 
 /// The fingerprint of an encoder from its parts.
-pub(super) fn of_parts(weights: ContentHash, preprocessing: &str, pooling: &str) -> Fingerprint {
+fn of_parts(weights: ContentHash, preprocessing: &str, pooling: &str, prompt: &str) -> Fingerprint {
     Fingerprint::of(&[
         ("weights", &weights.to_string()),
         ("preprocessing", preprocessing),
         ("pooling", pooling),
-        ("prompt", ""),
+        ("prompt", prompt),
         ("compute", Precision::F32.name()),
     ])
 }

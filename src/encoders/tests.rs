@@ -3,6 +3,7 @@
 mod captioners;
 mod checkpoints;
 mod images;
+mod packed;
 mod precision;
 mod texts;
 mod timm;

@@ -8,7 +8,7 @@ use super::{
     DeviceSpec, Error, Kind, WeightsSettings,
     bert::{self, Bert, BertConfig, BertTokenizer, Pooling, TextOptions},
     checkpoint, fingerprint,
-    weights::{self, catalogue},
+    weights::{self, Entry, Located, catalogue},
     workers,
 };
 use crate::corpus::Fingerprint;
@@ -60,18 +60,7 @@ pub fn load_text_with(
                 known: catalogue::names(Some(Kind::Text)),
             });
         }
-        Some(entry) => {
-            let located = weights::locate(entry, weights)?;
-            Parts {
-                config: located.file("config.json").to_owned(),
-                tokenizer: located.file("tokenizer.json").to_owned(),
-                weights: located.file(&entry.weights).to_owned(),
-                max_tokens: 256,
-                pooling: Pooling::Mean,
-                normalize: true,
-                fingerprint: fingerprint::of_entry(entry),
-            }
-        }
+        Some(entry) => Parts::of_entry(entry, &weights::locate(entry, weights)?)?,
         None => Parts::of_directory(
             fingerprint::existing_directory(name_or_dir, Some(Kind::Text))?,
             options,
@@ -82,18 +71,54 @@ pub fn load_text_with(
 
 /// The files and settings of a text encoder.
 struct Parts {
-    config: PathBuf,
-    tokenizer: PathBuf,
+    form: Form,
     weights: PathBuf,
     max_tokens: usize,
     pooling: Pooling,
     normalize: bool,
+    /// What is put in front of every text.
+    prefix: String,
     fingerprint: Fingerprint,
 }
 
+/// Where the hyperparameters and the vocabulary are.
+enum Form {
+    /// In files of their own.
+    Files { config: PathBuf, tokenizer: PathBuf },
+    /// In the file of the weights.
+    Packed,
+}
+
 impl Parts {
+    /// What the catalogue says: files beside those that it pins have no say.
+    fn of_entry(entry: &Entry, located: &Located) -> Result<Self, Error> {
+        let form = match entry.architecture.as_str() {
+            "bert" => Form::Files {
+                config: located.file("config.json").to_owned(),
+                tokenizer: located.file("tokenizer.json").to_owned(),
+            },
+            "packed-bert" => Form::Packed,
+            other => {
+                return Err(Error::Architecture {
+                    name: entry.name.clone(),
+                    architecture: other.to_owned(),
+                });
+            }
+        };
+        let (pooling, normalize) = entry.text_pooling();
+        Ok(Self {
+            form,
+            weights: located.file(&entry.weights).to_owned(),
+            max_tokens: entry.max_tokens,
+            pooling,
+            normalize,
+            prefix: entry.prefix.clone(),
+            fingerprint: fingerprint::of_entry(entry),
+        })
+    }
+
     fn of_directory(directory: &Path, options: TextOptions) -> Result<Self, Error> {
-        let weights = checkpoint::file_in(directory)?;
+        let fingerprint = fingerprint::of_directory(directory, options)?;
         let config = directory.join("config.json");
         let positions = BertConfig::read(&config)?.longest();
         let pooling = match options.pooling {
@@ -101,25 +126,33 @@ impl Parts {
             None => Pooling::of_directory(directory)?.unwrap_or(Pooling::Mean),
         };
         Ok(Self {
-            config,
-            tokenizer: directory.join("tokenizer.json"),
-            weights,
+            form: Form::Files {
+                config,
+                tokenizer: directory.join("tokenizer.json"),
+            },
+            weights: checkpoint::file_in(directory)?,
             max_tokens: bert::max_tokens(directory, positions)?,
             pooling,
-            normalize: options.normalize || bert::normalizes(directory),
-            fingerprint: fingerprint::of_directory(directory, options)?,
+            normalize: options.normalize || bert::normalizes(directory)?,
+            prefix: bert::prompt(directory)?,
+            fingerprint,
         })
     }
 
     fn load(self, name: &str, spec: DeviceSpec, device: Device) -> Result<TextEncoder, Error> {
-        let config = BertConfig::read(&self.config)?;
-        let tokenizer = BertTokenizer::read(&self.tokenizer, self.max_tokens)?;
+        let (config, tokenizer) = match &self.form {
+            Form::Files { config, tokenizer } => (
+                BertConfig::read(config)?,
+                BertTokenizer::read(tokenizer, self.max_tokens)?,
+            ),
+            Form::Packed => bert::read_packed(&self.weights, self.max_tokens)?,
+        };
         let model = bert::load(&config, &self.weights, &device, spec.precision().dtype())?;
         Ok(TextEncoder {
             name: name.to_owned(),
             fingerprint: fingerprint::in_precision(self.fingerprint, spec.precision()),
             dimension: config.hidden_size,
-            tokenizer,
+            tokenizer: tokenizer.with_prefix(&self.prefix),
             model,
             pooling: self.pooling,
             normalize: self.normalize,

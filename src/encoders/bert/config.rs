@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::encoders::Error;
+use crate::encoders::{Error, checkpoint::Packed};
 
 /// The hyperparameters, under the hub's names.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,45 +68,68 @@ impl BertConfig {
         };
         let config: Self = serde_json::from_slice(&fs_err::read(path)?)
             .map_err(|error| unusable(error.to_string()))?;
-        if !KNOWN.contains(&config.model_type.as_str()) {
-            return Err(unusable(format!(
+        config.checked().map_err(unusable)
+    }
+
+    /// What a packed encoder says: it is always a BERT.
+    pub(in crate::encoders) fn of_packed(packed: &Packed) -> Result<Self, String> {
+        let head = packed.head;
+        let config = Self {
+            model_type: "bert".to_owned(),
+            hidden_size: head.hidden,
+            num_hidden_layers: head.layers,
+            num_attention_heads: head.heads,
+            intermediate_size: head.wide,
+            hidden_act: gelu(),
+            layer_norm_eps: head.epsilon.into(),
+            max_position_embeddings: head.positions,
+            type_vocab_size: head.token_types,
+            vocab_size: head.token_ids,
+            position_embedding_type: absolute(),
+            pad_token_id: None,
+        };
+        config.checked()
+    }
+
+    /// The words for what cannot be computed.
+    fn checked(self) -> Result<Self, String> {
+        if !KNOWN.contains(&self.model_type.as_str()) {
+            return Err(format!(
                 "`model_type` is `{}`; text checkpoints of type `{}` can be read",
-                config.model_type,
+                self.model_type,
                 KNOWN.join("`, `")
-            )));
+            ));
         }
-        if config.longest() < 2 {
-            return Err(unusable(format!(
+        if self.longest() < 2 {
+            return Err(format!(
                 "`max_position_embeddings` is {}, which leaves no room for a text",
-                config.max_position_embeddings
-            )));
+                self.max_position_embeddings
+            ));
         }
-        if config.position_embedding_type != "absolute" {
-            return Err(unusable(format!(
+        if self.position_embedding_type != "absolute" {
+            return Err(format!(
                 "`position_embedding_type` is `{}`; only `absolute` can be computed",
-                config.position_embedding_type
-            )));
+                self.position_embedding_type
+            ));
         }
         if !matches!(
-            config.hidden_act.as_str(),
+            self.hidden_act.as_str(),
             "gelu" | "gelu_new" | "gelu_pytorch_tanh" | "relu"
         ) {
-            return Err(unusable(format!(
+            return Err(format!(
                 "`hidden_act` is `{}`; `gelu`, `gelu_new` and `relu` can be computed",
-                config.hidden_act
-            )));
+                self.hidden_act
+            ));
         }
-        if config.num_attention_heads == 0
-            || !config
-                .hidden_size
-                .is_multiple_of(config.num_attention_heads)
+        if self.num_attention_heads == 0
+            || !self.hidden_size.is_multiple_of(self.num_attention_heads)
         {
-            return Err(unusable(format!(
+            return Err(format!(
                 "`hidden_size` {} is not a multiple of `num_attention_heads` {}",
-                config.hidden_size, config.num_attention_heads
-            )));
+                self.hidden_size, self.num_attention_heads
+            ));
         }
-        Ok(config)
+        Ok(self)
     }
 
     /// The padding token from which on `RoBERTa` and its kin count positions; `None` for BERT, which

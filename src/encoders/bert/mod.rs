@@ -6,6 +6,7 @@ mod model;
 mod options;
 mod pooling;
 mod tokenize;
+mod unigram;
 
 use std::path::Path;
 
@@ -13,12 +14,15 @@ use burn::tensor::{DType, Device};
 
 pub(super) use config::BertConfig;
 pub(super) use model::Bert;
-pub(super) use options::normalizes;
 pub use options::{Pooling, TextOptions};
+pub(super) use options::{normalizes, prompt};
 pub(super) use pooling::pool;
 pub(super) use tokenize::{BertTokenizer, max_tokens};
 
-use super::{Error, checkpoint};
+use super::{
+    Error,
+    checkpoint::{self, Packed},
+};
 
 /// Hub name → name of the module tree in [`model`].
 ///
@@ -55,4 +59,19 @@ pub(super) fn load(
     let mut model = config.init(device);
     checkpoint::load(&mut model, path, &RENAMES, may_stay, dtype)?;
     Ok(model)
+}
+
+/// The hyperparameters and the tokenizer of a packed encoder.
+pub(super) fn read_packed(
+    path: &Path,
+    max_tokens: usize,
+) -> Result<(BertConfig, BertTokenizer), Error> {
+    let unusable = |reason: String| Error::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    };
+    let packed = Packed::read(path).map_err(unusable)?;
+    let config = BertConfig::of_packed(&packed).map_err(unusable)?;
+    let max_tokens = max_tokens.min(config.longest());
+    Ok((config, BertTokenizer::of_packed(packed, path, max_tokens)?))
 }

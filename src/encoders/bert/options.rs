@@ -1,6 +1,6 @@
 //! How one vector is made of a text's token vectors.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use serde::Deserialize;
 
@@ -78,15 +78,9 @@ impl Pooling {
     /// What a checkpoint's own files say; `None` where they say nothing.
     pub(in crate::encoders) fn of_directory(directory: &Path) -> Result<Option<Self>, Error> {
         let path = directory.join("1_Pooling").join("config.json");
-        if !path.is_file() {
+        let Some(file) = read_if_there::<PoolingFile>(&path)? else {
             return Ok(None);
-        }
-        let unusable = |reason: String| Error::Checkpoint {
-            path: path.clone(),
-            reason,
         };
-        let file: PoolingFile = serde_json::from_slice(&fs_err::read(&path)?)
-            .map_err(|error| unusable(error.to_string()))?;
         let modes = match &file.pooling_mode {
             None => &[],
             Some(Modes::One(mode)) => std::slice::from_ref(mode),
@@ -105,25 +99,106 @@ impl Pooling {
         ) {
             (true, false, false) => Ok(Some(Self::Cls)),
             (false, true, false) => Ok(Some(Self::Mean)),
-            _ => Err(unusable(
-                "its pooling is neither `cls` nor `mean`; give `--pooling`".to_owned(),
-            )),
+            _ => Err(Error::Checkpoint {
+                path,
+                reason: "its pooling is neither `cls` nor `mean`; give `--pooling`".to_owned(),
+            }),
         }
     }
 }
 
-/// Whether a checkpoint's `modules.json` ends in scaling to unit length.
-pub(in crate::encoders) fn normalizes(directory: &Path) -> bool {
+/// Whether a checkpoint's `modules.json` scales to unit length.
+pub(in crate::encoders) fn normalizes(directory: &Path) -> Result<bool, Error> {
     #[derive(Deserialize)]
     struct Part {
         #[serde(rename = "type")]
         kind: String,
     }
-    let Ok(bytes) = fs_err::read(directory.join("modules.json")) else {
-        return false;
+    let path = directory.join("modules.json");
+    let Some(parts) = read_if_there::<Vec<Part>>(&path)? else {
+        return Ok(false);
     };
-    let parts: Vec<Part> = serde_json::from_slice(&bytes).unwrap_or_default();
-    parts.iter().any(|part| part.kind.ends_with(".Normalize"))
+    let is = |part: &Part, name: &str| part.kind.rsplit('.').next() == Some(name);
+    let known = ["Transformer", "Pooling", "Normalize", "Dropout"];
+    match parts
+        .iter()
+        .find(|part| !known.iter().any(|name| is(part, name)))
+    {
+        Some(part) => Err(Error::Checkpoint {
+            path,
+            reason: format!(
+                "a module is `{}`; `{}` can be computed",
+                part.kind,
+                known.join("`, `")
+            ),
+        }),
+        None => Ok(parts.iter().any(|part| is(part, "Normalize"))),
+    }
+}
+
+/// What a checkpoint of sentence-transformers puts in front of a text where nothing else is said.
+///
+/// Source: `_parse_model_config` and `_resolve_prompt` of sentence-transformers' `base/model.py`.
+pub(in crate::encoders) fn prompt(directory: &Path) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Settings {
+        #[serde(default)]
+        prompts: HashMap<String, Option<String>>,
+        #[serde(default)]
+        default_prompt_name: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Pooled {
+        #[serde(default)]
+        include_prompt: Option<bool>,
+    }
+    // Without modules the file is not looked at there either.
+    if !directory.join("modules.json").is_file() {
+        return Ok(String::new());
+    }
+    let path = directory.join("config_sentence_transformers.json");
+    let Some(settings) = read_if_there::<Settings>(&path)? else {
+        return Ok(String::new());
+    };
+    let Some(name) = settings.default_prompt_name else {
+        return Ok(String::new());
+    };
+    let unusable = |reason: String| Error::Checkpoint {
+        path: path.clone(),
+        reason,
+    };
+    let prompt = match settings.prompts.get(&name) {
+        Some(prompt) => prompt.clone().unwrap_or_default(),
+        // These two are always there.
+        None if ["query", "document"].contains(&name.as_str()) => String::new(),
+        None => {
+            return Err(unusable(format!(
+                "`default_prompt_name` is `{name}`, which is none of its `prompts`"
+            )));
+        }
+    };
+    let pooled = read_if_there::<Pooled>(&directory.join("1_Pooling").join("config.json"))?;
+    let is_left_out = pooled.and_then(|pooled| pooled.include_prompt) == Some(false);
+    if is_left_out && !prompt.is_empty() {
+        return Err(unusable(format!(
+            "its prompt `{name}` is not to be pooled (`include_prompt` is false), which cannot be \
+             computed"
+        )));
+    }
+    Ok(prompt)
+}
+
+/// What a file of JSON holds; `None` where there is no such file.
+fn read_if_there<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&fs_err::read(path)?)
+        .map(Some)
+        .map_err(|error| Error::Checkpoint {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
 }
 
 #[cfg(test)]
@@ -157,5 +232,73 @@ mod tests {
             let error = of(text).unwrap_err().to_string();
             assert!(error.contains("neither `cls` nor `mean`"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_default_prompt_is_that_of_sentence_transformers() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        };
+        let file = "config_sentence_transformers.json";
+        let prompts = r#""prompts": {"query": "query: ", "other": null}"#;
+        put(
+            file,
+            &format!(r#"{{"default_prompt_name": "query", {prompts}}}"#),
+        );
+        // There is no such thing without modules.
+        assert_eq!(prompt(folder.path()).unwrap(), "");
+        put("modules.json", "[]");
+        for (default, expected) in [
+            (r#""query""#, Some("query: ")),
+            (r#""other""#, Some("")),
+            (r#""document""#, Some("")),
+            ("null", Some("")),
+            (r#""none""#, None),
+        ] {
+            put(
+                file,
+                &format!(r#"{{"default_prompt_name": {default}, {prompts}}}"#),
+            );
+            match (prompt(folder.path()), expected) {
+                (Ok(found), Some(expected)) => assert_eq!(found, expected),
+                (Err(error), None) => {
+                    assert!(
+                        error.to_string().contains("none of its `prompts`"),
+                        "{error}"
+                    );
+                }
+                other => panic!("{default}: {other:?}"),
+            }
+        }
+        put(
+            file,
+            &format!(r#"{{"default_prompt_name": "query", {prompts}}}"#),
+        );
+        put("1_Pooling/config.json", r#"{"include_prompt": false}"#);
+        let error = prompt(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("`include_prompt`"), "{error}");
+    }
+
+    #[test]
+    fn a_module_that_is_not_computed_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |kinds: &[&str]| {
+            let parts: Vec<_> = kinds
+                .iter()
+                .map(|kind| serde_json::json!({"type": kind}))
+                .collect();
+            let text = serde_json::to_string(&parts).unwrap();
+            fs_err::write(folder.path().join("modules.json"), text).unwrap();
+            normalizes(folder.path())
+        };
+        let models = "sentence_transformers.models";
+        let (first, pooling) = (format!("{models}.Transformer"), format!("{models}.Pooling"));
+        assert!(!of(&[&first, &pooling]).unwrap());
+        assert!(of(&[&first, &pooling, &format!("{models}.Normalize")]).unwrap());
+        let error = of(&[&first, &pooling, &format!("{models}.Dense")]).unwrap_err();
+        assert!(error.to_string().contains("models.Dense"), "{error}");
     }
 }

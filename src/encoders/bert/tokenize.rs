@@ -1,11 +1,12 @@
 //! Texts → token ids.
 
-use std::path::Path;
+use std::{borrow::Cow, collections::HashMap, path::Path};
 
 use serde::Deserialize;
 use tokenizers::{Tokenizer, TruncationParams};
 
-use crate::encoders::Error;
+use super::unigram;
+use crate::encoders::{Error, checkpoint::Packed};
 
 /// A checkpoint's tokenizer with our own truncation and without padding.
 ///
@@ -13,6 +14,10 @@ use crate::encoders::Error;
 /// every text to 128.
 pub(in crate::encoders) struct BertTokenizer {
     tokenizer: Tokenizer,
+    /// What stands for characters that the tokenizer does not replace itself.
+    characters: HashMap<char, String>,
+    /// What is put in front of every text.
+    prefix: String,
 }
 
 impl std::fmt::Debug for BertTokenizer {
@@ -24,32 +29,84 @@ impl std::fmt::Debug for BertTokenizer {
 impl BertTokenizer {
     /// Reads a `tokenizer.json`; texts are cut to `max_tokens`, special tokens included.
     pub(in crate::encoders) fn read(path: &Path, max_tokens: usize) -> Result<Self, Error> {
-        let unusable = |error: tokenizers::Error| Error::Checkpoint {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let mut tokenizer = Tokenizer::from_file(path).map_err(unusable)?;
+        Tokenizer::from_file(path)
+            .and_then(|tokenizer| Self::of(tokenizer, max_tokens))
+            .map_err(|error| unusable(path, &error))
+    }
+
+    /// The tokenizer of a packed encoder at `path`.
+    pub(in crate::encoders) fn of_packed(
+        packed: Packed,
+        path: &Path,
+        max_tokens: usize,
+    ) -> Result<Self, Error> {
+        let tokenizer = unigram::tokenizer(&packed.vocabulary)
+            .and_then(|tokenizer| Self::of(tokenizer, max_tokens))
+            .map_err(|error| unusable(path, &error))?;
+        Ok(Self {
+            characters: packed.vocabulary.characters,
+            ..tokenizer
+        })
+    }
+
+    fn of(mut tokenizer: Tokenizer, max_tokens: usize) -> Result<Self, tokenizers::Error> {
         let truncation = TruncationParams {
             max_length: max_tokens,
             ..TruncationParams::default()
         };
-        tokenizer
-            .with_truncation(Some(truncation))
-            .map_err(unusable)?;
+        tokenizer.with_truncation(Some(truncation))?;
         tokenizer.with_padding(None);
-        Ok(Self { tokenizer })
+        Ok(Self {
+            tokenizer,
+            characters: HashMap::new(),
+            prefix: String::new(),
+        })
+    }
+
+    /// The same with words in front of every text.
+    #[must_use]
+    pub(in crate::encoders) fn with_prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.prefix);
+        self
     }
 
     /// The token ids of each text, special tokens included.
     pub(in crate::encoders) fn encode(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, Error> {
         let encodings = self
             .tokenizer
-            .encode_batch_fast(texts.to_vec(), true)
+            .encode_batch_fast(texts.iter().map(|text| self.prepared(text)).collect(), true)
             .map_err(|error| Error::Tokenizer(error.to_string()))?;
         Ok(encodings
             .iter()
             .map(|encoding| encoding.get_ids().to_vec())
             .collect())
+    }
+
+    /// A text as the tokenizer takes it.
+    fn prepared<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let with_prefix = if self.prefix.is_empty() {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(format!("{}{text}", self.prefix))
+        };
+        if self.characters.is_empty() {
+            return with_prefix;
+        }
+        let mut replaced = String::with_capacity(with_prefix.len());
+        for character in with_prefix.chars() {
+            match self.characters.get(&character) {
+                Some(other) => replaced.push_str(other),
+                None => replaced.push(character),
+            }
+        }
+        Cow::Owned(replaced)
+    }
+}
+
+fn unusable(path: &Path, error: &tokenizers::Error) -> Error {
+    Error::Checkpoint {
+        path: path.to_owned(),
+        reason: error.to_string(),
     }
 }
 

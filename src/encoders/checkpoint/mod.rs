@@ -2,10 +2,11 @@
 //! so is one that holds NaN or infinity.
 //!
 //! Weights are one file, or an index and the files that it lists; a path to the index stands for
-//! all of them.
+//! all of them. A packed encoder is one file, too.
 
 mod files;
 mod identity;
+mod packed;
 mod pickle;
 mod tensors;
 
@@ -22,6 +23,7 @@ use burn_store::{
 };
 pub(super) use files::file_in;
 pub(super) use identity::Identity;
+pub(super) use packed::{Packed, Vocabulary};
 
 use super::Error;
 

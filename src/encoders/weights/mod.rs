@@ -203,6 +203,7 @@ mod tests {
             version: "1.0".into(),
             folder: "model".into(),
             megabytes: 0,
+            platform: None,
         });
         entry.files = vec![
             PinnedFile {

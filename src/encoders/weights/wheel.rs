@@ -96,6 +96,7 @@ fn run_pip(wheel: &Wheel, folder: &Path) -> Result<PathBuf, Failure> {
         let output = Command::new(python)
             .args(arguments)
             .arg(folder)
+            .args(wheel.platform.iter().flat_map(|name| ["--platform", name]))
             .arg(&requirement)
             .stdin(Stdio::null())
             .output();
