@@ -6,7 +6,8 @@ use burn::tensor::{Device, Tensor};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage, Rgba};
 
 use super::{
-    DeviceSpec, Error, ImageError, Kind, TextOptions, WeightsSettings, efficientnet, fingerprint,
+    DeviceSpec, Error, ImageError, Kind, TextOptions, WeightsSettings, ahead, efficientnet,
+    fingerprint,
     timm::TimmNetwork,
     weights::{self, catalogue},
     workers,
@@ -46,8 +47,32 @@ pub(super) trait Network: std::fmt::Debug + Send + Sync {
     /// The vectors of `count` pictures, whose numbers come one after the other.
     fn compute(&self, numbers: Vec<f32>, count: usize) -> Result<Vec<Vec<f32>>, ImageError>;
 
-    /// How many pictures it takes at most; where it is one, each core computes its own.
-    fn at_once(&self) -> usize;
+    /// How pictures are best given to it.
+    fn batches(&self) -> Batches;
+}
+
+/// How pictures are best given to a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batches {
+    /// Each core computes its own.
+    Alone,
+    /// At most so many at a time; the cores that prepare them compute them too.
+    Together(usize),
+    /// At most so many at a time, prepared while the device computes those before.
+    Ahead(usize),
+}
+
+impl Batches {
+    /// The best for a device that takes so many pictures at a time.
+    pub(super) const fn on(spec: DeviceSpec, count: usize) -> Self {
+        if spec.is_exact() {
+            Self::Alone
+        } else if spec.is_on_card() {
+            Self::Ahead(count)
+        } else {
+            Self::Together(count)
+        }
+    }
 }
 
 /// Loads a named image encoder, or a checkpoint that timm wrote.
@@ -111,28 +136,36 @@ impl ImageEncoder {
     /// One result per image, in the images' order; a broken image harms no other.
     ///
     /// On Flex each image is decoded and computed by one core, so its vector has the same bytes in
-    /// any company. On LibTorch the cores decode and the device computes in batches.
+    /// any company. On LibTorch the cores decode and the device computes in batches; on
+    /// a graphics card both at the same time.
     pub fn embed(&self, images: &[ImageInput<'_>]) -> Vec<Result<Vec<f32>, ImageError>> {
         let network = self.network.as_ref();
-        match network.at_once() {
-            1 => workers::map(images, |image| {
+        let prepared =
+            |images: &[ImageInput<'_>]| workers::map(images, |image| prepare(*image, network));
+        match network.batches() {
+            Batches::Alone => workers::map(images, |image| {
                 let mut vectors = network.compute(prepare(*image, network)?, 1)?;
                 Ok(vectors.swap_remove(0))
             }),
-            count => images
+            Batches::Together(count) => images
                 .chunks(count)
-                .flat_map(|images| embed_together(images, network))
+                .flat_map(|images| compute(prepared(images), network))
                 .collect(),
+            Batches::Ahead(count) => ahead::map(images.chunks(count), prepared, |prepared| {
+                compute(prepared, network)
+            })
+            .into_iter()
+            .flatten()
+            .collect(),
         }
     }
 }
 
-/// Decodes on all cores, then computes the good ones as one batch.
-fn embed_together(
-    images: &[ImageInput<'_>],
+/// Computes the good ones of prepared pictures as one batch.
+fn compute(
+    prepared: Vec<Result<Vec<f32>, ImageError>>,
     network: &dyn Network,
 ) -> Vec<Result<Vec<f32>, ImageError>> {
-    let prepared = workers::map(images, |image| prepare(*image, network));
     let count = prepared.iter().flatten().count();
     let good: Vec<f32> = prepared.iter().flatten().flatten().copied().collect();
     let computed = if count == 0 {

@@ -14,6 +14,7 @@
 //! job runs on one thread (see [`workers`](self)). On LibTorch rows agree within 1e-5.
 
 mod activation;
+mod ahead;
 mod attention;
 mod bert;
 mod blip;

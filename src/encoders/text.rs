@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 
 use super::{
-    DeviceSpec, Error, Kind, WeightsSettings,
+    DeviceSpec, Error, Kind, WeightsSettings, ahead,
     bert::{self, Bert, BertConfig, BertTokenizer, Pooling, TextOptions},
     checkpoint, fingerprint,
     weights::{self, Entry, Located, catalogue},
@@ -18,6 +18,8 @@ use crate::corpus::Fingerprint;
 const TOKENS_PER_JOB: usize = 512;
 /// The same on a graphics card.
 const TOKENS_PER_LAUNCH: usize = 32_768;
+/// The texts that are tokenised together while a graphics card computes those before.
+const TEXTS_AHEAD: usize = 8192;
 
 /// A loaded text encoder; may be shared between threads.
 #[derive(Debug)]
@@ -188,23 +190,41 @@ impl TextEncoder {
 
     /// [`TextEncoder::embed`], and the number of tokens that were computed.
     pub fn embed_counted(&self, texts: &[&str]) -> Result<(Vec<Vec<f32>>, usize), Error> {
-        let ids = self.tokenizer.encode(texts)?;
+        if !self.spec.is_on_card() {
+            return self.embed_tokens(&self.tokenizer.encode(texts)?);
+        }
+        let batches = ahead::map(
+            texts.chunks(TEXTS_AHEAD),
+            |texts| self.tokenizer.encode(texts),
+            |ids| self.embed_tokens(&ids?),
+        );
+        let mut all = (Vec::with_capacity(texts.len()), 0);
+        for batch in batches {
+            let (vectors, tokens) = batch?;
+            all.0.extend(vectors);
+            all.1 += tokens;
+        }
+        Ok(all)
+    }
+
+    /// The vectors of rows of tokens, in the rows' order, and the number of tokens.
+    fn embed_tokens(&self, ids: &[Vec<u32>]) -> Result<(Vec<Vec<f32>>, usize), Error> {
         let tokens = ids.iter().map(Vec::len).sum();
         let jobs = jobs(
-            &ids,
+            ids,
             if self.spec.is_on_card() {
                 TOKENS_PER_LAUNCH
             } else {
                 TOKENS_PER_JOB
             },
         );
-        let compute = |job: &Vec<usize>| self.compute(job, &ids);
+        let compute = |job: &Vec<usize>| self.compute(job, ids);
         let results = if self.spec.is_exact() {
             workers::map(&jobs, compute)
         } else {
             jobs.iter().map(compute).collect()
         };
-        let mut vectors = vec![Vec::new(); texts.len()];
+        let mut vectors = vec![Vec::new(); ids.len()];
         for (job, result) in jobs.iter().zip(results) {
             for (row, vector) in job.iter().zip(result?) {
                 vectors[*row] = vector;
@@ -216,10 +236,15 @@ impl TextEncoder {
     /// The vectors of the texts at `job`, which have one token length.
     fn compute(&self, job: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Error> {
         let rows: Vec<&[u32]> = job.iter().map(|row| ids[*row].as_slice()).collect();
-        let tokens = rows[0].len();
-        let states = self
-            .model
-            .forward(&rows, &self.device)
+        let states = self.model.forward(&rows, &self.device);
+        // A graphics card need not send what is left out or joined here anyway.
+        let states = match self.pooling {
+            Pooling::Cls => states.narrow(1, 0, 1),
+            Pooling::Mean if self.spec.is_on_card() => states.cast(DType::F32).mean_dim(1),
+            Pooling::Mean => states,
+        };
+        let [_, tokens, _] = states.dims();
+        let states = states
             .try_into_vec_as::<f32>()
             .map_err(|error| Error::Compute(error.to_string()))?;
         Ok(bert::pool(

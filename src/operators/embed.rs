@@ -28,10 +28,17 @@ use crate::{
     store::PlaceState,
 };
 
-/// How many texts are embedded and committed together.
-const TEXT_BATCH: usize = 256;
+/// How many texts are embedded and committed together: about a second's work of a processor, or of
+/// a graphics card.
+const fn text_batch(device: DeviceSpec) -> usize {
+    if device.is_on_card() { 16_384 } else { 256 }
+}
+
 /// How many images are embedded and committed together.
-const IMAGE_BATCH: usize = 32;
+const fn image_batch(device: DeviceSpec) -> usize {
+    if device.is_on_card() { 1024 } else { 32 }
+}
+
 /// The number type in which vectors are stored.
 pub(super) const STORED_AS: VectorType = VectorType::F16;
 
@@ -210,7 +217,7 @@ impl Embed {
     ) -> Result<(), TaskError> {
         // Texts of similar length together make fuller batches for the encoder.
         missing.sort_by_key(|(content, text)| (text.as_ref().map_or(0, String::len), *content));
-        for batch in missing.chunks(divided(TEXT_BATCH, context)) {
+        for batch in missing.chunks(divided(text_batch(device), context)) {
             checkpoint(context)?;
             let (environment, name) = (Arc::clone(&self.0), output.encoder.clone());
             let batch = batch.to_vec();
@@ -249,7 +256,7 @@ impl Embed {
         missing: &[(ContentHash, Option<String>)],
     ) -> Result<BTreeMap<String, u64>, TaskError> {
         let mut failed = BTreeMap::new();
-        for batch in missing.chunks(divided(IMAGE_BATCH, context)) {
+        for batch in missing.chunks(divided(image_batch(device), context)) {
             checkpoint(context)?;
             let (environment, name) = (Arc::clone(&self.0), output.encoder.clone());
             let contents: Vec<ContentHash> = batch.iter().map(|(content, _)| *content).collect();

@@ -22,7 +22,7 @@ pub(super) use timm::{is_of_family, load};
 
 use super::{
     DeviceSpec, Error, ImageError,
-    image::{Network, rows},
+    image::{Batches, Network, rows},
 };
 
 /// The network of the file `path`: on Flex the one for a single core, elsewhere for batches.
@@ -35,8 +35,9 @@ pub(super) fn network(
     Ok(if spec.is_exact() {
         Box::new(ChannelsLast::fold(checkpoint))
     } else {
-        Box::new(Batches {
+        Box::new(Batched {
             model: EfficientNet::fold(checkpoint, &device),
+            spec,
             device,
         })
     })
@@ -44,12 +45,13 @@ pub(super) fn network(
 
 /// The network on a device that takes many pictures at once.
 #[derive(Debug)]
-struct Batches {
+struct Batched {
     model: EfficientNet,
+    spec: DeviceSpec,
     device: Device,
 }
 
-impl Network for Batches {
+impl Network for Batched {
     fn prepare(&self, picture: &RgbImage) -> Result<Vec<f32>, ImageError> {
         preprocess(picture)
     }
@@ -60,8 +62,8 @@ impl Network for Batches {
         rows(self.model.forward(pixels.permute([0, 3, 1, 2])))
     }
 
-    fn at_once(&self) -> usize {
-        256
+    fn batches(&self) -> Batches {
+        Batches::on(self.spec, 256)
     }
 }
 
@@ -74,8 +76,8 @@ impl Network for ChannelsLast {
         Ok(vec![self.forward(&numbers)?])
     }
 
-    fn at_once(&self) -> usize {
-        1
+    fn batches(&self) -> Batches {
+        Batches::Alone
     }
 }
 

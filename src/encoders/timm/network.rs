@@ -10,14 +10,17 @@ use crate::encoders::{
     DeviceSpec, Error, ImageError, Precision, checkpoint,
     efficientnet::{self, EfficientNet},
     eva::{self, Eva},
-    image::{Network, rows},
+    image::{Batches, Network, rows},
     resnet::{self, ResNet},
     transform::Transform,
     vit::{self, Vit},
 };
 
-/// The pixels that one launch holds at most: 256 pictures of 224 by 224.
-const PIXELS_AT_ONCE: usize = 256 * 224 * 224;
+/// The pixels that one batch holds at most on a processor: 8 pictures of 224 by 224 fill its
+/// products, and leave its caches room.
+const PIXELS_PER_JOB: usize = 8 * 224 * 224;
+/// The same on a graphics card: 256 pictures of 224 by 224.
+const PIXELS_PER_LAUNCH: usize = 256 * 224 * 224;
 
 /// A checkpoint of timm's, loaded.
 #[derive(Debug)]
@@ -118,11 +121,13 @@ impl Network for TimmNetwork {
         })
     }
 
-    fn at_once(&self) -> usize {
-        if self.spec.is_exact() {
-            return 1;
-        }
+    fn batches(&self) -> Batches {
         let [height, width] = self.transform.size();
-        (PIXELS_AT_ONCE / (height * width)).max(2)
+        let most = if self.spec.is_on_card() {
+            PIXELS_PER_LAUNCH
+        } else {
+            PIXELS_PER_JOB
+        };
+        Batches::on(self.spec, (most / (height * width)).max(1))
     }
 }

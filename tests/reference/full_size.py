@@ -1,0 +1,207 @@
+"""Encoders at their full sizes with random weights: what the reference libraries compute with them
+beside what trendmill computes with the same files.
+
+    python full_size.py FOLDER --trendmill ../../target/release/trendmill [--device flex]
+        [--only bge-m3,vit-l,blip,visualized-m3] [--visual-bge RESEARCH/visual_bge]
+
+Writes each checkpoint as its library does (bge-m3 2.3 GB, ViT-L/16-384 1.2 GB, BLIP-base 0.9 GB,
+Visualized-m3 3.5 GB; a folder that is there is used again), embeds four inputs on both sides and
+prints the smallest cosine, for BLIP whether the greedy ids are equal. Ends with 1 where a cosine is
+below 0.99999 or ids differ. Needs torch, torchvision, timm, transformers, tokenizers, safetensors
+and pillow; `visualized-m3` the folder of that name of FlagEmbedding's repository and what
+`visualized_bge.py` says.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+HERE = Path(__file__).parent
+FILES = [HERE.parent / "fixtures" / "timm" / f"{name}.png" for name in ("wide", "tall", "small")]
+TEXTS = [
+    "w7 w81 w9000 w249",
+    "w1",
+    " ".join(f"w{number * 37 % 9973}" for number in range(61)),
+    " ".join(f"w{number * 91 % 9967}" for number in range(700)),
+]
+VOCABULARY = 250_002
+
+arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+arguments.add_argument("folder", type=Path)
+arguments.add_argument("--trendmill", required=True)
+arguments.add_argument("--device", default="flex")
+arguments.add_argument("--only", default="bge-m3,vit-l,blip")
+arguments.add_argument("--visual-bge")
+arguments = arguments.parse_args()
+torch.manual_seed(20261122)
+torch.set_grad_enabled(False)
+
+
+def pictures(folder):
+    """Four photographs' sizes of the small pictures, as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, (file, size) in enumerate(zip(FILES + FILES[:1], [(800, 600), (500, 900), (384, 384), (1203, 777)])):
+        path = folder / f"{number}.png"
+        Image.open(file).convert("RGB").resize(size, Image.BICUBIC).save(path)
+        paths.append(path)
+    return paths
+
+
+def tokenizer(folder):
+    """A vocabulary of the size of XLM-RoBERTa's, of words with numbers."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    pieces += [(f"▁w{number}", -10.0) for number in range(VOCABULARY - len(pieces))]
+    made = Tokenizer(models.Unigram(pieces, unk_id=3))
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "cls_token": "<s>"}
+    PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=8192, **special).save_pretrained(folder)
+
+
+def xlm_roberta():
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    config = XLMRobertaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+        max_position_embeddings=8194,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    return XLMRobertaModel(config).eval()
+
+
+def trendmill(*words):
+    """What the program writes: the vectors of `embed`, the lines of `caption`."""
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "vectors.safetensors"
+        command = [arguments.trendmill, "encoders", *map(str, words), "--device", arguments.device]
+        if words[0] == "embed":
+            command += ["--out", str(out)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        if words[0] == "embed":
+            return load_file(out)["embeddings"]
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def smallest_cosine(found, expected):
+    assert found.shape == expected.shape, (found.shape, expected.shape)
+    return torch.nn.functional.cosine_similarity(found.double(), expected.double()).min().item()
+
+
+def bge_m3(folder):
+    from transformers import AutoModel, AutoTokenizer
+
+    if not folder.exists():
+        tokenizer(folder)
+        xlm_roberta().save_pretrained(folder)
+    model, tokens = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    expected = [model(**tokens(text, return_tensors="pt"))[0][0, 0] for text in TEXTS]
+    expected = torch.nn.functional.normalize(torch.stack(expected), dim=1)
+    texts = folder.parent / "texts.txt"
+    texts.write_text("".join(f"{text}\n" for text in TEXTS))
+    found = trendmill("embed", "--model", folder, "--text-file", texts, "--pooling", "cls", "--normalize")
+    return smallest_cosine(found, expected)
+
+
+def vit_l(folder):
+    import timm
+    from timm.models._hub import save_for_hf
+
+    model = timm.create_model("vit_large_patch16_384.augreg_in21k_ft_in1k", pretrained=False).eval()
+    if folder.exists():
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    else:
+        save_for_hf(model, folder, model_config=model.pretrained_cfg)
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    files = pictures(folder.parent / "pictures")
+    seen = torch.stack([transform(Image.open(file)) for file in files])
+    expected = model.forward_head(model.forward_features(seen), pre_logits=True)
+    return smallest_cosine(trendmill("embed", "--model", folder, "--image-file", *files), expected)
+
+
+def blip(folder):
+    from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
+
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        words = ["[PAD]"] + [f"[unused{number}]" for number in range(99)] + ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        words += [f"w{number}" for number in range(30_522 - len(words))] + ["[DEC]", "[ENC]"]
+        vocabulary = folder / "vocab.txt"
+        vocabulary.write_text("".join(f"{word}\n" for word in words))
+        text = {
+            "vocab_size": len(words),
+            "num_attention_heads": 12,
+            "encoder_hidden_size": 768,
+            "bos_token_id": 30_522,
+            "sep_token_id": 102,
+            "eos_token_id": 2,
+            "pad_token_id": 0,
+        }
+        model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config={"image_size": 384}))
+        for name, parameter in model.named_parameters():
+            # Larger than the library's, with which every token is alike.
+            if "word_embeddings" in name:
+                parameter.normal_(0.0, 0.35)
+        model.save_pretrained(folder)
+        sizes = {"height": 384, "width": 384}
+        BlipProcessor(BlipImageProcessor(size=sizes), BertTokenizer(str(vocabulary))).save_pretrained(folder)
+    model, processor = BlipForConditionalGeneration.from_pretrained(folder).eval(), BlipProcessor.from_pretrained(folder)
+    files = pictures(folder.parent / "pictures")
+    same = True
+    lines = trendmill("caption", "--model", folder, "--image-file", *files, "--max-tokens", 20)
+    special = {model.config.text_config.bos_token_id, model.config.text_config.sep_token_id, 0}
+    for file, line in zip(files, lines):
+        ids = model.generate(**processor(images=Image.open(file), return_tensors="pt"), max_new_tokens=20, num_beams=1)
+        expected = [token for token in ids[0].tolist() if token not in special]
+        same &= line["token_ids"] == expected
+        print("  ", line["token_ids"], "" if line["token_ids"] == expected else f"not {expected}", flush=True)
+    return 1.0 if same else 0.0
+
+
+def visualized_m3(folder):
+    sys.path.insert(0, arguments.visual_bge)
+    from visual_bge.modeling import Visualized_BGE
+
+    if not folder.exists():
+        tokenizer(folder)
+        bge = xlm_roberta()
+        bge.config.save_pretrained(folder)
+        bge.save_pretrained(folder)
+        model = Visualized_BGE(model_name_bge=str(folder), model_weight=None, from_pretrained=str(folder)).eval()
+        (folder / "model.safetensors").unlink()
+        torch.save(model.state_dict(), folder / "Visualized_m3.pth")
+    model = Visualized_BGE(model_name_bge=str(folder), model_weight=str(folder / "Visualized_m3.pth")).eval()
+    files, pairs = pictures(folder.parent / "pictures"), folder.parent / "pairs.jsonl"
+    rows = [{"text": text, "image": str(file)} for text, file in zip(TEXTS, files)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    expected = torch.cat([model.encode(image=row["image"], text=row["text"]) for row in rows])
+    return smallest_cosine(trendmill("embed", "--model", folder, "--pairs", pairs), expected)
+
+
+MODELS = {"bge-m3": bge_m3, "vit-l": vit_l, "blip": blip, "visualized-m3": visualized_m3}
+good = True
+for name in arguments.only.split(","):
+    started = time.perf_counter()
+    cosine = MODELS[name](arguments.folder / name)
+    good &= cosine >= 0.99999
+    print(f"{name} on {arguments.device}: smallest cosine {cosine:.9f} ({time.perf_counter() - started:.0f} s)", flush=True)
+sys.exit(0 if good else 1)
