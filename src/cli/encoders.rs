@@ -1,5 +1,6 @@
 //! `trendmill encoders …`: encoders by themselves.
 
+mod bench;
 mod caption;
 mod commands;
 mod embed;
@@ -126,9 +127,18 @@ pub(crate) struct Bench {
     /// Where to compute.
     #[arg(long, default_value = "flex", value_name = "DEVICE")]
     device: DeviceSpec,
-    /// The number of rows.
+    /// A file with one text a line, instead of made-up titles.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image_file", "rows"])]
+    text_file: Option<PathBuf>,
+    /// Image files, instead of made-up pictures.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "rows")]
+    image_file: Vec<PathBuf>,
+    /// The number of made-up rows.
     #[arg(long, default_value_t = 256, value_name = "N")]
     rows: usize,
+    /// How often to measure; the fastest counts.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    rounds: usize,
 }
 
 /// Why a command failed; [`Failure::exit_code`] says with which code.
@@ -207,7 +217,7 @@ async fn computed(
         Command::Check { names, device } => commands::check(&names, device, &weights, json),
         Command::Embed(arguments) => embed::run(&arguments, &weights, json),
         Command::Caption(arguments) => caption::run(&arguments, &weights),
-        Command::Bench(arguments) => commands::bench(&arguments, &weights, json),
+        Command::Bench(arguments) => bench::run(&arguments, &weights, json),
         Command::Device { device } => match device.open() {
             Ok(_) => Ok(Report::default()),
             Err(error) => Err(encoders::Error::from(error).into()),

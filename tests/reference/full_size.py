@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import full_size_checkpoints as checkpoints
 import torch
 from PIL import Image
 from safetensors.torch import load_file
@@ -32,7 +33,6 @@ TEXTS = [
     " ".join(f"w{number * 37 % 9973}" for number in range(61)),
     " ".join(f"w{number * 91 % 9967}" for number in range(700)),
 ]
-VOCABULARY = 250_002
 
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 arguments.add_argument("folder", type=Path)
@@ -41,7 +41,6 @@ arguments.add_argument("--device", default="flex")
 arguments.add_argument("--only", default="bge-m3,vit-l,blip")
 arguments.add_argument("--visual-bge")
 arguments = arguments.parse_args()
-torch.manual_seed(20261122)
 torch.set_grad_enabled(False)
 
 
@@ -54,39 +53,6 @@ def pictures(folder):
         Image.open(file).convert("RGB").resize(size, Image.BICUBIC).save(path)
         paths.append(path)
     return paths
-
-
-def tokenizer(folder):
-    """A vocabulary of the size of XLM-RoBERTa's, of words with numbers."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-    pieces += [(f"▁w{number}", -10.0) for number in range(VOCABULARY - len(pieces))]
-    made = Tokenizer(models.Unigram(pieces, unk_id=3))
-    made.pre_tokenizer = pre_tokenizers.Metaspace()
-    made.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
-    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "cls_token": "<s>"}
-    PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=8192, **special).save_pretrained(folder)
-
-
-def xlm_roberta():
-    from transformers import XLMRobertaConfig, XLMRobertaModel
-
-    config = XLMRobertaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=1024,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        intermediate_size=4096,
-        max_position_embeddings=8194,
-        type_vocab_size=1,
-        layer_norm_eps=1e-5,
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
-    return XLMRobertaModel(config).eval()
 
 
 def trendmill(*words):
@@ -110,9 +76,7 @@ def smallest_cosine(found, expected):
 def bge_m3(folder):
     from transformers import AutoModel, AutoTokenizer
 
-    if not folder.exists():
-        tokenizer(folder)
-        xlm_roberta().save_pretrained(folder)
+    checkpoints.bge_m3(folder)
     model, tokens = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     expected = [model(**tokens(text, return_tensors="pt"))[0][0, 0] for text in TEXTS]
     expected = torch.nn.functional.normalize(torch.stack(expected), dim=1)
@@ -139,31 +103,9 @@ def vit_l(folder):
 
 
 def blip(folder):
-    from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
+    from transformers import BlipForConditionalGeneration, BlipProcessor
 
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        words = ["[PAD]"] + [f"[unused{number}]" for number in range(99)] + ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-        words += [f"w{number}" for number in range(30_522 - len(words))] + ["[DEC]", "[ENC]"]
-        vocabulary = folder / "vocab.txt"
-        vocabulary.write_text("".join(f"{word}\n" for word in words))
-        text = {
-            "vocab_size": len(words),
-            "num_attention_heads": 12,
-            "encoder_hidden_size": 768,
-            "bos_token_id": 30_522,
-            "sep_token_id": 102,
-            "eos_token_id": 2,
-            "pad_token_id": 0,
-        }
-        model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config={"image_size": 384}))
-        for name, parameter in model.named_parameters():
-            # Larger than the library's, with which every token is alike.
-            if "word_embeddings" in name:
-                parameter.normal_(0.0, 0.35)
-        model.save_pretrained(folder)
-        sizes = {"height": 384, "width": 384}
-        BlipProcessor(BlipImageProcessor(size=sizes), BertTokenizer(str(vocabulary))).save_pretrained(folder)
+    checkpoints.blip(folder)
     model, processor = BlipForConditionalGeneration.from_pretrained(folder).eval(), BlipProcessor.from_pretrained(folder)
     files = pictures(folder.parent / "pictures")
     same = True
@@ -182,10 +124,7 @@ def visualized_m3(folder):
     from visual_bge.modeling import Visualized_BGE
 
     if not folder.exists():
-        tokenizer(folder)
-        bge = xlm_roberta()
-        bge.config.save_pretrained(folder)
-        bge.save_pretrained(folder)
+        checkpoints.bge_m3(folder)
         model = Visualized_BGE(model_name_bge=str(folder), model_weight=None, from_pretrained=str(folder)).eval()
         (folder / "model.safetensors").unlink()
         torch.save(model.state_dict(), folder / "Visualized_m3.pth")
