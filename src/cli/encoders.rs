@@ -19,10 +19,10 @@ pub(crate) enum Command {
     List,
     /// Get the weights of encoders onto this machine.
     Pull {
-        /// The encoders; all where none is named.
+        /// The encoders; those of the usual profile where none is named.
         names: Vec<String>,
     },
-    /// Check weights against their pinned hashes, and that they load.
+    /// Check weights against their hashes, pinned or learned, and that they load.
     Check {
         /// The encoders; all whose weights are on this machine where none is named.
         names: Vec<String>,

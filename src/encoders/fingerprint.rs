@@ -60,7 +60,8 @@ fn is_halved(name_or_dir: &str) -> bool {
         architecture: Option<String>,
     }
     if let Some(entry) = catalogue::find(name_or_dir) {
-        return entry.architecture.ends_with("bert");
+        let is_bert = entry.architecture.ends_with("bert");
+        return is_bert || entry.timm_architecture().is_some_and(timm::is_transformer);
     }
     let config = Path::new(name_or_dir).join("config.json");
     let config = fs_err::read(config).unwrap_or_default();
@@ -143,6 +144,13 @@ pub(super) fn of_entry(entry: &Entry) -> Fingerprint {
     let preprocessing = match read {
         Some(read) => format!("{} of {}", entry.preprocessing, of_entry(read)),
         None => entry.preprocessing.clone(),
+    };
+    // What the catalogue does not pin by its hash is what lies at the revision.
+    let preprocessing = match &entry.hub {
+        Some(hub) if !entry.is_pinned() => {
+            format!("{preprocessing} of {}@{}", hub.repository, hub.revision)
+        }
+        _ => preprocessing,
     };
     of_parts(weights, &preprocessing, &entry.pooling, &entry.prefix)
 }

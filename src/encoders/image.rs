@@ -96,10 +96,15 @@ pub fn load_image(
         });
     }
     let located = weights::locate(entry, weights)?;
-    let file = located.file(&entry.weights);
+    let (file, fingerprint) = (located.file(&entry.weights), fingerprint::of_entry(entry));
+    if entry.timm_architecture().is_some() {
+        let config = located.file("config.json");
+        let network = TimmNetwork::of_files(config, file, *device, opened)?;
+        return Ok(of_timm(name_or_dir, fingerprint, network));
+    }
     Ok(ImageEncoder {
         name: name_or_dir.to_owned(),
-        fingerprint: fingerprint::of_entry(entry),
+        fingerprint,
         dimension: entry.dimension,
         network: efficientnet::network(file, *device, opened)?,
     })
@@ -109,12 +114,20 @@ pub fn load_image(
 fn of_directory(directory: &Path, spec: DeviceSpec, device: Device) -> Result<ImageEncoder, Error> {
     let fingerprint = fingerprint::of_directory(directory, TextOptions::default())?;
     let network = TimmNetwork::load(directory, spec, device)?;
-    Ok(ImageEncoder {
-        name: directory.display().to_string(),
+    Ok(of_timm(
+        &directory.display().to_string(),
+        fingerprint,
+        network,
+    ))
+}
+
+fn of_timm(name: &str, fingerprint: Fingerprint, network: TimmNetwork) -> ImageEncoder {
+    ImageEncoder {
+        name: name.to_owned(),
         fingerprint: fingerprint::in_precision(fingerprint, network.precision()),
         dimension: network.dimension(),
         network: Box::new(network),
-    })
+    }
 }
 
 impl ImageEncoder {

@@ -19,6 +19,9 @@ struct Listed {
     licence: Option<&'static str>,
     fingerprint: Option<String>,
     here: bool,
+    /// Where the hash of every file comes from; `first_use` where the catalogue does not pin all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hashes: Option<&'static str>,
     summary: String,
 }
 
@@ -32,6 +35,7 @@ pub(super) fn list(settings: &WeightsSettings, json: bool) -> Result<Report, Fai
             licence: Some(&entry.licence),
             fingerprint: Some(encoders::fingerprint(&entry.name)?.to_string()),
             here: weights::cached(source(entry), settings)?.is_some(),
+            hashes: Some(hashes(source(entry))),
             summary: entry.summary.clone(),
         });
     }
@@ -45,16 +49,22 @@ pub(super) fn list(settings: &WeightsSettings, json: bool) -> Result<Report, Fai
                 licence: None,
                 fingerprint: None,
                 here: support.usable,
+                hashes: None,
                 summary: support.message,
             }),
     );
+    let widest = listed.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let lines = rows(&listed, json, |row| {
         let here = if row.here { "here" } else { "not here" };
+        let learned = match row.hashes {
+            Some("first_use") => " (hashes of the first use)",
+            _ => "",
+        };
         let dimension = row
             .dimension
             .map_or_else(String::new, |dimension| dimension.to_string());
         format!(
-            "{:<20} {:<7} {:>5} {:<9} {}",
+            "{:<widest$} {:<7} {:>5} {:<9} {}{learned}",
             row.name, row.kind, dimension, here, row.summary
         )
     });
@@ -64,12 +74,24 @@ pub(super) fn list(settings: &WeightsSettings, json: bool) -> Result<Report, Fai
     })
 }
 
+/// Where the hashes of an entry come from.
+fn hashes(entry: &Entry) -> &'static str {
+    if entry.is_pinned() {
+        "catalogue"
+    } else {
+        "first_use"
+    }
+}
+
 /// One line of `encoders pull` and `encoders check`.
 #[derive(Serialize)]
 struct Found {
     name: String,
     origin: weights::Origin,
     files: Vec<PathBuf>,
+    /// The files that the catalogue does not pin and whose hash was learned just now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    learned: Vec<String>,
     seconds: f64,
 }
 
@@ -77,7 +99,15 @@ impl Found {
     fn line(&self) -> String {
         let folder = self.files.first().and_then(|file| file.parent());
         let folder = folder.map_or_else(String::new, |folder| folder.display().to_string());
-        format!("{:<20} {:.2} s  {folder}", self.name, self.seconds)
+        let learned = if self.learned.is_empty() {
+            String::new()
+        } else {
+            let names = self.learned.join(", ");
+            format!(
+                "  (first use: the hashes of {names} are learned, and must be these from now on)"
+            )
+        };
+        format!("{:<20} {:.2} s  {folder}{learned}", self.name, self.seconds)
     }
 }
 
@@ -88,6 +118,9 @@ pub(super) fn pull(
 ) -> Result<Report, Failure> {
     let mut found = Vec::new();
     for entry in chosen(names)? {
+        if names.is_empty() && !entry.usual {
+            continue;
+        }
         let started = Instant::now();
         let located = weights::locate(source(entry), settings)?;
         found.push(of_located(entry, &located, started));
@@ -134,6 +167,7 @@ fn of_located(entry: &Entry, located: &weights::Located, started: Instant) -> Fo
         name: entry.name.clone(),
         origin: located.origin,
         files: located.files().map(|(_, place)| place.to_owned()).collect(),
+        learned: located.learned.clone(),
         seconds: started.elapsed().as_secs_f64(),
     }
 }

@@ -4,7 +4,10 @@ use image::RgbImage;
 use safetensors::SafeTensors;
 
 use super::{cosine, devices, distance, fixture, numbers, settings};
-use crate::encoders::{DeviceSpec, ImageInput, image::Network as _, load_image, timm::TimmNetwork};
+use crate::encoders::{
+    DeviceSpec, ImageEncoder, ImageInput, WeightsSettings, fingerprint, image::Network as _,
+    load_image, timm::TimmNetwork,
+};
 
 const MODELS: [&str; 13] = [
     "vit",
@@ -113,4 +116,42 @@ fn a_strip_takes_no_more_memory_than_what_is_kept_of_it() {
             );
         }
     }
+}
+
+#[test]
+fn a_name_loads_as_a_directory_does_and_is_remembered() {
+    const NAME: &str = "vit_large_patch16_384.augreg_in21k_ft_in1k";
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    let home = tempfile::tempdir().unwrap();
+    let repository = home.path().join(format!("hf/hub/models--timm--{NAME}"));
+    let snapshot = repository.join("snapshots").join(COMMIT);
+    fs_err::create_dir_all(&snapshot).unwrap();
+    fs_err::create_dir(repository.join("refs")).unwrap();
+    fs_err::write(repository.join("refs/main"), COMMIT).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        fs_err::copy(fixture("timm/vit").join(name), snapshot.join(name)).unwrap();
+    }
+    let weights = WeightsSettings {
+        offline: true,
+        hf_home: home.path().join("hf"),
+        cache_dir: home.path().join("own"),
+        ..settings()
+    };
+    let load = || load_image(NAME, &DeviceSpec::FLEX, &weights);
+    let named = load().unwrap();
+    assert_eq!(named.fingerprint(), fingerprint(NAME).unwrap());
+    let folder = fixture("timm/vit");
+    let other = load_image(folder.to_str().unwrap(), &DeviceSpec::FLEX, &weights).unwrap();
+    let file = fixture("timm/wide.png");
+    let of = |encoder: &ImageEncoder| {
+        let mut vectors = encoder.embed(&[ImageInput::File(&file)]);
+        vectors.swap_remove(0).unwrap()
+    };
+    assert_eq!(of(&named), of(&other));
+    // The catalogue does not pin these files: the first use does.
+    let config = snapshot.join("config.json");
+    let words = fs_err::read_to_string(&config).unwrap();
+    fs_err::write(&config, words + " ").unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(error.contains("is not the pinned file"), "{error}");
 }

@@ -52,23 +52,32 @@ impl TimmNetwork {
         spec: DeviceSpec,
         device: Device,
     ) -> Result<Self, Error> {
-        let path = directory.join("config.json");
+        let weights = checkpoint::file_in(directory)?;
+        Self::of_files(&directory.join("config.json"), &weights, spec, device)
+    }
+
+    /// Loads a checkpoint of these two files.
+    pub(in crate::encoders) fn of_files(
+        path: &Path,
+        weights: &Path,
+        spec: DeviceSpec,
+        device: Device,
+    ) -> Result<Self, Error> {
         let unusable = |reason: String| Error::Checkpoint {
-            path: path.clone(),
+            path: path.to_owned(),
             reason,
         };
-        let config = TimmConfig::read(&path)?;
+        let config = TimmConfig::read(path)?;
         let transform = config.pretrained_cfg.transform().map_err(unusable)?;
-        let weights = checkpoint::file_in(directory)?;
         let dtype = spec.precision().dtype();
         let model = if vit::is_of_family(&config.architecture) {
-            Model::Vit(Box::new(vit::load(&config, &weights, &device, dtype)?))
+            Model::Vit(Box::new(vit::load(&config, weights, &device, dtype)?))
         } else if eva::is_of_family(&config.architecture) {
-            Model::Eva(Box::new(eva::load(&config, &weights, &device, dtype)?))
+            Model::Eva(Box::new(eva::load(&config, weights, &device, dtype)?))
         } else if resnet::is_of_family(&config.architecture) {
-            Model::ResNet(resnet::load(&config, &weights, &device)?)
+            Model::ResNet(resnet::load(&config, weights, &device)?)
         } else if efficientnet::is_of_family(&config.architecture) {
-            Model::EfficientNet(efficientnet::load(&config, &weights, &device)?)
+            Model::EfficientNet(efficientnet::load(&config, weights, &device)?)
         } else {
             return Err(unusable(format!(
                 "`architecture` is `{}`; vision transformers (`vit_…`, `deit_…`, `eva02_…`), \

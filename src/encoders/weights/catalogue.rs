@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::lock::Locks;
 use crate::{corpus::ContentHash, encoders::Pooling};
 
 /// What an encoder does.
@@ -37,12 +38,16 @@ pub struct Entry {
     pub name: String,
     /// What it does.
     pub kind: Kind,
-    /// The architecture: the module of `encoders` that computes it.
+    /// The architecture: the module of `encoders` that computes it; `timm:` and the function of
+    /// timm's that builds it.
     pub architecture: String,
     /// One line on what it is good for.
     pub summary: String,
     /// The licence of the weights.
     pub licence: String,
+    /// Whether the usual profile of pipelines names it.
+    #[serde(default)]
+    pub usual: bool,
     /// The length of a vector; for a tagger the number of labels.
     pub dimension: usize,
     /// What happens to a content before the model sees it, with a version.
@@ -79,8 +84,15 @@ pub struct Entry {
 pub struct Hub {
     /// `organisation/name`.
     pub repository: String,
-    /// The commit.
+    /// The commit; or a branch, whose commit is learned at the first use.
     pub revision: String,
+}
+
+impl Hub {
+    /// Whether a commit is named, which never changes.
+    pub(super) fn is_pinned(&self) -> bool {
+        super::hub::is_commit(&self.revision)
+    }
 }
 
 /// A Python wheel.
@@ -107,8 +119,16 @@ pub struct Wheel {
 pub struct PinnedFile {
     /// Its path inside the repository.
     pub path: String,
-    /// The hash that it must have.
-    pub sha256: ContentHash,
+    /// The hash that it must have; where none is known, that of the first use.
+    #[serde(default)]
+    pub sha256: Option<ContentHash>,
+}
+
+impl PinnedFile {
+    /// The hash that it must have: that of the catalogue, or that of the first use.
+    pub(super) fn expected(&self, hub: &Hub, locks: &Locks) -> Option<ContentHash> {
+        self.sha256.or_else(|| locks.hash(hub, &self.path))
+    }
 }
 
 impl Entry {
@@ -119,10 +139,30 @@ impl Entry {
         (how, length == "unit length")
     }
 
-    /// The hash of the file that holds the weights; `None` where another encoder's are read.
+    /// The function of timm's that builds it, of checkpoints that timm wrote.
+    pub(in crate::encoders) fn timm_architecture(&self) -> Option<&str> {
+        self.architecture.strip_prefix("timm:")
+    }
+
+    /// What tells these weights from all others; `None` where another encoder's are read.
     pub fn weights_hash(&self) -> Option<ContentHash> {
         let file = self.files.iter().find(|file| file.path == self.weights)?;
-        Some(file.sha256)
+        file.sha256.or_else(|| {
+            let Hub {
+                repository,
+                revision,
+            } = self.hub.as_ref()?;
+            // A commit is a hash of what is in it.
+            Some(ContentHash::of(format!(
+                "{repository}@{revision}/{}",
+                file.path
+            )))
+        })
+    }
+
+    /// Whether the hash of every file is in the catalogue.
+    pub fn is_pinned(&self) -> bool {
+        self.files.iter().all(|file| file.sha256.is_some())
     }
 }
 
@@ -178,6 +218,8 @@ mod tests {
                     entry.name
                 );
                 assert!(entry.hub.is_some() || entry.wheel.is_some());
+                // Only the hub says what a file is that nobody pins.
+                assert!(entry.hub.is_some() || entry.is_pinned());
             }
             if entry.kind == Kind::Text {
                 let (_, is_unit) = entry.text_pooling();

