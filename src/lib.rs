@@ -31,6 +31,13 @@
 //!    against the newer ones beside the baselines, [`operators::Persist`] files it as a version.
 //! 8. [`operators::Score`] lets the champion predict the posts whose label is still to come.
 //!
+//! # How an encoder is changed
+//!
+//! A pipeline's profile names its encoders. A new profile's results are made by a run of the tasks
+//! that encode alone, at the lowest priority, while runs and predictions go on with the old one;
+//! one row then says which profile runs use ([`app::App::switch_profile`]). Versions keep the
+//! encoders that their manifests name, and what neither profile nor version names is dropped.
+//!
 //! # How a day becomes a run
 //!
 //! A **schedule** of a pipeline has ticks ([`dag::ticks`]) on the clocks of a zone; a tick ends the

@@ -184,8 +184,10 @@ impl App {
     /// # Errors
     ///
     /// Where one of its runs would be refused.
-    pub fn in_full(&self, mut request: BackfillRequest) -> Result<BackfillRequest, Error> {
-        let prepared = self.prepare(&request.runs.clone().request(&request.pipeline))?;
+    pub async fn in_full(&self, mut request: BackfillRequest) -> Result<BackfillRequest, Error> {
+        let prepared = self
+            .prepare(&request.runs.clone().request(&request.pipeline))
+            .await?;
         let runs = &mut request.runs;
         let named = |(name, _): &(String, String)| name == "source";
         if runs.source.is_some() || runs.params.iter().any(named) {

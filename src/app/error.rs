@@ -39,6 +39,14 @@ pub enum Error {
         /// What to do.
         hint: Option<String>,
     },
+    /// It is not done as things stand.
+    #[error("{message}")]
+    Refused {
+        /// Why not.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// The work failed.
     #[error("{0}")]
     Failed(String),

@@ -63,22 +63,23 @@ impl Host for Face {
 
     fn pipelines(&self) -> BoxFuture<'_, Result<Value, Fault>> {
         Box::pin(async {
-            let paused = self.app.paused().await?;
+            let decided = self.app.decided().await?;
             let now = self.app.clock().now();
             Ok(Value::Array(pipelines::listed(
                 self.app.home(),
                 now,
-                &paused,
+                &decided,
             )?))
         })
     }
 
-    fn pipeline(&self, name: &str) -> Result<Value, Fault> {
-        named(name)?;
-        Ok(pipelines::described(&pipelines::find(
-            self.app.home(),
-            name,
-        )?))
+    fn pipeline<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Value, Fault>> {
+        Box::pin(async move {
+            named(name)?;
+            let mut definition = pipelines::find(self.app.home(), name)?;
+            definition.apply(&self.app.decided().await?);
+            Ok(pipelines::described(&definition))
+        })
     }
 
     fn data_dir(&self) -> &Path {
@@ -220,9 +221,13 @@ impl Host for Face {
         Box::pin(async move {
             named(&wanted.pipeline)?;
             let (request, wanted) = split(wanted);
-            let prepared = self.app.prepare(&request)?;
+            let prepared = self.app.prepare(&request).await?;
             wanted.check(&prepared)?;
-            self.app.check_outside(&prepared).await?;
+            if wanted.fill {
+                self.app.check_devices(&prepared.compiled.graph).await?;
+            } else {
+                self.app.check_outside(&prepared).await?;
+            }
             Ok(self.app.request_of(prepared, &wanted).await?)
         })
     }
@@ -252,6 +257,7 @@ fn split(wanted: RunWanted) -> (RunRequest, Wanted) {
         from: wanted.from,
         only: wanted.only,
         force: wanted.force,
+        fill: wanted.fill,
     };
     (request, wanted)
 }
@@ -268,6 +274,7 @@ impl From<Error> for Fault {
             Error::Encoder(error) => Self::unfit(chain(&error)),
             Error::Wrong { message, hint } => Self::invalid(message).hint(hint),
             Error::Unfit { message, hint } => Self::unfit(message).hint(hint),
+            Error::Refused { message, hint } => Self::conflict("refused", message).hint(hint),
             Error::Failed(message) => Self::internal(message),
         }
     }

@@ -28,6 +28,7 @@ pub(super) fn start(
         clock: Arc::clone(app.clock()),
         settings,
         data_dir,
+        media: app.media().clone(),
     };
     services.start("notifier", |ending| notifier.run(ending));
     let full = engine.disk_full();

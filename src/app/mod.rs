@@ -3,6 +3,7 @@
 mod daemon;
 mod daemon_file;
 mod doctor;
+mod encoding;
 mod error;
 mod executors;
 mod face;
@@ -35,6 +36,9 @@ pub use backfills::{BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval
 pub use daemon::Daemon;
 pub use daemon_file::{DaemonFile, client as daemon_client};
 pub use doctor::{Check, Diagnosis, DiskReport, Standing, doctor};
+pub use encoding::{
+    Basis, Collected, Collection, EncoderPlan, IntervalPlan, Lacking, PlanTotal, PlannedEncoding,
+};
 pub use error::Error;
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
@@ -52,7 +56,7 @@ use crate::{
     media::MediaStore,
     operators::{self, Environment, Loaded},
     registry::Registry,
-    store::{self, Store},
+    store::{self, Store, SwitchedProfile},
 };
 
 /// A home, ready to work with.
@@ -116,13 +120,22 @@ impl App {
         Self::with_store(home, settings, store)
     }
 
-    /// The home at `home` without its databases: for what only checks.
+    /// The home at `home` without its databases, but for the profiles to which its pipelines were
+    /// switched: for what only checks.
     ///
     /// # Errors
     ///
     /// Where the settings ask for what cannot be had.
     pub async fn detached(home: &Path, settings: Settings) -> Result<Self, Error> {
         let store = Store::in_memory().await?;
+        // What cannot be read is told by whatever needs the databases themselves.
+        let switched = switched_profiles(&home.join("data")).await;
+        for (pipeline, switched) in switched.unwrap_or_default() {
+            let at = switched.switched_at;
+            store
+                .switch_profile(&pipeline, &switched.profile, at)
+                .await?;
+        }
         Self::with_store(home, settings, store)
     }
 
@@ -134,7 +147,8 @@ impl App {
             home: home.to_owned(),
             store,
             registry,
-            media: MediaStore::new(home.join("data").join("media")),
+            media: MediaStore::new(home.join("data").join("media"))
+                .with_copies(settings.media.copy_side, settings::limits(&settings)),
             limits: settings::limits(&settings),
             fetch: settings::fetch(&settings),
             fetcher: OnceLock::new(),
@@ -263,6 +277,7 @@ fn catalogue(environment: &Arc<Environment>) -> Catalogue {
     let with = || Arc::clone(environment);
     Catalogue::default()
         .with(operators::Scrape(with()))
+        .with(operators::Stored)
         .with(operators::Refresh(with()))
         .with(operators::Filter(with()))
         .with(operators::FetchImages(with()))
@@ -276,6 +291,18 @@ fn catalogue(environment: &Arc<Environment>) -> Catalogue {
         .with(operators::Shell)
         .with(operators::Wait)
         .with(operators::Noop)
+}
+
+/// The profiles to which the pipelines of a home were switched; none where it has no databases of
+/// this release, which know of no switch.
+async fn switched_profiles(data: &Path) -> Result<BTreeMap<String, SwitchedProfile>, Error> {
+    match Databases::of(data).await? {
+        Databases::Missing | Databases::Old => Ok(BTreeMap::new()),
+        Databases::Current => Ok(Store::open_read_only(data)
+            .await?
+            .switched_profiles()
+            .await?),
+    }
 }
 
 /// How often a command looks whether another one has made the databases, and the time between.

@@ -25,6 +25,9 @@ use crate::{
 /// must not make them new.
 const SANDBOX_IMAGES: &str = "images.sandbox.invalid";
 
+/// The data set of the live source.
+const LIVE: &str = "reddit";
+
 /// How long a simulated history is read for the truth: as far as any run looks.
 const TRUTH_DAYS: u64 = 400;
 
@@ -42,6 +45,20 @@ pub(super) async fn open(text: String, settings: Arc<Settings>) -> Result<Opened
         spec @ SourceSpec::Table(_) => plain(table(spec)?, &settings),
         SourceSpec::Reddit => plain(Arc::new(reddit(&settings)?), &settings),
     }
+}
+
+/// The data set of a source, which need not be ready for that.
+///
+/// # Errors
+///
+/// Where the text is wrong, or a file is not there.
+pub(super) fn dataset(text: &str) -> Result<String, Error> {
+    Ok(match text.parse()? {
+        SourceSpec::Sandbox(options) => sandbox_settings(&options)?.to_string(),
+        SourceSpec::Dump(path) => DumpSource::open(&path)?.dataset().to_owned(),
+        spec @ SourceSpec::Table(_) => table(spec)?.dataset().to_owned(),
+        SourceSpec::Reddit => LIVE.to_owned(),
+    })
 }
 
 /// A table, ready to be read.
@@ -111,7 +128,7 @@ fn reddit(settings: &Settings) -> Result<RedditSource, Error> {
         http,
         Endpoint::reddit(),
         credentials,
-        "reddit".to_owned(),
+        LIVE.to_owned(),
         Vec::new(),
     ))
 }

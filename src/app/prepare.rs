@@ -59,12 +59,10 @@ impl App {
     /// # Errors
     ///
     /// Where the pipeline, the source, a parameter or the profile is wrong, with what is allowed.
-    pub fn prepare(&self, request: &RunRequest) -> Result<Prepared, Error> {
-        self.prepare_for(
-            pipelines::find(self.home(), &request.pipeline)?,
-            request,
-            None,
-        )
+    pub async fn prepare(&self, request: &RunRequest) -> Result<Prepared, Error> {
+        let mut definition = pipelines::find(self.home(), &request.pipeline)?;
+        definition.apply(&self.decided().await?);
+        self.prepare_for(definition, request, None)
     }
 
     /// As [`App::prepare`], for a definition that was found, and for an interval and the moment

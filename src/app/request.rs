@@ -12,6 +12,8 @@ pub struct Wanted {
     pub only: Option<String>,
     /// Start a new run and compute everything again.
     pub force: bool,
+    /// Encode what is stored and lacks a result, and do nothing else.
+    pub fill: bool,
 }
 
 impl App {
@@ -26,6 +28,9 @@ impl App {
         prepared: Prepared,
         wanted: &Wanted,
     ) -> Result<engine::RunRequest, Error> {
+        if wanted.fill {
+            return self.fill_request(prepared).await;
+        }
         let mut request = whole(prepared, wanted.force);
         request.selection = wanted.selection(Earlier::default());
         let Err(mut refusal) = request.check_selection() else {
@@ -92,7 +97,8 @@ impl Wanted {
     }
 }
 
-fn whole(prepared: Prepared, force: bool) -> engine::RunRequest {
+/// A run of all tasks.
+pub(super) fn whole(prepared: Prepared, force: bool) -> engine::RunRequest {
     let Prepared {
         compiled,
         source,

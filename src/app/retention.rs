@@ -1,6 +1,7 @@
 //! What has had its time is removed: logs, files of runs, matrices, rows.
 //!
-//! Records, vectors, captions and models are what the home is for; none of them is touched. What
+//! Records, vectors, captions and models are what the home is for; none of them is touched, and of
+//! images only those go of which a copy stays. What
 //! a run that has not ended may still read stays, and so does every run that made a version.
 
 use std::{
@@ -20,6 +21,7 @@ use super::{App, Error};
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
+    media::MediaStore,
     store::{RunAge, Store},
     telemetry::chain,
 };
@@ -30,6 +32,8 @@ const EVERY: Duration = Duration::from_hours(24);
 const FIRST: Duration = Duration::from_mins(10);
 /// How many runs go in one transaction: the engine waits for no longer than that.
 const RUNS_AT_ONCE: u32 = 50;
+/// How many images are looked at together.
+const IMAGES_AT_ONCE: u32 = 500;
 /// A folder without a run may be that of one which is being made.
 const YOUNG: Duration = Duration::from_hours(24);
 
@@ -42,6 +46,8 @@ pub struct Retained {
     pub artifacts: u64,
     /// Matrices that went by themselves.
     pub matrices: u64,
+    /// Images of which a copy stayed.
+    pub originals: u64,
     /// Bytes of all these files.
     pub bytes: u64,
     /// Runs whose rows went.
@@ -59,6 +65,8 @@ pub(super) struct Retainer {
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     /// The home's data folder.
     pub(super) data_dir: PathBuf,
+    /// The images' files.
+    pub(super) media: MediaStore,
 }
 
 impl App {
@@ -73,6 +81,7 @@ impl App {
             clock: Arc::clone(self.clock()),
             settings: watch::channel(Arc::clone(&self.settings)).1,
             data_dir: self.home.join("data"),
+            media: self.media().clone(),
         };
         retainer.once().await
     }
@@ -156,6 +165,10 @@ impl Retainer {
         done.artifacts = gone;
         done.bytes += bytes;
 
+        if let Some(keep) = policy.originals {
+            self.drop_originals(now - keep, &mut done).await?;
+        }
+
         let before = now - policy.runs;
         let mut after = String::new();
         loop {
@@ -176,6 +189,36 @@ impl Retainer {
         }
         self.store.delete_leftovers(before).await?;
         Ok(done)
+    }
+
+    /// Removes images that were stored before a moment and of which there is a copy; one that lacks
+    /// its copy gets it first.
+    async fn drop_originals(&self, before: Timestamp, done: &mut Retained) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let old = self
+                .store
+                .media_older(before, after, IMAGES_AT_ONCE)
+                .await?;
+            let Some(last) = old.last() else {
+                return Ok(());
+            };
+            after = Some(last.content);
+            let media = self.media.clone();
+            let (gone, bytes) = blocking(move || {
+                let (mut gone, mut bytes) = (0, 0);
+                for info in &old {
+                    if let Some(freed) = media.drop_original(info).map_err(|error| disk(&error))? {
+                        gone += 1;
+                        bytes += freed;
+                    }
+                }
+                Ok((gone, bytes))
+            })
+            .await?;
+            done.originals += gone;
+            done.bytes += bytes;
+        }
     }
 
     /// The folders of runs below `data/<kind>`, oldest first.

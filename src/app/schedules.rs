@@ -19,7 +19,7 @@ use crate::{
             LoadedSchedules, PlannedSchedule, Scheduler, SchedulerHandle, Schedules, WantedRun,
         },
     },
-    pipelines::{self, Definition, Schedule},
+    pipelines::{self, Decided, Definition, Schedule},
 };
 
 /// A schedule, as its file and the store know it.
@@ -88,6 +88,21 @@ impl App {
     /// Where the store fails.
     pub async fn paused(&self) -> Result<BTreeMap<String, Timestamp>, Error> {
         Ok(self.store().paused_pipelines().await?.into_iter().collect())
+    }
+
+    /// What people decided about the pipelines.
+    ///
+    /// # Errors
+    ///
+    /// Where the store fails.
+    pub async fn decided(&self) -> Result<Decided, Error> {
+        let switched = self.store().switched_profiles().await?.into_iter();
+        Ok(Decided {
+            paused: self.paused().await?,
+            switched: switched
+                .map(|(pipeline, switched)| (pipeline, (switched.profile, switched.switched_at)))
+                .collect(),
+        })
     }
 
     /// All schedules of all pipelines, with what comes next. Those of a file that is broken now are
@@ -171,10 +186,11 @@ impl App {
     /// A run of a pipeline for an interval that a schedule or a backfill wants.
     async fn run_for(
         &self,
-        definition: Definition,
+        mut definition: Definition,
         request: RunRequest,
         tick: Tick,
     ) -> Result<engine::RunRequest, Error> {
+        definition.apply(&self.decided().await?);
         let interval = engine::Interval {
             start: tick.interval_start,
             end: tick.interval_end,

@@ -195,7 +195,7 @@ async fn create(wanted: WantedArguments, app: &Arc<App>, output: Output) -> Resu
         return Ok(OK);
     }
     if let Some(remote) = Remote::of(app.home()).await? {
-        return match daemon::create(&remote, app.in_full(request)?).await? {
+        return match daemon::create(&remote, app.in_full(request).await?).await? {
             None => nothing_to_do(output),
             Some(info) if detach => {
                 tell(&info, output)?;

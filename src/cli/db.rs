@@ -192,12 +192,13 @@ async fn vacuum(app: &App, output: Output) -> Result<(), Failure> {
         return Ok(output.json(&document)?);
     }
     output.data(format!(
-        "removed: {} runs, {} of files (logs of {} runs, files of {}, {} matrices)",
+        "removed: {} runs, {} of files (logs of {} runs, files of {}, {} matrices, {} images)",
         removed.runs,
         bytes(removed.bytes),
         removed.logs,
         removed.artifacts,
         removed.matrices,
+        removed.originals,
     ))?;
     output.data(format!("databases: {} → {}", bytes(before), bytes(after)))?;
     Ok(())

@@ -2,12 +2,14 @@
 
 mod bench;
 mod caption;
+mod change;
 mod commands;
 mod embed;
 mod served;
 
 use std::{io::Write, path::PathBuf};
 
+pub(crate) use change::{Change, plan_table, reading, run as change};
 use clap::{Args, Subcommand};
 
 use crate::encoders::{self, DeviceSpec, Pooling, Precision, WeightsSettings, openai};
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Caption(Caption),
     /// Measure rows per second.
     Bench(Bench),
+    #[command(flatten)]
+    Change(Change),
     /// Say whether a device can be used; exit code 3 where it cannot.
     #[command(hide = true)]
     Device {
@@ -48,7 +52,8 @@ impl Command {
     /// Where the command computes.
     pub(crate) fn device(&self) -> Option<DeviceSpec> {
         match self {
-            Self::List | Self::Pull { .. } => None,
+            // These compute on the home's device.
+            Self::List | Self::Pull { .. } | Self::Change(_) => None,
             Self::Check { device, .. } | Self::Device { device } => Some(*device),
             Self::Embed(arguments) => Some(arguments.device),
             Self::Caption(arguments) if arguments.model == openai::NAME => None,
@@ -218,6 +223,7 @@ async fn computed(
         Command::Embed(arguments) => embed::run(&arguments, &weights, json),
         Command::Caption(arguments) => caption::run(&arguments, &weights),
         Command::Bench(arguments) => bench::run(&arguments, &weights, json),
+        Command::Change(_) => Err(Failure::Usage("this asks a home".to_owned())),
         Command::Device { device } => match device.open() {
             Ok(_) => Ok(Report::default()),
             Err(error) => Err(encoders::Error::from(error).into()),

@@ -167,6 +167,13 @@ impl From<app::Error> for Failure {
                     None => failure,
                 }
             }
+            app::Error::Refused { message, hint } => {
+                let failure = Self::failed(message);
+                match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
             app::Error::Failed(message) => Self::failed(message),
         }
     }

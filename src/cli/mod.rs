@@ -107,7 +107,7 @@ enum Command {
     Models(models::Command),
     /// Score new records with a model.
     Predict(predict::Command),
-    /// Encoders by themselves: list, pull, embed, caption.
+    /// Encoders: list, pull, embed, caption; and what a change of one takes.
     #[command(subcommand)]
     Encoders(encoders::Command),
     /// See and export the records.
@@ -229,21 +229,11 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Pipelines(pipelines::Command::Unpause { name }) => {
             handover::pause(&name, false, &home, settings, output).await?;
         }
+        Command::Pipelines(pipelines::Command::Switch(command)) => {
+            return pipelines::switch(command, &home, settings, output).await;
+        }
         Command::Pipelines(pipelines::Command::Look(command)) => {
-            let app = looking(&command, &home, settings).await?;
-            let catalogue = app.catalogue();
-            let moment = pipelines::Moment {
-                now: app.clock().now(),
-                paused: &app.paused().await?,
-            };
-            return Ok(pipelines::run(
-                &command,
-                &home,
-                &catalogue,
-                moment,
-                output.json,
-                &mut stdout,
-            )?);
+            return look(&command, &home, settings, output).await;
         }
         Command::Runs(command) => return handover::runs(command, &home, settings, output).await,
         Command::Models(command) => {
@@ -264,6 +254,9 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Tokens(command) => {
             tokens::run(command, &App::open(&home, settings).await?, output).await?;
         }
+        Command::Encoders(encoders::Command::Change(command)) => {
+            return encoders::change(command, &home, settings, output).await;
+        }
         Command::Encoders(command) => {
             if let Some(device) = command.device()
                 && let Some(worker) = Worker::for_device(device)?
@@ -282,13 +275,41 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
     Ok(OK)
 }
 
-/// The home as `pipelines` looks at it: only the list asks the databases, which there need not be.
+/// `pipelines`, as far as it only looks.
+async fn look(
+    command: &pipelines::Look,
+    home: &Path,
+    settings: Settings,
+    output: Output,
+) -> Result<u8, Failure> {
+    let app = looking(command, home, settings).await?;
+    let catalogue = app.catalogue();
+    let moment = pipelines::Moment {
+        now: app.clock().now(),
+        decided: &app.decided().await?,
+    };
+    let mut stdout = std::io::stdout();
+    Ok(pipelines::run(
+        command,
+        home,
+        &catalogue,
+        moment,
+        output.json,
+        &mut stdout,
+    )?)
+}
+
+/// The home as `pipelines` looks at it: what people decided is in the databases, which there need
+/// not be.
 async fn looking(
     command: &pipelines::Look,
     home: &Path,
     settings: Settings,
 ) -> Result<App, Failure> {
-    if matches!(command, pipelines::Look::List) {
+    if matches!(
+        command,
+        pipelines::Look::List | pipelines::Look::Show { .. }
+    ) {
         match App::read(home, settings.clone()).await {
             Err(app::Error::Store(store::Error::Missing(_))) => {}
             app => return Ok(app?),

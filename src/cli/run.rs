@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
+    encoders::{plan_table, reading},
     failure::{Failure, INTERRUPTED, OK, chain},
     follow,
     output::Output,
@@ -15,7 +16,7 @@ use super::{
     report,
 };
 use crate::{
-    app::{App, Prepared, RunRequest, Wanted},
+    app::{self, App, Basis, IntervalPlan, Prepared, RunRequest, Wanted, Worker},
     config::Settings,
     engine::{self, Submitted},
     pipelines,
@@ -95,55 +96,99 @@ pub(crate) async fn run(
         params: command.param.clone(),
     };
     let detached = App::detached(home, settings.clone()).await?;
-    let prepared = detached.prepare(&request)?;
+    let prepared = detached.prepare(&request).await?;
     let wanted = Wanted {
         from: command.from.clone(),
         only: command.only.clone(),
         force: command.force,
+        fill: false,
     };
     wanted.check(&prepared)?;
     if let Some(source) = &prepared.source {
         detached.environment().source(source).await?;
     }
     if command.dry_run {
-        return dry_run(&prepared, &command, output);
-    }
-    if let Some(remote) = Remote::of(home).await? {
-        let wanted = command.for_daemon(&prepared);
-        let answer = remote.post("/runs", &wanted).await?;
-        return follow::to_its_end(&remote, answer, command.detach, home, settings, output).await;
-    }
-    if command.detach {
-        return Err(nobody("run"));
-    }
-    detached.check_devices(&prepared.compiled.graph).await?;
-    drop(detached);
-
-    let app = App::open(home, settings).await?;
-    let engine = app.start_engine().await?;
-    let request = app.request_of(prepared, &wanted).await?;
-    let events = engine.subscribe();
-    let submitted = engine.submit(request).await?;
-    let Submitted { run_id, resumed } = submitted;
-    if resumed {
-        output.say(format!("going on with run {run_id}, which was interrupted"))?;
-    }
-    let shown = tokio::spawn(progress::show(events, output.lively));
-    let summary = tokio::select! {
-        summary = engine.wait(&run_id) => summary?,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
-            output.say("stopping; the same command goes on with the run")?;
-            engine.stop();
-            engine.stopped_for_good().await;
-            return Ok(INTERRUPTED);
+        if let Some(worker) = Worker::for_device(app::device(&settings)?)? {
+            return Ok(worker.stand_in().await?);
         }
+        let app = reading(home, settings).await?;
+        let plan = app.plan_interval(&prepared).await?;
+        return dry_run(&prepared, &plan, &command, output);
+    }
+    let task = Task {
+        for_daemon: command.for_daemon(&prepared),
+        prepared,
+        wanted,
+        detach: command.detach,
     };
-    engine.stop();
-    engine.stopped_for_good().await;
-    // What is shown is not worth failing for.
-    let _shown = shown.await;
-    report::print(&app, summary, output).await
+    task.carry_out(detached, home, settings, output).await
+}
+
+/// A run that was checked and is wanted now.
+#[derive(Debug)]
+pub(super) struct Task {
+    /// What is to be run.
+    pub(super) prepared: Prepared,
+    /// Which part of it, and how.
+    pub(super) wanted: Wanted,
+    /// The same in the words of the API.
+    pub(super) for_daemon: RunWanted,
+    /// Whether its end is not waited for.
+    pub(super) detach: bool,
+}
+
+impl Task {
+    /// Hands the run to the daemon where one lives, else does it in this process, and tells how it
+    /// ended.
+    ///
+    /// # Errors
+    ///
+    /// Where the run cannot start.
+    pub(super) async fn carry_out(
+        self,
+        detached: App,
+        home: &Path,
+        settings: Settings,
+        output: Output,
+    ) -> Result<u8, Failure> {
+        if let Some(remote) = Remote::of(home).await? {
+            let answer = remote.post("/runs", &self.for_daemon).await?;
+            return follow::to_its_end(&remote, answer, self.detach, home, settings, output).await;
+        }
+        if self.detach {
+            return Err(nobody("run"));
+        }
+        detached
+            .check_devices(&self.prepared.compiled.graph)
+            .await?;
+        drop(detached);
+
+        let app = App::open(home, settings).await?;
+        let engine = app.start_engine().await?;
+        let request = app.request_of(self.prepared, &self.wanted).await?;
+        let events = engine.subscribe();
+        let submitted = engine.submit(request).await?;
+        let Submitted { run_id, resumed } = submitted;
+        if resumed {
+            output.say(format!("going on with run {run_id}, which was interrupted"))?;
+        }
+        let shown = tokio::spawn(progress::show(events, output.lively));
+        let summary = tokio::select! {
+            summary = engine.wait(&run_id) => summary?,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                output.say("stopping; the same command goes on with the run")?;
+                engine.stop();
+                engine.stopped_for_good().await;
+                return Ok(INTERRUPTED);
+            }
+        };
+        engine.stop();
+        engine.stopped_for_good().await;
+        // What is shown is not worth failing for.
+        let _shown = shown.await;
+        report::print(&app, summary, output).await
+    }
 }
 
 /// What is said where work is for the daemon and there is none.
@@ -170,11 +215,17 @@ impl Command {
             from: self.from.clone(),
             only: self.only.clone(),
             force: self.force,
+            fill: false,
         }
     }
 }
 
-fn dry_run(prepared: &Prepared, command: &Command, output: Output) -> Result<u8, Failure> {
+fn dry_run(
+    prepared: &Prepared,
+    plan: &IntervalPlan,
+    command: &Command,
+    output: Output,
+) -> Result<u8, Failure> {
     let graph = &prepared.compiled.graph;
     let count = graph.nodes().len();
     let runs = match (&command.from, &command.only) {
@@ -201,20 +252,38 @@ fn dry_run(prepared: &Prepared, command: &Command, output: Output) -> Result<u8,
             "profile": prepared.compiled.profile,
             "tasks": graph.nodes(),
             "runs": chosen,
+            "encoding": plan,
         }))?;
         return Ok(OK);
     }
     output.data(format!(
-        "{} for {} to {}, with what is known at {}\nsource: {}\n",
+        "{} for {} to {}, with what is known at {}\nsource: {}\nprofile: {}\n",
         prepared.compiled.pipeline,
         prepared.interval.start,
         prepared.interval.end,
         prepared.as_of,
         prepared.source.as_deref().unwrap_or("none"),
+        prepared.compiled.profile.as_deref().unwrap_or("none"),
     ))?;
     output.data(pipelines::text(graph))?;
     if chosen.len() < graph.nodes().len() {
         output.data(format!("only these run: {}", chosen.join(", ")))?;
+    }
+    if !plan.tasks.is_empty() {
+        let records = plan.records;
+        output.data(match plan.basis {
+            Basis::Known => format!("\nto encode, of the {records} records of this interval:"),
+            Basis::Mean => format!(
+                "\nto encode, of about {records} records, the mean of the intervals before:"
+            ),
+            Basis::Nothing => "\nto encode: nothing is stored that would tell how much".to_owned(),
+        })?;
+    }
+    if plan.total.contents > 0 {
+        output.data(plan_table(&plan.tasks, &plan.total))?;
+    }
+    if let Some(note) = &plan.note {
+        output.say(format!("no rate: {note}"))?;
     }
     Ok(OK)
 }

@@ -21,6 +21,12 @@ pub struct Retention {
     pub matrices: usize,
     /// Rows of runs, their tasks and attempts. Default: 400 days.
     pub runs: Duration,
+    /// Images as they were fetched, of which a copy is kept (`media.copy_side`): encoders read that
+    /// then. Default: none is removed.
+    pub originals: Option<Duration>,
+    /// Of how many of the newest versions of each model `trendmill encoders gc` keeps the vectors
+    /// and captions; those of versions with an alias, as `champion`, stay anyway. Default: 7.
+    pub versions: usize,
 }
 
 impl Retention {
@@ -33,6 +39,8 @@ impl Retention {
             artifacts_size: reader.get("retention.artifacts_size", Size(20_000_000_000)),
             matrices: reader.get("retention.matrices", 7),
             runs: reader.get("retention.runs", days(400)),
+            originals: reader.get("retention.originals", None),
+            versions: reader.get("retention.versions", 7),
         }
     }
 }

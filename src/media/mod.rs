@@ -1,5 +1,6 @@
 //! Images: told by their signature, decoded within limits, stored under their hash.
 
+mod copy;
 mod decode;
 mod sniff;
 mod store;

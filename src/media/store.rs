@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeSet,
     io::{self, Write},
+    num::NonZero,
     path::{Path, PathBuf},
 };
 
 use fs_err as fs;
 use tempfile::{Builder, TempPath};
 
-use super::Format;
+use super::{Format, Limits, copy::copy_of};
 use crate::corpus::{ContentHash, MediaInfo};
 
 /// How many files are synced at a time. A sync waits for the disk, not for the processor, and
@@ -20,15 +21,39 @@ const SYNCS: usize = 16;
 ///
 /// A file is whole and durable before its name exists, and its name is durable when
 /// [`MediaStore::put`] returns; so a row that is committed after that never points to nothing.
+///
+/// Beside each image that is large there is a smaller copy, `ab12….copy.jpg`, where copies are made.
+/// The image may be dropped then; whoever reads it gets the copy, under the image's own hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaStore {
     root: PathBuf,
+    copies: Option<Copies>,
+}
+
+/// How copies are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Copies {
+    /// The longer side in pixels.
+    side: u32,
+    limits: Limits,
 }
 
 impl MediaStore {
     /// The store in the folder `root`, which is made at the first write.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            copies: None,
+        }
+    }
+
+    /// The same store, which keeps a copy of every image whose longer side has more than `side`
+    /// pixels; with 0 it keeps none.
+    #[must_use]
+    pub fn with_copies(mut self, side: u64, limits: Limits) -> Self {
+        let side = u32::try_from(side).unwrap_or(u32::MAX);
+        self.copies = (side > 0).then_some(Copies { side, limits });
+        self
     }
 
     /// The folder.
@@ -44,15 +69,31 @@ impl MediaStore {
         path
     }
 
-    /// The file with this hash, whatever its format; `None` where there is none.
+    /// Where the copy of an image is, if there is one.
+    pub fn copy_path(&self, content: &ContentHash) -> PathBuf {
+        let name = content.to_string();
+        let mut path = self.root.join(&name[..2]);
+        path.push(format!("{name}.copy.jpg"));
+        path
+    }
+
+    /// The file with this hash, whatever its format; its copy where it was dropped; `None` where
+    /// there is neither.
     pub fn find(&self, content: &ContentHash) -> Option<PathBuf> {
+        self.original(content).or_else(|| {
+            let copy = self.copy_path(content);
+            copy.is_file().then_some(copy)
+        })
+    }
+
+    fn original(&self, content: &ContentHash) -> Option<PathBuf> {
         Format::ALL
             .into_iter()
             .map(|format| self.path(content, format))
             .find(|path| path.is_file())
     }
 
-    /// The bytes with this hash.
+    /// The bytes with this hash; those of the copy where they were dropped.
     ///
     /// # Errors
     ///
@@ -64,7 +105,8 @@ impl MediaStore {
             io::Error::new(io::ErrorKind::NotFound, message)
         })?;
         let bytes = fs::read(&path)?;
-        if ContentHash::of(&bytes) != *content {
+        let is_copy = path == self.copy_path(content);
+        if !is_copy && ContentHash::of(&bytes) != *content {
             let message = format!("`{}` has changed since it was stored", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
@@ -77,7 +119,7 @@ impl MediaStore {
     }
 
     /// Stores images, all of which are durable when this returns. An image that is there stays as
-    /// it is. It blocks on the disk; a batch costs little more than one image.
+    /// it is, and one that was dropped stays away. It blocks on the disk; a batch costs little more than one image.
     ///
     /// # Errors
     ///
@@ -87,6 +129,7 @@ impl MediaStore {
         let scratch = self.root.join("tmp");
         let mut folders = BTreeSet::new();
         let mut waiting = Vec::new();
+        let mut copying = Vec::new();
         let mut named = BTreeSet::new();
         for (info, bytes) in images {
             let format = Format::from_name(&info.format).ok_or_else(|| {
@@ -101,9 +144,19 @@ impl MediaStore {
             }
             // A name that is there may have come a moment before a power cut took it back: its
             // folder is synced all the same.
-            let there = fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64);
+            let there = match fs::metadata(&path) {
+                Ok(file) => file.len() == bytes.len() as u64,
+                Err(_) => self.copy_path(&info.content).is_file(),
+            };
             if !there && named.insert(path.clone()) {
                 waiting.push((path, bytes));
+            }
+            let copy = self.copy_path(&info.content);
+            if let Some(copies) = self.copies.filter(|copies| copies.are_of(info))
+                && !copy.is_file()
+                && named.insert(copy.clone())
+            {
+                copying.push((copies, copy, bytes));
             }
         }
         if !waiting.is_empty() {
@@ -113,12 +166,66 @@ impl MediaStore {
         if !folders.is_empty() {
             folders.insert(self.root.clone());
         }
-        each_at_once(&waiting, |(path, bytes)| {
+        each_at_once(SYNCS, &waiting, |(path, bytes)| {
             let temporary = write_durably(&scratch, bytes)?;
             temporary.persist(path).map_err(|error| error.error)
         })?;
+        // After the images: a copy without its image tells that it was dropped.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        each_at_once(cores, &copying, |(copies, copy, bytes)| {
+            self.write_copy(*copies, copy, bytes).map(drop)
+        })?;
         let folders: Vec<_> = folders.into_iter().collect();
-        each_at_once(&folders, |folder| fs::File::open(folder)?.sync_all())
+        each_at_once(SYNCS, &folders, |folder| fs::File::open(folder)?.sync_all())
+    }
+
+    /// Writes a copy, durable but for its name; whether there is one. What cannot be decoded has
+    /// none.
+    fn write_copy(&self, copies: Copies, copy: &Path, bytes: &[u8]) -> io::Result<bool> {
+        let small = match copy_of(bytes, copies.side, &copies.limits) {
+            Ok(small) => small,
+            Err(fault) => {
+                tracing::warn!("no copy of an image: {fault}");
+                return Ok(false);
+            }
+        };
+        let scratch = self.root.join("tmp");
+        fs::create_dir_all(&scratch)?;
+        let temporary = write_durably(&scratch, &small)?;
+        temporary.persist(copy).map_err(|error| error.error)?;
+        Ok(true)
+    }
+
+    /// Drops an image of which there is a copy, which is made first where it is missing; how many
+    /// bytes that frees. `None` where the image stays: it is no larger than a copy, has none, or is
+    /// gone already.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk is full or cannot be written; then the image is there still.
+    pub fn drop_original(&self, info: &MediaInfo) -> io::Result<Option<u64>> {
+        let Some(copies) = self.copies.filter(|copies| copies.are_of(info)) else {
+            return Ok(None);
+        };
+        let Some(original) = self.original(&info.content) else {
+            return Ok(None);
+        };
+        let copy = self.copy_path(&info.content);
+        if !copy.is_file() && !self.write_copy(copies, &copy, &fs::read(&original)?)? {
+            return Ok(None);
+        }
+        if let Some(folder) = copy.parent() {
+            fs::File::open(folder)?.sync_all()?;
+        }
+        fs::remove_file(&original)?;
+        Ok(Some(info.bytes))
+    }
+}
+
+impl Copies {
+    /// Whether an image has a copy: one that is no larger is its own.
+    fn are_of(&self, info: &MediaInfo) -> bool {
+        info.width.max(info.height) > self.side
     }
 }
 
@@ -135,12 +242,13 @@ fn write_durably(folder: &Path, bytes: &[u8]) -> io::Result<TempPath> {
     Ok(file.into_temp_path())
 }
 
-/// Does `work` for each item, several at a time; the first error ends it.
+/// Does `work` for each item, at most so many at a time; the first error ends it.
 fn each_at_once<T: Sync>(
+    most: usize,
     items: &[T],
     work: impl Fn(&T) -> io::Result<()> + Sync,
 ) -> io::Result<()> {
-    let per_thread = items.len().div_ceil(SYNCS).max(1);
+    let per_thread = items.len().div_ceil(most).max(1);
     std::thread::scope(|scope| {
         let threads: Vec<_> = items
             .chunks(per_thread)
@@ -185,6 +293,37 @@ mod tests {
         }
         assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
         store.put_all(&[]).unwrap();
+    }
+
+    #[test]
+    fn a_copy_stands_for_a_dropped_image() {
+        let home = tempfile::tempdir().unwrap();
+        let store = MediaStore::new(home.path()).with_copies(32, Limits::default());
+        let picture = |side: u32| {
+            let picture = image::RgbImage::from_pixel(side, side / 2, image::Rgb([9, 99, 199]));
+            let bytes = crate::media::encode_png(&picture).unwrap();
+            let info = crate::media::probe(&bytes, &Limits::default()).unwrap();
+            (info, bytes)
+        };
+        let (small, large) = (picture(32), picture(64));
+        for (info, bytes) in [&small, &large] {
+            store.put(info, bytes).unwrap();
+        }
+        assert!(!store.copy_path(&small.0.content).exists());
+        assert_eq!(store.drop_original(&small.0).unwrap(), None);
+        let copy = store.copy_path(&large.0.content);
+        assert_eq!(store.read(&large.0.content).unwrap(), large.1);
+        // One that was lost is made again before the image goes.
+        fs::remove_file(&copy).unwrap();
+        assert_eq!(store.drop_original(&large.0).unwrap(), Some(large.0.bytes));
+        assert_eq!(store.drop_original(&large.0).unwrap(), None);
+        assert_eq!(store.find(&large.0.content), Some(copy.clone()));
+        assert_eq!(
+            store.read(&large.0.content).unwrap(),
+            fs::read(&copy).unwrap()
+        );
+        store.put(&large.0, &large.1).unwrap();
+        assert_eq!(store.find(&large.0.content), Some(copy));
     }
 
     #[test]

@@ -321,6 +321,28 @@ fn embed_files(
         .collect())
 }
 
+/// Vectors of a few contents, as the task would make them; those that cannot be made are left out.
+/// Nothing is stored.
+pub(super) fn embed_some(
+    environment: &Environment,
+    output: &EmbedOutput,
+    device: DeviceSpec,
+    contents: &[(ContentHash, Option<String>)],
+) -> Result<Vec<Vector>, encoders::Error> {
+    if output.input == Input::Image {
+        let images: Vec<ContentHash> = contents.iter().map(|(content, _)| *content).collect();
+        let vectors = embed_files(environment, &output.encoder, device, &images)?;
+        return Ok(vectors.into_iter().filter_map(|(_, v)| v.ok()).collect());
+    }
+    let texts: Vec<&str> = contents
+        .iter()
+        .map(|(_, text)| text.as_deref().unwrap_or_default())
+        .collect();
+    let encoder = environment.text_encoder(&output.encoder, device)?;
+    let vectors = encoder.embed(&texts)?.into_iter();
+    Ok(vectors.map(|v| Vector::new(&v, STORED_AS)).collect())
+}
+
 /// The contents of records under an input.
 #[derive(Debug, Default)]
 pub(super) struct Contents {

@@ -14,9 +14,11 @@ use super::{
     settings,
 };
 use crate::{
+    clock::Timestamp,
     corpus::Record,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     expression::Expression,
+    store::Store,
 };
 
 /// `filter`: keeps the records for which an expression holds and counts the others by reason.
@@ -67,14 +69,7 @@ impl Operator for Filter {
 
 impl Filter {
     async fn filter(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
-        let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
-        let mut sieve = Sieve {
-            keep: settings.expression().map_err(TaskError::fail)?,
-            window: settings.window,
-            timed: 0,
-            ids: Vec::new(),
-            outcome: TaskOutcome::default(),
-        };
+        let mut sieve = Sieve::new(&context.settings)?;
         let store = &self.0.store;
         let mut look = |record: Record| {
             checkpoint(&context)?;
@@ -111,6 +106,39 @@ impl Filter {
     }
 }
 
+/// The records of a data set, as they are known at `as_of`, that pass filters of these settings one
+/// after the other; in the order of creation time and id.
+pub(super) async fn kept(
+    store: &Store,
+    dataset: &str,
+    as_of: Timestamp,
+    filters: &[Map<String, Value>],
+) -> Result<Vec<Record>, TaskError> {
+    let Some((first, others)) = filters.split_first() else {
+        return Ok(store.records(dataset, as_of).await?);
+    };
+    let mut sieve = Sieve::new(first)?;
+    let mut records = Vec::new();
+    let mut look = |record: Record| sieve.take(record, &mut records);
+    store.visit_newest(dataset, as_of, &mut look).await?;
+    store.visit_untimed(dataset, as_of, &mut look).await?;
+    for settings in others {
+        let mut sieve = Sieve::new(settings)?;
+        let (timed, untimed): (Vec<Record>, Vec<Record>) = std::mem::take(&mut records)
+            .into_iter()
+            .partition(|record| record.created_at.is_some());
+        for part in [timed, untimed] {
+            for record in part {
+                if !sieve.take(record, &mut records)? {
+                    break;
+                }
+            }
+        }
+    }
+    records.reverse();
+    Ok(records)
+}
+
 /// What is kept and dropped so far.
 struct Sieve {
     keep: Expression,
@@ -123,6 +151,27 @@ struct Sieve {
 }
 
 impl Sieve {
+    fn new(settings: &Map<String, Value>) -> Result<Self, TaskError> {
+        let settings: Settings = settings::parse(settings).map_err(TaskError::fail)?;
+        Ok(Self {
+            keep: settings.expression().map_err(TaskError::fail)?,
+            window: settings.window,
+            timed: 0,
+            ids: Vec::new(),
+            outcome: TaskOutcome::default(),
+        })
+    }
+
+    /// As [`Sieve::look_at`]; a record that is kept goes into `kept`.
+    fn take(&mut self, record: Record, kept: &mut Vec<Record>) -> Result<bool, TaskError> {
+        let before = self.ids.len();
+        let goes_on = self.look_at(record.clone())?;
+        if self.ids.len() > before {
+            kept.push(record);
+        }
+        Ok(goes_on)
+    }
+
     /// Keeps a record or counts why not; whether one that comes after it is wanted.
     fn look_at(&mut self, record: Record) -> Result<bool, TaskError> {
         let is_timed = record.created_at.is_some();

@@ -194,12 +194,24 @@ fn profile<'a>(
         return Ok(None);
     };
     let found = definition.profiles.iter().find(|known| known.name == name);
-    found.map(Some).ok_or_else(|| Error::Argument {
-        message: format!("pipeline `{}` has no profile `{name}`", definition.name),
-        hint: Some(suggest::hint(
-            name,
-            definition.profiles.iter().map(|known| known.name.as_str()),
-        )),
+    found.map(Some).ok_or_else(|| {
+        let known = definition.profiles.iter().map(|known| known.name.as_str());
+        let (pipeline, hint) = (&definition.name, suggest::hint(name, known));
+        match (asked, &definition.switched) {
+            (None, Some(_)) => Error::Argument {
+                message: format!(
+                    "pipeline `{pipeline}` was switched to profile `{name}`, which its file does \
+                     not have"
+                ),
+                hint: Some(format!(
+                    "`trendmill pipelines switch {pipeline} --clear` returns to its file; {hint}"
+                )),
+            },
+            _ => Error::Argument {
+                message: format!("pipeline `{pipeline}` has no profile `{name}`"),
+                hint: Some(hint),
+            },
+        }
     })
 }
 

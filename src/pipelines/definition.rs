@@ -1,11 +1,12 @@
 //! A pipeline as its file says it, before templates are rendered.
 
-use std::{ops::Range, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, time::Duration};
 
 use serde_json::{Map, Value};
 
 use super::{Param, Schedule};
 use crate::{
+    clock::Timestamp,
     config::document::{Document, Table},
     dag::{ExecutorKind, RetryPolicy, RetryRule, TriggerRule},
     expression::Kind,
@@ -28,6 +29,8 @@ pub struct Definition {
     pub params: Vec<Param>,
     /// The profile that is used where none is asked for; `None` where there are none.
     pub profile: Option<String>,
+    /// What the file says of that, where the pipeline was switched to another one.
+    pub switched: Option<Switched>,
     /// Sets of encoders.
     pub profiles: Vec<Profile>,
     /// The source's own fields that expressions may use.
@@ -38,6 +41,34 @@ pub struct Definition {
     pub max_run_crashes: Option<u32>,
     /// The tasks, in the order of the file.
     pub tasks: Vec<Task>,
+}
+
+/// That a pipeline uses another profile than its file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switched {
+    /// The profile that the file says.
+    pub from: Option<String>,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// What people decided about the pipelines of a home, beside their files; by pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Those that are paused, and since when.
+    pub paused: BTreeMap<String, Timestamp>,
+    /// The profiles to which they were switched, and when.
+    pub switched: BTreeMap<String, (String, Timestamp)>,
+}
+
+impl Definition {
+    /// Takes the profile to which the pipeline was switched for the one of its file.
+    pub fn apply(&mut self, decided: &Decided) {
+        if let Some((profile, at)) = decided.switched.get(&self.name) {
+            let from = self.profile.replace(profile.clone());
+            self.switched = Some(Switched { from, at: *at });
+        }
+    }
 }
 
 /// A set of encoders; `none` leaves one out.

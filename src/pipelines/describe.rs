@@ -1,48 +1,51 @@
 //! Pipelines as JSON: the names are those of the command line's contract.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Definition, Error, Policy, Schedule, files, load, next_ticks};
+use super::{Decided, Definition, Error, Policy, Schedule, Switched, files, load, next_ticks};
 use crate::{
     clock::Timestamp,
     config::{document, duration},
 };
 
-/// The pipelines of a home, one row each, with their next tick after `now` and since when they are
-/// paused; a file with faults has a row that counts them.
+/// The pipelines of a home, one row each, with their next tick after `now` and what was decided
+/// about them; a file with faults has a row that counts them.
 ///
 /// # Errors
 ///
 /// Where a file cannot be read.
-pub fn listed(
-    home: &Path,
-    now: Timestamp,
-    paused: &BTreeMap<String, Timestamp>,
-) -> Result<Vec<Value>, Error> {
+pub fn listed(home: &Path, now: Timestamp, decided: &Decided) -> Result<Vec<Value>, Error> {
     let mut rows = Vec::new();
     for file in files(home)? {
         let shown = &file.shown;
         rows.push(match load(&file) {
-            Ok(definition) => json!({
-                "name": definition.name,
-                "description": definition.description,
-                "schedules": schedules(&definition),
-                "scheduled_for": next_ticks(&definition, now, 1)?
-                    .first()
-                    .map(|(_, tick)| tick.scheduled_for),
-                "paused_at": paused.get(&definition.name),
-                "tasks": definition.tasks.len(),
-                "file": shown,
-                "faults": 0,
-            }),
+            Ok(mut definition) => {
+                definition.apply(decided);
+                json!({
+                    "name": definition.name,
+                    "description": definition.description,
+                    "schedules": schedules(&definition),
+                    "scheduled_for": next_ticks(&definition, now, 1)?
+                        .first()
+                        .map(|(_, tick)| tick.scheduled_for),
+                    "paused_at": decided.paused.get(&definition.name),
+                    "profile": definition.profile,
+                    "switched_at": definition.switched.as_ref().map(|switched| switched.at),
+                    "tasks": definition.tasks.len(),
+                    "file": shown,
+                    "faults": 0,
+                })
+            }
             Err(Error::Faulty(faults)) => json!({
                 "name": file.name(),
                 "description": null,
                 "schedules": [],
                 "scheduled_for": null,
-                "paused_at": paused.get(&file.name()),
+                "paused_at": decided.paused.get(&file.name()),
+                "profile": null,
+                "switched_at": null,
                 "tasks": 0,
                 "file": shown,
                 "faults": faults.len(),
@@ -128,6 +131,9 @@ pub fn described(definition: &Definition) -> Value {
         "file": definition.path,
         "schedules": schedules(definition),
         "profile": definition.profile,
+        "switched": definition.switched.as_ref().map(|Switched { from, at }| {
+            json!({ "from": from, "at": at })
+        }),
         "params": params,
         "profiles": profiles,
         "tasks": tasks,

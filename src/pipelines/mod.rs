@@ -20,7 +20,7 @@ mod values;
 
 pub use self::check::check;
 pub use self::compile::{Compiled, RunArguments, compile, outline};
-pub use self::definition::{Definition, Policy, Profile, Reference, Task};
+pub use self::definition::{Decided, Definition, Policy, Profile, Reference, Switched, Task};
 pub use self::describe::{coming, described, listed};
 pub use self::fault::{Error, Fault};
 pub use self::graph::{mermaid, text};

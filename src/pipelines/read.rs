@@ -78,6 +78,7 @@ impl Reader<'_> {
             schedules: self.schedules(root, &params),
             params,
             profile: self.default_profile(root, &profiles),
+            switched: None,
             profiles,
             fields: self.fields(root),
             defaults: match self.table(root, "defaults") {

@@ -42,7 +42,7 @@ pub trait Host: fmt::Debug + Send + Sync {
     fn pipelines(&self) -> BoxFuture<'_, Result<Value, Fault>>;
 
     /// One pipeline, as `pipelines show --json` tells it.
-    fn pipeline(&self, name: &str) -> Result<Value, Fault>;
+    fn pipeline<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Value, Fault>>;
 
     /// The folder of databases, logs and artifacts.
     fn data_dir(&self) -> &Path;

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use sqlx::{Sqlite, Transaction};
 
 use super::{Error, Store, Writer, hashes, progress};
-use crate::corpus::{ContentHash, MediaInfo, MediaOutcome};
+use crate::{
+    clock::Timestamp,
+    corpus::{ContentHash, MediaInfo, MediaOutcome},
+};
 
 /// What is known of a place of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +130,44 @@ impl Store {
                     height: side(row.height),
                 };
                 Ok((content, info))
+            })
+            .collect()
+    }
+
+    /// The images that were stored before a moment and whose hash comes after `after`, by hash, at
+    /// most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.media.older", skip_all)]
+    pub async fn media_older(
+        &self,
+        before: Timestamp,
+        after: Option<ContentHash>,
+        limit: u32,
+    ) -> Result<Vec<MediaInfo>, Error> {
+        let before = before.as_millis();
+        let after: &[u8] = after.as_ref().map_or(&[], |after| after.as_bytes());
+        let rows = sqlx::query!(
+            "SELECT content, bytes, format, width, height FROM media
+             WHERE content > ? AND stored_at < ? ORDER BY content LIMIT ?",
+            after,
+            before,
+            limit,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let side = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+                Ok(MediaInfo {
+                    content: hashes::read("media", &row.content)?,
+                    bytes: row.bytes.unsigned_abs(),
+                    format: row.format,
+                    width: side(row.width),
+                    height: side(row.height),
+                })
             })
             .collect()
     }

@@ -15,3 +15,4 @@ mod readme;
 mod old_homes;
 mod keeping;
 mod window;
+mod encoders;

@@ -85,7 +85,7 @@ impl App {
     pub(super) async fn plan(&self, request: &BackfillRequest) -> Result<Plan, Error> {
         let definition = pipelines::find(self.home(), &request.pipeline)?;
         check_source(&definition, request)?;
-        let runs = self.in_full(request.clone())?.runs;
+        let runs = self.in_full(request.clone()).await?.runs;
         let asked = self
             .asked(&definition.name, &runs, request.reprocess)
             .await?;

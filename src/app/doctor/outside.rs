@@ -7,7 +7,7 @@ use crate::{
     app::{App, Worker, weights},
     config::document,
     encoders::{self, openai, weights as files},
-    pipelines::{self, Definition},
+    pipelines::{self, Decided, Definition},
 };
 
 impl App {
@@ -36,14 +36,17 @@ impl App {
     }
 
     /// Whether the pipelines can be read, and have the weights and the credentials that they name.
-    pub(super) fn check_pipelines(&self) -> Vec<Check> {
+    pub(super) fn check_pipelines(&self, decided: &Decided) -> Vec<Check> {
         let mut checks = Vec::new();
         let mut definitions = Vec::new();
         match pipelines::files(self.home()) {
             Ok(files) => {
                 for file in files {
                     match pipelines::load(&file) {
-                        Ok(definition) => definitions.push(definition),
+                        Ok(mut definition) => {
+                            definition.apply(decided);
+                            definitions.push(definition);
+                        }
                         Err(error) => checks.push(Check::fault(
                             "pipelines",
                             format!("`{}` is wrong: {error}", file.shown.display()),

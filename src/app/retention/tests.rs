@@ -1,7 +1,7 @@
 //! Retention on a home with made-up runs.
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::{clock::ManualClock, media::Limits};
 
 struct Home {
     folder: tempfile::TempDir,
@@ -48,6 +48,8 @@ impl Home {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             settings: watch::channel(Arc::new(settings)).1,
             data_dir: self.folder.path().to_owned(),
+            media: MediaStore::new(self.folder.path().join("media"))
+                .with_copies(64, Limits::default()),
         };
         retainer.once().await.unwrap()
     }

@@ -2,11 +2,11 @@
 
 mod next;
 mod show;
+mod switch;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::BTreeMap,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -17,8 +17,10 @@ use serde_json::{Value, json};
 use crate::{
     clock::Timestamp,
     engine::Catalogue,
-    pipelines::{self, Definition, Error, PipelineFile},
+    pipelines::{self, Decided, Definition, Error, PipelineFile},
 };
+
+pub(super) use self::switch::{Switch, run as switch};
 
 /// See and check pipelines.
 #[derive(Clone, Debug, Subcommand)]
@@ -30,6 +32,7 @@ pub(super) enum Command {
         /// The pipeline's name.
         name: String,
     },
+    Switch(Switch),
     /// Let the schedules of a paused pipeline go on; `catchup` says what is made up for.
     Unpause {
         /// The pipeline's name.
@@ -76,8 +79,8 @@ pub(super) enum Look {
 pub(super) struct Moment<'a> {
     /// What time it is.
     pub(super) now: Timestamp,
-    /// The pipelines that are paused, and since when.
-    pub(super) paused: &'a BTreeMap<String, Timestamp>,
+    /// What was decided about the pipelines.
+    pub(super) decided: &'a Decided,
 }
 
 /// How a graph is drawn.
@@ -107,7 +110,11 @@ pub(super) fn run(
 ) -> Result<u8, Error> {
     match command {
         Look::List => list(home, moment, json, out)?,
-        Look::Show { name } => show::show(&pipelines::find(home, name)?, json, out)?,
+        Look::Show { name } => {
+            let mut definition = pipelines::find(home, name)?;
+            definition.apply(moment.decided);
+            show::show(&definition, json, out)?;
+        }
         Look::Check { files } => return check(home, files, catalogue, json, out),
         Look::Graph { name, format } => {
             graph(&pipelines::find(home, name)?, *format, json, out)?;
@@ -120,7 +127,7 @@ pub(super) fn run(
 }
 
 fn list(home: &Path, moment: Moment<'_>, json: bool, out: &mut dyn Write) -> Result<(), Error> {
-    let rows = pipelines::listed(home, moment.now, moment.paused)?;
+    let rows = pipelines::listed(home, moment.now, moment.decided)?;
     if json {
         return print_json(&Value::Array(rows), out);
     }
@@ -133,6 +140,13 @@ fn list(home: &Path, moment: Moment<'_>, json: bool, out: &mut dyn Write) -> Res
                 .filter(|schedules| !schedules.is_empty())
                 .map_or_else(|| "–".to_owned(), |all| when(all));
             let about = match row["faults"].as_u64() {
+                Some(0) | None if row["switched_at"].is_string() => {
+                    let profile = text(row, "profile");
+                    format!(
+                        "{} (switched to profile {profile})",
+                        text(row, "description")
+                    )
+                }
                 Some(0) | None => text(row, "description"),
                 Some(_) => "has faults: see `pipelines check`".to_owned(),
             };

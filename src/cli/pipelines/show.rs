@@ -51,7 +51,14 @@ pub(super) fn show(definition: &Definition, json: bool, out: &mut dyn Write) -> 
             .iter()
             .map(|profile| {
                 let default = definition.profile.as_ref() == Some(&profile.name);
-                let mark = if default { " (default)" } else { "" };
+                let mark = match &definition.switched {
+                    Some(switched) if default => format!(" (default since {})", switched.at),
+                    Some(switched) if switched.from.as_ref() == Some(&profile.name) => {
+                        " (default of the file)".to_owned()
+                    }
+                    None if default => " (default)".to_owned(),
+                    _ => String::new(),
+                };
                 vec![
                     format!("{}{mark}", profile.name),
                     profile.text.clone(),

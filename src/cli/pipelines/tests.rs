@@ -2,6 +2,8 @@
 
 use clap::{FromArgMatches, Subcommand as _};
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn said(home: &Path, words: &[&str], json: bool) -> (u8, String) {
@@ -11,9 +13,13 @@ fn said(home: &Path, words: &[&str], json: bool) -> (u8, String) {
     let mut out = Vec::new();
     let now = "2026-11-22T04:00:00Z".parse().unwrap();
     let paused = BTreeMap::from([("loop".to_owned(), now)]);
+    let decided = Decided {
+        paused,
+        ..Decided::default()
+    };
     let moment = Moment {
         now,
-        paused: &paused,
+        decided: &decided,
     };
     let code = match run(
         &command,

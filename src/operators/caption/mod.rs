@@ -74,6 +74,28 @@ impl CaptionOutput {
     }
 }
 
+/// Who writes the captions of a task with these settings, the task whose vectors they are made of
+/// where it is named, and what the task leaves but for that; none where it is skipped.
+pub(super) fn planned(
+    settings: &Map<String, Value>,
+    environment: &Environment,
+) -> Result<Option<(Choice, Option<String>, CaptionOutput)>, SettingsError> {
+    let settings = Settings::read(settings)?;
+    let Some(choice) = settings.choice(environment)? else {
+        return Ok(None);
+    };
+    let fingerprint = choice
+        .fingerprint()
+        .map_err(|error| super::settings::wrong("captioner", error.to_string(), None))?;
+    let output = CaptionOutput {
+        captioner: settings.captioner,
+        fingerprint,
+        reads: String::new(),
+        settings: choice.settings(),
+    };
+    Ok(Some((choice, settings.from, output)))
+}
+
 /// What became of the images that lacked a caption.
 #[derive(Debug, Default)]
 struct Made {

@@ -41,5 +41,5 @@ async fn show(
     State(host): State<SharedHost>,
     Path(OfPipeline { pipeline }): Path<OfPipeline>,
 ) -> Result<Json<Value>, Fault> {
-    Ok(Json(host.pipeline(&pipeline)?))
+    Ok(Json(host.pipeline(&pipeline).await?))
 }

@@ -121,6 +121,10 @@ pub struct RunWanted {
     /// Start a new run and compute everything again.
     #[serde(default)]
     pub force: bool,
+    /// Encode what is stored and lacks a result under this profile, and do nothing else; not with
+    /// `date`, `from`, `only` or `force`.
+    #[serde(default)]
+    pub fill: bool,
 }
 
 /// A run that was taken on.
@@ -153,6 +157,12 @@ async fn trigger(
 ) -> Result<(StatusCode, Json<RunAnswer>), Fault> {
     if wanted.from.is_some() && wanted.only.is_some() {
         return Err(Fault::invalid("`from` and `only` exclude each other"));
+    }
+    let whole = wanted.date.is_none() && wanted.from.is_none() && wanted.only.is_none();
+    if wanted.fill && (wanted.force || !whole) {
+        return Err(Fault::invalid(
+            "`fill` excludes `date`, `from`, `only` and `force`",
+        ));
     }
     let request = host.request(wanted).await?;
     submit(&host, request).await
