@@ -67,6 +67,24 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
     attention(query, key, value, hidden)
 }
 
+/// The heads of vectors.
+///
+/// # Shapes
+/// - states: `[rows, tokens, heads * head]`
+/// - output: `[rows, heads, tokens, head]`
+pub(super) fn split(states: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [rows, tokens, width] = states.dims();
+    states
+        .reshape([rows, tokens, heads, width / heads])
+        .swap_dims(1, 2)
+}
+
+/// The way back from [`split`].
+pub(super) fn join(states: Tensor<4>) -> Tensor<3> {
+    let [rows, heads, tokens, head] = states.dims();
+    states.swap_dims(1, 2).reshape([rows, tokens, heads * head])
+}
+
 /// What `true` in a mask means to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MaskSense {

@@ -25,6 +25,7 @@ mod efficientnet;
 mod error;
 mod eva;
 mod fingerprint;
+mod florence;
 mod generation;
 mod image;
 mod normalized;

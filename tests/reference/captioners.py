@@ -15,12 +15,18 @@ from pathlib import Path
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tokenizers import pre_tokenizers
 from transformers import (
+    BartTokenizer,
     BertTokenizer,
     BlipConfig,
     BlipForConditionalGeneration,
     BlipImageProcessor,
     BlipProcessor,
+    CLIPImageProcessor,
+    Florence2Config,
+    Florence2ForConditionalGeneration,
+    Florence2Processor,
 )
 
 folder = Path(sys.argv[1])
@@ -160,6 +166,137 @@ blip(
     {**VISION, "image_size": 24, "patch_size": 12, "num_hidden_layers": 1, "hidden_act": "quick_gelu"},
     {"size": {"height": 24, "width": 24}, "resample": 2, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.3, 0.2, 0.25]},
     3.0,
+    half=True,
+    tied=False,
+)
+
+
+def florence(name, seed, text, vision, size, settings, spread, half=False, tied=True):
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *alphabet]
+    merges = ["Ġ w", "t h", "Ġ th", "Ġth e", "i n", "Ġ i", "Ġ in", "e s", "Ġ d", "a t", "h at", "W hat"]
+    merges = [tuple(merge.split()) for merge in merges]
+    words += [a + b for a, b in merges]
+    tokenizer = BartTokenizer(
+        vocab={word: index for index, word in enumerate(words)},
+        merges=merges,
+        extra_special_tokens={"image_token": "<image>"},
+    )
+    tokenizer.add_tokens(["<loc_0>", "<loc_1>"], special_tokens=True)
+    images = CLIPImageProcessor(do_center_crop=False, **size)
+    torch.manual_seed(seed)
+    text = {"model_type": "bart", "vocab_size": len(tokenizer), "tie_word_embeddings": tied, **text}
+    config = Florence2Config(
+        vision_config=vision, text_config=text, image_token_id=tokenizer.image_token_id, tie_word_embeddings=tied
+    )
+    model = Florence2ForConditionalGeneration(config).eval()
+    scatter(model, spread)
+    model.generation_config.update(**settings)
+    pixels = torch.zeros(1, 3, images.size["height"], images.size["width"])
+    images.image_seq_length = model.get_image_features(pixels).pooler_output.shape[1]
+    processor = Florence2Processor(image_processor=images, tokenizer=tokenizer)
+    here = folder / name
+    if half:
+        model.half()
+    model.save_pretrained(here)
+    processor.save_pretrained(here)
+    model.float()
+
+    tensors = {}
+    with torch.no_grad():
+        inputs = processor(images=pictures, text=["<OCR>"] * len(pictures), return_tensors="pt")
+        ids = torch.randint(5, len(tokenizer), (len(pictures), 7))
+        model.double()
+        outputs = model(
+            input_ids=inputs.input_ids, pixel_values=inputs.pixel_values.double(), decoder_input_ids=ids
+        )
+        tensors["pixels"] = inputs.pixel_values
+        tensors["seen"] = outputs.encoder_last_hidden_state.float()
+        tensors["question"] = inputs.input_ids[0][images.image_seq_length :]
+        tensors["ids"] = ids
+        tensors["logits"] = outputs.logits.float()
+        model.float()
+        found = {
+            "default": generated(model, processor, "<CAPTION>"),
+            "greedy": generated(model, processor, "<DETAILED_CAPTION>", num_beams=1),
+            "words": generated(model, processor, "<REGION_TO_OCR><loc_1><loc_0>", max_new_tokens=5),
+            "question": generated(model, processor, "what is it?", num_beams=4, max_new_tokens=9),
+        }
+    write(here, tensors, found)
+
+
+florence(
+    "florence",
+    3,
+    {
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 40,
+        "decoder_ffn_dim": 44,
+        "max_position_embeddings": 72,
+    },
+    {
+        "depths": [1, 1, 2],
+        "patch_size": [7, 3, 3],
+        "patch_stride": [4, 2, 2],
+        "patch_padding": [3, 1, 1],
+        "patch_prenorm": [False, True, True],
+        "embed_dim": [12, 18, 30],
+        "num_heads": [2, 3, 5],
+        "num_groups": [3, 2, 6],
+        "window_size": 4,
+        "projection_dim": 32,
+        "max_temporal_embeddings": 7,
+        "max_position_embeddings": 9,
+        "mlp_ratio": 2.5,
+    },
+    {"size": {"height": 48, "width": 48}, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
+    # As the checkpoints on the hub have it.
+    {
+        "num_beams": 3,
+        "early_stopping": True,
+        "no_repeat_ngram_size": 3,
+        "forced_bos_token_id": 0,
+        "forced_eos_token_id": 2,
+        "max_length": 24,
+    },
+    1.5,
+)
+florence(
+    "florence_half",
+    4,
+    {
+        "d_model": 20,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_attention_heads": 5,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 24,
+        "decoder_ffn_dim": 28,
+        "max_position_embeddings": 80,
+        "scale_embedding": True,
+        "activation_function": "relu",
+    },
+    {
+        "depths": [1, 1],
+        "patch_size": [5, 2],
+        "patch_stride": [3, 2],
+        "patch_padding": [2, 0],
+        "patch_prenorm": [True, False],
+        "embed_dim": [8, 14],
+        "num_heads": [4, 2],
+        "num_groups": [2, 7],
+        "window_size": 3,
+        "projection_dim": 20,
+        "max_position_embeddings": 10,
+        "qkv_bias": False,
+    },
+    {"size": {"height": 30, "width": 42}},
+    {},
+    1.5,
     half=True,
     tied=False,
 )

@@ -62,7 +62,6 @@ pub(super) struct BlipCaptioner {
     config: TextConfig,
     pictures: Pictures,
     words: Words,
-    start: [u32; 1],
     spec: DeviceSpec,
     device: Device,
 }
@@ -108,7 +107,6 @@ impl BlipCaptioner {
         checkpoint::load(&mut model, &path, &RENAMES, may_stay, DType::F32)?;
         Ok(Self {
             model,
-            start: [text.bos_token_id],
             config: config.text_config,
             pictures,
             words,
@@ -153,8 +151,9 @@ impl Network for BlipCaptioner {
     /// of the tokenizer's and takes the last one away. It asks its decoder, which has heard nothing
     /// of `generation_config.json`: the rules are the library's defaults.
     fn plan(&self, options: &CaptionOptions) -> Result<Plan, String> {
+        let start = self.config.bos_token_id;
         let mut prompt = match &options.prompt {
-            None => self.start.to_vec(),
+            None => vec![start],
             Some(words) => {
                 let mut tokens = self.words.encode(words, true)?;
                 tokens.pop();
@@ -162,8 +161,8 @@ impl Network for BlipCaptioner {
             }
         };
         match prompt.first_mut() {
-            Some(first) => *first = self.start[0],
-            None => prompt.push(self.start[0]),
+            Some(first) => *first = start,
+            None => prompt.push(start),
         }
         let known = self.config.vocab_size;
         if let Some(token) = prompt.iter().find(|token| **token as usize >= known) {
@@ -178,7 +177,12 @@ impl Network for BlipCaptioner {
             options.max_tokens,
             options.beams,
         )?;
-        Ok(Plan { prompt, rules })
+        Ok(Plan {
+            prompt,
+            start: 1,
+            question: Vec::new(),
+            rules,
+        })
     }
 
     fn write(&self, pictures: &[&[f32]], plan: &Plan) -> Vec<Result<Vec<u32>, ImageError>> {
@@ -190,9 +194,5 @@ impl Network for BlipCaptioner {
                 .try_into_vec_as::<f32>()
                 .map_err(|error| ImageError::Compute(error.to_string()))
         })
-    }
-
-    fn start(&self) -> &[u32] {
-        &self.start
     }
 }

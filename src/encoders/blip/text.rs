@@ -9,7 +9,7 @@ use burn::{
 use super::config::TextConfig;
 use crate::encoders::{
     activation::Activation,
-    attention::{attention, causal_attention},
+    attention::split,
     generation::{Attended, Cache, Step},
 };
 
@@ -271,22 +271,15 @@ impl Layer {
         pictures: usize,
         activation: Activation,
     ) -> Tensor<3> {
-        let [rows, tokens, width] = states.dims();
         let heads = &self.attention.heads;
-        let part = |dense: &Linear| split(dense.forward(states.clone()), heads.count);
-        let [keys, values] = attended.extend(part(&heads.key), part(&heads.value));
-        let seen = causal_attention(part(&heads.query), keys, values);
-        let states = self.attention.output.forward(join(seen), states);
-
-        // The rows of a picture ask as if they were one: what they look at is the same.
+        let part = |dense: &Linear| dense.forward(states.clone());
+        let (query, key, value) = (part(&heads.query), part(&heads.key), part(&heads.value));
+        let seen = attended.read(query, key, value, heads.count);
+        let states = self.attention.output.forward(seen, states);
         let heads = &self.crossattention.heads;
         let query = heads.query.forward(states.clone());
-        let query = query.reshape([pictures, rows / pictures * tokens, width]);
-        let [keys, values] = attended.seen.clone();
-        let seen = join(attention(split(query, heads.count), keys, values, None));
-        let seen = seen.reshape([rows, tokens, width]);
+        let seen = attended.look(query, heads.count, pictures);
         let states = self.crossattention.output.forward(seen, states);
-
         let wide = self.intermediate.dense.forward(states.clone());
         self.output.forward(activation.apply(wide), states)
     }
@@ -300,20 +293,4 @@ impl Output {
         self.layer_norm
             .forward(self.dense.forward(states) + residual)
     }
-}
-
-/// # Shapes
-/// - states: `[rows, tokens, heads * head]`
-/// - output: `[rows, heads, tokens, head]`
-fn split(states: Tensor<3>, heads: usize) -> Tensor<4> {
-    let [rows, tokens, width] = states.dims();
-    states
-        .reshape([rows, tokens, heads, width / heads])
-        .swap_dims(1, 2)
-}
-
-/// The way back from [`split`].
-fn join(states: Tensor<4>) -> Tensor<3> {
-    let [rows, heads, tokens, head] = states.dims();
-    states.swap_dims(1, 2).reshape([rows, tokens, heads * head])
 }

@@ -12,7 +12,8 @@ pub(super) use words::Words;
 
 use super::{
     DeviceSpec, Error, ImageError, ImageInput, Kind, WeightsSettings, blip::BlipCaptioner,
-    checkpoint::Identity, fingerprint, generation::Rules, image, workers,
+    checkpoint::Identity, fingerprint, florence::FlorenceCaptioner, generation::Rules, image,
+    workers,
 };
 use crate::corpus::Fingerprint;
 
@@ -66,9 +67,6 @@ pub(super) trait Network: std::fmt::Debug + Send + Sync {
 
     /// The row of tokens of each picture, from the prompt's first to the end.
     fn write(&self, pictures: &[&[f32]], plan: &Plan) -> Vec<Result<Vec<u32>, ImageError>>;
-
-    /// The tokens that begin a row and are no part of the caption.
-    fn start(&self) -> &[u32];
 }
 
 /// What a network does for all pictures of a call.
@@ -76,11 +74,16 @@ pub(super) trait Network: std::fmt::Debug + Send + Sync {
 pub(super) struct Plan {
     /// The tokens that the decoder is given.
     pub prompt: Vec<u32>,
+    /// How many tokens begin a row and are no part of the caption.
+    pub start: usize,
+    /// The tokens that are read with the picture.
+    pub question: Vec<u32>,
     /// How it goes on.
     pub rules: Rules,
 }
 
-/// Loads the captioner in a directory that `save_pretrained` of transformers wrote: BLIP.
+/// Loads the captioner in a directory that `save_pretrained` of transformers wrote: BLIP or
+/// Florence-2.
 ///
 /// The catalogue has none by name, so that nothing is looked for or downloaded.
 pub fn load_captioner(
@@ -92,10 +95,14 @@ pub fn load_captioner(
     let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Tagger))?;
     let network: Box<dyn Network> = match model_type(directory)?.as_str() {
         "blip" => Box::new(BlipCaptioner::load(directory, *device, opened)?),
+        "florence2" => Box::new(FlorenceCaptioner::load(directory, *device, opened)?),
         other => {
             return Err(Error::Checkpoint {
                 path: directory.join("config.json"),
-                reason: format!("`model_type` is `{other}`; captioners of type `blip` can be read"),
+                reason: format!(
+                    "`model_type` is `{other}`; captioners of type `blip` and `florence2` can be \
+                     read"
+                ),
             });
         }
     };
@@ -208,7 +215,7 @@ impl Captioner {
 
     fn generated(&self, row: &[u32], plan: &Plan) -> Result<Generated, ImageError> {
         let text = self.network.words().decode(row);
-        let mut ids = row.strip_prefix(self.network.start()).unwrap_or(row);
+        let mut ids = &row[plan.start.min(row.len())..];
         if let Some((last, rest)) = ids.split_last()
             && plan.rules.ends.contains(last)
         {

@@ -24,6 +24,8 @@ pub(in crate::encoders) struct Pictures {
     transform: Transform,
     /// Whether a picture of another size is scaled rather than refused.
     resizes: bool,
+    /// How many vectors the processor says that a picture becomes, where it says so.
+    pub(in crate::encoders) vectors: Option<usize>,
 }
 
 /// The settings; each that is not there has the library's default.
@@ -43,6 +45,7 @@ struct File {
     image_mean: Option<[f32; 3]>,
     image_std: Option<[f32; 3]>,
     do_pad: Option<bool>,
+    image_seq_length: Option<usize>,
 }
 
 /// A size as it is written.
@@ -168,6 +171,7 @@ impl Pictures {
                 std: std.map(scaled),
             },
             resizes: file.do_resize != Some(false),
+            vectors: file.image_seq_length,
         })
     }
 

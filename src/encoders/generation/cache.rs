@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::Step;
+use crate::encoders::attention::{attention, causal_attention, join, split};
 
 /// The keys and values of all layers of a decoder.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(in crate::encoders) struct Attended {
     /// Those of the rows' own tokens: `[rows, heads, tokens, head]`
     own: Option<[Tensor<4>; 2]>,
     /// Those of what each picture shows: `[pictures, heads, seen, head]`
-    pub seen: [Tensor<4>; 2],
+    seen: [Tensor<4>; 2],
 }
 
 impl Cache {
@@ -69,16 +70,46 @@ impl Cache {
 }
 
 impl Attended {
+    /// Attention of new tokens to themselves and to those before them, which are kept.
+    ///
+    /// # Shapes
+    /// - query, key, value, output: `[rows, new tokens, heads * head]`
+    pub(in crate::encoders) fn read(
+        &mut self,
+        query: Tensor<3>,
+        key: Tensor<3>,
+        value: Tensor<3>,
+        heads: usize,
+    ) -> Tensor<3> {
+        let [keys, values] = self.extend(split(key, heads), split(value, heads));
+        join(causal_attention(split(query, heads), keys, values))
+    }
+
+    /// Attention of new tokens to what the pictures show.
+    ///
+    /// The rows of a picture ask as if they were one: what they look at is the same.
+    ///
+    /// # Shapes
+    /// - query, output: `[rows, new tokens, heads * head]`
+    pub(in crate::encoders) fn look(
+        &self,
+        query: Tensor<3>,
+        heads: usize,
+        pictures: usize,
+    ) -> Tensor<3> {
+        let [rows, tokens, width] = query.dims();
+        let query = query.reshape([pictures, rows / pictures * tokens, width]);
+        let [keys, values] = self.seen.clone();
+        let seen = join(attention(split(query, heads), keys, values, None));
+        seen.reshape([rows, tokens, width])
+    }
+
     /// Adds the keys and values of new tokens; gives those of all.
     ///
     /// # Shapes
     /// - key, value: `[rows, heads, new tokens, head]`
     /// - output: `[rows, heads, tokens, head]`
-    pub(in crate::encoders) fn extend(
-        &mut self,
-        key: Tensor<4>,
-        value: Tensor<4>,
-    ) -> [Tensor<4>; 2] {
+    fn extend(&mut self, key: Tensor<4>, value: Tensor<4>) -> [Tensor<4>; 2] {
         let all = match self.own.take() {
             None => [key, value],
             Some([keys, values]) => [

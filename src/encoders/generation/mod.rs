@@ -13,9 +13,7 @@ mod scores;
 mod tests;
 
 pub(super) use cache::{Attended, Cache};
-#[cfg(test)]
-pub(super) use rules::Tokens;
-pub(super) use rules::{EarlyStopping, Rules, Settings};
+pub(super) use rules::{EarlyStopping, Rules, Settings, Tokens};
 
 use self::{beams::Beams, greedy::Greedy};
 use super::ImageError;

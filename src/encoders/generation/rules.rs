@@ -1,7 +1,11 @@
 //! How a row may grow: what `generation_config.json` says.
 
+use std::path::Path;
+
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::encoders::Error;
 
 /// The rules of one search.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +61,8 @@ pub(in crate::encoders) struct Settings {
     pub length_penalty: Option<f64>,
     pub early_stopping: Option<Value>,
     pub eos_token_id: Option<Tokens>,
+    pub bos_token_id: Option<u32>,
+    pub decoder_start_token_id: Option<u32>,
     pub forced_bos_token_id: Option<u32>,
     pub forced_eos_token_id: Option<Tokens>,
     pub suppress_tokens: Option<Vec<u32>>,
@@ -81,7 +87,77 @@ impl Tokens {
     }
 }
 
+/// Keys that would change a search in a way that is not computed here, and the values with which
+/// they change nothing.
+const MUST_BE: [(&str, &[&str]); 15] = [
+    ("do_sample", &["false"]),
+    ("num_beam_groups", &["1"]),
+    ("diversity_penalty", &["0.0", "0"]),
+    ("penalty_alpha", &["0.0", "0"]),
+    ("guidance_scale", &["1.0", "1"]),
+    ("encoder_repetition_penalty", &["1.0", "1"]),
+    ("encoder_no_repeat_ngram_size", &["0"]),
+    ("num_return_sequences", &["1"]),
+    ("bad_words_ids", &[]),
+    ("sequence_bias", &[]),
+    ("force_words_ids", &[]),
+    ("constraints", &[]),
+    ("exponential_decay_length_penalty", &[]),
+    ("stop_strings", &[]),
+    ("forced_decoder_ids", &[]),
+];
+
 impl Settings {
+    /// Reads a directory's `generation_config.json`, if there is one.
+    pub(in crate::encoders) fn of_directory(directory: &Path) -> Result<Option<Self>, Error> {
+        let path = directory.join("generation_config.json");
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let unusable = |reason: String| Error::Checkpoint {
+            path: path.clone(),
+            reason,
+        };
+        let file: Value = serde_json::from_slice(&fs_err::read(&path)?)
+            .map_err(|error| unusable(error.to_string()))?;
+        for (key, allowed) in MUST_BE {
+            let value = file.get(key).unwrap_or(&Value::Null);
+            if !value.is_null() && !allowed.contains(&value.to_string().as_str()) {
+                return Err(unusable(format!(
+                    "`{key}` is {value}; it can only be {}",
+                    allowed.first().unwrap_or(&"left out")
+                )));
+            }
+        }
+        let settings = serde_json::from_value(file);
+        settings
+            .map(Some)
+            .map_err(|error| unusable(error.to_string()))
+    }
+
+    /// What a part of `config.json` says, where there is no file of settings.
+    ///
+    /// Source: `GenerationConfig.from_model_config` of transformers, and the defaults of BART.
+    pub(in crate::encoders) fn of_model(path: &Path, part: &str) -> Result<Self, Error> {
+        let unusable = |error: serde_json::Error| Error::Checkpoint {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let file: Value = serde_json::from_slice(&fs_err::read(path)?).map_err(unusable)?;
+        // The part has these fields and no others of a search.
+        let mut heard = Map::new();
+        for (key, default) in [
+            ("bos_token_id", 0),
+            ("decoder_start_token_id", 2),
+            ("eos_token_id", 2),
+            ("forced_eos_token_id", 2),
+        ] {
+            let said = file.get(part).and_then(|part| part.get(key));
+            heard.insert(key.to_owned(), said.cloned().unwrap_or(default.into()));
+        }
+        serde_json::from_value(Value::Object(heard)).map_err(unusable)
+    }
+
     /// The rules for a row that begins with `prompt` tokens and has room for `positions`.
     ///
     /// `max_tokens` and `beams` are the caller's wishes.

@@ -127,7 +127,24 @@ fn lengths_are_counted_as_the_library_counts_them() {
 
 #[test]
 fn settings_that_cannot_be_kept_are_named() {
-    let settings: Settings = serde_json::from_str(r#"{"early_stopping": "soon"}"#).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let read = |text: &str| {
+        fs_err::write(folder.path().join("generation_config.json"), text).unwrap();
+        Settings::of_directory(folder.path())
+    };
+    assert!(Settings::of_directory(folder.path()).unwrap().is_none());
+    assert!(read(r#"{"do_sample": false, "bad_words_ids": null, "top_k": 9}"#).is_ok());
+    for (text, words) in [
+        (
+            r#"{"do_sample": true}"#,
+            "`do_sample` is true; it can only be false",
+        ),
+        (r#"{"bad_words_ids": [[1]]}"#, "`bad_words_ids` is [[1]]"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let settings = read(r#"{"early_stopping": "soon"}"#).unwrap().unwrap();
     let error = settings.rules(1, 9, Vec::new(), None, None).unwrap_err();
     assert!(error.contains("`early_stopping` is \"soon\""), "{error}");
 }
