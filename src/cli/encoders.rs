@@ -6,6 +6,7 @@ mod change;
 mod commands;
 mod embed;
 mod served;
+mod visual;
 
 use std::{io::Write, path::PathBuf};
 
@@ -75,7 +76,8 @@ pub(crate) struct Embed {
     /// Image files.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     image_file: Vec<PathBuf>,
-    /// A file of JSON lines with a text and an image each.
+    /// A file of JSON lines with `text` and `image` (a file beside it), of which one may be absent;
+    /// for models that see both.
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
     /// The file to write: tensor `embeddings`, `[n, d]`, rows in input order.

@@ -104,7 +104,8 @@ impl Error {
     }
 }
 
-/// Why one image has no vector; the others of its batch are not concerned.
+/// Why one image, or an image with its text, has no vector; the others of its batch are not
+/// concerned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -128,4 +129,12 @@ pub enum ImageError {
     /// The device failed while computing.
     #[error("the device failed: {0}")]
     Compute(String),
+
+    /// The text beside it cannot be tokenised.
+    #[error("cannot tokenise the text: {0}")]
+    Text(String),
+
+    /// There is neither an image nor a text.
+    #[error("there is neither an image nor a text")]
+    Nothing,
 }

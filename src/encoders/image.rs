@@ -221,10 +221,15 @@ pub(super) fn rows(vectors: Tensor<2>) -> Result<Vec<Vec<f32>>, ImageError> {
 
 /// An image → the numbers that the network reads.
 fn prepare(image: ImageInput<'_>, network: &dyn Network) -> Result<Vec<f32>, ImageError> {
+    network.prepare(pixels(image)?.as_ref())
+}
+
+/// The upright pixels of an image.
+pub(super) fn pixels(image: ImageInput<'_>) -> Result<Cow<'_, RgbImage>, ImageError> {
     match image {
-        ImageInput::Bytes(bytes) => network.prepare(&decode(bytes)?),
-        ImageInput::File(path) => network.prepare(&decode(&fs_err::read(path)?)?),
-        ImageInput::Pixels(pixels) => network.prepare(pixels),
+        ImageInput::Bytes(bytes) => decode(bytes).map(Cow::Owned),
+        ImageInput::File(path) => decode(&fs_err::read(path)?).map(Cow::Owned),
+        ImageInput::Pixels(pixels) => Ok(Cow::Borrowed(pixels)),
     }
 }
 

@@ -8,6 +8,7 @@ mod precision;
 mod texts;
 mod timm;
 mod tiny;
+mod visual;
 
 use std::{
     path::PathBuf,

@@ -15,9 +15,9 @@ use crate::corpus::Fingerprint;
 
 /// The tokens that one job holds at most on a processor: enough to fill the products, small enough
 /// to stay in the caches and to leave work for every core.
-const TOKENS_PER_JOB: usize = 512;
+pub(super) const TOKENS_PER_JOB: usize = 512;
 /// The same on a graphics card.
-const TOKENS_PER_LAUNCH: usize = 32_768;
+pub(super) const TOKENS_PER_LAUNCH: usize = 32_768;
 /// The texts that are tokenised together while a graphics card computes those before.
 const TEXTS_AHEAD: usize = 8192;
 
@@ -258,7 +258,7 @@ impl TextEncoder {
 
 /// Groups rows of one token length into jobs of at most `budget` tokens (but at least one row);
 /// the dearest jobs come first, so that no core is left alone with a long one at the end.
-fn jobs(ids: &[Vec<u32>], budget: usize) -> Vec<Vec<usize>> {
+pub(super) fn jobs(ids: &[Vec<u32>], budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|row| std::cmp::Reverse(ids[*row].len()));
     order

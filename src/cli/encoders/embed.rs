@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, time::Instant};
 use safetensors::{Dtype as StoredType, tensor::TensorView};
 use serde::Serialize;
 
-use super::{Embed, Failure, Report, rows};
+use super::{Embed, Failure, Report, rows, visual};
 use crate::{
     corpus::Fingerprint,
     encoders::{
@@ -29,7 +29,8 @@ pub(super) fn run(
     settings: &WeightsSettings,
     json: bool,
 ) -> Result<Report, Failure> {
-    if arguments.pairs.is_some() {
+    let sees_both = visual::is_visual(&arguments.model);
+    if arguments.pairs.is_some() && !sees_both {
         return Err(Failure::Usage(format!(
             "`--pairs` needs a model that sees text and image together; `{}` has no visual encoder",
             arguments.model
@@ -41,6 +42,7 @@ pub(super) fn run(
     let started = Instant::now();
     let (vectors, dimension, fingerprint) =
         match (&arguments.text_file, arguments.image_file.is_empty()) {
+            _ if sees_both => visual::vectors(arguments, device(arguments), settings)?,
             (Some(file), true) => texts(arguments, file, settings)?,
             (None, false) => images(arguments, settings)?,
             (None, true) => {
@@ -87,7 +89,8 @@ fn device(arguments: &Embed) -> DeviceSpec {
     }
 }
 
-type Vectors = (Vec<Vec<f32>>, usize, Fingerprint);
+/// Rows, their length, and what makes them comparable.
+pub(super) type Vectors = (Vec<Vec<f32>>, usize, Fingerprint);
 
 fn texts(arguments: &Embed, file: &Path, settings: &WeightsSettings) -> Result<Vectors, Failure> {
     let options = TextOptions {

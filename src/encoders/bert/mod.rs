@@ -32,7 +32,7 @@ use super::{
 /// | `….LayerNorm.gamma`, `….LayerNorm.beta` | `….layer_norm.weight`, `….layer_norm.bias` |
 /// | `….LayerNorm.…` | `….layer_norm.…` |
 /// | `….attention.self.…` | `….attention.heads.…` |
-const RENAMES: [(&str, &str); 5] = [
+pub(super) const RENAMES: [(&str, &str); 5] = [
     (r"^(ro)?bert(a)?\.", ""),
     (r"LayerNorm\.gamma$", "LayerNorm.weight"),
     (r"LayerNorm\.beta$", "LayerNorm.bias"),

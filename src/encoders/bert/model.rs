@@ -155,9 +155,15 @@ impl Bert {
     /// - rows: each of the same number of tokens
     /// - output: `[rows, tokens, hidden]`
     pub(in crate::encoders) fn forward(&self, rows: &[&[u32]], device: &Device) -> Tensor<3> {
-        let (rows, embedded) = (rows.len(), self.embeddings.forward(rows, device));
-        let [_, tokens, _] = embedded.dims();
-        let [_, _, hidden] = embedded.dims();
+        self.encode(self.embeddings.forward(rows, device))
+    }
+
+    /// The last hidden states of rows whose tokens are vectors already.
+    ///
+    /// # Shapes
+    /// - embedded, output: `[rows, tokens, hidden]`
+    pub(in crate::encoders) fn encode(&self, embedded: Tensor<3>) -> Tensor<3> {
+        let [rows, tokens, hidden] = embedded.dims();
         let mut states = embedded.reshape([rows * tokens, hidden]);
         for layer in &self.encoder.layer {
             states = layer.forward(states, rows);
@@ -166,16 +172,53 @@ impl Bert {
     }
 }
 
+impl Bert {
+    /// The vectors of tokens that stand at `places`, raw indices into the table.
+    ///
+    /// # Shapes
+    /// - rows: each of as many tokens as there are places
+    /// - output: `[rows, tokens, hidden]`
+    pub(in crate::encoders) fn embed_at(
+        &self,
+        rows: &[&[u32]],
+        places: &[u32],
+        device: &Device,
+    ) -> Tensor<3> {
+        let positions = &self.embeddings.position_embeddings;
+        let positions = positions.forward(ids(&[places], device));
+        self.embeddings.with_words(rows, positions, device)
+    }
+
+    /// Vectors that come from elsewhere as tokens, which stand at `first` and behind.
+    ///
+    /// # Shapes
+    /// - vectors, output: `[rows, tokens, hidden]`
+    pub(in crate::encoders) fn embed_vectors(&self, vectors: Tensor<3>, first: usize) -> Tensor<3> {
+        let [_, tokens, _] = vectors.dims();
+        let table = self.embeddings.position_embeddings.weight.val();
+        let positions = table.narrow(0, first, tokens).unsqueeze();
+        self.embeddings.layer_norm.forward(vectors + positions)
+    }
+}
+
 impl Embeddings {
     /// # Shapes
     /// - rows: each of the same number of tokens
     /// - output: `[rows, tokens, hidden]`
     fn forward(&self, rows: &[&[u32]], device: &Device) -> Tensor<3> {
+        self.with_words(rows, self.positions(rows, device), device)
+    }
+
+    /// # Shapes
+    /// - rows: each of the same number of tokens
+    /// - positions: `[rows or 1, tokens, hidden]`
+    /// - output: `[rows, tokens, hidden]`
+    fn with_words(&self, rows: &[&[u32]], positions: Tensor<3>, device: &Device) -> Tensor<3> {
         let words = self.word_embeddings.forward(ids(rows, device));
         // Every token has the first type: a text has no second sentence.
         let kind = self.token_type_embeddings.weight.val().narrow(0, 0, 1);
         self.layer_norm
-            .forward((words + kind.unsqueeze()) + self.positions(rows, device))
+            .forward((words + kind.unsqueeze()) + positions)
     }
 
     /// The vectors of the tokens' places.

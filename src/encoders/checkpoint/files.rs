@@ -21,12 +21,9 @@ const NAMES: [&str; 4] = [
 const ENDINGS: [&str; 3] = ["safetensors", "pth", "pt"];
 
 /// The weights in a folder: under a name that transformers or timm gives, or the only file that can
-/// hold any. An index stands for the files that it lists.
+/// hold any. An index stands for the files that it lists. What is called `Visualized_….pth` goes
+/// before all: it holds the text model's weights too, which may lie beside it.
 pub(in crate::encoders) fn file_in(directory: &Path) -> Result<PathBuf, Error> {
-    let named = NAMES.iter().map(|name| directory.join(name));
-    if let Some(path) = named.into_iter().find(|path| path.is_file()) {
-        return Ok(path);
-    }
     let mut others = Vec::new();
     for entry in fs_err::read_dir(directory)? {
         let path = entry?.path();
@@ -35,8 +32,27 @@ pub(in crate::encoders) fn file_in(directory: &Path) -> Result<PathBuf, Error> {
         }
     }
     others.sort();
-    if let [only] = others.as_slice() {
-        return Ok(only.clone());
+    let is_visual = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("Visualized_") && ends_in(path, "pth")
+    };
+    let visual: Vec<&PathBuf> = others.iter().filter(is_visual).collect();
+    let named = || {
+        let named = NAMES.iter().map(|name| directory.join(name));
+        named.into_iter().find(|path| path.is_file())
+    };
+    match visual.as_slice() {
+        [only] => return Ok((*only).clone()),
+        [] => {
+            if let Some(path) = named() {
+                return Ok(path);
+            }
+            if let [only] = others.as_slice() {
+                return Ok(only.clone());
+            }
+        }
+        // Which of them is meant, nothing tells.
+        [..] => {}
     }
     let found: Vec<_> = others.iter().filter_map(|path| path.file_name()).collect();
     Err(Error::Checkpoint {

@@ -44,22 +44,12 @@ pub(super) fn load<M: Module>(
         path: path.to_owned(),
         reason,
     };
-    let mut remapper = KeyRemapper::new();
-    for (pattern, replacement) in renames {
-        remapper = remapper
-            .add_pattern(pattern, *replacement)
-            .map_err(|error| unusable(error.to_string()))?;
-    }
     let broken = Broken::default();
     let tensors = tensors::read(path)?;
     let tensors = tensors
         .into_iter()
         .map(|tensor| settled(tensor, dtype, &broken));
-    let (tensors, names) = remapper.remap(tensors.collect());
-    let mut seen = BTreeSet::new();
-    if let Some((name, _)) = names.iter().find(|(name, _)| !seen.insert(name)) {
-        return Err(unusable(format!("tensor `{name}` is there twice")));
-    }
+    let tensors = renamed(tensors.collect(), renames).map_err(unusable)?;
     let result = module.apply(tensors, None, Some(Box::new(PyTorchToBurnAdapter)), true);
     if let Some(name) = broken.get() {
         return Err(unusable(format!(
@@ -71,11 +61,39 @@ pub(super) fn load<M: Module>(
 
 /// The shape of each tensor of weights, by its name there.
 pub(super) fn shapes(path: &Path) -> Result<BTreeMap<String, Vec<usize>>, Error> {
-    let tensors = tensors::read(path)?.into_iter().map(|tensor| {
+    shapes_renamed(path, &[])
+}
+
+/// The shape of each tensor of weights, by the name that `renames` make of the one there.
+pub(super) fn shapes_renamed(
+    path: &Path,
+    renames: &[(&str, &str)],
+) -> Result<BTreeMap<String, Vec<usize>>, Error> {
+    let tensors = renamed(tensors::read(path)?, renames).map_err(|reason| Error::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    })?;
+    let shapes = tensors.into_iter().map(|tensor| {
         let shape = tensor.shape.iter().copied().collect();
         (tensor.name, shape)
     });
-    Ok(tensors.collect())
+    Ok(shapes.collect())
+}
+
+/// Tensors under other names, of which none may be there twice.
+fn renamed(tensors: Vec<Tensor>, renames: &[(&str, &str)]) -> Result<Vec<Tensor>, String> {
+    let mut remapper = KeyRemapper::new();
+    for (pattern, replacement) in renames {
+        remapper = remapper
+            .add_pattern(pattern, *replacement)
+            .map_err(|error| error.to_string())?;
+    }
+    let (tensors, names) = remapper.remap(tensors);
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|(name, _)| !seen.insert(name)) {
+        Some((name, _)) => Err(format!("tensor `{name}` is there twice")),
+        None => Ok(tensors),
+    }
 }
 
 /// The name of the first tensor with a number that is none.

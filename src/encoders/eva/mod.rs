@@ -1,6 +1,7 @@
 //! EVA and EVA02: vision transformers with rotary positions and gated blocks, as timm has them, and
 //! as the tower of EVA-CLIP that visual encoders carry.
 
+mod clip;
 mod config;
 mod model;
 mod rope;
@@ -8,6 +9,7 @@ mod rope;
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
+pub(super) use clip::{Turns, clip_config, clip_renames};
 use config::{EvaConfig, Untold};
 pub(super) use model::Eva;
 use rope::Angles;

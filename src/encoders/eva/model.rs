@@ -167,6 +167,16 @@ fn norm(width: usize, device: &Device) -> LayerNorm {
 }
 
 impl Eva {
+    /// With the turns of a checkpoint.
+    pub(super) fn set_rope(&mut self, rope: Rope) {
+        self.rope = Some(rope);
+    }
+
+    /// How many tokens stand before the patches.
+    pub(super) const fn prefix(&self) -> usize {
+        self.prefix
+    }
+
     /// The length of a vector.
     pub(in crate::encoders) fn dimension(&self) -> usize {
         self.patch_embed.width()

@@ -79,6 +79,28 @@ impl Angles {
 }
 
 impl Rope {
+    /// The turns that a checkpoint holds as tables, in which the numbers of a pair turn alike.
+    ///
+    /// # Shapes
+    /// - tables: cosines and sines, `[patches, head]`
+    pub(super) fn of_tables(tables: [Tensor<2>; 2], prefix: usize) -> Self {
+        let [cos, sin] = tables.map(|table| {
+            let [patches, head] = table.dims();
+            table
+                .reshape([patches, head / 2, 2])
+                .narrow(2, 0, 1)
+                .squeeze_dim::<2>(2)
+        });
+        let [_, pairs] = cos.dims();
+        let device = cos.device();
+        let before = |zeros: Tensor<2>, table| Tensor::cat(vec![zeros, table], 0);
+        Self {
+            cos: before(Tensor::ones([prefix, pairs], &device), cos),
+            sin: before(Tensor::zeros([prefix, pairs], &device), sin),
+            halves: false,
+        }
+    }
+
     /// # Shapes
     /// - heads, output: `[pictures, heads, prefix + patches, head]`
     pub(super) fn turn(&self, heads: Tensor<4>) -> Tensor<4> {
