@@ -74,9 +74,11 @@ def blip(folder):
     }
     model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config={"image_size": 384}))
     for name, parameter in model.named_parameters():
-        # Larger than the library's, with which every token is alike.
+        # Larger than the library's, with which every token and every picture is alike.
         if "word_embeddings" in name:
             torch.nn.init.normal_(parameter, 0.0, 0.35)
+        elif parameter.dim() > 1 and ("crossattention" in name or "vision_model" in name):
+            torch.nn.init.normal_(parameter, 0.0, 0.06)
     model.save_pretrained(folder)
     sizes = {"height": 384, "width": 384}
     BlipProcessor(BlipImageProcessor(size=sizes), BertTokenizer(str(vocabulary))).save_pretrained(folder)
