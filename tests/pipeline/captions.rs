@@ -206,7 +206,7 @@ fn a_spent_budget_leaves_the_rest_for_the_next_run() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("api_key"), "{}", stderr(&output));
     let sent = server.asked().len();
-    assert!(sent >= 5 && sent < 9, "{sent}");
+    assert!((5..9).contains(&sent), "{sent}");
     let first = home.json(&["runs", "retry", "latest"]);
     let caption = task(&first, "caption");
     assert_eq!(caption["state"], "succeeded", "{caption}");

@@ -173,7 +173,7 @@ mod tests {
             end: start + DAY,
         };
         let on = |days: u32, count: u32| {
-            (1..=count).map(move |nth| record(start - DAY * days + Duration::from_secs(60) * nth))
+            (1..=count).map(move |nth| record(start - DAY * days + Duration::from_mins(1) * nth))
         };
         // Two days of the last seven have records; one is too long ago.
         let mut records: Vec<Record> = on(1, 4).chain(on(7, 2)).chain(on(8, 9)).collect();

@@ -1,5 +1,4 @@
 //! A client and servers that behave and misbehave.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../../../tests/pipeline/served.rs"]
 mod served;

@@ -76,7 +76,7 @@ fn the_caches_are_searched_in_order() {
     put(
         &folder
             .path()
-            .join(&format!("hf/hub/models--some--model/snapshots/{COMMIT}")),
+            .join(format!("hf/hub/models--some--model/snapshots/{COMMIT}")),
         [("a.json", "a"), ("deep/b.bin", "b")],
     );
     assert_eq!(
@@ -91,7 +91,7 @@ fn a_file_that_is_not_the_pinned_one_is_an_error() {
     put(
         &folder
             .path()
-            .join(&format!("hf/hub/models--some--model/snapshots/{COMMIT}")),
+            .join(format!("hf/hub/models--some--model/snapshots/{COMMIT}")),
         [("a.json", "a"), ("deep/b.bin", "B")],
     );
     // Good files of a later way do not excuse it.

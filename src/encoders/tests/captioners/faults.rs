@@ -64,16 +64,18 @@ fn refusal(folder: &Path) -> String {
     loaded.unwrap_err().to_string()
 }
 
+/// What is said of a copy of the checkpoint `model` in whose `file` a text is another.
+fn changed(model: &str, file: &str, from: &str, to: &str) -> String {
+    let folder = copy(model);
+    let path = folder.path().join(file);
+    let text = fs_err::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs_err::write(&path, text.replacen(from, to, 1)).unwrap();
+    refusal(folder.path())
+}
+
 #[test]
-fn names_what_is_wrong_with_a_checkpoint() {
-    let changed = |model: &str, file: &str, from: &str, to: &str| {
-        let folder = copy(model);
-        let path = folder.path().join(file);
-        let text = fs_err::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{text}");
-        fs_err::write(&path, text.replacen(from, to, 1)).unwrap();
-        refusal(folder.path())
-    };
+fn names_what_is_wrong_with_a_checkpoint_of_blip() {
     let config = "config.json";
     for (file, from, to, words) in [
         (
@@ -140,6 +142,11 @@ fn names_what_is_wrong_with_a_checkpoint() {
         let error = changed("blip", file, from, to);
         assert!(error.contains(words), "{words}: {error}");
     }
+}
+
+#[test]
+fn names_what_is_wrong_with_a_checkpoint_of_florence() {
+    let config = "config.json";
     for (file, from, to, words) in [
         (
             config,
@@ -194,6 +201,10 @@ fn names_what_is_wrong_with_a_checkpoint() {
         let error = changed("florence", file, from, to);
         assert!(error.contains(words), "{words}: {error}");
     }
+}
+
+#[test]
+fn names_what_is_no_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     assert!(refusal(folder.path()).contains("config.json"));
     assert!(refusal(Path::new("no-such")).contains("`imagenet-tags`, or a directory"));
