@@ -105,6 +105,7 @@ mod tests {
         media.max_bytes                   25000000                                            default
         media.max_pixels                  50000000                                            default
         media.max_alloc                   268435456                                           default
+        media.copy_side                   640                                                 default
         reddit.client_id                  –                                                   default
         reddit.client_secret              –                                                   default
         reddit.username                   –                                                   default
@@ -130,6 +131,8 @@ mod tests {
         retention.artifacts_size          20GB                                                default
         retention.matrices                7                                                   default
         retention.runs                    400d                                                default
+        retention.originals               –                                                   default
+        retention.versions                7                                                   default
         log.level                         debug                                               environment TRENDMILL_LOG__LEVEL
         log.format                        text                                                default
         "#);
