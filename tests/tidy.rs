@@ -215,7 +215,8 @@ fn layer_of(file: &Path) -> Option<String> {
     let inside = file.strip_prefix(root).unwrap();
     let first = inside.components().next()?.as_os_str().to_str()?;
     let layer = first.trim_end_matches(".rs");
-    let is_test = file.file_stem()?.to_str()?.ends_with("tests");
+    let is_test = file.file_stem()?.to_str()?.ends_with("tests")
+        || inside.components().any(|part| part.as_os_str() == "tests");
     (!is_test && GRANTS.iter().any(|(name, _)| *name == layer)).then(|| layer.to_owned())
 }
 

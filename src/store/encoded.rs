@@ -108,7 +108,7 @@ impl Store {
                 .await?
             }
         };
-        self.content.commit(transaction, "drop_encoded").await?;
+        self.content.commit(transaction, "content").await?;
         Ok(done.rows_affected())
     }
 

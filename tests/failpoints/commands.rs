@@ -78,6 +78,32 @@ fn at_a_pause() {
 }
 
 #[test]
+fn at_a_switch_of_profiles() {
+    let prepare = || {
+        let home = Home::empty();
+        let text = "name = \"turned\"\nprofile = \"old\"\n[profiles.old]\ntext = \"none\"\n\
+                    [profiles.new]\ntext = \"none\"\n[[task]]\nid = \"only\"\nop = \"noop\"\n";
+        home.write("pipelines/turned.toml", text);
+        home
+    };
+    let profile = |home: &Home| {
+        let switched = effects::ask(home.path(), async |store| {
+            store.switched_profiles().await.unwrap()
+        });
+        json!(switched.get("turned").map(|switched| &switched.profile))
+    };
+    let switch = ["pipelines", "switch", "turned", "--profile", "new"];
+    dies_at(&around("switch_profile"), &prepare, &switch, &profile);
+    let switched = || {
+        let home = prepare();
+        assert!(home.run(&switch).status.success());
+        home
+    };
+    let clear = ["pipelines", "switch", "turned", "--clear"];
+    dies_at(&around("switch_profile"), &switched, &clear, &profile);
+}
+
+#[test]
 fn at_a_backfill() {
     let backfill = [
         "backfill",
