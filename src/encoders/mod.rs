@@ -47,7 +47,9 @@ mod tests;
 
 pub use attention::{attention, causal_attention};
 pub use bert::{Pooling, TextOptions};
-pub use captioner::{CaptionOptions, Captioner, Generated, load_captioner};
+pub use captioner::{
+    CaptionOptions, Captioner, Generated, captioner_fingerprint, load_captioner, look_at_captioner,
+};
 pub use device::{DeviceKind, DeviceSpec, DeviceSupport, ParseDeviceError, device_support};
 pub use error::{Error, ImageError};
 pub use fingerprint::{fingerprint, fingerprint_on, precision_of, written_in};

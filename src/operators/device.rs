@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::settings;
+use super::{caption, settings};
 use crate::{encoders::DeviceSpec, engine::SettingsError};
 
-/// The operators that compute on a device, by their names.
+/// The operators that compute on a device whatever their settings, by their names.
 const COMPUTING: [&str; 3] = ["embed", "train", "evaluate"];
 /// The setting in which a task names its device, where it is not the home's.
 const DEVICE: &str = "device";
@@ -20,7 +20,11 @@ pub fn device_of(
     settings: &Map<String, Value>,
     default: DeviceSpec,
 ) -> Result<Option<DeviceSpec>, SettingsError> {
-    if !COMPUTING.contains(&op) {
+    let computes = match op {
+        "caption" => caption::computes(settings),
+        op => COMPUTING.contains(&op),
+    };
+    if !computes {
         return Ok(None);
     }
     split(settings).map(|(asked, _)| Some(asked.unwrap_or(default)))
@@ -69,6 +73,15 @@ mod tests {
             Ok(Some(DeviceKind::LibTorchCuda(1).into()))
         );
         assert_eq!(of("scrape", card), Ok(None));
+        for (captioner, device) in [
+            ("none", None),
+            ("openai", None),
+            ("imagenet-tags", None),
+            ("weights/blip", Some(DeviceSpec::LIBTORCH)),
+        ] {
+            let settings = json!({ "captioner": captioner });
+            assert_eq!(of("caption", settings), Ok(device), "{captioner}");
+        }
         assert!(of("embed", json!({ "device": "gpu" })).is_err());
         assert!(of("embed", json!({ "device": 3 })).is_err());
     }

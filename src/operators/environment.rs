@@ -13,7 +13,9 @@ use url::Url;
 
 use crate::{
     corpus::{Fingerprint, MediaLocation},
-    encoders::{self, DeviceSpec, ImageEncoder, TextEncoder, WeightsSettings, openai},
+    encoders::{
+        self, Captioner, DeviceSpec, ImageEncoder, Precision, TextEncoder, WeightsSettings, openai,
+    },
     media::{Limits, MediaStore},
     net::{self, FetchSettings, Fetcher},
     registry::Registry,
@@ -93,6 +95,7 @@ type Cache<T> = Mutex<HashMap<(String, DeviceSpec), (Fingerprint, Arc<T>)>>;
 pub struct Loaded {
     texts: Cache<TextEncoder>,
     images: Cache<ImageEncoder>,
+    captioners: Cache<Captioner>,
 }
 
 impl fmt::Debug for Environment {
@@ -208,6 +211,23 @@ impl Environment {
     ) -> Result<Arc<ImageEncoder>, encoders::Error> {
         self.share(&self.loaded.images, name, device, |name| {
             encoders::load_image(name, &device, &self.weights)
+        })
+    }
+
+    /// The captioner in this directory on this device, loaded once per process. Blocks while it
+    /// loads. It computes with all digits, as its fingerprint says.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or it cannot be read.
+    pub fn captioner(
+        &self,
+        name: &str,
+        device: DeviceSpec,
+    ) -> Result<Arc<Captioner>, encoders::Error> {
+        let device = device.with_precision(Precision::F32);
+        self.share(&self.loaded.captioners, name, device, |name| {
+            encoders::load_captioner(name, &device, &self.weights)
         })
     }
 

@@ -29,7 +29,7 @@ mod wait;
 mod noop;
 
 pub use caption::Caption;
-pub(crate) use caption::{Choice, caption_of};
+pub(crate) use caption::{Choice, Writing, caption_of};
 pub use device::device_of;
 pub use embed::Embed;
 pub(crate) use encoding::{Encoding, Sample, Selections};

@@ -404,6 +404,69 @@ fn a_model_of_captions_asks_about_new_images_as_in_training() {
     assert!(said.contains("captioner.openai.base_url"), "{said}");
 }
 
+#[test]
+fn a_checkpoint_in_a_folder_describes_an_image_once_and_again_for_predictions() {
+    let home = home("http://127.0.0.1:9", LEARNING);
+    let path = "pipelines/described.toml";
+    let text = fs_err::read_to_string(home.path().join(path)).unwrap();
+    let text = text.replace("\"openai\"", "\"weights/blip\"\nbeams = 2\nprompt = \"a\"");
+    home.write(path, text.replace("max_tokens = 33", "max_tokens = 5"));
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captioners/blip");
+    for file in fs_err::read_dir(fixture).unwrap() {
+        let file = file.unwrap();
+        let name = format!("weights/blip/{}", file.file_name().display());
+        home.write(&name, fs_err::read(file.path()).unwrap());
+    }
+    let first = run(&home);
+    let caption = task(&first, "caption");
+    assert_eq!(caption["state"], "succeeded", "{caption}");
+    assert!(caption["rows_computed"].as_u64().unwrap() > 20, "{caption}");
+    assert_eq!(caption["dropped"], serde_json::json!({}), "{caption}");
+    let second = run(&home);
+    assert_eq!(task(&second, "caption")["rows_computed"], 0);
+    assert_eq!(
+        task(&second, "caption")["rows_reused"],
+        caption["rows_computed"]
+    );
+
+    home.write("new.png", png(64));
+    let predict = [
+        "predict",
+        "described",
+        "--image",
+        "new.png",
+        "--set",
+        "community=art",
+    ];
+    let line = &home.json_lines(&predict)[0];
+    assert!(line["prediction"].is_number(), "{line}");
+
+    // Other files are another captioner.
+    home.write(
+        "weights/blip/tokenizer_config.json",
+        "{\"do_lower_case\": false}",
+    );
+    let output = home.run(&predict);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("another `weights/blip`"),
+        "{}",
+        stderr(&output)
+    );
+    let planned = home.run(&["run", "described", "--param", "horizon=24h", "--dry-run"]);
+    assert!(planned.status.success(), "{}", stderr(&planned));
+    for (setting, words) in [
+        ("budget = 3", "`budget` is not for"),
+        ("device = \"gpu\"", "gpu"),
+    ] {
+        let text = fs_err::read_to_string(home.path().join(path)).unwrap();
+        home.write("pipelines/wrong.toml", text.replace("beams = 2", setting));
+        let output = home.run(&["pipelines", "check", "pipelines/wrong.toml"]);
+        let said = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success() && said.contains(words), "{said}");
+    }
+}
+
 /// A picture that does not pack well.
 fn png(side: u32) -> Vec<u8> {
     let pixels = image::RgbImage::from_fn(side, side, |x, y| {

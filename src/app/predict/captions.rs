@@ -10,17 +10,23 @@ use super::{
 };
 use crate::{
     app::Error,
-    corpus::ContentHash,
+    corpus::{ContentHash, Fingerprint},
     encoders::{
-        self, Tagger,
+        self, ImageInput, Tagger,
         openai::{Client, Question, Refusal},
     },
-    operators::{Choice, caption_of},
+    operators::{Choice, Writing, caption_of},
     registry::BlockEncoder,
 };
 
 /// How many images are read at once for a server, which itself is asked about fewer.
 const AT_ONCE: usize = 16;
+
+/// Captions by image.
+type Captions = HashMap<ContentHash, String>;
+
+/// Images; bytes only where they are not in the media store.
+type Files = HashMap<ContentHash, Option<Vec<u8>>>;
 
 /// Captioners that are ready.
 #[derive(Debug, Default)]
@@ -39,7 +45,19 @@ impl Predictor {
         let name = block.captioner.as_deref().unwrap_or_default();
         let captions = match Choice::filed(name, &block.captioner_settings)? {
             Choice::Tagger(name) => self.tags(&name, images).await?,
-            Choice::Server(question) => self.answers(question, images).await?,
+            choice => {
+                let (environment, asked) = (Arc::clone(&self.environment), choice.clone());
+                let fingerprint = blocking(move || asked.fingerprint(&environment)).await??;
+                let (mut captions, missing) = self.stored(fingerprint, images).await?;
+                let made = match choice {
+                    _ if missing.is_empty() => Captions::default(),
+                    Choice::Server(question) => self.answers(question, missing).await?,
+                    Choice::Checkpoint(writing) => self.written(writing, missing).await?,
+                    Choice::Tagger(_) => Captions::default(),
+                };
+                captions.extend(made);
+                captions
+            }
         };
         let of_row = |images: &FoundImages| {
             let of_image = |(info, _): &(crate::corpus::MediaInfo, _)| captions.get(&info.content);
@@ -48,11 +66,7 @@ impl Predictor {
         Ok(images.iter().map(of_row).collect())
     }
 
-    async fn tags(
-        &mut self,
-        name: &str,
-        images: &[FoundImages],
-    ) -> Result<HashMap<ContentHash, String>, Error> {
+    async fn tags(&mut self, name: &str, images: &[FoundImages]) -> Result<Captions, Error> {
         let tagger = if let Some(tagger) = self.captioners.taggers.get(name) {
             Arc::clone(tagger)
         } else {
@@ -76,28 +90,67 @@ impl Predictor {
             .collect())
     }
 
-    /// What the store has, and what the server says of the other images.
-    async fn answers(
-        &mut self,
-        question: Question,
+    /// The captions that the store has, and the images that lack one.
+    async fn stored(
+        &self,
+        captioner: Fingerprint,
         images: &[FoundImages],
-    ) -> Result<HashMap<ContentHash, String>, Error> {
-        let mut files: HashMap<ContentHash, Option<Vec<u8>>> = images
+    ) -> Result<(Captions, Files), Error> {
+        let mut files: Files = images
             .iter()
             .flatten()
             .map(|(info, bytes)| (info.content, bytes.clone()))
             .collect();
         let distinct: Vec<ContentHash> = files.keys().copied().collect();
-        let store = &self.environment.store;
-        let stored = store.captions(question.fingerprint(), &distinct).await?;
-        let mut captions: HashMap<ContentHash, String> = stored
-            .into_iter()
-            .map(|(image, stored)| (image, stored.caption))
-            .collect();
-        files.retain(|image, _| !captions.contains_key(image));
-        if files.is_empty() {
-            return Ok(captions);
-        }
+        let stored = self
+            .environment
+            .store
+            .captions(captioner, &distinct)
+            .await?;
+        files.retain(|image, _| !stored.contains_key(image));
+        let captions = stored.into_iter();
+        let captions = captions.map(|(image, stored)| (image, stored.caption));
+        Ok((captions.collect(), files))
+    }
+
+    /// What a checkpoint writes of images.
+    async fn written(&self, writing: Writing, files: Files) -> Result<Captions, Error> {
+        let environment = Arc::clone(&self.environment);
+        blocking(move || {
+            let captioner = environment.captioner(&writing.directory, environment.device)?;
+            captioner.check(&writing.options)?;
+            let mut images = Vec::with_capacity(files.len());
+            for (image, bytes) in files {
+                let bytes = bytes.map_or_else(|| environment.media.read(&image), Ok);
+                let bytes = bytes.map_err(|error| Error::Failed(error.to_string()))?;
+                images.push((image, bytes));
+            }
+            // How images are batched may show in the last digit of a score.
+            images.sort_unstable_by_key(|(image, _)| *image);
+            let inputs: Vec<ImageInput<'_>> = images
+                .iter()
+                .map(|(_, bytes)| ImageInput::Bytes(bytes))
+                .collect();
+            let written = captioner.caption(&inputs, &writing.options);
+            let images = images.iter().map(|(image, _)| *image);
+            Ok(images
+                .zip(written)
+                .filter_map(|(image, written)| match written {
+                    Ok(written) if written.text.trim().is_empty() => None,
+                    Ok(written) => Some((image, written.text)),
+                    Err(error) => {
+                        tracing::warn!(%image, %error, "an image has no caption");
+                        None
+                    }
+                })
+                .collect())
+        })
+        .await?
+    }
+
+    /// What the server says of images.
+    async fn answers(&mut self, question: Question, files: Files) -> Result<Captions, Error> {
+        let mut captions = Captions::default();
         let client = self.client(question)?;
         let answers = stream::iter(files).map(|(image, bytes)| {
             let (client, environment) = (Arc::clone(&client), Arc::clone(&self.environment));

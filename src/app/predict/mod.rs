@@ -79,7 +79,9 @@ impl App {
             if let (Some(captioner), Some(filed)) = (&block.captioner, block.captioner_fingerprint)
             {
                 let choice = Choice::filed(captioner, &block.captioner_settings)?;
-                if choice.fingerprint()? != filed {
+                let environment = self.environment();
+                let found = blocking(move || choice.fingerprint(&environment)).await??;
+                if found != filed {
                     return Err(changed(name, captioner));
                 }
             }

@@ -5,7 +5,7 @@ mod words;
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(super) use pictures::Pictures;
 pub(super) use words::Words;
@@ -34,7 +34,7 @@ pub struct Captioner {
 }
 
 /// What a caption shall be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptionOptions {
     /// How the caption begins (BLIP), or the task (Florence-2). Default: nothing, `<CAPTION>`
     pub prompt: Option<String>,
@@ -112,6 +112,31 @@ pub fn load_captioner(
         network,
         spec: *device,
     })
+}
+
+/// Whether a directory may hold a captioner, by its `config.json` alone.
+///
+/// # Errors
+///
+/// Where there is no such directory, or no such file in it.
+pub fn look_at_captioner(name_or_dir: &str) -> Result<(), Error> {
+    let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Tagger))?;
+    model_type(directory).map(drop)
+}
+
+/// The fingerprint that the captioner in a directory says of itself. Loads no network; the files are
+/// read, once per process as long as they stay as they are.
+///
+/// # Errors
+///
+/// Where there is no such directory, or its files cannot be read.
+pub fn captioner_fingerprint(
+    name_or_dir: &str,
+    options: &CaptionOptions,
+) -> Result<Fingerprint, Error> {
+    let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Tagger))?;
+    let files = Identity::of(directory)?;
+    Ok(fingerprint::of_captioner(&files, options))
 }
 
 /// What `config.json` says that a directory holds.

@@ -3,11 +3,14 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::{Environment, settings, shard::Part};
+use super::{
+    super::{Environment, device, settings, shard::Part},
+    written::Writing,
+};
 use crate::{
     corpus::Fingerprint,
     encoders::{
-        self, Kind,
+        self, CaptionOptions, DeviceSpec, Kind,
         openai::{self, Question},
         weights::catalogue,
     },
@@ -44,7 +47,25 @@ pub(super) struct Settings {
     /// How many requests may be sent in one run.
     #[serde(default)]
     pub(super) budget: Option<u64>,
+    /// The rows that compete where a checkpoint writes.
+    #[serde(default)]
+    beams: Option<usize>,
+    /// Where a checkpoint computes.
+    #[serde(skip)]
+    pub(super) device: Option<DeviceSpec>,
 }
+
+/// The settings that the server has.
+const OF_SERVER: [&str; 6] = [
+    "model",
+    "prompt",
+    "max_tokens",
+    "concurrency",
+    "request_timeout",
+    "budget",
+];
+/// The settings that a checkpoint has.
+const OF_CHECKPOINT: [&str; 4] = ["prompt", "max_tokens", "beams", "device"];
 
 /// Who writes captions: what makes them the same again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +74,26 @@ pub(crate) enum Choice {
     Tagger(String),
     /// The server of the settings, asked this.
     Server(Question),
+    /// A checkpoint in a directory.
+    Checkpoint(Writing),
+}
+
+/// Whether the captioner of a task's settings computes on a device.
+pub(in super::super) fn computes(settings: &Map<String, Value>) -> bool {
+    let name = settings.get("captioner").and_then(Value::as_str);
+    name.is_some_and(|name| name != "none" && is_directory(name))
+}
+
+/// Whether a captioner is neither the server nor one of the catalogue.
+fn is_directory(name: &str) -> bool {
+    name != openai::NAME && catalogue::find(name).is_none()
 }
 
 impl Settings {
     pub(super) fn read(found: &Map<String, Value>) -> Result<Self, SettingsError> {
-        settings::parse(found)
+        let (device, rest) = device::split(found)?;
+        let settings: Self = settings::parse(&rest)?;
+        Ok(Self { device, ..settings })
     }
 
     /// Who writes the captions; nobody where the task says `none`.
@@ -65,50 +101,79 @@ impl Settings {
         &self,
         environment: &Environment,
     ) -> Result<Option<Choice>, SettingsError> {
-        let of_server = [
+        let wrong = |error: encoders::Error| settings::wrong("captioner", error.to_string(), None);
+        let name = self.captioner.as_str();
+        Ok(Some(if name == "none" {
+            return Ok(None);
+        } else if name == openai::NAME {
+            self.refuse_all_but(
+                &OF_SERVER,
+                &[
+                    ("max_tokens", self.max_tokens),
+                    ("concurrency", self.concurrency),
+                ],
+            )?;
+            self.manners(environment)?;
+            environment.caption_server.server().map_err(wrong)?;
+            let (model, prompt) = (self.model.clone(), self.prompt.clone());
+            let asked = environment
+                .caption_server
+                .question(model, prompt, self.max_tokens);
+            Choice::Server(asked.map_err(wrong)?)
+        } else if is_directory(name) {
+            self.refuse_all_but(
+                &OF_CHECKPOINT,
+                &[("max_tokens", self.max_tokens), ("beams", self.beams)],
+            )?;
+            let writing = Writing {
+                directory: name.to_owned(),
+                options: CaptionOptions {
+                    prompt: self.prompt.clone(),
+                    max_tokens: self.max_tokens,
+                    beams: self.beams,
+                },
+            };
+            writing.look(environment).map_err(wrong)?;
+            Choice::Checkpoint(writing)
+        } else {
+            self.refuse_all_but(&[], &[])?;
+            Choice::tagger(name).map_err(wrong)?
+        }))
+    }
+
+    /// Refuses settings that are for other captioners, and counts of nothing.
+    fn refuse_all_but(
+        &self,
+        known: &[&str],
+        counts: &[(&str, Option<usize>)],
+    ) -> Result<(), SettingsError> {
+        let given = [
             ("model", self.model.is_some()),
             ("prompt", self.prompt.is_some()),
             ("max_tokens", self.max_tokens.is_some()),
             ("concurrency", self.concurrency.is_some()),
             ("request_timeout", self.request_timeout.is_some()),
             ("budget", self.budget.is_some()),
+            ("beams", self.beams.is_some()),
+            ("device", self.device.is_some()),
         ];
-        if self.captioner == "none" {
-            return Ok(None);
+        let foreign = |(key, given): &&(&str, bool)| *given && !known.contains(key);
+        if let Some((key, _)) = given.iter().find(foreign) {
+            let message = format!("`{key}` is not for the captioner `{}`", self.captioner);
+            let server = OF_SERVER.contains(key).then_some("`openai`");
+            let checkpoint = OF_CHECKPOINT.contains(key).then_some("a directory");
+            let whose: Vec<&str> = server.into_iter().chain(checkpoint).collect();
+            let hint = format!("it is for {}", whose.join(" and "));
+            return Err(settings::wrong(key, message, hint));
         }
-        if self.captioner != openai::NAME {
-            let choice = Choice::tagger(&self.captioner)
-                .map_err(|error| settings::wrong("captioner", error.to_string(), None))?;
-            return match of_server.iter().find(|(_, given)| *given) {
-                Some((key, _)) => Err(settings::wrong(
-                    key,
-                    format!("`{key}` is not for `{}`", self.captioner),
-                    "it is for the captioner `openai`".to_owned(),
-                )),
-                None => Ok(Some(choice)),
-            };
+        match counts.iter().find(|(_, count)| *count == Some(0)) {
+            Some((key, _)) => Err(settings::wrong(
+                key,
+                format!("`{key}` must be at least 1"),
+                None,
+            )),
+            None => Ok(()),
         }
-        for (key, count) in [
-            ("max_tokens", self.max_tokens),
-            ("concurrency", self.concurrency),
-        ] {
-            if count == Some(0) {
-                return Err(settings::wrong(
-                    key,
-                    format!("`{key}` must be at least 1"),
-                    None,
-                ));
-            }
-        }
-        self.manners(environment)?;
-        let unset = |error: encoders::Error| settings::wrong("captioner", error.to_string(), None);
-        environment.caption_server.server().map_err(unset)?;
-        let question = environment.caption_server.question(
-            self.model.clone(),
-            self.prompt.clone(),
-            self.max_tokens,
-        );
-        Ok(Some(Choice::Server(question.map_err(unset)?)))
     }
 
     /// How the server is treated.
@@ -164,38 +229,80 @@ impl Choice {
         name: &str,
         settings: &Map<String, Value>,
     ) -> Result<Self, encoders::Error> {
-        if name != openai::NAME {
-            return Self::tagger(name);
+        let filed = Value::Object(settings.clone());
+        let unsaid = |error: serde_json::Error| {
+            encoders::Error::Caption(format!("the manifest does not say how it wrote: {error}"))
+        };
+        if name == openai::NAME {
+            serde_json::from_value(filed)
+                .map(Self::Server)
+                .map_err(unsaid)
+        } else if is_directory(name) {
+            let directory = name.to_owned();
+            let options = serde_json::from_value(filed).map_err(unsaid)?;
+            Ok(Self::Checkpoint(Writing { directory, options }))
+        } else {
+            Self::tagger(name)
         }
-        serde_json::from_value(Value::Object(settings.clone()))
-            .map(Self::Server)
-            .map_err(|error| {
-                encoders::Error::Server(format!(
-                    "the manifest does not say what was asked: {error}"
-                ))
-            })
     }
 
-    /// What makes its captions comparable.
+    /// What makes its captions comparable. Blocks while it reads a checkpoint's files.
     ///
     /// # Errors
     ///
-    /// Where it is not known.
-    pub(crate) fn fingerprint(&self) -> Result<Fingerprint, encoders::Error> {
+    /// Where it is not there.
+    pub(crate) fn fingerprint(
+        &self,
+        environment: &Environment,
+    ) -> Result<Fingerprint, encoders::Error> {
         match self {
             Self::Tagger(name) => encoders::fingerprint(name),
             Self::Server(question) => Ok(question.fingerprint()),
+            Self::Checkpoint(writing) => writing.fingerprint(environment),
         }
     }
 
     /// What [`Choice::filed`] needs beside the name.
     pub(super) fn settings(&self) -> Map<String, Value> {
-        match self {
-            Self::Tagger(_) => Map::new(),
-            Self::Server(question) => match json!(question) {
-                Value::Object(settings) => settings,
-                _ => Map::new(),
-            },
+        let settings = match self {
+            Self::Tagger(_) => Value::Null,
+            Self::Server(question) => json!(question),
+            Self::Checkpoint(writing) => json!(writing.options),
+        };
+        match settings {
+            Value::Object(settings) => settings,
+            _ => Map::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_back(choice: &Choice, name: &str) {
+        assert_eq!(&Choice::filed(name, &choice.settings()).unwrap(), choice);
+    }
+
+    #[test]
+    fn a_manifest_says_who_wrote() {
+        is_back(&Choice::Tagger("imagenet-tags".to_owned()), "imagenet-tags");
+        let question = Question {
+            model: "m".to_owned(),
+            prompt: "p".to_owned(),
+            max_tokens: 9,
+            max_side: 99,
+        };
+        is_back(&Choice::Server(question), "openai");
+        let options = CaptionOptions {
+            prompt: Some("a".to_owned()),
+            max_tokens: None,
+            beams: Some(3),
+        };
+        let directory = "weights/blip".to_owned();
+        let writing = Writing { directory, options };
+        is_back(&Choice::Checkpoint(writing), "weights/blip");
+        assert!(Choice::filed("openai", &Map::new()).is_err());
+        assert!(Choice::filed("efficientnet-lite0", &Map::new()).is_err());
     }
 }

@@ -4,6 +4,7 @@ mod budget;
 mod choice;
 mod served;
 mod tags;
+mod written;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,10 +15,11 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::{choice::Choice, tags::caption_of};
+pub(super) use self::choice::computes;
+pub(crate) use self::{choice::Choice, tags::caption_of, written::Writing};
 
 use self::choice::Settings;
-use super::{Environment, embed::images_of, selection::Selection};
+use super::{Environment, embed::images_of, report::blocking, selection::Selection};
 use crate::{
     corpus::{ContentHash, Fingerprint},
     dag::ExecutorKind,
@@ -38,6 +40,11 @@ use crate::{
 ///   images for later runs (`budget`). Images that have no caption are counted by the reasons in
 ///   [`encoders::openai`](crate::encoders::openai) and asked about again by the next run; where
 ///   the server is not there or ten images in a row fail, the task ends with that error.
+/// - a directory, from the home on, holds a checkpoint that writes sentences (BLIP, as
+///   `save_pretrained` writes it). A task may have its own `prompt` (how a caption begins, or the
+///   task of a Florence-2), `max_tokens`, `beams` and `device`; without them the checkpoint's own
+///   hold. Which captioner it is, its files say: they are hashed when a task runs, not when a
+///   pipeline is checked, and nothing is loaded where no image lacks a caption.
 /// - `none` skips the task.
 #[derive(Clone, Debug)]
 pub struct Caption(pub Arc<Environment>);
@@ -133,10 +140,11 @@ impl Caption {
         let Some(choice) = choice else {
             return Err(TaskError::skip("the profile names no captioner"));
         };
-        let fingerprint = choice.fingerprint()?;
+        let (asked, environment) = (choice.clone(), Arc::clone(&self.0));
+        let fingerprint = blocking(move || asked.fingerprint(&environment)).await??;
         let vectors = match &choice {
             Choice::Tagger(_) => Some(tags::image_vectors(&context, settings.from.as_deref())?),
-            Choice::Server(_) => None,
+            Choice::Server(_) | Choice::Checkpoint(_) => None,
         };
         let selection = Selection::read(store, &context).await?.part(settings.shard);
         let images = images_of(&self.0, &selection.records).await?;
@@ -163,6 +171,11 @@ impl Caption {
             }
             (Choice::Server(question), _) => {
                 self.ask(&context, &settings, question, missing).await?
+            }
+            (Choice::Checkpoint(writing), _) => {
+                let device = settings.device.unwrap_or(self.0.device);
+                self.write(&context, writing, device, fingerprint, &missing)
+                    .await?
             }
             (Choice::Tagger(_), None) => Made::default(),
         };
