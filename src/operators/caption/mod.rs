@@ -15,8 +15,8 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub(super) use self::choice::computes;
 pub(crate) use self::{choice::Choice, tags::caption_of, written::Writing};
+pub(super) use self::{choice::computes, written::describe};
 
 use self::choice::Settings;
 use super::{Environment, embed::images_of, report::blocking, selection::Selection};
@@ -92,7 +92,7 @@ pub(super) fn planned(
         return Ok(None);
     };
     let fingerprint = choice
-        .fingerprint()
+        .fingerprint(environment)
         .map_err(|error| super::settings::wrong("captioner", error.to_string(), None))?;
     let output = CaptionOutput {
         captioner: settings.captioner,

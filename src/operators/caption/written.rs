@@ -89,10 +89,10 @@ impl Caption {
 }
 
 /// The caption of an image, or a reason code with words.
-type Described = (ContentHash, Result<StoredCaption, (&'static str, String)>);
+pub(in super::super) type Described = (ContentHash, Result<StoredCaption, (&'static str, String)>);
 
 /// The captions of stored images.
-fn describe(
+pub(in super::super) fn describe(
     environment: &Environment,
     captioner: &Captioner,
     writing: &Writing,

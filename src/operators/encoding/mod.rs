@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Environment,
-    caption::{self, CaptionOutput, Choice},
+    caption::{self, CaptionOutput, Choice, Writing},
     device,
     embed::{Contents, EmbedOutput, Input, images_of},
     filter,
@@ -56,6 +56,8 @@ enum Work {
     Embed(EmbedOutput),
     /// The captioner, and the task whose vectors it reads, where it is a tagger.
     Caption(CaptionOutput, Option<EmbedOutput>),
+    /// The captioner, which is a checkpoint that reads the images themselves.
+    Write(CaptionOutput, Writing),
 }
 
 /// What there is for an encoding.
@@ -112,7 +114,7 @@ impl Encoding {
                     EncodedKind::Vectors,
                     json!(output.input).as_str().unwrap_or_default().to_owned(),
                 ),
-                Work::Caption(output, _) => (
+                Work::Caption(output, _) | Work::Write(output, _) => (
                     output.captioner.clone(),
                     output.fingerprint,
                     EncodedKind::Captions,
@@ -144,6 +146,7 @@ impl Encoding {
         match &self.work {
             Work::Embed(output) => all.extend(output.captioner.as_ref().map(|c| c.fingerprint)),
             Work::Caption(_, reads) => all.extend(reads.as_ref().map(|reads| reads.fingerprint)),
+            Work::Write(..) => {}
         }
         all
     }
@@ -182,7 +185,7 @@ impl Encoding {
                     to_come,
                 })
             }
-            Work::Caption(output, _) => {
+            Work::Caption(output, _) | Work::Write(output, _) => {
                 let images = distinct_images(environment, records).await?;
                 let present = store.captions(output.fingerprint, &images).await?;
                 let known: Vec<Content> = images.into_iter().map(|image| (image, None)).collect();
@@ -262,7 +265,7 @@ fn embed_work(
         Input::Title | Input::Image | Input::Visual => None,
         Input::Caption => {
             let above = nearest(graph, position, |at| match &found.get(&at)?.work {
-                Work::Caption(output, _) => Some(output.clone()),
+                Work::Caption(output, _) | Work::Write(output, _) => Some(output.clone()),
                 Work::Embed(_) => None,
             });
             let Some(captioner) = above else {
@@ -293,8 +296,10 @@ fn caption_work(
     let Some((choice, from, output)) = planned else {
         return Ok(None);
     };
-    if matches!(choice, Choice::Server(_)) {
-        return Ok(Some(Work::Caption(output, None)));
+    match choice {
+        Choice::Server(_) => return Ok(Some(Work::Caption(output, None))),
+        Choice::Checkpoint(writing) => return Ok(Some(Work::Write(output, writing))),
+        Choice::Tagger(_) => {}
     }
     let reads = nearest(graph, position, |at| {
         let encoding = found.get(&at)?;

@@ -7,7 +7,12 @@ use std::{
 };
 
 use super::{
-    super::{Environment, caption::caption_of, embed::embed_some, report::blocking},
+    super::{
+        Environment,
+        caption::{caption_of, describe},
+        embed::embed_some,
+        report::blocking,
+    },
     Content, Encoding, Stock, Work, without,
 };
 use crate::{corpus::ContentHash, encoders, engine::TaskError};
@@ -58,7 +63,7 @@ impl Encoding {
                 let store = &environment.store;
                 store.embeddings(reads.fingerprint, &hashes).await?
             }
-            Work::Embed(_) => HashMap::new(),
+            Work::Embed(_) | Work::Write(..) => HashMap::new(),
         };
         blocking(move || -> Result<Option<Sample>, encoders::Error> {
             match &encoding.work {
@@ -71,6 +76,19 @@ impl Encoding {
                     })
                 }
                 Work::Caption(_, None) => Ok(None),
+                Work::Write(_, writing) => {
+                    let captioner = environment.captioner(&writing.directory, encoding.device)?;
+                    timed(&contents, |piece| {
+                        let images: Vec<ContentHash> =
+                            piece.iter().map(|(image, _)| *image).collect();
+                        let written = describe(&environment, &captioner, writing, &images);
+                        let lengths = written.into_iter().filter_map(|(_, caption)| {
+                            let caption = caption.ok()?;
+                            Some(caption.caption.len() + caption.details.to_string().len())
+                        });
+                        Ok(lengths.collect())
+                    })
+                }
                 Work::Caption(_, Some(reads)) => {
                     let mut vectors = vectors;
                     let absent: Vec<Content> = without(&contents, |c| vectors.contains_key(c));
