@@ -1,4 +1,12 @@
 //! Images → vectors.
+//!
+//! A file is read as `ImageOps.exif_transpose(Image.open(file)).convert("RGB")` of Pillow reads it:
+//! turned upright as its EXIF block says, since a photograph that lies on its side is another one
+//! to a network; the colours of what is see-through as they are stored, without a ground behind
+//! them; ink by the plain formula, without a profile; the first picture of an animation. Files
+//! without losses have the same pixels, JPEG differs by at most three steps of 255. Only 16 bits of
+//! grey are not what Pillow makes of them, for it takes everything above 255 of 65,535 for white;
+//! here they are rounded to 8 bits. See `tests/reference/picture_formats.py`.
 
 use std::{borrow::Cow, io::Cursor, path::Path};
 

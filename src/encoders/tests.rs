@@ -2,6 +2,7 @@
 
 mod captioners;
 mod checkpoints;
+mod formats;
 mod images;
 mod packed;
 mod precision;
