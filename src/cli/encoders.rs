@@ -6,6 +6,7 @@ mod change;
 mod commands;
 mod embed;
 mod served;
+mod vectors;
 mod visual;
 
 use std::{io::Write, path::PathBuf};
@@ -80,7 +81,8 @@ pub(crate) struct Embed {
     /// for models that see both.
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
-    /// The file to write: tensor `embeddings`, `[n, d]`, rows in input order.
+    /// The file to write: tensor `embeddings`, `[n, d]`, rows in input order; a row that cannot be
+    /// read is NaN and named.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Where to compute: `flex`, `libtorch`, `libtorch:cuda:N`; `:bf16` behind it says with which

@@ -6,7 +6,15 @@
 //! them; ink by the plain formula, without a profile; the first picture of an animation. Files
 //! without losses have the same pixels, JPEG differs by at most three steps of 255. Only 16 bits of
 //! grey are not what Pillow makes of them, for it takes everything above 255 of 65,535 for white;
-//! here they are rounded to 8 bits. See `tests/reference/picture_formats.py`.
+//! here they are rounded to 8 bits. See `tests/reference/picture_formats.py`. A file that is cut off
+//! is refused, as Pillow does.
+//!
+//! A JPEG is decoded whole, though a network sees little of it. To decode it at a half or a quarter
+//! (crate `jpeg-decoder` 0.3.2, so that what is left has at least twice the side that is needed) was
+//! measured: decoding and scaling took 1.0 to 1.4 times less of a core for pictures of 2,000 to
+//! 3,000 pixels, 1.5 to 2.0 times less for 4,000 × 3,000, for most of the time goes into reading the
+//! bits, of which none can be left out; and no vector of EfficientNet-Lite0 kept a cosine of 0.9999
+//! to that of the whole picture (0.995 to 0.9998, at 224 and at 384 pixels).
 
 use std::{borrow::Cow, io::Cursor, path::Path};
 
@@ -20,7 +28,7 @@ use super::{
     weights::{self, catalogue},
     workers,
 };
-use crate::corpus::Fingerprint;
+use crate::{corpus::Fingerprint, media};
 
 /// The longest side that is decoded, in pixels.
 const MAX_SIDE: u32 = 20_000;
@@ -276,13 +284,26 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
 
 fn upright(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
     let broken = |error: image::ImageError| ImageError::Decode(error.to_string());
+    let refused = |words: &str| Err(ImageError::Decode(words.to_owned()));
+    match media::sniff(bytes) {
+        None if media::is_html(bytes) => return refused("it is a web page"),
+        None => return refused("it is not a JPEG, PNG, WebP or GIF file"),
+        // What is missing of it would be grey without a word.
+        Some(format) if !media::is_whole(format, bytes) => return refused("the file is cut off"),
+        Some(_) => {}
+    }
     let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(broken)?;
+    let (width, height) = decoder.dimensions();
+    if width.max(height) > MAX_SIDE || decoder.total_bytes() > MAX_BYTES {
+        return refused(&format!(
+            "it has {width}×{height} pixels; at most {MAX_SIDE} a side and {} MiB in all are read",
+            MAX_BYTES >> 20
+        ));
+    }
     let orientation = decoder.orientation().map_err(broken)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     picture.apply_orientation(orientation);

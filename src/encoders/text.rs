@@ -154,7 +154,9 @@ impl Parts {
             name: name.to_owned(),
             fingerprint: fingerprint::in_precision(self.fingerprint, spec.precision()),
             dimension: config.hidden_size,
-            tokenizer: tokenizer.with_prefix(&self.prefix),
+            tokenizer: tokenizer
+                .with_prefix(&self.prefix)
+                .for_model(config.vocab_size),
             model,
             pooling: self.pooling,
             normalize: self.normalize,

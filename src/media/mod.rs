@@ -9,3 +9,4 @@ mod whole;
 pub use decode::{Fault, Limits, decode, encode_jpeg, encode_png, probe};
 pub use sniff::{Format, is_html, sniff};
 pub use store::MediaStore;
+pub(crate) use whole::is_whole;

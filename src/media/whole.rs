@@ -6,7 +6,7 @@
 use super::Format;
 
 /// Whether the structure of `bytes`, a file of this format, reaches its end.
-pub(super) fn is_whole(format: Format, bytes: &[u8]) -> bool {
+pub(crate) fn is_whole(format: Format, bytes: &[u8]) -> bool {
     match format {
         Format::Jpeg => jpeg(bytes),
         Format::Png => png(bytes),

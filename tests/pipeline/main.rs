@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod home;
+mod tiny;
 mod cgroups;
 mod three_days;
 mod kill;
 mod processes;
 mod bad_input;
+mod bad_encoding;
 mod served;
 mod captions;
 mod asking;

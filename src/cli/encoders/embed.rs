@@ -1,17 +1,23 @@
 //! `embed`: texts or images → a safetensors file.
+//!
+//! A row that cannot be read harms no other: it is NaN in the file, the command names it and ends
+//! with exit code 1.
 
-use std::{collections::HashMap, path::Path, time::Instant};
+use std::{fmt::Write as _, path::Path, time::Instant};
 
-use safetensors::{Dtype as StoredType, tensor::TensorView};
 use serde::Serialize;
 
-use super::{Embed, Failure, Report, rows, visual};
-use crate::{
-    corpus::Fingerprint,
-    encoders::{
-        self, DeviceSpec, ImageInput, Precision, TextOptions, WeightsSettings, weights::catalogue,
-    },
+use super::{
+    Embed, Failure, Report, rows,
+    vectors::{Failed, VectorFile},
+    visual,
 };
+use crate::encoders::{
+    self, DeviceSpec, ImageError, ImageInput, TextOptions, WeightsSettings, weights::catalogue,
+};
+
+/// The rows without a vector that are named on a terminal.
+const NAMED: usize = 10;
 
 /// What was written.
 #[derive(Serialize)]
@@ -22,6 +28,7 @@ struct Written<'a> {
     fingerprint: String,
     device: String,
     seconds: f64,
+    failed: &'a [Failed],
 }
 
 pub(super) fn run(
@@ -40,30 +47,31 @@ pub(super) fn run(
         return Err(Failure::Usage("`--batch` must be at least 1".to_owned()));
     }
     let started = Instant::now();
-    let (vectors, dimension, fingerprint) =
-        match (&arguments.text_file, arguments.image_file.is_empty()) {
-            _ if sees_both => visual::vectors(arguments, device(arguments), settings)?,
-            (Some(file), true) => texts(arguments, file, settings)?,
-            (None, false) => images(arguments, settings)?,
-            (None, true) => {
-                return Err(Failure::Usage(
-                    "give `--text-file` or `--image-file`".to_owned(),
-                ));
-            }
-            (Some(_), false) => {
-                return Err(Failure::Usage(
-                    "give `--text-file` or `--image-file`, not both".to_owned(),
-                ));
-            }
-        };
-    write(arguments, &vectors, dimension, fingerprint)?;
+    let file = match (&arguments.text_file, arguments.image_file.is_empty()) {
+        _ if sees_both => visual::vectors(arguments, settings)?,
+        (Some(file), true) => texts(arguments, file, settings)?,
+        (None, false) => images(arguments, settings)?,
+        (None, true) => {
+            return Err(Failure::Usage(
+                "give `--text-file` or `--image-file`".to_owned(),
+            ));
+        }
+        (Some(_), false) => {
+            return Err(Failure::Usage(
+                "give `--text-file` or `--image-file`, not both".to_owned(),
+            ));
+        }
+    };
+    let (rows_out, dimension, fingerprint) = (file.rows, file.dimension, file.fingerprint);
+    let failed = file.finish()?;
     let written = Written {
         out: &arguments.out,
-        rows: vectors.len(),
+        rows: rows_out,
         dimension,
         fingerprint: fingerprint.to_string(),
         device: device(arguments).to_string(),
         seconds: started.elapsed().as_secs_f64(),
+        failed: &failed,
     };
     let lines = rows(&[written], json, |written| {
         format!(
@@ -76,12 +84,32 @@ pub(super) fn run(
     });
     Ok(Report {
         lines,
-        failed: None,
+        failed: (!failed.is_empty()).then(|| failures(&failed, rows_out, &arguments.out)),
     })
 }
 
+/// The words about rows that have no vector.
+fn failures(failed: &[Failed], rows: usize, out: &Path) -> String {
+    let mut words = format!(
+        "{} of {rows} rows have no vector, and are NaN in `{}`:",
+        failed.len(),
+        out.display()
+    );
+    for row in failed.iter().take(NAMED) {
+        let _ = write!(words, "\n  row {}, {}: {}", row.row, row.source, row.error);
+    }
+    if failed.len() > NAMED {
+        let _ = write!(
+            words,
+            "\n  and {} more, which `--json` lists",
+            failed.len() - NAMED
+        );
+    }
+    words
+}
+
 /// The device, with the numbers that are stored where it can compute with them and nobody says else.
-fn device(arguments: &Embed) -> DeviceSpec {
+pub(super) fn device(arguments: &Embed) -> DeviceSpec {
     if arguments.device.is_libtorch() {
         arguments.device.or_precision(arguments.dtype)
     } else {
@@ -89,10 +117,11 @@ fn device(arguments: &Embed) -> DeviceSpec {
     }
 }
 
-/// Rows, their length, and what makes them comparable.
-pub(super) type Vectors = (Vec<Vec<f32>>, usize, Fingerprint);
-
-fn texts(arguments: &Embed, file: &Path, settings: &WeightsSettings) -> Result<Vectors, Failure> {
+fn texts(
+    arguments: &Embed,
+    file: &Path,
+    settings: &WeightsSettings,
+) -> Result<VectorFile, Failure> {
     let options = TextOptions {
         pooling: arguments.pooling,
         normalize: arguments.normalize,
@@ -103,75 +132,98 @@ fn texts(arguments: &Embed, file: &Path, settings: &WeightsSettings) -> Result<V
             arguments.model
         )));
     }
-    let encoder =
-        encoders::load_text_with(&arguments.model, &device(arguments), settings, options)?;
-    let content = fs_err::read_to_string(file)?;
-    let lines: Vec<&str> = content.lines().collect();
-    let mut vectors = Vec::with_capacity(lines.len());
+    let device = device(arguments);
+    let encoder = encoders::load_text_with(&arguments.model, &device, settings, options)?;
+    let content = fs_err::read(file)?;
+    let lines = lines(&content);
+    let (dimension, fingerprint) = (encoder.dimension(), encoder.fingerprint());
+    let mut out = VectorFile::create(arguments, device, lines.len(), dimension, fingerprint)?;
     for chunk in lines.chunks(arguments.batch) {
-        vectors.extend(encoder.embed(chunk)?);
+        let good: Vec<&str> = chunk.iter().flatten().copied().collect();
+        let mut vectors = encoder.embed(&good)?.into_iter();
+        for line in chunk {
+            let vector = match line {
+                Ok(_) => vectors.next().ok_or_else(|| "it has no vector".to_owned()),
+                Err(error) => Err(error.clone()),
+            };
+            let number = out.rows + 1;
+            out.push(vector, || line_of(file, number))?;
+        }
     }
-    Ok((vectors, encoder.dimension(), encoder.fingerprint()))
+    Ok(out)
 }
 
-fn images(arguments: &Embed, settings: &WeightsSettings) -> Result<Vectors, Failure> {
+/// The lines of a file, or what is wrong with one.
+pub(super) fn lines(content: &[u8]) -> Vec<Result<&str, String>> {
+    let content = content.strip_suffix(b"\n").unwrap_or(content);
+    if content.is_empty() {
+        return Vec::new();
+    }
+    let line = |line| {
+        let line: &[u8] = line;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        str::from_utf8(line).map_err(|error| {
+            let at = error.valid_up_to();
+            format!("byte {} (0x{:02x}) is not UTF-8", at + 1, line[at])
+        })
+    };
+    content.split(|byte| *byte == b'\n').map(line).collect()
+}
+
+/// The name of a line.
+pub(super) fn line_of(file: &Path, number: usize) -> String {
+    format!("`{}`, line {number}", file.display())
+}
+
+fn images(arguments: &Embed, settings: &WeightsSettings) -> Result<VectorFile, Failure> {
     if arguments.pooling.is_some() || arguments.normalize {
         return Err(Failure::Usage(
             "`--pooling` and `--normalize` are for text encoders".to_owned(),
         ));
     }
-    let encoder = encoders::load_image(&arguments.model, &device(arguments), settings)?;
-    let mut vectors = Vec::with_capacity(arguments.image_file.len());
-    for chunk in arguments.image_file.chunks(arguments.batch) {
+    let device = device(arguments);
+    let encoder = encoders::load_image(&arguments.model, &device, settings)?;
+    let (dimension, fingerprint) = (encoder.dimension(), encoder.fingerprint());
+    let files = &arguments.image_file;
+    let mut out = VectorFile::create(arguments, device, files.len(), dimension, fingerprint)?;
+    for chunk in files.chunks(arguments.batch) {
         let inputs: Vec<ImageInput<'_>> = chunk.iter().map(|path| ImageInput::File(path)).collect();
         for (path, vector) in chunk.iter().zip(encoder.embed(&inputs)) {
-            vectors.push(vector.map_err(|error| {
-                Failure::Partly(format!("`{}` has no vector: {error}", path.display()))
-            })?);
+            out.push(row(vector)?, || format!("`{}`", path.display()))?;
         }
     }
-    Ok((vectors, encoder.dimension(), encoder.fingerprint()))
+    Ok(out)
 }
 
-/// Writes the file beside its place and moves it there whole.
-fn write(
-    arguments: &Embed,
-    vectors: &[Vec<f32>],
-    dimension: usize,
-    fingerprint: Fingerprint,
-) -> Result<(), Failure> {
-    let values = vectors.iter().flatten().copied();
-    let (kind, bytes): (StoredType, Vec<u8>) = match arguments.dtype {
-        Precision::F32 => (StoredType::F32, values.flat_map(f32::to_le_bytes).collect()),
-        Precision::F16 => (
-            StoredType::F16,
-            values
-                .flat_map(|v| half::f16::from_f32(v).to_le_bytes())
-                .collect(),
-        ),
-        Precision::Bf16 => (
-            StoredType::BF16,
-            values
-                .flat_map(|v| half::bf16::from_f32(v).to_le_bytes())
-                .collect(),
-        ),
-    };
-    let broken = |error: safetensors::SafeTensorError| Failure::Partly(error.to_string());
-    let view = TensorView::new(kind, vec![vectors.len(), dimension], &bytes).map_err(broken)?;
-    let about = HashMap::from([
-        ("model".to_owned(), arguments.model.clone()),
-        ("fingerprint".to_owned(), fingerprint.to_string()),
-        ("device".to_owned(), device(arguments).to_string()),
-    ]);
-    let file = safetensors::serialize([("embeddings", view)], Some(about)).map_err(broken)?;
-    let folder = match arguments.out.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut temporary, &file)?;
-    temporary
-        .persist(&arguments.out)
-        .map_err(|error| error.error)?;
-    Ok(())
+/// The result of one row; where the device has failed, all have.
+pub(super) fn row(
+    vector: Result<Vec<f32>, ImageError>,
+) -> Result<Result<Vec<f32>, String>, Failure> {
+    match vector {
+        Ok(vector) => Ok(Ok(vector)),
+        Err(ImageError::Compute(words)) => Err(encoders::Error::Compute(words).into()),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_a_text_file() {
+        for text in ["", "\n", "a", "a\n", "a\r\n\nb", "\n\n", "a\n\r\n", "ä\r"] {
+            let found: Vec<&str> = lines(text.as_bytes()).into_iter().flatten().collect();
+            assert_eq!(found, text.lines().collect::<Vec<_>>(), "{text:?}");
+        }
+        let broken = lines(b"a\nb\xff\xfec\r\nd");
+        assert_eq!(
+            broken,
+            [
+                Ok("a"),
+                Err("byte 2 (0xff) is not UTF-8".to_owned()),
+                Ok("d")
+            ]
+        );
+    }
 }

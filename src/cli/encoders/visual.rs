@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Embed, Failure, embed::Vectors};
-use crate::encoders::{self, DeviceSpec, ImageInput, WeightsSettings};
+use super::{
+    Embed, Failure,
+    embed::{device, line_of, lines, row},
+    vectors::VectorFile,
+};
+use crate::encoders::{self, ImageError, ImageInput, WeightsSettings};
 
 /// One line of a file of pairs.
 #[derive(Debug, Deserialize)]
@@ -27,37 +31,55 @@ pub(super) fn is_visual(model: &str) -> bool {
 /// The vectors of the texts, the images or the pairs that the arguments name.
 pub(super) fn vectors(
     arguments: &Embed,
-    device: DeviceSpec,
     settings: &WeightsSettings,
-) -> Result<Vectors, Failure> {
+) -> Result<VectorFile, Failure> {
     if arguments.pooling.is_some() || arguments.normalize {
         return Err(Failure::Usage(
             "`--pooling` and `--normalize` are for text encoders".to_owned(),
         ));
     }
     let pairs = read(arguments)?;
+    let device = device(arguments);
     let encoder = encoders::load_visual(&arguments.model, &device, settings)?;
-    let mut vectors = Vec::with_capacity(pairs.len());
+    let (dimension, fingerprint) = (encoder.dimension(), encoder.fingerprint());
+    let mut out = VectorFile::create(arguments, device, pairs.len(), dimension, fingerprint)?;
     for chunk in pairs.chunks(arguments.batch) {
         let items: Vec<_> = chunk
             .iter()
+            .flatten()
             .map(|pair| {
                 let image = pair.image.as_deref().map(ImageInput::File);
                 (image, pair.text.as_deref())
             })
             .collect();
-        for (pair, vector) in chunk.iter().zip(encoder.embed(&items)) {
-            vectors.push(vector.map_err(|error| {
-                let what = pair.image.as_deref().unwrap_or(Path::new("a text"));
-                Failure::Partly(format!("`{}` has no vector: {error}", what.display()))
-            })?);
+        let mut vectors = encoder.embed(&items).into_iter();
+        for pair in chunk {
+            let vector = match pair {
+                Ok(_) => row(vectors.next().unwrap_or(Err(ImageError::Nothing)))?,
+                Err(error) => Err(error.clone()),
+            };
+            let number = out.rows + 1;
+            out.push(vector, || source(arguments, pair, number))?;
         }
     }
-    Ok((vectors, encoder.dimension(), encoder.fingerprint()))
+    Ok(out)
+}
+
+/// Where a row comes from.
+fn source(arguments: &Embed, pair: &Result<Pair, String>, number: usize) -> String {
+    let image = pair.as_ref().ok().and_then(|pair| pair.image.as_deref());
+    match (
+        image,
+        arguments.text_file.as_ref().or(arguments.pairs.as_ref()),
+    ) {
+        (Some(image), _) => format!("`{}`", image.display()),
+        (None, Some(file)) => line_of(file, number),
+        (None, None) => "a text".to_owned(),
+    }
 }
 
 /// What is to be embedded, of the one kind that is given.
-fn read(arguments: &Embed) -> Result<Vec<Pair>, Failure> {
+fn read(arguments: &Embed) -> Result<Vec<Result<Pair, String>>, Failure> {
     let text = |text: &str| Pair {
         text: Some(text.to_owned()),
         image: None,
@@ -71,8 +93,12 @@ fn read(arguments: &Embed) -> Result<Vec<Pair>, Failure> {
         arguments.image_file.as_slice(),
         &arguments.pairs,
     ) {
-        (Some(file), [], None) => Ok(fs_err::read_to_string(file)?.lines().map(text).collect()),
-        (None, images @ [_, ..], None) => Ok(images.iter().map(image).collect()),
+        (Some(file), [], None) => {
+            let content = fs_err::read(file)?;
+            let lines = lines(&content).into_iter();
+            Ok(lines.map(|line| line.map(text)).collect())
+        }
+        (None, images @ [_, ..], None) => Ok(images.iter().map(image).map(Ok).collect()),
         (None, [], Some(file)) => pairs(file),
         _ => Err(Failure::Usage(
             "give one of `--text-file`, `--image-file` and `--pairs`".to_owned(),
@@ -81,22 +107,24 @@ fn read(arguments: &Embed) -> Result<Vec<Pair>, Failure> {
 }
 
 /// The lines of a file of pairs.
-fn pairs(file: &Path) -> Result<Vec<Pair>, Failure> {
+fn pairs(file: &Path) -> Result<Vec<Result<Pair, String>>, Failure> {
     let folder = file.parent().unwrap_or(Path::new(""));
-    let content = fs_err::read_to_string(file)?;
-    let pair = |(index, line): (usize, &str)| {
-        let wrong = |words: &str| {
-            Failure::Usage(format!("`{}`, line {}: {words}", file.display(), index + 1))
+    let content = fs_err::read(file)?;
+    let pair = |(index, line): (usize, Result<&str, String>)| {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => return Ok(Err(error)),
         };
+        let wrong = |words: &str| Failure::Usage(format!("{}: {words}", line_of(file, index + 1)));
         let mut pair: Pair =
             serde_json::from_str(line).map_err(|error| wrong(&error.to_string()))?;
         if pair.text.is_none() && pair.image.is_none() {
             return Err(wrong("it has neither `text` nor `image`"));
         }
         pair.image = pair.image.map(|image| folder.join(image));
-        Ok(pair)
+        Ok(Ok(pair))
     };
-    content.lines().enumerate().map(pair).collect()
+    lines(&content).into_iter().enumerate().map(pair).collect()
 }
 
 #[cfg(test)]
@@ -126,7 +154,9 @@ mod tests {
             hf_token: None,
             cache_dir: folder.to_owned(),
         };
-        embed::run(&line.embed, &settings, true).map_err(|failure| failure.to_string())?;
+        let report =
+            embed::run(&line.embed, &settings, true).map_err(|failure| failure.to_string())?;
+        report.failed.map_or(Ok(()), Err)?;
         let bytes = fs_err::read(&out).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let rows = file.tensor("embeddings").unwrap();
@@ -169,7 +199,7 @@ mod tests {
             "{\"text\": \"a\", \"image\": \"none.png\"}\n",
         );
         let error = embedded(folder.path(), &["--pairs", &file]).unwrap_err();
-        assert!(error.contains("none.png` has no vector"), "{error}");
+        assert!(error.contains("none.png`: cannot read"), "{error}");
         let error = embedded(folder.path(), &[]).unwrap_err();
         assert!(error.contains("give one of"), "{error}");
     }
@@ -178,7 +208,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pairs.jsonl");
         fs_err::write(&file, text).unwrap();
-        pairs(&file).map_err(|failure| failure.to_string())
+        let pairs = pairs(&file).map_err(|failure| failure.to_string())?;
+        pairs.into_iter().collect()
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(in crate::encoders) struct BertTokenizer {
     characters: HashMap<char, String>,
     /// What is put in front of every text.
     prefix: String,
+    /// How many tokens the model knows.
+    known: usize,
 }
 
 impl std::fmt::Debug for BertTokenizer {
@@ -60,6 +62,7 @@ impl BertTokenizer {
             tokenizer,
             characters: HashMap::new(),
             prefix: String::new(),
+            known: usize::MAX,
         })
     }
 
@@ -70,16 +73,32 @@ impl BertTokenizer {
         self
     }
 
+    /// The same for a model that knows so many tokens: what would give another one is refused.
+    #[must_use]
+    pub(in crate::encoders) const fn for_model(mut self, known: usize) -> Self {
+        self.known = known;
+        self
+    }
+
     /// The token ids of each text, special tokens included.
     pub(in crate::encoders) fn encode(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, Error> {
         let encodings = self
             .tokenizer
             .encode_batch_fast(texts.iter().map(|text| self.prepared(text)).collect(), true)
             .map_err(|error| Error::Tokenizer(error.to_string()))?;
-        Ok(encodings
+        let ids: Vec<Vec<u32>> = encodings
             .iter()
             .map(|encoding| encoding.get_ids().to_vec())
-            .collect())
+            .collect();
+        match ids.iter().flatten().find(|id| **id as usize >= self.known) {
+            Some(id) => Err(Error::Tokenizer(format!(
+                "`{}` has the id {id}, and the model has {} tokens: `tokenizer.json` belongs to \
+                 another checkpoint",
+                self.tokenizer.id_to_token(*id).unwrap_or_default(),
+                self.known
+            ))),
+            None => Ok(ids),
+        }
     }
 
     /// A text as the tokenizer takes it.
