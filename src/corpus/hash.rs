@@ -23,6 +23,16 @@ impl ContentHash {
         Self(Sha256::digest(bytes.as_ref()).into())
     }
 
+    /// The hash of this content together with a text; with an empty one it is this content's.
+    #[must_use]
+    pub fn with(self, text: &str) -> Self {
+        if text.is_empty() {
+            self
+        } else {
+            Self::of([self.as_bytes(), text.as_bytes()].concat())
+        }
+    }
+
     /// The hash of the bytes of a file.
     ///
     /// # Errors

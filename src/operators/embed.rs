@@ -1,10 +1,13 @@
 //! `embed`: contents → vectors.
 
+mod contents;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
+pub(super) use contents::{Content, Contents, What, images_of};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -13,19 +16,17 @@ use super::{
     Environment,
     caption::CaptionOutput,
     device,
-    fetch_images::{place, places_of},
     report::{blocking, checkpoint, divided, writer},
     selection::Selection,
     settings,
     shard::Part,
 };
 use crate::{
-    corpus::{ContentHash, Fingerprint, Record, Vector, VectorType},
+    corpus::{ContentHash, Fingerprint, Vector, VectorType},
     dag::ExecutorKind,
     encoders::{self, DeviceSpec, ImageInput},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     registry::BlockEncoder,
-    store::PlaceState,
 };
 
 /// How many texts are embedded and committed together: about a second's work of a processor, or of
@@ -56,7 +57,7 @@ pub(super) enum Input {
     Image,
     /// The caption of each image.
     Caption,
-    /// Each image together with its caption.
+    /// Each image together with its caption; alone where it has none.
     Visual,
 }
 
@@ -123,13 +124,21 @@ impl Operator for Embed {
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
         let (_, settings) = device::split(settings)?;
         let settings: Settings = settings::parse(&settings)?;
-        if settings.encoder == "none" || settings.input == Input::Visual {
+        if settings.encoder == "none" {
             return Ok(());
         }
         self.0
             .fingerprint(&settings.encoder)
-            .map(drop)
-            .map_err(|error| settings::wrong("encoder", error.to_string(), None))
+            .map_err(|error| settings::wrong("encoder", error.to_string(), None))?;
+        if settings.input == Input::Visual && !self.0.is_visual(&settings.encoder) {
+            let words = format!(
+                "`{}` does not encode an image with its text",
+                settings.encoder
+            );
+            let hint = "give a directory with `Visualized_….pth`, or `none`".to_owned();
+            return Err(settings::wrong("encoder", words, Some(hint)));
+        }
+        Ok(())
     }
 
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
@@ -149,12 +158,7 @@ impl Embed {
         let fingerprint = blocking(move || environment.fingerprint_on(&name, device)).await??;
         let captioner = match settings.input {
             Input::Caption => Some(CaptionOutput::upstream(&context)?),
-            Input::Visual => {
-                return Err(TaskError::fail(anyhow::anyhow!(
-                    "`{}` does not encode an image with its text",
-                    settings.encoder
-                )));
-            }
+            Input::Visual => CaptionOutput::found(&context)?,
             Input::Title | Input::Image => None,
         };
         let part = settings.shard;
@@ -172,19 +176,22 @@ impl Embed {
         } else {
             self.0.store.embedded(fingerprint, &distinct).await?
         };
-        let missing: Vec<(ContentHash, Option<String>)> = contents
+        let missing: Vec<Content> = contents
             .distinct
             .iter()
             .filter(|(content, _)| !present.contains(content))
-            .map(|(content, text)| (*content, text.clone()))
+            .map(|(content, what)| (*content, what.clone()))
             .collect();
         context.progress.expect(missing.len() as u64);
-        let failed = if output.input == Input::Image {
-            self.embed_images(&context, &output, device, &missing)
-                .await?
-        } else {
-            self.embed_texts(&context, &output, device, missing).await?;
-            BTreeMap::new()
+        let failed = match output.input {
+            Input::Image | Input::Visual => {
+                self.embed_images(&context, &output, device, &missing)
+                    .await?
+            }
+            Input::Title | Input::Caption => {
+                self.embed_texts(&context, &output, device, missing).await?;
+                BTreeMap::new()
+            }
         };
         self.0.store.sync_content().await?;
         let progress = self
@@ -213,20 +220,17 @@ impl Embed {
         context: &TaskContext,
         output: &EmbedOutput,
         device: DeviceSpec,
-        mut missing: Vec<(ContentHash, Option<String>)>,
+        mut missing: Vec<Content>,
     ) -> Result<(), TaskError> {
         // Texts of similar length together make fuller batches for the encoder.
-        missing.sort_by_key(|(content, text)| (text.as_ref().map_or(0, String::len), *content));
+        missing.sort_by_key(|(content, what)| (what.text().len(), *content));
         for batch in missing.chunks(divided(text_batch(device), context)) {
             checkpoint(context)?;
             let (environment, name) = (Arc::clone(&self.0), output.encoder.clone());
             let batch = batch.to_vec();
             let vectors = blocking(move || {
                 let encoder = environment.text_encoder(&name, device)?;
-                let texts: Vec<&str> = batch
-                    .iter()
-                    .map(|(_, text)| text.as_deref().unwrap_or_default())
-                    .collect();
+                let texts: Vec<&str> = batch.iter().map(|(_, what)| what.text()).collect();
                 let vectors = encoder.embed(&texts)?;
                 Ok::<_, encoders::Error>(
                     batch
@@ -253,15 +257,15 @@ impl Embed {
         context: &TaskContext,
         output: &EmbedOutput,
         device: DeviceSpec,
-        missing: &[(ContentHash, Option<String>)],
+        missing: &[Content],
     ) -> Result<BTreeMap<String, u64>, TaskError> {
         let mut failed = BTreeMap::new();
         for batch in missing.chunks(divided(image_batch(device), context)) {
             checkpoint(context)?;
-            let (environment, name) = (Arc::clone(&self.0), output.encoder.clone());
-            let contents: Vec<ContentHash> = batch.iter().map(|(content, _)| *content).collect();
+            let (environment, output_of) = (Arc::clone(&self.0), output.clone());
+            let batch = batch.to_vec();
             let vectors =
-                blocking(move || embed_files(&environment, &name, device, &contents)).await??;
+                blocking(move || embed_files(&environment, &output_of, device, &batch)).await??;
             let rows = vectors.len() as u64;
             let mut good = Vec::with_capacity(vectors.len());
             for (content, vector) in vectors {
@@ -289,25 +293,32 @@ type ImageVector = (ContentHash, Result<Vector, String>);
 /// Vectors of stored images, or why there is none.
 fn embed_files(
     environment: &Environment,
-    name: &str,
+    output: &EmbedOutput,
     device: DeviceSpec,
-    contents: &[ContentHash],
+    pictures: &[Content],
 ) -> Result<Vec<ImageVector>, encoders::Error> {
-    let encoder = environment.image_encoder(name, device)?;
-    let files: Vec<Option<std::path::PathBuf>> = contents
+    let files: Vec<Option<std::path::PathBuf>> = pictures
         .iter()
-        .map(|content| environment.media.find(content))
+        .map(|(content, what)| environment.media.find(&what.image(*content)))
         .collect();
-    let inputs: Vec<ImageInput<'_>> = files
-        .iter()
-        .flatten()
-        .map(|path| ImageInput::File(path))
-        .collect();
-    let mut vectors = encoder.embed(&inputs).into_iter();
-    Ok(contents
+    let found = files.iter().zip(pictures);
+    let found = found.filter_map(|(path, (_, what))| Some((path.as_deref()?, what)));
+    let vectors = if output.input == Input::Visual {
+        let encoder = environment.visual_encoder(&output.encoder, device)?;
+        let pairs: Vec<(Option<ImageInput<'_>>, Option<&str>)> = found
+            .map(|(path, what)| (Some(ImageInput::File(path)), Some(what.text())))
+            .collect();
+        encoder.embed(&pairs)
+    } else {
+        let encoder = environment.image_encoder(&output.encoder, device)?;
+        let inputs: Vec<ImageInput<'_>> = found.map(|(path, _)| ImageInput::File(path)).collect();
+        encoder.embed(&inputs)
+    };
+    let mut vectors = vectors.into_iter();
+    Ok(pictures
         .iter()
         .zip(&files)
-        .map(|(content, file)| {
+        .map(|((content, _), file)| {
             let vector = match file {
                 None => Err("missing_file".to_owned()),
                 Some(_) => match vectors.next() {
@@ -327,105 +338,14 @@ pub(super) fn embed_some(
     environment: &Environment,
     output: &EmbedOutput,
     device: DeviceSpec,
-    contents: &[(ContentHash, Option<String>)],
+    contents: &[Content],
 ) -> Result<Vec<Vector>, encoders::Error> {
-    if output.input == Input::Image {
-        let images: Vec<ContentHash> = contents.iter().map(|(content, _)| *content).collect();
-        let vectors = embed_files(environment, &output.encoder, device, &images)?;
+    if matches!(output.input, Input::Image | Input::Visual) {
+        let vectors = embed_files(environment, output, device, contents)?;
         return Ok(vectors.into_iter().filter_map(|(_, v)| v.ok()).collect());
     }
-    let texts: Vec<&str> = contents
-        .iter()
-        .map(|(_, text)| text.as_deref().unwrap_or_default())
-        .collect();
+    let texts: Vec<&str> = contents.iter().map(|(_, what)| what.text()).collect();
     let encoder = environment.text_encoder(&output.encoder, device)?;
     let vectors = encoder.embed(&texts)?.into_iter();
     Ok(vectors.map(|v| Vector::new(&v, STORED_AS)).collect())
-}
-
-/// The contents of records under an input.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
-    /// Each content once, with its text where it is one.
-    pub distinct: BTreeMap<ContentHash, Option<String>>,
-    /// The contents of each record that has one, in the author's order.
-    pub by_record: HashMap<String, Vec<ContentHash>>,
-}
-
-impl Contents {
-    /// The contents of `records` that `output` embeds.
-    pub(super) async fn of(
-        environment: &Environment,
-        output: &EmbedOutput,
-        records: &[Record],
-    ) -> Result<Self, TaskError> {
-        let mut contents = Self::default();
-        match (&output.captioner, output.input) {
-            (_, Input::Title) => {
-                for record in records {
-                    if let Some(title) = record.title.as_deref().filter(|title| !title.is_empty()) {
-                        contents.add(&record.id, ContentHash::of(title), Some(title.to_owned()));
-                    }
-                }
-            }
-            (Some(captioner), _) => {
-                let images = images_of(environment, records).await?;
-                let distinct: Vec<ContentHash> = images
-                    .values()
-                    .flatten()
-                    .copied()
-                    .collect::<HashSet<_>>()
-                    .into_iter()
-                    .collect();
-                let captions = environment
-                    .store
-                    .captions(captioner.fingerprint, &distinct)
-                    .await?;
-                for record in records {
-                    for image in images.get(&record.id).into_iter().flatten() {
-                        if let Some(caption) = captions.get(image) {
-                            let text = &caption.caption;
-                            contents.add(&record.id, ContentHash::of(text), Some(text.clone()));
-                        }
-                    }
-                }
-            }
-            (None, _) => {
-                for (id, images) in images_of(environment, records).await? {
-                    for image in images {
-                        contents.add(&id, image, None);
-                    }
-                }
-            }
-        }
-        Ok(contents)
-    }
-
-    fn add(&mut self, id: &str, content: ContentHash, text: Option<String>) {
-        self.distinct.insert(content, text);
-        self.by_record
-            .entry(id.to_owned())
-            .or_default()
-            .push(content);
-    }
-}
-
-/// The stored images of each record that has one, in the author's order.
-pub(super) async fn images_of(
-    environment: &Environment,
-    records: &[Record],
-) -> Result<HashMap<String, Vec<ContentHash>>, TaskError> {
-    let known = environment.store.media_places(&places_of(records)).await?;
-    let mut images: HashMap<String, Vec<ContentHash>> = HashMap::new();
-    for record in records {
-        for location in &record.media {
-            if let Some(PlaceState::Stored(info)) = known.get(&place(location)) {
-                images
-                    .entry(record.id.clone())
-                    .or_default()
-                    .push(info.content);
-            }
-        }
-    }
-    Ok(images)
 }

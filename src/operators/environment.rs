@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -14,7 +14,8 @@ use url::Url;
 use crate::{
     corpus::{Fingerprint, MediaLocation},
     encoders::{
-        self, Captioner, DeviceSpec, ImageEncoder, Precision, TextEncoder, WeightsSettings, openai,
+        self, Captioner, DeviceSpec, ImageEncoder, Precision, TextEncoder, VisualEncoder,
+        WeightsSettings, openai,
     },
     media::{Limits, MediaStore},
     net::{self, FetchSettings, Fetcher},
@@ -96,6 +97,7 @@ pub struct Loaded {
     texts: Cache<TextEncoder>,
     images: Cache<ImageEncoder>,
     captioners: Cache<Captioner>,
+    visuals: Cache<VisualEncoder>,
 }
 
 impl fmt::Debug for Environment {
@@ -229,6 +231,27 @@ impl Environment {
         self.share(&self.loaded.captioners, name, device, |name| {
             encoders::load_captioner(name, &device, &self.weights)
         })
+    }
+
+    /// The visual encoder of this directory on this device, loaded once per process. Blocks while it
+    /// loads.
+    ///
+    /// # Errors
+    ///
+    /// Where its weights cannot be had or are wrong.
+    pub fn visual_encoder(
+        &self,
+        name: &str,
+        device: DeviceSpec,
+    ) -> Result<Arc<VisualEncoder>, encoders::Error> {
+        self.share(&self.loaded.visuals, name, device, |name| {
+            encoders::load_visual(name, &device, &self.weights)
+        })
+    }
+
+    /// Whether an encoder that a pipeline names sees an image together with a text.
+    pub fn is_visual(&self, name: &str) -> bool {
+        encoders::is_visual(Path::new(&encoders::written_in(&self.home, name)))
     }
 
     /// What is loaded under a name, unless its files have changed since.

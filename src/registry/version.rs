@@ -66,11 +66,11 @@ pub struct Manifest {
 /// The encoder behind one block of vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BlockEncoder {
-    /// The block: `title`, `image`, `caption`.
+    /// The block: `title`, `image`, `caption`, `visual`.
     pub block: String,
     /// The encoder's name in the catalogue.
     pub encoder: String,
-    /// What is encoded: `title`, `image`, `caption`.
+    /// What is encoded: `title`, `image`, `caption`, `visual`.
     pub input: String,
     /// Which encoder it is exactly.
     pub fingerprint: Fingerprint,

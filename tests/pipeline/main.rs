@@ -17,4 +17,5 @@ mod readme;
 mod old_homes;
 mod keeping;
 mod window;
+mod visual;
 mod encoders;

@@ -23,7 +23,7 @@ use crate::{
 const AT_ONCE: usize = 16;
 
 /// Captions by image.
-type Captions = HashMap<ContentHash, String>;
+pub(super) type Captions = HashMap<ContentHash, String>;
 
 /// Images; bytes only where they are not in the media store.
 type Files = HashMap<ContentHash, Option<Vec<u8>>>;
@@ -42,8 +42,22 @@ impl Predictor {
         block: &BlockEncoder,
         images: &[FoundImages],
     ) -> Result<Vec<Vec<String>>, Error> {
+        let captions = self.captions_by_image(block, images).await?;
+        let of_row = |images: &FoundImages| {
+            let of_image = |(info, _): &(crate::corpus::MediaInfo, _)| captions.get(&info.content);
+            images.iter().filter_map(of_image).cloned().collect()
+        };
+        Ok(images.iter().map(of_row).collect())
+    }
+
+    /// The caption of each image that has one.
+    pub(super) async fn captions_by_image(
+        &mut self,
+        block: &BlockEncoder,
+        images: &[FoundImages],
+    ) -> Result<Captions, Error> {
         let name = block.captioner.as_deref().unwrap_or_default();
-        let captions = match Choice::filed(name, &block.captioner_settings)? {
+        Ok(match Choice::filed(name, &block.captioner_settings)? {
             Choice::Tagger(name) => self.tags(&name, images).await?,
             choice => {
                 let (environment, asked) = (Arc::clone(&self.environment), choice.clone());
@@ -58,12 +72,7 @@ impl Predictor {
                 captions.extend(made);
                 captions
             }
-        };
-        let of_row = |images: &FoundImages| {
-            let of_image = |(info, _): &(crate::corpus::MediaInfo, _)| captions.get(&info.content);
-            images.iter().filter_map(of_image).cloned().collect()
-        };
-        Ok(images.iter().map(of_row).collect())
+        })
     }
 
     async fn tags(&mut self, name: &str, images: &[FoundImages]) -> Result<Captions, Error> {

@@ -6,7 +6,7 @@ use super::Predictor;
 use crate::{
     app::Error,
     corpus::{ContentHash, Fingerprint, MediaInfo, MediaLocation, Record, Vector, VectorType},
-    encoders::{DeviceSpec, ImageInput},
+    encoders::{DeviceSpec, ImageError, ImageInput},
     operators::{Environment, mean_vector, place, places_of},
     registry::BlockEncoder,
     sources::{Obtained, obtain},
@@ -71,6 +71,7 @@ impl Predictor {
                 })
                 .collect(),
             "caption" => self.captions(block, images).await?,
+            "visual" => return self.visual(block, images).await,
             _ => {
                 let vectors = self
                     .image_vectors(&block.encoder, block.fingerprint, images)
@@ -131,19 +132,68 @@ impl Predictor {
                     .map_err(|error| Error::Failed(error.to_string()))?;
                 let inputs: Vec<ImageInput<'_>> =
                     files.iter().map(|bytes| ImageInput::Bytes(bytes)).collect();
-                let computed = missing.iter().zip(encoder.embed(&inputs));
-                Ok(computed
-                    .filter_map(|((content, _), vector)| match vector {
-                        Ok(vector) => Some((*content, vector)),
-                        Err(error) => {
-                            tracing::warn!(image = %content, %error, "an image cannot be embedded");
-                            None
-                        }
-                    })
-                    .collect())
+                Ok(seen(missing, encoder.embed(&inputs)))
             },
         )
         .await
+    }
+
+    /// One vector per record of its images with their captions.
+    async fn visual(
+        &mut self,
+        block: &BlockEncoder,
+        images: &[FoundImages],
+    ) -> Result<Vec<Option<Vec<f32>>>, Error> {
+        let captions = match block.captioner {
+            Some(_) => self.captions_by_image(block, images).await?,
+            None => HashMap::new(),
+        };
+        let pair = |info: &MediaInfo| {
+            let caption = captions.get(&info.content).cloned().unwrap_or_default();
+            (info.content.with(&caption), caption)
+        };
+        let distinct = images
+            .iter()
+            .flatten()
+            .map(|(info, bytes)| {
+                let (content, caption) = pair(info);
+                (content, (info.content, bytes.clone(), caption))
+            })
+            .collect();
+        let name = block.encoder.clone();
+        let vectors = self
+            .vectors(
+                &block.encoder,
+                block.fingerprint,
+                distinct,
+                move |environment, device, missing| {
+                    let encoder = environment.visual_encoder(&name, device)?;
+                    let files: Vec<Vec<u8>> = missing
+                        .iter()
+                        .map(|(_, (image, bytes, _))| match bytes {
+                            Some(bytes) => Ok(bytes.clone()),
+                            None => environment.media.read(image),
+                        })
+                        .collect::<Result<_, _>>()
+                        .map_err(|error| Error::Failed(error.to_string()))?;
+                    let pairs: Vec<(Option<ImageInput<'_>>, Option<&str>)> = files
+                        .iter()
+                        .zip(missing)
+                        .map(|(bytes, (_, (_, _, caption)))| {
+                            (Some(ImageInput::Bytes(bytes)), Some(caption.as_str()))
+                        })
+                        .collect();
+                    Ok(seen(missing, encoder.embed(&pairs)))
+                },
+            )
+            .await?;
+        let contents = |images: &FoundImages| -> Vec<ContentHash> {
+            images.iter().map(|(info, _)| pair(info).0).collect()
+        };
+        Ok(images
+            .iter()
+            .map(|images| mean_vector(&vectors, &contents(images)))
+            .collect())
     }
 
     async fn text_vectors(
@@ -205,6 +255,23 @@ impl Predictor {
         vectors.extend(rounded);
         Ok(vectors)
     }
+}
+
+/// The vectors of the images that have one; the others are told of.
+fn seen<T>(
+    missing: &[(ContentHash, T)],
+    vectors: Vec<Result<Vec<f32>, ImageError>>,
+) -> Vec<(ContentHash, Vec<f32>)> {
+    let vectors = missing.iter().zip(vectors);
+    vectors
+        .filter_map(|((content, _), vector)| match vector {
+            Ok(vector) => Some((*content, vector)),
+            Err(error) => {
+                tracing::warn!(image = %content, %error, "an image cannot be embedded");
+                None
+            }
+        })
+        .collect()
 }
 
 /// Runs `work` on a thread of its own, so that the runtime stays free.

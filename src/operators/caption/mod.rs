@@ -72,12 +72,19 @@ pub(super) struct CaptionOutput {
 impl CaptionOutput {
     /// The output of the `caption` task upstream.
     pub(super) fn upstream(context: &TaskContext) -> Result<Self, TaskError> {
+        Self::found(context)?
+            .ok_or_else(|| TaskError::skip("no captions: nothing upstream wrote any"))
+    }
+
+    /// The output of the `caption` task upstream, where one has run.
+    pub(super) fn found(context: &TaskContext) -> Result<Option<Self>, TaskError> {
         let found = context
             .upstream
             .values()
-            .find(|output| output.get("captioner_fingerprint").is_some())
-            .ok_or_else(|| TaskError::skip("no captions: nothing upstream wrote any"))?;
-        serde_json::from_value(found.clone()).map_err(TaskError::fail)
+            .find(|output| output.get("captioner_fingerprint").is_some());
+        found
+            .map(|output| serde_json::from_value(output.clone()).map_err(TaskError::fail))
+            .transpose()
     }
 }
 

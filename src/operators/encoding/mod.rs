@@ -16,7 +16,7 @@ use super::{
     Environment,
     caption::{self, CaptionOutput, Choice, Writing},
     device,
-    embed::{Contents, EmbedOutput, Input, images_of},
+    embed::{Content, Contents, EmbedOutput, Input, What, images_of},
     filter,
 };
 use crate::{
@@ -27,9 +27,6 @@ use crate::{
     engine::TaskError,
     store::{EncodedKind, Store},
 };
-
-/// A content that is encoded, with its text where it is one.
-type Content = (ContentHash, Option<String>);
 
 /// A task that gives contents vectors, or images captions.
 #[derive(Clone, Debug)]
@@ -172,15 +169,22 @@ impl Encoding {
                 let hashes: Vec<ContentHash> = known.iter().map(|(content, _)| *content).collect();
                 let present = store.embedded(output.fingerprint, &hashes).await?;
                 let to_come = match &output.captioner {
-                    None => 0,
-                    Some(captioner) => {
+                    // An image is there before its caption is.
+                    Some(captioner) if output.input == Input::Caption => {
                         let images = distinct_images(environment, records).await?;
                         let has = store.captions(captioner.fingerprint, &images).await?;
                         images.len() - has.len()
                     }
+                    _ => 0,
                 };
+                // An image that has a vector alone lacks one with the caption that is to come.
+                let waits = |what: &What| {
+                    let is_alone = matches!(what, What::Pair(_, caption) if caption.is_empty());
+                    is_alone && output.captioner.is_some()
+                };
+                let lacks = |(content, what): &&Content| waits(what) || !present.contains(content);
                 Ok(Stock {
-                    missing: without(&known, |content| present.contains(content)),
+                    missing: known.iter().filter(lacks).cloned().collect(),
                     known,
                     to_come,
                 })
@@ -188,7 +192,10 @@ impl Encoding {
             Work::Caption(output, _) | Work::Write(output, _) => {
                 let images = distinct_images(environment, records).await?;
                 let present = store.captions(output.fingerprint, &images).await?;
-                let known: Vec<Content> = images.into_iter().map(|image| (image, None)).collect();
+                let known: Vec<Content> = images
+                    .into_iter()
+                    .map(|image| (image, What::Image))
+                    .collect();
                 Ok(Stock {
                     missing: without(&known, |content| present.contains_key(content)),
                     known,
@@ -261,14 +268,17 @@ fn embed_work(
     if keys.encoder == "none" {
         return Ok(None);
     }
+    let above = || {
+        nearest(graph, position, |at| match &found.get(&at)?.work {
+            Work::Caption(output, _) | Work::Write(output, _) => Some(output.clone()),
+            Work::Embed(_) => None,
+        })
+    };
     let captioner = match keys.input {
-        Input::Title | Input::Image | Input::Visual => None,
+        Input::Title | Input::Image => None,
+        Input::Visual => above(),
         Input::Caption => {
-            let above = nearest(graph, position, |at| match &found.get(&at)?.work {
-                Work::Caption(output, _) | Work::Write(output, _) => Some(output.clone()),
-                Work::Embed(_) => None,
-            });
-            let Some(captioner) = above else {
+            let Some(captioner) = above() else {
                 return Ok(None);
             };
             Some(captioner)

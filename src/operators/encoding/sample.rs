@@ -13,7 +13,7 @@ use super::{
         embed::embed_some,
         report::blocking,
     },
-    Content, Encoding, Stock, Work, without,
+    Content, Encoding, Stock, What, Work, without,
 };
 use crate::{corpus::ContentHash, encoders, engine::TaskError};
 
@@ -93,7 +93,7 @@ impl Encoding {
                     let mut vectors = vectors;
                     let absent: Vec<Content> = without(&contents, |c| vectors.contains_key(c));
                     for content in absent {
-                        let of = (content.0, None);
+                        let of = (content.0, What::Image);
                         let made = embed_some(&environment, reads, encoding.device, &[of])?;
                         vectors.extend(made.into_iter().map(|vector| (content.0, vector)));
                     }
@@ -172,7 +172,7 @@ mod tests {
 
     fn contents(count: usize) -> Vec<Content> {
         (0..count)
-            .map(|n| (ContentHash::of(n.to_string()), None))
+            .map(|n| (ContentHash::of(n.to_string()), What::Image))
             .collect()
     }
 

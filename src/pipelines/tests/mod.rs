@@ -144,20 +144,20 @@ fn draws_the_file_that_ships() {
     let graph = compiled(REDDIT, &arguments(&[])).unwrap().graph;
     insta::assert_snapshot!(text(&graph), @"
      1  scrape
-     2  refresh                ← scrape
-     3  filter                 ← refresh
-     4  fetch_images           ← filter
-        embed_title (embed)    ← filter
-     5  embed_image (embed)    ← fetch_images
-        embed_visual (embed)   ← fetch_images
-     6  caption                ← embed_image
-     7  embed_caption (embed)  ← caption
-     8  merge (none_failed)    ← embed_title, embed_image, embed_caption,
-                                 embed_visual
-     9  train                  ← merge
-    10  evaluate               ← train
-    11  persist                ← evaluate
-    12  score (none_failed)    ← persist
+     2  refresh                            ← scrape
+     3  filter                             ← refresh
+     4  fetch_images                       ← filter
+        embed_title (embed)                ← filter
+     5  embed_image (embed)                ← fetch_images
+     6  caption                            ← embed_image
+     7  embed_caption (embed)              ← caption
+        embed_visual (embed, none_failed)  ← fetch_images, caption
+     8  merge (none_failed)                ← embed_title, embed_image,
+                                             embed_caption, embed_visual
+     9  train                              ← merge
+    10  evaluate                           ← train
+    11  persist                            ← evaluate
+    12  score (none_failed)                ← persist
     ");
     insta::assert_snapshot!(mermaid(&graph), @r#"
     flowchart TD
@@ -169,7 +169,7 @@ fn draws_the_file_that_ships() {
         t5["caption"]
         t6["embed_caption<br/>embed"]
         t7["embed_title<br/>embed"]
-        t8["embed_visual<br/>embed"]
+        t8["embed_visual<br/>embed, none_failed"]
         t9["merge<br/>none_failed"]
         t10["train"]
         t11["evaluate"]
@@ -183,6 +183,7 @@ fn draws_the_file_that_ships() {
         t5 --> t6
         t2 --> t7
         t3 --> t8
+        t5 --> t8
         t7 --> t9
         t4 --> t9
         t6 --> t9
