@@ -15,8 +15,8 @@ use super::{
 use crate::{
     artifacts,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    learning::Head,
-    registry::{self, ModelName},
+    learning::{FeatureSchema, Head},
+    registry::{self, BlockEncoder, ModelName},
     store::StoredPrediction,
 };
 
@@ -54,10 +54,12 @@ impl Score {
             }
             Err(error) => return Err(error.into()),
         };
-        if version.manifest.schema != json!(merged.schema) {
+        let manifest = &version.manifest;
+        if let Some(difference) = difference((&manifest.schema, &manifest.encoders), &merged) {
             return Err(TaskError::skip(format!(
-                "the champion, version {}, was trained on other features",
-                version.manifest.version
+                "the champion, version {}, was trained on other features: {difference}. It goes on \
+                 predicting elsewhere; here the first version predicts that is trained on these",
+                manifest.version
             )));
         }
         let run_dir = context.run_dir.clone();
@@ -104,5 +106,139 @@ impl Score {
             output: json!({ "version": number }),
             ..TaskOutcome::default()
         })
+    }
+}
+
+/// What tells the features of this run from those that a version was trained on: its schema and its
+/// encoders. None where they are the same.
+fn difference(
+    (schema, encoders): (&Value, &[BlockEncoder]),
+    merged: &MergeOutput,
+) -> Option<String> {
+    let of = |encoders: &[BlockEncoder], name: &str| {
+        encoders.iter().find(|block| block.block == name).cloned()
+    };
+    let mut found = Vec::new();
+    for block in &merged.encoders {
+        let name = &block.block;
+        let Some(old) = of(encoders, name) else {
+            found.push(format!("this run has `{name}` by {}", block.encoder));
+            continue;
+        };
+        if old.fingerprint != block.fingerprint {
+            found.push(if old.encoder == block.encoder {
+                format!("`{name}` is by another {}", block.encoder)
+            } else {
+                format!("`{name}` is by {}, not {}", block.encoder, old.encoder)
+            });
+        }
+        // The first release did not file which captioner it was.
+        if old.captioner != block.captioner
+            || (old.captioner_fingerprint.is_some()
+                && old.captioner_fingerprint != block.captioner_fingerprint)
+        {
+            let named =
+                |block: &BlockEncoder| block.captioner.clone().unwrap_or_else(|| "nobody".into());
+            let (new, old) = (named(block), named(&old));
+            found.push(if new == old {
+                format!("the captions of `{name}` are by another {new}")
+            } else {
+                format!("the captions of `{name}` are by {new}, not {old}")
+            });
+        }
+    }
+    for block in encoders {
+        if of(&merged.encoders, &block.block).is_none() {
+            found.push(format!("it lacks `{}` by {}", block.block, block.encoder));
+        }
+    }
+    if found.is_empty() && *schema != json!(merged.schema) {
+        let old: Result<FeatureSchema, _> = serde_json::from_value(schema.clone());
+        found.push(match old {
+            Ok(old) if old.metadata == merged.schema.metadata => "its vectors differ".to_owned(),
+            _ => "`numbers` or `categories` differ".to_owned(),
+        });
+    }
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{corpus::Fingerprint, learning::MetadataSchema};
+
+    fn block(name: &str, encoder: &str, version: &str, captioner: Option<&str>) -> BlockEncoder {
+        let hash = |of: &str| Fingerprint::of(&[("of", of)]);
+        BlockEncoder {
+            block: name.to_owned(),
+            encoder: encoder.to_owned(),
+            input: name.to_owned(),
+            fingerprint: hash(version),
+            captioner: captioner.map(str::to_owned),
+            captioner_fingerprint: captioner.map(hash),
+            captioner_settings: Map::new(),
+        }
+    }
+
+    fn merged(encoders: &[BlockEncoder]) -> MergeOutput {
+        serde_json::from_value(json!({
+            "matrix": "m", "matrix_file": {"rows": 1, "columns": 1, "sha256": "0".repeat(64)},
+            "schema": FeatureSchema::default(), "encoders": encoders, "target": "score",
+            "inverse": "identity", "labelled": 1,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let schema = json!(FeatureSchema::default());
+        let title = || block("title", "minilm", "1", None);
+        let said =
+            |old: &[BlockEncoder], new: &[BlockEncoder]| difference((&schema, old), &merged(new));
+        assert_eq!(said(&[title()], &[title()]), None);
+        for (old, new, words) in [
+            (
+                vec![title()],
+                vec![title(), block("image", "vit", "2", None)],
+                "this run has `image` by vit",
+            ),
+            (
+                vec![title(), block("image", "vit", "2", None)],
+                vec![title()],
+                "it lacks `image` by vit",
+            ),
+            (
+                vec![title()],
+                vec![block("title", "bge", "2", None)],
+                "`title` is by bge, not minilm",
+            ),
+            (
+                vec![title()],
+                vec![block("title", "minilm", "2", None)],
+                "`title` is by another minilm",
+            ),
+            (
+                vec![block("caption", "minilm", "1", Some("tags"))],
+                vec![block("caption", "minilm", "1", Some("blip"))],
+                "the captions of `caption` are by blip, not tags",
+            ),
+            (
+                vec![block("visual", "seeing", "1", None)],
+                vec![block("visual", "seeing", "1", Some("blip"))],
+                "the captions of `visual` are by blip, not nobody",
+            ),
+        ] {
+            assert_eq!(said(&old, &new).as_deref(), Some(words));
+        }
+        let mut first = block("caption", "minilm", "1", Some("tags"));
+        first.captioner_fingerprint = None;
+        let now = block("caption", "minilm", "1", Some("tags"));
+        assert_eq!(said(&[first], &[now]), None);
+        let other = FeatureSchema {
+            metadata: MetadataSchema::new(&["hour"], &["community"]).unwrap(),
+            ..FeatureSchema::default()
+        };
+        let words = difference((&json!(other), &[title()]), &merged(&[title()]));
+        assert_eq!(words.as_deref(), Some("`numbers` or `categories` differ"));
     }
 }
