@@ -122,7 +122,7 @@ pub(crate) struct Caption {
     /// Beams of the search; only for captioners that write sentences.
     #[arg(long, value_name = "N")]
     beams: Option<usize>,
-    /// Where to compute.
+    /// Where to compute, with f32 unless `:bf16` or `:f16` is behind it.
     #[arg(long, default_value = "flex", value_name = "DEVICE")]
     device: DeviceSpec,
 }

@@ -46,10 +46,15 @@ pub fn precision_of(
     name_or_dir: &str,
     computed_with: Fingerprint,
 ) -> Result<Option<Precision>, Error> {
-    let all_digits = fingerprint(name_or_dir)?;
-    Ok([Precision::F32, Precision::Bf16, Precision::F16]
+    Ok(precision_in(fingerprint(name_or_dir)?, computed_with))
+}
+
+/// With which numbers that computed which says `found` of itself, where the same one says
+/// `all_digits` of itself with f32.
+pub(super) fn precision_in(all_digits: Fingerprint, found: Fingerprint) -> Option<Precision> {
+    [Precision::F32, Precision::Bf16, Precision::F16]
         .into_iter()
-        .find(|precision| in_precision(all_digits, *precision) == computed_with))
+        .find(|precision| in_precision(all_digits, *precision) == found)
 }
 
 /// Whether an encoder computes with fewer digits where the device does: transformers do,
@@ -166,19 +171,24 @@ fn of_parts(weights: ContentHash, preprocessing: &str, pooling: &str, prompt: &s
     ])
 }
 
-/// The fingerprint of a captioner in a directory: its weights, its other files, and what is asked
-/// of it.
-pub(super) fn of_captioner(files: &Identity, options: &CaptionOptions) -> Fingerprint {
+/// The fingerprint of a captioner in a directory: its weights, its other files, what is asked of
+/// it, and with which numbers it computes.
+pub(super) fn of_captioner(
+    files: &Identity,
+    options: &CaptionOptions,
+    precision: Precision,
+) -> Fingerprint {
     let Identity { weights, others } = files;
     let number = |wish: Option<usize>| wish.map_or_else(String::new, |wish| wish.to_string());
-    Fingerprint::of(&[
+    let all_digits = Fingerprint::of(&[
         ("weights", &weights.to_string()),
         ("preprocessing", &format!("{others}, 1")),
         ("prompt", options.prompt.as_deref().unwrap_or("")),
         ("max tokens", &number(options.max_tokens)),
         ("beams", &number(options.beams)),
         ("compute", Precision::F32.name()),
-    ])
+    ]);
+    in_precision(all_digits, precision)
 }
 
 /// The fingerprint of the same encoder where it computes with these numbers.

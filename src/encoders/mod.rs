@@ -48,7 +48,8 @@ mod tests;
 pub use attention::{attention, causal_attention};
 pub use bert::{Pooling, TextOptions};
 pub use captioner::{
-    CaptionOptions, Captioner, Generated, captioner_fingerprint, load_captioner, look_at_captioner,
+    CaptionOptions, Captioner, Generated, captioner_fingerprint, captioner_precision,
+    load_captioner, look_at_captioner,
 };
 pub use device::{DeviceKind, DeviceSpec, DeviceSupport, ParseDeviceError, device_support};
 pub use error::{Error, ImageError};

@@ -177,13 +177,16 @@ impl Environment {
     ) -> Result<Option<DeviceSpec>, encoders::Error> {
         let name = encoders::written_in(&self.home, name);
         let precision = encoders::precision_of(&name, fingerprint)?;
-        Ok(precision.map(|precision| {
-            if self.device.is_libtorch() {
-                self.device.with_precision(precision)
-            } else {
-                self.device
-            }
-        }))
+        Ok(precision.map(|precision| self.device_with(precision)))
+    }
+
+    /// The device of this environment, computing with these numbers where it can.
+    pub(super) fn device_with(&self, precision: Precision) -> DeviceSpec {
+        if self.device.is_libtorch() {
+            self.device.with_precision(precision)
+        } else {
+            self.device
+        }
     }
 
     /// The text encoder of this name on this device, loaded once per process. Blocks while it loads.
@@ -217,7 +220,7 @@ impl Environment {
     }
 
     /// The captioner in this directory on this device, loaded once per process. Blocks while it
-    /// loads. It computes with all digits, as its fingerprint says.
+    /// loads.
     ///
     /// # Errors
     ///
@@ -227,7 +230,6 @@ impl Environment {
         name: &str,
         device: DeviceSpec,
     ) -> Result<Arc<Captioner>, encoders::Error> {
-        let device = device.with_precision(Precision::F32);
         self.share(&self.loaded.captioners, name, device, |name| {
             encoders::load_captioner(name, &device, &self.weights)
         })

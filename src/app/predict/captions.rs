@@ -12,7 +12,7 @@ use crate::{
     app::Error,
     corpus::{ContentHash, Fingerprint},
     encoders::{
-        self, ImageInput, Tagger,
+        self, DeviceSpec, ImageInput, Tagger,
         openai::{Client, Question, Refusal},
     },
     operators::{Choice, Writing, caption_of},
@@ -61,12 +61,24 @@ impl Predictor {
             Choice::Tagger(name) => self.tags(&name, images).await?,
             choice => {
                 let (environment, asked) = (Arc::clone(&self.environment), choice.clone());
-                let fingerprint = blocking(move || asked.fingerprint(&environment)).await??;
+                let filed = block.captioner_fingerprint;
+                let (fingerprint, device) = blocking(move || {
+                    let usual = environment.device;
+                    Ok::<_, encoders::Error>(match filed {
+                        // Computed as the model's own captions were.
+                        Some(filed) => {
+                            let device = asked.device_as(&environment, filed)?;
+                            (filed, device.unwrap_or(usual))
+                        }
+                        None => (asked.fingerprint(&environment, usual)?, usual),
+                    })
+                })
+                .await??;
                 let (mut captions, missing) = self.stored(fingerprint, images).await?;
                 let made = match choice {
                     _ if missing.is_empty() => Captions::default(),
                     Choice::Server(question) => self.answers(question, missing).await?,
-                    Choice::Checkpoint(writing) => self.written(writing, missing).await?,
+                    Choice::Checkpoint(writing) => self.written(writing, device, missing).await?,
                     Choice::Tagger(_) => Captions::default(),
                 };
                 captions.extend(made);
@@ -123,10 +135,15 @@ impl Predictor {
     }
 
     /// What a checkpoint writes of images.
-    async fn written(&self, writing: Writing, files: Files) -> Result<Captions, Error> {
+    async fn written(
+        &self,
+        writing: Writing,
+        device: DeviceSpec,
+        files: Files,
+    ) -> Result<Captions, Error> {
         let environment = Arc::clone(&self.environment);
         blocking(move || {
-            let captioner = environment.captioner(&writing.directory, environment.device)?;
+            let captioner = environment.captioner(&writing.directory, device)?;
             captioner.check(&writing.options)?;
             let mut images = Vec::with_capacity(files.len());
             for (image, bytes) in files {

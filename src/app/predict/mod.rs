@@ -80,8 +80,8 @@ impl App {
             {
                 let choice = Choice::filed(captioner, &block.captioner_settings)?;
                 let environment = self.environment();
-                let found = blocking(move || choice.fingerprint(&environment)).await??;
-                if found != filed {
+                let device = blocking(move || choice.device_as(&environment, filed)).await??;
+                if device.is_none() {
                     return Err(changed(name, captioner));
                 }
             }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{Caption, Failure, Report, commands::source};
 use crate::encoders::{
-    self, CaptionOptions, ImageError, ImageInput, Tag, WeightsSettings, weights::catalogue,
+    self, CaptionOptions, ImageError, ImageInput, Precision, Tag, WeightsSettings,
+    weights::catalogue,
 };
 
 /// One line of `encoders caption`.
@@ -42,7 +43,8 @@ fn sentences(
     inputs: &[ImageInput<'_>],
     settings: &WeightsSettings,
 ) -> Result<Report, Failure> {
-    let captioner = encoders::load_captioner(&arguments.model, &arguments.device, settings)?;
+    let device = arguments.device.or_precision(Precision::F32);
+    let captioner = encoders::load_captioner(&arguments.model, &device, settings)?;
     let options = CaptionOptions {
         prompt: arguments.prompt.clone(),
         max_tokens: arguments.max_tokens,

@@ -48,6 +48,12 @@ fn may_stay(name: &str) -> bool {
         || name == "text_decoder.cls.predictions.bias"
 }
 
+/// Whether scores of the next word are made with a tensor: these have all digits on every device.
+fn scores_words(name: &str, own: Own) -> bool {
+    let shared = "text_decoder.bert.embeddings.word_embeddings.weight";
+    name.starts_with("text_decoder.cls.") || (name == shared && !own.weight)
+}
+
 /// The network, under the names of transformers' `BlipForConditionalGeneration`.
 #[derive(Module, Debug)]
 pub(super) struct Blip {
@@ -104,7 +110,14 @@ impl BlipCaptioner {
             path: directory.join("config.json"),
             reason,
         })?;
-        checkpoint::load(&mut model, &path, &RENAMES, may_stay, DType::F32)?;
+        let dtype = |name: &str| {
+            if scores_words(name, own) {
+                DType::F32
+            } else {
+                spec.precision().dtype()
+            }
+        };
+        checkpoint::load_as(&mut model, &path, &RENAMES, may_stay, dtype)?;
         Ok(Self {
             model,
             config: config.text_config,

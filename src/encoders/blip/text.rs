@@ -3,7 +3,7 @@
 use burn::{
     module::{Initializer, Module, Param},
     nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig},
-    tensor::{Device, Int, Tensor, TensorData},
+    tensor::{DType, Device, Int, Tensor, TensorData},
 };
 
 use super::config::TextConfig;
@@ -223,6 +223,8 @@ impl Text {
         states
     }
 
+    /// Scores are f32, whatever flows through the layers.
+    ///
     /// # Shapes
     /// - states: `[rows, width]`
     /// - output: `[rows, words]`
@@ -233,7 +235,8 @@ impl Text {
             decoder,
             activation,
         } = &self.cls.predictions;
-        let states = activation.apply(transform.dense.forward(states));
+        let states = transform.dense.forward(states.cast(DType::F32));
+        let states = activation.apply(states);
         let states = transform.layer_norm.forward(states);
         let words = match &decoder.weight {
             Some(own) => own.val(),
@@ -256,8 +259,8 @@ impl Embeddings {
         let [_, tokens] = ids.dims();
         let positions = self.position_embeddings.weight.val();
         let positions = positions.narrow(0, before, tokens).unsqueeze();
-        self.layer_norm
-            .forward(self.word_embeddings.forward(ids) + positions)
+        let words = self.word_embeddings.forward(ids).cast(positions.dtype());
+        self.layer_norm.forward(words + positions)
     }
 }
 

@@ -11,9 +11,9 @@ pub(super) use pictures::Pictures;
 pub(super) use words::Words;
 
 use super::{
-    DeviceSpec, Error, ImageError, ImageInput, Kind, WeightsSettings, blip::BlipCaptioner,
-    checkpoint::Identity, fingerprint, florence::FlorenceCaptioner, generation::Rules, image,
-    workers,
+    DeviceSpec, Error, ImageError, ImageInput, Kind, Precision, WeightsSettings,
+    blip::BlipCaptioner, checkpoint::Identity, fingerprint, florence::FlorenceCaptioner,
+    generation::Rules, image, workers,
 };
 use crate::corpus::Fingerprint;
 
@@ -124,8 +124,8 @@ pub fn look_at_captioner(name_or_dir: &str) -> Result<(), Error> {
     model_type(directory).map(drop)
 }
 
-/// The fingerprint that the captioner in a directory says of itself. Loads no network; the files are
-/// read, once per process as long as they stay as they are.
+/// The fingerprint that the captioner in a directory says of itself on `device`. Loads no network;
+/// the files are read, once per process as long as they stay as they are.
 ///
 /// # Errors
 ///
@@ -133,10 +133,30 @@ pub fn look_at_captioner(name_or_dir: &str) -> Result<(), Error> {
 pub fn captioner_fingerprint(
     name_or_dir: &str,
     options: &CaptionOptions,
+    device: DeviceSpec,
 ) -> Result<Fingerprint, Error> {
     let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Tagger))?;
     let files = Identity::of(directory)?;
-    Ok(fingerprint::of_captioner(&files, options))
+    Ok(fingerprint::of_captioner(
+        &files,
+        options,
+        device.precision(),
+    ))
+}
+
+/// With which numbers the captioner computed that said `wrote` of itself; `None` where that was
+/// another one.
+///
+/// # Errors
+///
+/// Where there is no such directory, or its files cannot be read.
+pub fn captioner_precision(
+    name_or_dir: &str,
+    options: &CaptionOptions,
+    wrote: Fingerprint,
+) -> Result<Option<Precision>, Error> {
+    let all_digits = captioner_fingerprint(name_or_dir, options, DeviceSpec::FLEX)?;
+    Ok(fingerprint::precision_in(all_digits, wrote))
 }
 
 /// What `config.json` says that a directory holds.
@@ -162,7 +182,7 @@ impl Captioner {
 
     /// What makes its captions comparable.
     pub fn fingerprint(&self, options: &CaptionOptions) -> Fingerprint {
-        fingerprint::of_captioner(&self.files, options)
+        fingerprint::of_captioner(&self.files, options, self.spec.precision())
     }
 
     /// Whether captions can be made so.

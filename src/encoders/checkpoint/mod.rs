@@ -40,18 +40,30 @@ pub(super) fn load<M: Module>(
     may_stay: fn(&str) -> bool,
     dtype: DType,
 ) -> Result<(), Error> {
+    load_as(module, path, renames, may_stay, |_| dtype)
+}
+
+/// [`load`] with numbers of which `dtype` says by the tensor's name in the file what they become.
+pub(super) fn load_as<M: Module>(
+    module: &mut M,
+    path: &Path,
+    renames: &[(&str, &str)],
+    may_stay: fn(&str) -> bool,
+    dtype: impl Fn(&str) -> DType,
+) -> Result<(), Error> {
     let unusable = |reason: String| Error::Checkpoint {
         path: path.to_owned(),
         reason,
     };
     let broken = Broken::default();
     let tensors = tensors::read(path)?;
-    let tensors = tensors
-        .into_iter()
-        .map(|tensor| settled(tensor, dtype, &broken));
+    let tensors = tensors.into_iter().map(|tensor| {
+        let dtype = dtype(&tensor.name);
+        settled(tensor, dtype, &broken)
+    });
     let tensors = renamed(tensors.collect(), renames).map_err(unusable)?;
     let result = module.apply(tensors, None, Some(Box::new(PyTorchToBurnAdapter)), true);
-    if let Some(name) = broken.get() {
+    if let Some((name, dtype)) = broken.get() {
         return Err(unusable(format!(
             "tensor `{name}` holds NaN, infinity or what is too large for {dtype:?}"
         )));
@@ -96,8 +108,8 @@ fn renamed(tensors: Vec<Tensor>, renames: &[(&str, &str)]) -> Result<Vec<Tensor>
     }
 }
 
-/// The name of the first tensor with a number that is none.
-type Broken = Arc<OnceLock<String>>;
+/// The name of the first tensor with a number that is none, and what its numbers should become.
+type Broken = Arc<OnceLock<(String, DType)>>;
 
 /// A tensor that becomes `dtype` when it is read, unless it holds whole numbers. Done here and not
 /// behind the renames, so that the names are the file's.
@@ -118,7 +130,7 @@ fn settled(tensor: Tensor, dtype: DType, broken: &Broken) -> Tensor {
         if is_finite(data.as_bytes(), dtype) {
             Ok(data)
         } else {
-            let name = broken.get_or_init(|| name.clone());
+            let (name, _) = broken.get_or_init(|| (name.clone(), dtype));
             Err(wrong(format!("`{name}` is not finite")))
         }
     })

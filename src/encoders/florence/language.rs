@@ -3,7 +3,7 @@
 use burn::{
     module::{Initializer, Module, Param},
     nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig},
-    tensor::{Device, Int, Tensor, TensorData},
+    tensor::{DType, Device, Int, Tensor, TensorData},
 };
 
 use super::config::TextConfig;
@@ -166,7 +166,8 @@ impl Language {
     /// - output: `[1, tokens, width]`
     pub(super) fn embed(&self, tokens: &[u32], device: &Device) -> Tensor<3> {
         let ids = ids(tokens, 1, device);
-        self.shared.forward(ids) * self.scale
+        let numbers = self.encoder.embed_positions.weight.dtype();
+        (self.shared.forward(ids) * self.scale).cast(numbers)
     }
 
     /// What the decoder looks at.
@@ -241,10 +242,13 @@ impl Language {
         states
     }
 
+    /// Scores are f32, whatever flows through the layers.
+    ///
     /// # Shapes
     /// - states: `[rows, width]`
     /// - output: `[rows, words]`
     pub(super) fn scores(&self, states: Tensor<2>, head: &Words) -> Tensor<2> {
+        let states = states.cast(DType::F32);
         states.matmul(head.or(&self.shared).transpose())
     }
 }
@@ -287,7 +291,7 @@ fn placed(embedded: Tensor<3>, before: usize, places: &Embedding, norm: &LayerNo
     let [_, tokens, _] = embedded.dims();
     let places = places.weight.val();
     let places = places.narrow(0, FIRST_POSITION + before, tokens);
-    norm.forward(embedded + places.unsqueeze())
+    norm.forward(embedded.cast(places.dtype()) + places.unsqueeze())
 }
 
 /// # Shapes

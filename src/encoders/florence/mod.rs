@@ -34,6 +34,16 @@ fn may_stay(name: &str) -> bool {
     name == "model.language_model.encoder.embed_tokens.weight"
 }
 
+/// Whether scores of the next word are made with a tensor, which has all digits on every device;
+/// `own` where these weights are not the words' vectors.
+fn scores_words(name: &str, own: bool) -> bool {
+    name == if own {
+        "lm_head.weight"
+    } else {
+        "model.language_model.shared.weight"
+    }
+}
+
 /// The network, under the names of transformers' `Florence2ForConditionalGeneration`.
 #[derive(Module, Debug)]
 struct Florence {
@@ -112,7 +122,15 @@ impl FlorenceCaptioner {
             Ok((network, seen))
         };
         let (mut network, seen) = init().map_err(unusable)?;
-        checkpoint::load(&mut network, &path, &[], may_stay, DType::F32)?;
+        let head = own("lm_head.weight");
+        let dtype = |name: &str| {
+            if scores_words(name, head) {
+                DType::F32
+            } else {
+                spec.precision().dtype()
+            }
+        };
+        checkpoint::load_as(&mut network, &path, &[], may_stay, dtype)?;
         Ok(Self {
             network,
             settings,

@@ -174,7 +174,11 @@ impl Tower {
     /// - pixels: `[pictures, 3, height, width]`
     /// - output: `[pictures, width of the last stage, high, wide]`
     pub(super) fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
-        let mut states = pixels;
+        // From here on the numbers are the weights'.
+        let mut states = match self.convs.first() {
+            Some(first) => pixels.cast(first.conv.weight.dtype()),
+            None => pixels,
+        };
         for (conv, blocks) in self.convs.iter().zip(&self.blocks) {
             states = conv.forward(states);
             for block in blocks {
@@ -224,15 +228,15 @@ impl Spatial {
         let [pictures, _, channels] = tokens.dims();
         let side = self.window;
         let (rows, columns) = (height.div_ceil(side), width.div_ceil(side));
-        let device = tokens.device();
+        let numbers = (&tokens.device(), tokens.dtype());
         let mut map = tokens.reshape([pictures, height, width, channels]);
         if columns * side > width {
             let fill = [pictures, height, columns * side - width, channels];
-            map = Tensor::cat(vec![map, Tensor::zeros(fill, &device)], 2);
+            map = Tensor::cat(vec![map, Tensor::zeros(fill, numbers)], 2);
         }
         if rows * side > height {
             let fill = [pictures, rows * side - height, columns * side, channels];
-            map = Tensor::cat(vec![map, Tensor::zeros(fill, &device)], 1);
+            map = Tensor::cat(vec![map, Tensor::zeros(fill, numbers)], 1);
         }
         let windows = map
             .reshape([pictures, rows, side, columns, side, channels])

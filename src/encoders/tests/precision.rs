@@ -2,12 +2,12 @@
 
 use super::{cosine, devices, fixture, has_weights, settings};
 use crate::encoders::{
-    DeviceSpec, ImageInput, Precision, fingerprint, fingerprint_on, load_image, load_text,
-    precision_of,
+    CaptionOptions, DeviceSpec, ImageInput, Precision, captioner_fingerprint, captioner_precision,
+    fingerprint, fingerprint_on, load_captioner, load_image, load_text, load_visual, precision_of,
 };
 
 /// The devices that compute with fewer digits, so.
-fn halved() -> Vec<DeviceSpec> {
+pub(super) fn halved() -> Vec<DeviceSpec> {
     let with = |precision| {
         devices()
             .into_iter()
@@ -56,6 +56,70 @@ fn images_point_the_same_way() {
             for (found, all) in embed(&device).iter().zip(&all) {
                 let cosine = cosine(found, all);
                 assert!(cosine >= 0.999, "{cosine} for {model} on {device}");
+            }
+        }
+    }
+}
+
+#[test]
+fn images_with_texts_point_the_same_way() {
+    let files = ["wide.png", "tall.png", "small.png"].map(|name| fixture("timm").join(name));
+    let texts = ["a cat", "", "a cat on the sunny roof"];
+    let alone = files
+        .iter()
+        .map(|file| (Some(ImageInput::File(file)), None));
+    let paired = files
+        .iter()
+        .zip(texts)
+        .map(|(file, text)| (Some(ImageInput::File(file)), Some(text)));
+    let spoken = texts.iter().map(|text| (None, Some(*text)));
+    let items: Vec<_> = alone.chain(paired).chain(spoken).collect();
+    for kind in ["m3", "base"] {
+        let folder = fixture("visual").join(kind);
+        let folder = folder.to_str().unwrap();
+        let embed = |device: &DeviceSpec| {
+            let encoder = load_visual(folder, device, &settings()).unwrap();
+            let said = fingerprint_on(folder, *device).unwrap();
+            assert_eq!(encoder.fingerprint(), said, "{kind} on {device}");
+            let vectors = encoder.embed(&items).into_iter();
+            vectors.map(Result::unwrap).collect::<Vec<_>>()
+        };
+        let all = embed(&DeviceSpec::FLEX);
+        for device in halved() {
+            for (found, all) in embed(&device).iter().zip(&all) {
+                let cosine = cosine(found, all);
+                assert!(cosine >= 0.999, "{cosine} for {kind} on {device}");
+            }
+        }
+    }
+}
+
+#[test]
+fn captions_of_fewer_digits_are_those_of_another_captioner() {
+    let card: DeviceSpec = "libtorch:cuda:0:f16".parse().unwrap();
+    let files = ["wide.png", "small.png"].map(|name| fixture("timm").join(name));
+    let inputs: Vec<ImageInput<'_>> = files.iter().map(|file| ImageInput::File(file)).collect();
+    for model in ["blip", "florence"] {
+        let folder = fixture("captioners").join(model);
+        let folder = folder.to_str().unwrap();
+        for beams in [None, Some(3)] {
+            let options = CaptionOptions {
+                beams,
+                ..CaptionOptions::default()
+            };
+            let of = |device| captioner_fingerprint(folder, &options, device).unwrap();
+            let precision = |found| captioner_precision(folder, &options, found).unwrap();
+            let (all, halved_of) = (of(DeviceSpec::FLEX), of(card));
+            assert_ne!(halved_of, all);
+            assert_eq!(precision(all), Some(Precision::F32));
+            assert_eq!(precision(halved_of), Some(Precision::F16));
+            assert_eq!(precision(fingerprint(folder).unwrap()), None);
+            for device in devices().into_iter().chain(halved()) {
+                let captioner = load_captioner(folder, &device, &settings()).unwrap();
+                assert_eq!(captioner.fingerprint(&options), of(device), "{device}");
+                for found in captioner.caption(&inputs, &options) {
+                    assert!(!found.unwrap().token_ids.is_empty(), "{model} on {device}");
+                }
             }
         }
     }

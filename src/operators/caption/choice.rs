@@ -50,9 +50,9 @@ pub(super) struct Settings {
     /// The rows that compete where a checkpoint writes.
     #[serde(default)]
     beams: Option<usize>,
-    /// Where a checkpoint computes.
+    /// Where a checkpoint computes, if not where the home says.
     #[serde(skip)]
-    pub(super) device: Option<DeviceSpec>,
+    device: Option<DeviceSpec>,
 }
 
 /// The settings that the server has.
@@ -94,6 +94,11 @@ impl Settings {
         let (device, rest) = device::split(found)?;
         let settings: Self = settings::parse(&rest)?;
         Ok(Self { device, ..settings })
+    }
+
+    /// Where a checkpoint computes.
+    pub(super) fn device(&self, environment: &Environment) -> DeviceSpec {
+        self.device.unwrap_or(environment.device)
     }
 
     /// Who writes the captions; nobody where the task says `none`.
@@ -246,7 +251,8 @@ impl Choice {
         }
     }
 
-    /// What makes its captions comparable. Blocks while it reads a checkpoint's files.
+    /// What makes its captions comparable, where a checkpoint computes on `device`. Blocks while it
+    /// reads a checkpoint's files.
     ///
     /// # Errors
     ///
@@ -254,12 +260,32 @@ impl Choice {
     pub(crate) fn fingerprint(
         &self,
         environment: &Environment,
+        device: DeviceSpec,
     ) -> Result<Fingerprint, encoders::Error> {
         match self {
             Self::Tagger(name) => encoders::fingerprint(name),
             Self::Server(question) => Ok(question.fingerprint()),
-            Self::Checkpoint(writing) => writing.fingerprint(environment),
+            Self::Checkpoint(writing) => writing.fingerprint(environment, device),
         }
+    }
+
+    /// The environment's device, where a checkpoint computes as the captioner did that said `wrote`
+    /// of itself; `None` where that was another one. Blocks as [`Self::fingerprint`] does.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not there.
+    pub(crate) fn device_as(
+        &self,
+        environment: &Environment,
+        wrote: Fingerprint,
+    ) -> Result<Option<DeviceSpec>, encoders::Error> {
+        if let Self::Checkpoint(writing) = self {
+            return writing.device_as(environment, wrote);
+        }
+        let device = environment.device;
+        let is_same = self.fingerprint(environment, device)? == wrote;
+        Ok(is_same.then_some(device))
     }
 
     /// What [`Choice::filed`] needs beside the name.

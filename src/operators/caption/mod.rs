@@ -99,7 +99,7 @@ pub(super) fn planned(
         return Ok(None);
     };
     let fingerprint = choice
-        .fingerprint(environment)
+        .fingerprint(environment, settings.device(environment))
         .map_err(|error| super::settings::wrong("captioner", error.to_string(), None))?;
     let output = CaptionOutput {
         captioner: settings.captioner,
@@ -148,7 +148,8 @@ impl Caption {
             return Err(TaskError::skip("the profile names no captioner"));
         };
         let (asked, environment) = (choice.clone(), Arc::clone(&self.0));
-        let fingerprint = blocking(move || asked.fingerprint(&environment)).await??;
+        let device = settings.device(&self.0);
+        let fingerprint = blocking(move || asked.fingerprint(&environment, device)).await??;
         let vectors = match &choice {
             Choice::Tagger(_) => Some(tags::image_vectors(&context, settings.from.as_deref())?),
             Choice::Server(_) | Choice::Checkpoint(_) => None,
@@ -180,7 +181,6 @@ impl Caption {
                 self.ask(&context, &settings, question, missing).await?
             }
             (Choice::Checkpoint(writing), _) => {
-                let device = settings.device.unwrap_or(self.0.device);
                 self.write(&context, writing, device, fingerprint, &missing)
                     .await?
             }

@@ -132,13 +132,26 @@ impl Writing {
         encoders::look_at_captioner(&encoders::written_in(&environment.home, &self.directory))
     }
 
-    /// What makes its captions comparable.
+    /// What makes its captions comparable that it writes on `device`.
     pub(super) fn fingerprint(
         &self,
         environment: &Environment,
+        device: DeviceSpec,
     ) -> Result<Fingerprint, encoders::Error> {
         let directory = encoders::written_in(&environment.home, &self.directory);
-        encoders::captioner_fingerprint(&directory, &self.options)
+        encoders::captioner_fingerprint(&directory, &self.options, device)
+    }
+
+    /// The environment's device, computing as the checkpoint did when it said `wrote` of itself;
+    /// `None` where that was another one.
+    pub(super) fn device_as(
+        &self,
+        environment: &Environment,
+        wrote: Fingerprint,
+    ) -> Result<Option<DeviceSpec>, encoders::Error> {
+        let directory = encoders::written_in(&environment.home, &self.directory);
+        let precision = encoders::captioner_precision(&directory, &self.options, wrote)?;
+        Ok(precision.map(|precision| environment.device_with(precision)))
     }
 
     /// A caption as it is stored.

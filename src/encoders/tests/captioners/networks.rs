@@ -1,6 +1,28 @@
 //! What the networks compute, number by number.
 
-use super::*;
+use burn::tensor::{DType, Tensor};
+
+use super::{
+    super::{cosine, precision::halved},
+    *,
+};
+
+/// Numbers are those of the reference, or, where half the digits are computed with, point there.
+fn check(found: &[f32], expected: &[f32], spec: DeviceSpec, what: &str) {
+    if spec.precision().is_half() {
+        let cosine = cosine(found, expected);
+        assert!(cosine >= 0.999, "{cosine} {what} on {spec}");
+    } else {
+        let worst = distance(found, expected);
+        assert!(worst < 1e-4, "{worst} {what} on {spec}");
+    }
+}
+
+/// The scores of the next word, which have all digits on every device.
+fn scores<const D: usize>(found: Tensor<D>) -> Vec<f32> {
+    assert_eq!(found.dtype(), DType::F32);
+    found.into_data().try_into_vec().unwrap()
+}
 
 #[test]
 fn sees_what_the_processor_sees() {
@@ -33,7 +55,7 @@ fn sees_what_the_processor_sees() {
 
 #[test]
 fn blip_computes_what_transformers_computes() {
-    for spec in devices() {
+    for spec in devices().into_iter().chain(halved()) {
         for model in BLIPS {
             let bytes = tensors(model);
             let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -44,9 +66,8 @@ fn blip_computes_what_transformers_computes() {
             let (blip, device) = blip(model, spec);
             let pictures: Vec<&[f32]> = pixels.chunks_exact(pixels.len() / 3).collect();
             let found = blip.see(&pictures);
-            let values: Vec<f32> = found.clone().into_data().try_into_vec().unwrap();
-            let worst = distance(&values, &seen);
-            assert!(worst < 1e-4, "{worst} seen by {model} on {spec}");
+            let values = found.clone().try_into_vec_as::<f32>().unwrap();
+            check(&values, &seen, spec, &format!("seen by {model}"));
 
             let ids: Vec<u32> = ids.iter().map(|id| u32::try_from(*id).unwrap()).collect();
             let (tokens, words) = (shape[1], shape[2]);
@@ -54,7 +75,7 @@ fn blip_computes_what_transformers_computes() {
             for at_once in [tokens, 1, 4] {
                 let decoder = &blip.model.text_decoder;
                 let mut cache = decoder.look(&found);
-                let mut scores = vec![0.0; logits.len()];
+                let mut all = vec![0.0; logits.len()];
                 for first in (0..tokens).step_by(at_once) {
                     let count = at_once.min(tokens - first);
                     let part = |row: &[u32]| row[first..first + count].to_vec();
@@ -66,14 +87,13 @@ fn blip_computes_what_transformers_computes() {
                     let states = decoder.states(step, &mut cache, &device);
                     let [rows, _, width] = states.dims();
                     let found = decoder.scores(states.reshape([rows * count, width]));
-                    let found: Vec<f32> = found.into_data().try_into_vec().unwrap();
+                    let found = scores(found);
                     for (row, found) in found.chunks_exact(count * words).enumerate() {
-                        scores[(row * tokens + first) * words..][..count * words]
+                        all[(row * tokens + first) * words..][..count * words]
                             .copy_from_slice(found);
                     }
                 }
-                let worst = distance(&scores, &logits);
-                assert!(worst < 1e-4, "{worst} scored by {model} on {spec}");
+                check(&all, &logits, spec, &format!("scored by {model}"));
             }
         }
     }
@@ -81,7 +101,7 @@ fn blip_computes_what_transformers_computes() {
 
 #[test]
 fn florence_computes_what_transformers_computes() {
-    for spec in devices() {
+    for spec in devices().into_iter().chain(halved()) {
         for model in FLORENCES {
             let bytes = tensors(model);
             let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -106,15 +126,14 @@ fn florence_computes_what_transformers_computes() {
             assert_eq!(florence.plan(&options).unwrap().question, question);
             let pictures: Vec<&[f32]> = pixels.chunks_exact(pixels.len() / 3).collect();
             let found = florence.read(&pictures, &question);
-            let values: Vec<f32> = found.clone().into_data().try_into_vec().unwrap();
-            let worst = distance(&values, &seen);
-            assert!(worst < 1e-4, "{worst} read by {model} on {spec}");
+            let values = found.clone().try_into_vec_as::<f32>().unwrap();
+            check(&values, &seen, spec, &format!("read by {model}"));
 
             let ids = tokens(ids);
             let (count, words) = (shape[1], shape[2]);
             for at_once in [count, 1] {
                 let mut cache = florence.look(&found);
-                let mut scores = vec![0.0; logits.len()];
+                let mut all = vec![0.0; logits.len()];
                 for first in (0..count).step_by(at_once) {
                     let part = |row: &[u32]| row[first..first + at_once].to_vec();
                     let step = Step {
@@ -123,14 +142,13 @@ fn florence_computes_what_transformers_computes() {
                         tokens: &ids.chunks_exact(count).flat_map(part).collect::<Vec<_>>(),
                     };
                     let found = florence.scores(step, &mut cache, false);
-                    let found: Vec<f32> = found.into_data().try_into_vec().unwrap();
+                    let found = scores(found);
                     for (row, found) in found.chunks_exact(at_once * words).enumerate() {
-                        scores[(row * count + first) * words..][..at_once * words]
+                        all[(row * count + first) * words..][..at_once * words]
                             .copy_from_slice(found);
                     }
                 }
-                let worst = distance(&scores, &logits);
-                assert!(worst < 1e-4, "{worst} scored by {model} on {spec}");
+                check(&all, &logits, spec, &format!("scored by {model}"));
             }
         }
     }
