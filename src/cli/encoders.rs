@@ -95,7 +95,8 @@ pub(crate) struct Embed {
     /// Rows that are read and computed at a time; never changes a vector.
     #[arg(long, default_value_t = 1024, value_name = "N")]
     batch: usize,
-    /// The pooling of a checkpoint in a folder, instead of what its own files say: `cls` or `mean`.
+    /// The pooling of a checkpoint in a folder, instead of what its own files say: `cls`, `mean`, or
+    /// another that sentence-transformers names.
     #[arg(long)]
     pooling: Option<Pooling>,
     /// Scale the vectors of a checkpoint in a folder to unit length.

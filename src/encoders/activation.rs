@@ -12,6 +12,7 @@ pub(super) enum Activation {
     Relu,
     Silu,
     Tanh,
+    Sigmoid,
 }
 
 impl Activation {
@@ -27,10 +28,11 @@ impl Activation {
             "relu" => Self::Relu,
             "silu" | "swish" => Self::Silu,
             "tanh" => Self::Tanh,
+            "sigmoid" => Self::Sigmoid,
             other => {
                 return Err(format!(
                     "`{key}` is `{other}`; `gelu`, `gelu_new`, `gelu_pytorch_tanh`, `quick_gelu`, \
-                     `relu`, `silu` and `tanh` can be computed"
+                     `relu`, `silu`, `tanh` and `sigmoid` can be computed"
                 ));
             }
         })
@@ -44,6 +46,7 @@ impl Activation {
             Self::Relu => activation::relu(numbers),
             Self::Silu => activation::silu(numbers),
             Self::Tanh => activation::tanh(numbers),
+            Self::Sigmoid => activation::sigmoid(numbers),
         }
     }
 }

@@ -246,6 +246,7 @@ mod tests {
             ("modules.json", "[]"),
             ("1_Pooling/config.json", "{}"),
             ("1_Pooling/config.json", "[]"),
+            ("2_Dense/model.safetensors", "4"),
             ("config.json", "[]"),
         ] {
             put(file, text);
@@ -255,11 +256,11 @@ mod tests {
                 seen.push(found);
             }
         }
-        assert_eq!(seen.len(), 8);
+        assert_eq!(seen.len(), 9);
         put("README.md", "words");
         put(".hidden.json", "{}");
         put("onnx/config.json", "{}");
-        assert_eq!(fingerprint(name).unwrap(), seen[7]);
+        assert_eq!(fingerprint(name).unwrap(), seen[8]);
 
         let missing = fingerprint("no/such").unwrap_err().to_string();
         assert!(missing.contains("no directory `no/such`"), "{missing}");

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device};
 
 use super::{
     DeviceSpec, Error, Kind, WeightsSettings, ahead,
-    bert::{self, Bert, BertConfig, BertTokenizer, Pooling, TextOptions},
+    bert::{self, Bert, BertConfig, BertTokenizer, Head, Pooling, TextOptions},
     checkpoint, fingerprint,
     weights::{self, Entry, Located, catalogue},
     workers,
@@ -26,11 +26,11 @@ const TEXTS_AHEAD: usize = 8192;
 pub struct TextEncoder {
     name: String,
     fingerprint: Fingerprint,
-    dimension: usize,
     tokenizer: BertTokenizer,
     model: Bert,
-    pooling: Pooling,
-    normalize: bool,
+    head: Head,
+    /// How many tokens of each row are not pooled.
+    left_out: usize,
     spec: DeviceSpec,
     device: Device,
 }
@@ -75,9 +75,7 @@ pub fn load_text_with(
 struct Parts {
     form: Form,
     weights: PathBuf,
-    max_tokens: usize,
-    pooling: Pooling,
-    normalize: bool,
+    pooled: Pooled,
     /// What is put in front of every text.
     prefix: String,
     fingerprint: Fingerprint,
@@ -85,21 +83,32 @@ struct Parts {
 
 /// Where the hyperparameters and the vocabulary are.
 enum Form {
-    /// In files of their own.
-    Files { config: PathBuf, tokenizer: PathBuf },
-    /// In the file of the weights.
-    Packed,
+    /// In files of their own, and how many tokens a text may have.
+    Files(PathBuf, PathBuf, usize),
+    /// In a directory, with settings of their own.
+    Directory(PathBuf),
+    /// In the file of the weights, and how many tokens a text may have.
+    Packed(usize),
+}
+
+/// What makes one vector of a text's.
+enum Pooled {
+    /// What the catalogue says: how, and whether to unit length.
+    Said(Pooling, bool),
+    /// What the files of a directory say.
+    Read(Head),
 }
 
 impl Parts {
     /// What the catalogue says: files beside those that it pins have no say.
     fn of_entry(entry: &Entry, located: &Located) -> Result<Self, Error> {
         let form = match entry.architecture.as_str() {
-            "bert" => Form::Files {
-                config: located.file("config.json").to_owned(),
-                tokenizer: located.file("tokenizer.json").to_owned(),
-            },
-            "packed-bert" => Form::Packed,
+            "bert" => Form::Files(
+                located.file("config.json").to_owned(),
+                located.file("tokenizer.json").to_owned(),
+                entry.max_tokens,
+            ),
+            "packed-bert" => Form::Packed(entry.max_tokens),
             other => {
                 return Err(Error::Architecture {
                     name: entry.name.clone(),
@@ -111,9 +120,7 @@ impl Parts {
         Ok(Self {
             form,
             weights: located.file(&entry.weights).to_owned(),
-            max_tokens: entry.max_tokens,
-            pooling,
-            normalize,
+            pooled: Pooled::Said(pooling, normalize),
             prefix: entry.prefix.clone(),
             fingerprint: fingerprint::of_entry(entry),
         })
@@ -121,21 +128,12 @@ impl Parts {
 
     fn of_directory(directory: &Path, options: TextOptions) -> Result<Self, Error> {
         let fingerprint = fingerprint::of_directory(directory, options)?;
-        let config = directory.join("config.json");
-        let positions = BertConfig::read(&config)?.longest();
-        let pooling = match options.pooling {
-            Some(pooling) => pooling,
-            None => Pooling::of_directory(directory)?.unwrap_or(Pooling::Mean),
-        };
+        let config = BertConfig::read(&directory.join("config.json"))?;
+        let head = Head::of_directory(directory, options, config.hidden_size)?;
         Ok(Self {
-            form: Form::Files {
-                config,
-                tokenizer: directory.join("tokenizer.json"),
-            },
+            form: Form::Directory(directory.to_owned()),
             weights: checkpoint::file_in(directory)?,
-            max_tokens: bert::max_tokens(directory, positions)?,
-            pooling,
-            normalize: options.normalize || bert::normalizes(directory)?,
+            pooled: Pooled::Read(head),
             prefix: bert::prompt(directory)?,
             fingerprint,
         })
@@ -143,23 +141,36 @@ impl Parts {
 
     fn load(self, name: &str, spec: DeviceSpec, device: Device) -> Result<TextEncoder, Error> {
         let (config, tokenizer) = match &self.form {
-            Form::Files { config, tokenizer } => (
+            Form::Files(config, tokenizer, max_tokens) => (
                 BertConfig::read(config)?,
-                BertTokenizer::read(tokenizer, self.max_tokens)?,
+                BertTokenizer::read(tokenizer, *max_tokens)?,
             ),
-            Form::Packed => bert::read_packed(&self.weights, self.max_tokens)?,
+            Form::Directory(directory) => {
+                let config = BertConfig::read(&directory.join("config.json"))?;
+                let tokenizer = BertTokenizer::of_directory(directory, config.longest())?;
+                (config, tokenizer)
+            }
+            Form::Packed(max_tokens) => bert::read_packed(&self.weights, *max_tokens)?,
+        };
+        let head = match self.pooled {
+            Pooled::Said(pooling, normalize) => Head::new(pooling, normalize, config.hidden_size),
+            Pooled::Read(head) => head,
+        };
+        let left_out = if head.leaves_out_prompt() && !self.prefix.is_empty() {
+            tokenizer.count_of_prompt(&self.prefix)?
+        } else {
+            0
         };
         let model = bert::load(&config, &self.weights, &device, spec.precision().dtype())?;
         Ok(TextEncoder {
             name: name.to_owned(),
             fingerprint: fingerprint::in_precision(self.fingerprint, spec.precision()),
-            dimension: config.hidden_size,
             tokenizer: tokenizer
                 .with_prefix(&self.prefix)
                 .for_model(config.vocab_size),
             model,
-            pooling: self.pooling,
-            normalize: self.normalize,
+            head,
+            left_out,
             spec,
             device,
         })
@@ -179,7 +190,7 @@ impl TextEncoder {
 
     /// The length of a vector.
     pub const fn dimension(&self) -> usize {
-        self.dimension
+        self.head.dimension()
     }
 
     /// One vector per text, in the texts' order.
@@ -240,21 +251,18 @@ impl TextEncoder {
         let rows: Vec<&[u32]> = job.iter().map(|row| ids[*row].as_slice()).collect();
         let states = self.model.forward(&rows, &self.device);
         // A graphics card need not send what is left out or joined here anyway.
-        let states = match self.pooling {
-            Pooling::Cls => states.narrow(1, 0, 1),
-            Pooling::Mean if self.spec.is_on_card() => states.cast(DType::F32).mean_dim(1),
-            Pooling::Mean => states,
+        let states = match self.head.only() {
+            Some(Pooling::Cls) if self.left_out == 0 => states.narrow(1, 0, 1),
+            Some(Pooling::Mean) if self.left_out == 0 && self.spec.is_on_card() => {
+                states.cast(DType::F32).mean_dim(1)
+            }
+            _ => states,
         };
-        let [_, tokens, _] = states.dims();
+        let shape = states.dims();
         let states = states
             .try_into_vec_as::<f32>()
             .map_err(|error| Error::Compute(error.to_string()))?;
-        Ok(bert::pool(
-            &states,
-            [job.len(), tokens, self.dimension],
-            self.pooling,
-            self.normalize,
-        ))
+        self.head.apply(&states, shape, self.left_out)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::encoders::{Error, checkpoint::Packed};
+use crate::encoders::{Error, activation::Activation, checkpoint::Packed};
 
 /// The hyperparameters, under the hub's names.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +38,9 @@ pub(in crate::encoders) struct BertConfig {
     /// The token that stands for none; `RoBERTa` counts positions from behind it. Default: 1 there
     #[serde(default)]
     pub pad_token_id: Option<u32>,
+    /// Must be false. Default: false
+    #[serde(default)]
+    pub is_decoder: bool,
 }
 
 /// The members of the family, by `model_type`.
@@ -87,6 +90,7 @@ impl BertConfig {
             vocab_size: head.token_ids,
             position_embedding_type: absolute(),
             pad_token_id: None,
+            is_decoder: false,
         };
         config.checked()
     }
@@ -112,15 +116,14 @@ impl BertConfig {
                 self.position_embedding_type
             ));
         }
-        if !matches!(
-            self.hidden_act.as_str(),
-            "gelu" | "gelu_new" | "gelu_pytorch_tanh" | "relu"
-        ) {
-            return Err(format!(
-                "`hidden_act` is `{}`; `gelu`, `gelu_new` and `relu` can be computed",
-                self.hidden_act
-            ));
+        if self.is_decoder {
+            return Err(
+                "`is_decoder` is true: its tokens see those before them alone; only encoders, in \
+                 which it is false, can be computed"
+                    .to_owned(),
+            );
         }
+        self.activation()?;
         if self.num_attention_heads == 0
             || !self.hidden_size.is_multiple_of(self.num_attention_heads)
         {
@@ -130,6 +133,11 @@ impl BertConfig {
             ));
         }
         Ok(self)
+    }
+
+    /// The activation of the feed-forward block.
+    pub(super) fn activation(&self) -> Result<Activation, String> {
+        Activation::named("hidden_act", &self.hidden_act)
     }
 
     /// The padding token from which on `RoBERTa` and its kin count positions; `None` for BERT, which

@@ -2,9 +2,12 @@
 //! sentence-transformers made of them (all-MiniLM-L6-v2, bge-*-en-v1.5, multilingual-e5, bge-m3).
 
 mod config;
+mod head;
+mod layers;
 mod model;
 mod options;
 mod pooling;
+mod settings;
 mod tokenize;
 mod unigram;
 
@@ -13,11 +16,13 @@ use std::path::Path;
 use burn::tensor::{DType, Device};
 
 pub(super) use config::BertConfig;
+pub(super) use head::Head;
 pub(super) use model::Bert;
-pub use options::{Pooling, TextOptions};
-pub(super) use options::{normalizes, prompt};
+pub use options::TextOptions;
+pub(super) use options::prompt;
+pub use pooling::Pooling;
 pub(super) use pooling::pool;
-pub(super) use tokenize::{BertTokenizer, max_tokens};
+pub(super) use tokenize::BertTokenizer;
 
 use super::{
     Error,
@@ -44,7 +49,7 @@ pub(super) const RENAMES: [(&str, &str); 5] = [
 /// heads of the task on which the model was first trained.
 fn may_stay(name: &str) -> bool {
     name == "embeddings.position_ids"
-        || ["pooler.", "cls.", "classifier.", "lm_head."]
+        || ["pooler.", "cls.", "classifier.", "qa_outputs.", "lm_head."]
             .iter()
             .any(|prefix| name.starts_with(prefix))
 }

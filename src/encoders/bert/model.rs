@@ -3,11 +3,11 @@
 use burn::{
     module::Module,
     nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig},
-    tensor::{Device, Int, Tensor, TensorData, activation},
+    tensor::{Device, Int, Tensor, TensorData},
 };
 
 use super::config::BertConfig;
-use crate::encoders::attention::attention;
+use crate::encoders::{activation::Activation, attention::attention};
 
 /// BERT without the heads of its training tasks.
 #[derive(Module, Debug)]
@@ -80,14 +80,6 @@ struct Output {
     layer_norm: LayerNorm,
 }
 
-/// The activation functions that checkpoints name.
-#[derive(Clone, Copy, Debug)]
-enum Activation {
-    Gelu,
-    GeluTanh,
-    Relu,
-}
-
 impl BertConfig {
     /// The network with weights that wait to be loaded.
     pub(in crate::encoders) fn init(&self, device: &Device) -> Bert {
@@ -125,11 +117,8 @@ impl BertConfig {
             },
             intermediate: Intermediate {
                 dense: LinearConfig::new(self.hidden_size, self.intermediate_size).init(device),
-                activation: match self.hidden_act.as_str() {
-                    "relu" => Activation::Relu,
-                    "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
-                    _ => Activation::Gelu,
-                },
+                // Checked when the file was read.
+                activation: self.activation().unwrap_or(Activation::Gelu),
             },
             output: Output {
                 dense: LinearConfig::new(self.intermediate_size, self.hidden_size).init(device),
@@ -309,12 +298,7 @@ impl Intermediate {
     /// - states: `[all, hidden]`
     /// - output: `[all, intermediate]`
     fn forward(&self, states: Tensor<2>) -> Tensor<2> {
-        let wide = self.dense.forward(states);
-        match self.activation {
-            Activation::Gelu => activation::gelu(wide),
-            Activation::GeluTanh => activation::gelu_approximate(wide),
-            Activation::Relu => activation::relu(wide),
-        }
+        self.activation.apply(self.dense.forward(states))
     }
 }
 

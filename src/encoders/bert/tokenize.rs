@@ -2,10 +2,9 @@
 
 use std::{borrow::Cow, collections::HashMap, path::Path};
 
-use serde::Deserialize;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{Tokenizer, TruncationDirection, TruncationParams};
 
-use super::unigram;
+use super::{settings::Settings, unigram};
 use crate::encoders::{Error, checkpoint::Packed};
 
 /// A checkpoint's tokenizer with our own truncation and without padding.
@@ -32,8 +31,20 @@ impl BertTokenizer {
     /// Reads a `tokenizer.json`; texts are cut to `max_tokens`, special tokens included.
     pub(in crate::encoders) fn read(path: &Path, max_tokens: usize) -> Result<Self, Error> {
         Tokenizer::from_file(path)
-            .and_then(|tokenizer| Self::of(tokenizer, max_tokens))
+            .and_then(|tokenizer| Self::of(tokenizer, max_tokens, TruncationDirection::Right))
             .map_err(|error| unusable(path, &error))
+    }
+
+    /// The tokenizer of a directory, by all that its files say; texts are cut to as many tokens as
+    /// they allow, never more than there are `positions`.
+    pub(in crate::encoders) fn of_directory(
+        directory: &Path,
+        positions: usize,
+    ) -> Result<Self, Error> {
+        let settings = Settings::read(directory, positions)?;
+        let tokenizer = settings.tokenizer(directory)?;
+        Self::of(tokenizer, settings.max_tokens, settings.cut)
+            .map_err(|error| unusable(directory, &error))
     }
 
     /// The tokenizer of a packed encoder at `path`.
@@ -43,7 +54,7 @@ impl BertTokenizer {
         max_tokens: usize,
     ) -> Result<Self, Error> {
         let tokenizer = unigram::tokenizer(&packed.vocabulary)
-            .and_then(|tokenizer| Self::of(tokenizer, max_tokens))
+            .and_then(|tokenizer| Self::of(tokenizer, max_tokens, TruncationDirection::Right))
             .map_err(|error| unusable(path, &error))?;
         Ok(Self {
             characters: packed.vocabulary.characters,
@@ -51,9 +62,14 @@ impl BertTokenizer {
         })
     }
 
-    fn of(mut tokenizer: Tokenizer, max_tokens: usize) -> Result<Self, tokenizers::Error> {
+    fn of(
+        mut tokenizer: Tokenizer,
+        max_tokens: usize,
+        cut: TruncationDirection,
+    ) -> Result<Self, tokenizers::Error> {
         let truncation = TruncationParams {
             max_length: max_tokens,
+            direction: cut,
             ..TruncationParams::default()
         };
         tokenizer.with_truncation(Some(truncation))?;
@@ -78,6 +94,20 @@ impl BertTokenizer {
     pub(in crate::encoders) const fn for_model(mut self, known: usize) -> Self {
         self.known = known;
         self
+    }
+
+    /// How many tokens of a row stand for what is in front of each text.
+    ///
+    /// Source: `_get_prompt_length` of sentence-transformers: all of what is made of it alone, but
+    /// for a special token that ends it.
+    pub(in crate::encoders) fn count_of_prompt(&self, prompt: &str) -> Result<usize, Error> {
+        let rows = self.encode(&[prompt])?;
+        let Some((last, rest)) = rows.first().and_then(|row| row.split_last()) else {
+            return Ok(0);
+        };
+        let special = self.tokenizer.get_added_tokens_decoder();
+        let ends = special.get(last).is_some_and(|token| token.special);
+        Ok(if ends { rest.len() } else { rest.len() + 1 })
     }
 
     /// The token ids of each text, special tokens included.
@@ -127,33 +157,4 @@ fn unusable(path: &Path, error: &tokenizers::Error) -> Error {
         path: path.to_owned(),
         reason: error.to_string(),
     }
-}
-
-/// The longest row of tokens: what `sentence_bert_config.json` says, else what the tokenizer's own
-/// settings say; never more than there are positions.
-///
-/// Source: `Transformer` of sentence-transformers, which takes them in this order.
-pub(in crate::encoders) fn max_tokens(directory: &Path, positions: usize) -> Result<usize, Error> {
-    /// Either file; the tokenizer's says 10^30 where there is no bound.
-    #[derive(Default, Deserialize)]
-    struct File {
-        max_seq_length: Option<usize>,
-        model_max_length: Option<serde_json::Number>,
-    }
-    let read = |name: &str| -> Result<File, Error> {
-        let path = directory.join(name);
-        if !path.is_file() {
-            return Ok(File::default());
-        }
-        serde_json::from_slice(&fs_err::read(&path)?).map_err(|error| Error::Checkpoint {
-            path,
-            reason: error.to_string(),
-        })
-    };
-    if let Some(longest) = read("sentence_bert_config.json")?.max_seq_length {
-        return Ok(longest.min(positions));
-    }
-    let longest = read("tokenizer_config.json")?.model_max_length;
-    let longest = longest.and_then(|longest| usize::try_from(longest.as_u64()?).ok());
-    Ok(longest.map_or(positions, |longest| positions.min(longest)))
 }

@@ -13,6 +13,8 @@ use crate::{corpus::ContentHash, encoders::Error};
 
 /// What the files end in that say how contents become numbers: settings, vocabularies, merges.
 const ENDINGS: [&str; 3] = ["json", "txt", "model"];
+/// What weights of modules end in.
+const WEIGHTS: [&str; 2] = ["safetensors", "bin"];
 
 /// The files of a checkpoint that decide its numbers.
 #[derive(Debug)]
@@ -26,9 +28,10 @@ pub(in crate::encoders) struct Identity {
 impl Identity {
     /// The identity of the checkpoint in a folder.
     ///
-    /// Read are the weights, and every `.json`, `.txt` and `.model` file of the folder and of the
-    /// folders of its modules (`1_Pooling`): which of them matter is known to each architecture
-    /// alone, and a file too many costs no more than computing vectors once more.
+    /// Read are the weights, every `.json`, `.txt` and `.model` file of the folder and of the
+    /// folders of its modules (`1_Pooling`), and these modules' weights: which of them matter is
+    /// known to each architecture alone, and a file too many costs no more than computing vectors
+    /// once more.
     pub(in crate::encoders) fn of(directory: &Path) -> Result<Self, Error> {
         if !directory.join("config.json").is_file() {
             return Err(Error::Checkpoint {
@@ -73,7 +76,8 @@ fn collect(
             collect(&path, &format!("{name}/"), found)?;
         } else if path.is_file()
             && !name.starts_with('.')
-            && ENDINGS.into_iter().any(|ending| ends_in(&path, ending))
+            && (ENDINGS.into_iter().any(|ending| ends_in(&path, ending))
+                || !prefix.is_empty() && WEIGHTS.into_iter().any(|ending| ends_in(&path, ending)))
         {
             found.push((format!("{prefix}{name}"), path));
         }

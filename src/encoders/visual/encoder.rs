@@ -75,9 +75,8 @@ pub fn load_visual(
     let config = BertConfig::read(&directory.join("config.json"))?;
     let precision = device.precision();
     let model = checkpoint::load(&config, &weights, &opened, precision.dtype())?;
-    let max_tokens = bert::max_tokens(directory, config.longest())?;
-    let tokenizer = BertTokenizer::read(&directory.join("tokenizer.json"), max_tokens)?
-        .for_model(config.vocab_size);
+    let tokenizer =
+        BertTokenizer::of_directory(directory, config.longest())?.for_model(config.vocab_size);
     let side = |axis: usize| u32::try_from(model.size[axis]).unwrap_or(u32::MAX);
     let size = [side(0), side(1)];
     Ok(VisualEncoder {
