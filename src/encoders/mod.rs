@@ -28,6 +28,8 @@ mod fingerprint;
 mod florence;
 mod generation;
 mod image;
+mod latent;
+mod maps;
 mod normalized;
 pub mod openai;
 mod patches;

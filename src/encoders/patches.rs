@@ -97,6 +97,8 @@ pub(super) enum Pool {
     Max,
     /// Half the sum of both.
     MeanMax,
+    /// What a learned vector sees of them, which is not computed here.
+    Latent,
 }
 
 impl Pool {
@@ -107,8 +109,10 @@ impl Pool {
             "avg" => Ok(Self::Mean),
             "max" => Ok(Self::Max),
             "avgmax" => Ok(Self::MeanMax),
+            "map" => Ok(Self::Latent),
             other => Err(format!(
-                "`global_pool` is `{other}`; `token`, `avg`, `max` and `avgmax` can be computed"
+                "`global_pool` is `{other}`; `token`, `avg`, `max`, `avgmax` and `map` can be \
+                 computed"
             )),
         }
     }
@@ -122,7 +126,7 @@ impl Pool {
         let mean = |tokens: Tensor<3>| patches(tokens).mean_dim(1).squeeze_dim(1);
         let max = |tokens: Tensor<3>| patches(tokens).max_dim(1).squeeze_dim(1);
         match self {
-            Self::Token => tokens.narrow(1, 0, 1).squeeze_dim(1),
+            Self::Token | Self::Latent => tokens.narrow(1, 0, 1).squeeze_dim(1),
             Self::Mean => mean(tokens),
             Self::Max => max(tokens),
             Self::MeanMax => (mean(tokens.clone()) + max(tokens)) * 0.5,

@@ -224,11 +224,7 @@ impl Step {
 /// `1_Pooling/config.json` of a sentence-transformers checkpoint: since version 6 with the names of
 /// what is joined, before with a switch for each.
 #[derive(Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    clippy::struct_field_names,
-    reason = "these are the file's keys"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the file's keys")]
 struct PoolingFile {
     #[serde(default)]
     pooling_mode: Option<Modes>,

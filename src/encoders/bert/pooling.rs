@@ -107,7 +107,7 @@ impl FromStr for Pooling {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = ALL.into_iter().find(|pooling| pooling.name() == text);
         found.ok_or_else(|| {
-            let known = ALL.map(Pooling::name).join("`, `");
+            let known = ALL.map(Self::name).join("`, `");
             format!("`{text}` is no pooling; write one of `{known}`")
         })
     }
@@ -146,7 +146,9 @@ pub(in crate::encoders) fn pool(
 ) -> Vec<Vec<f32>> {
     let mut vectors = pool_ways(states, shape, &[pooling], 0);
     if normalize {
-        vectors.iter_mut().for_each(|vector| scale_to_unit(vector));
+        for vector in &mut vectors {
+            scale_to_unit(vector);
+        }
     }
     vectors
 }

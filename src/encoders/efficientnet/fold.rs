@@ -7,7 +7,7 @@ use super::{
     model::{Block, Convolution, EfficientNet, Padding},
     stages::{EPSILON, blocks},
 };
-use crate::encoders::normalized::Normalized;
+use crate::encoders::{maps::MapPool, normalized::Normalized};
 
 impl EfficientNet {
     /// The network on `device`.
@@ -34,6 +34,7 @@ impl EfficientNet {
                 })
                 .collect(),
             head: convolution(&head, 1, 1),
+            pool: MapPool::Mean,
         }
     }
 }

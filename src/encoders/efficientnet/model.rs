@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::stages::BlockShape;
-use crate::encoders::normalized::Folded;
+use crate::encoders::{maps::MapPool, normalized::Folded};
 
 /// EfficientNet-Lite without its classifier; normalisations are folded into the convolutions.
 #[derive(Module, Debug)]
@@ -14,6 +14,8 @@ pub(in crate::encoders) struct EfficientNet {
     pub(super) stem: Convolution,
     pub(super) blocks: Vec<Block>,
     pub(super) head: Convolution,
+    #[module(skip)]
+    pub(super) pool: MapPool,
 }
 
 /// One block: widen, filter each channel, narrow.
@@ -51,7 +53,7 @@ pub(super) struct Convolution {
 impl EfficientNet {
     /// The length of a vector.
     pub(in crate::encoders) fn dimension(&self) -> usize {
-        self.head.bias.dims()[0]
+        self.pool.length(self.head.bias.dims()[0])
     }
 
     /// The pooled features.
@@ -65,10 +67,7 @@ impl EfficientNet {
             maps = block.forward(maps);
         }
         let maps = relu6(self.head.forward(maps));
-        let [batch, channels, height, width] = maps.dims();
-        maps.reshape([batch, channels, height * width])
-            .mean_dim(2)
-            .reshape([batch, channels])
+        self.pool.apply(maps)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     model::{Block, Convolution, EfficientNet, Padding},
     stages::{BlockShape, EPSILON, STAGES},
 };
-use crate::encoders::{Error, checkpoint, normalized::Normalized, timm::TimmConfig};
+use crate::encoders::{Error, checkpoint, maps::MapPool, normalized::Normalized, timm::TimmConfig};
 
 /// timm's name → name of the module tree below. The first stage has no widening, so that its
 /// second normalisation is what is the third elsewhere.
@@ -109,9 +109,10 @@ pub(in crate::encoders) fn load(
         .get("bn_eps")
         .and_then(serde_json::Value::as_f64);
     let epsilon = epsilon.unwrap_or(if tensorflow { EPSILON } else { 1e-5 });
+    let pool = MapPool::of(config).map_err(unusable)?;
     let mut checkpoint = waiting(path)?;
     checkpoint::load(&mut checkpoint, path, &RENAMES, may_stay, DType::F32)?;
-    Ok(fold(&checkpoint, padding, epsilon, device))
+    Ok(fold(&checkpoint, padding, epsilon, pool, device))
 }
 
 /// The tensors that the file has, which wait to be loaded.
@@ -151,7 +152,13 @@ fn waiting(path: &Path) -> Result<Checkpoint, Error> {
 }
 
 /// The network on `device`, with the normalisations folded into the convolutions.
-fn fold(checkpoint: &Checkpoint, padding: Padding, epsilon: f64, device: &Device) -> EfficientNet {
+fn fold(
+    checkpoint: &Checkpoint,
+    padding: Padding,
+    epsilon: f64,
+    pool: MapPool,
+    device: &Device,
+) -> EfficientNet {
     let convolution = |part: &Normalized, stride, groups| {
         Convolution::new(part.fold(epsilon), stride, groups, padding, device)
     };
@@ -183,6 +190,7 @@ fn fold(checkpoint: &Checkpoint, padding: Padding, epsilon: f64, device: &Device
         stem: convolution(&checkpoint.stem, 2, 1),
         blocks,
         head: convolution(&checkpoint.head, 1, 1),
+        pool,
     }
 }
 

@@ -78,6 +78,7 @@ pub(in crate::encoders) fn clip_config(
         &shapes,
         Untold {
             heads: inner / head,
+            pool_heads: inner / head,
             size: [side * high, side * wide],
             norm_behind: false,
             angles: None,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::rope::Angles;
-use crate::encoders::patches::Pool;
+use super::{model::EPSILON, rope::Angles};
+use crate::encoders::{latent::LatentConfig, patches::Pool};
 
 /// The sizes and parts.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub(in crate::encoders) struct EvaConfig {
     pub angles: Option<Angles>,
     /// What the tokens become.
     pub pool: Pool,
+    /// The learned vector that looks at the tokens, where there is one.
+    pub latent: Option<LatentConfig>,
 }
 
 /// Which parts a checkpoint has that not all have.
@@ -79,6 +81,8 @@ pub(in crate::encoders) enum Gate {
 pub(in crate::encoders) struct Untold {
     /// How many attention heads.
     pub heads: usize,
+    /// How many of them pool.
+    pub pool_heads: usize,
     /// Height and width of the pictures, in pixels.
     pub size: [usize; 2],
     pub norm_behind: bool,
@@ -152,6 +156,7 @@ impl EvaConfig {
             norm_behind: untold.norm_behind,
             angles: untold.angles,
             pool: untold.pool,
+            latent: LatentConfig::of(untold.pool, shapes, untold.pool_heads, EPSILON)?,
         };
         config.check().map(|()| config)
     }

@@ -69,18 +69,18 @@ fn untold(config: &TimmConfig) -> Result<Untold, String> {
     } else {
         "avg"
     };
-    let pool = config
-        .word("global_pool")
-        .or(config.global_pool.as_deref())
-        .unwrap_or(default_pool);
+    let pool = config.pool().unwrap_or(default_pool);
     let [_, height, width] = config.pretrained_cfg.input_size;
+    let heads = heads.ok_or_else(|| {
+        format!("`{name}` does not tell the number of heads, nor does `model_args.num_heads`")
+    })?;
     Ok(Untold {
-        heads: heads.ok_or_else(|| {
-            format!("`{name}` does not tell the number of heads, nor does `model_args.num_heads`")
-        })?,
+        heads,
+        pool_heads: config.number("attn_pool_num_heads").unwrap_or(heads),
         size: [height, width],
-        norm_behind: flag(config, "use_post_norm")?.unwrap_or(enormous),
-        angles: flag(config, "use_rot_pos_emb")?
+        norm_behind: config.flag("use_post_norm")?.unwrap_or(enormous),
+        angles: config
+            .flag("use_rot_pos_emb")?
             .unwrap_or(turned)
             .then(|| angles(config, turned))
             .transpose()?,
@@ -93,12 +93,12 @@ fn untold(config: &TimmConfig) -> Result<Untold, String> {
 fn angles(config: &TimmConfig, named: bool) -> Result<Angles, String> {
     let given = |name: &str| config.model_args.get(name);
     let real = |name: &str, default: f32| match given(name) {
-        None => Ok(default),
+        None | Some(Value::Null) => Ok(default),
         Some(value) => single(value).ok_or_else(|| format!("`{name}` is `{value}`, no number")),
     };
     let stretched_to = match given("ref_feat_shape") {
-        None => named.then_some([16.0; 2]),
-        Some(Value::Null) => None,
+        // What is null is not given, there as here.
+        None | Some(Value::Null) => named.then_some([16.0; 2]),
         Some(Value::Array(sides)) if sides.len() == 2 => {
             let side =
                 |side| single(side).ok_or_else(|| "`ref_feat_shape` holds no number".to_owned());
@@ -122,24 +122,13 @@ fn angles(config: &TimmConfig, named: bool) -> Result<Angles, String> {
                 ));
             }
         },
-        halves: flag(config, "rope_rotate_half")?.unwrap_or(false),
+        halves: config.flag("rope_rotate_half")?.unwrap_or(false),
     })
 }
 
 fn single(value: &Value) -> Option<f32> {
     #[expect(clippy::cast_possible_truncation, reason = "settings are small")]
     value.as_f64().map(|value| value as f32)
-}
-
-/// A switch that the model was built with.
-fn flag(config: &TimmConfig, name: &str) -> Result<Option<bool>, String> {
-    match config.model_args.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(other) => Err(format!(
-            "`{name}` is `{other}`; `true` and `false` are known"
-        )),
-    }
 }
 
 /// The number of heads that a named size has in timm.

@@ -12,11 +12,12 @@ use super::{
 };
 use crate::encoders::{
     attention::attention,
+    latent::LatentPool,
     patches::{PatchEmbed, Pool, place},
 };
 
 /// The epsilon of all normalisations of the family.
-const EPSILON: f64 = 1e-6;
+pub(super) const EPSILON: f64 = 1e-6;
 
 /// An EVA network without its classifier, under timm's names.
 #[derive(Module, Debug)]
@@ -29,6 +30,7 @@ pub(in crate::encoders) struct Eva {
     blocks: Vec<Block>,
     norm: Option<LayerNorm>,
     fc_norm: Option<LayerNorm>,
+    attn_pool: Option<LatentPool>,
     #[module(skip)]
     pool: Pool,
     /// How many tokens stand before the patches.
@@ -98,6 +100,7 @@ impl EvaConfig {
             blocks: (0..self.depth).map(|_| self.block(device)).collect(),
             norm: norm(self.has.norm),
             fc_norm: norm(self.has.fc_norm),
+            attn_pool: self.latent.map(|latent| latent.init(self.width, device)),
             pool: self.pool,
             prefix: self.prefix(),
             rope: self.angles.as_ref().map(rope),
@@ -192,7 +195,11 @@ impl Eva {
         if let Some(norm) = &self.norm {
             tokens = norm.forward(tokens);
         }
-        let vector = self.pool.apply(tokens, self.prefix);
+        let vector = match &self.attn_pool {
+            // It looks at what stands before the patches, too.
+            Some(pool) => pool.forward(tokens),
+            None => self.pool.apply(tokens, self.prefix),
+        };
         match &self.fc_norm {
             Some(norm) => norm.forward(vector),
             None => vector,

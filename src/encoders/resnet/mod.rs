@@ -9,7 +9,7 @@ use burn::tensor::Device;
 
 pub(super) use model::ResNet;
 
-use super::{Error, timm::TimmConfig};
+use super::{Error, maps::MapPool, timm::TimmConfig};
 
 /// Whether an architecture of timm is of this family: those with another stem or another way down
 /// have letters behind their number.
@@ -47,7 +47,11 @@ pub(super) fn load(config: &TimmConfig, path: &Path, device: &Device) -> Result<
             reason: format!("it was built with `{name}`, which cannot be computed"),
         });
     }
-    Ok(ResNet::fold(checkpoint::read(path)?, device))
+    let pool = MapPool::of(config).map_err(|reason| Error::Checkpoint {
+        path: path.to_owned(),
+        reason,
+    })?;
+    Ok(ResNet::fold(checkpoint::read(path)?, pool, device))
 }
 
 #[cfg(test)]

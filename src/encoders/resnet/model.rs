@@ -11,7 +11,7 @@ use burn::{
 };
 
 use super::checkpoint::{self, Checkpoint};
-use crate::encoders::normalized::Normalized;
+use crate::encoders::{maps::MapPool, normalized::Normalized};
 
 /// The epsilon of PyTorch's batch normalisation.
 const EPSILON: f64 = 1e-5;
@@ -21,6 +21,8 @@ const EPSILON: f64 = 1e-5;
 pub(in crate::encoders) struct ResNet {
     stem: Convolution,
     blocks: Vec<Block>,
+    #[module(skip)]
+    pool: MapPool,
 }
 
 /// Some convolutions whose result is added to their input.
@@ -41,7 +43,7 @@ struct Convolution {
 
 impl ResNet {
     /// The network on `device`.
-    pub(super) fn fold(checkpoint: Checkpoint, device: &Device) -> Self {
+    pub(super) fn fold(checkpoint: Checkpoint, pool: MapPool, device: &Device) -> Self {
         let stages = checkpoint.stages.into_iter().enumerate();
         let blocks = stages.flat_map(|(stage, blocks)| {
             blocks.into_iter().enumerate().map(move |(place, block)| {
@@ -53,13 +55,14 @@ impl ResNet {
         Self {
             stem: Convolution::fold(&checkpoint.stem, 2, device),
             blocks: blocks.collect(),
+            pool,
         }
     }
 
     /// The length of a vector.
     pub(in crate::encoders) fn dimension(&self) -> usize {
         let last = self.blocks.last().and_then(|block| block.parts.last());
-        last.unwrap_or(&self.stem).bias.dims()[0]
+        self.pool.length(last.unwrap_or(&self.stem).bias.dims()[0])
     }
 
     /// The pooled features.
@@ -84,10 +87,7 @@ impl ResNet {
         for block in &self.blocks {
             maps = block.forward(maps);
         }
-        let [pictures, channels, height, width] = maps.dims();
-        maps.reshape([pictures, channels, height * width])
-            .mean_dim(2)
-            .reshape([pictures, channels])
+        self.pool.apply(maps)
     }
 }
 

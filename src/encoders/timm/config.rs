@@ -90,6 +90,22 @@ impl TimmConfig {
         !self.model_args.get(name).is_none_or(Value::is_null)
     }
 
+    /// How one vector is made of the model's output, where the file says so.
+    pub(in crate::encoders) fn pool(&self) -> Option<&str> {
+        self.word("global_pool").or(self.global_pool.as_deref())
+    }
+
+    /// A switch that the model was built with.
+    pub(in crate::encoders) fn flag(&self, name: &str) -> Result<Option<bool>, String> {
+        match self.model_args.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(other) => Err(format!(
+                "`{name}` is `{other}`; `true` and `false` are known"
+            )),
+        }
+    }
+
     /// A whole number that the model was built with.
     pub(in crate::encoders) fn number(&self, name: &str) -> Option<usize> {
         let value = self.model_args.get(name)?.as_u64()?;

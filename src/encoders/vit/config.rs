@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::encoders::{patches::Pool, timm::TimmConfig};
+use crate::encoders::{
+    activation::Activation, latent::LatentConfig, patches::Pool, timm::TimmConfig,
+};
 
 /// The sizes and parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +31,10 @@ pub(super) struct VitConfig {
     pub activation: Activation,
     /// What the tokens become.
     pub pool: Pool,
+    /// Whether those before the patches are pooled, too.
+    pub pools_all: bool,
+    /// The learned vector that looks at the tokens, where there is one.
+    pub latent: Option<LatentConfig>,
     /// The epsilon of the normalisations.
     pub epsilon: f64,
 }
@@ -40,22 +46,12 @@ pub(super) struct Parts {
     pub patch_bias: bool,
     pub qkv_bias: bool,
     pub proj_bias: bool,
+    pub mlp_bias: bool,
     pub query_norm: bool,
     pub scale: bool,
     pub norm_pre: bool,
     pub norm: bool,
     pub fc_norm: bool,
-}
-
-/// The activation inside a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Activation {
-    Gelu,
-    GeluTanh,
-    /// `x · sigmoid(1.702 x)`, as in the first CLIP models.
-    QuickGelu,
-    Relu,
-    Silu,
 }
 
 impl VitConfig {
@@ -94,16 +90,30 @@ impl VitConfig {
                 "a width of {width} is not divided by {heads} heads"
             ));
         }
-        let pool = config
-            .word("global_pool")
-            .or(config.global_pool.as_deref())
-            .unwrap_or("token");
+        let pool = Pool::named(config.pool().unwrap_or("token"))?;
+        refuse_others(config)?;
         let activation = match config.word("act_layer") {
-            Some(name) => name,
-            None if config.architecture.contains("quickgelu") => "quick_gelu",
-            None => "gelu",
+            Some("gelu") => Activation::Gelu,
+            Some("gelu_tanh") => Activation::GeluTanh,
+            Some("quick_gelu" | "quickgelu") => Activation::QuickGelu,
+            Some("relu") => Activation::Relu,
+            Some("silu" | "swish") => Activation::Silu,
+            Some(other) => {
+                return Err(format!(
+                    "`act_layer` is `{other}`; `gelu`, `gelu_tanh`, `quick_gelu`, `relu` and \
+                     `silu` can be computed"
+                ));
+            }
+            None if config.architecture.contains("quickgelu") => Activation::QuickGelu,
+            None => Activation::Gelu,
         };
-        Ok(Self {
+        let epsilon = if config.architecture.contains("_clip_") {
+            1e-5
+        } else {
+            1e-6
+        };
+        let latent = LatentConfig::of(pool, shapes, heads, epsilon)?;
+        let found = Self {
             width,
             heads,
             inner,
@@ -124,32 +134,70 @@ impl VitConfig {
                 patch_bias: has("patch_embed.proj.bias"),
                 qkv_bias: has("blocks.0.attn.qkv.bias"),
                 proj_bias: has("blocks.0.attn.proj.bias"),
+                mlp_bias: has("blocks.0.mlp.fc1.bias"),
                 query_norm: has("blocks.0.attn.q_norm.weight"),
                 scale: has("blocks.0.ls1.gamma"),
                 norm_pre: has("norm_pre.weight"),
                 norm: has("norm.weight"),
                 fc_norm: has("fc_norm.weight"),
             },
-            activation: match activation {
-                "gelu" => Activation::Gelu,
-                "gelu_tanh" => Activation::GeluTanh,
-                "quick_gelu" | "quickgelu" => Activation::QuickGelu,
-                "relu" => Activation::Relu,
-                "silu" | "swish" => Activation::Silu,
-                other => return Err(format!("`act_layer` `{other}` cannot be computed")),
-            },
-            pool: Pool::named(pool)?,
-            epsilon: if config.architecture.contains("_clip_") {
-                1e-5
-            } else {
-                1e-6
-            },
-        })
+            activation,
+            pool,
+            pools_all: config.flag("pool_include_prefix")?.unwrap_or(false),
+            latent: latent.map(|latent| LatentConfig {
+                activation,
+                ..latent
+            }),
+            epsilon,
+        };
+        found
+            .check(config.pretrained_cfg.input_size)
+            .map(|()| found)
+    }
+
+    /// An error where the sizes do not go together.
+    fn check(&self, [_, height, width]: [usize; 3]) -> Result<(), String> {
+        let [high, wide] = self.patch;
+        let [rows, columns] = [height / high, width / wide];
+        let patches = rows * columns;
+        if patches == 0 {
+            return Err(format!(
+                "`input_size` is {height} by {width} pixels, less than a patch of {high} by {wide}"
+            ));
+        }
+        if ![0, patches, patches + self.prefix()].contains(&self.positions) {
+            return Err(format!(
+                "`pos_embed` has {} positions, which do not fit the {rows} by {columns} patches of \
+                 `input_size`, {height} by {width} pixels",
+                self.positions
+            ));
+        }
+        if self.pool == Pool::Token && !self.class_token && self.registers == 0 {
+            return Err("`global_pool` is `token`, but there is no `cls_token`".to_owned());
+        }
+        Ok(())
     }
 
     /// How many tokens stand before the patches.
     pub(super) fn prefix(&self) -> usize {
         usize::from(self.class_token) + self.registers
+    }
+}
+
+/// An error where a checkpoint was built with what its tensors need not tell.
+fn refuse_others(config: &TimmConfig) -> Result<(), String> {
+    let others = [
+        "norm_layer",
+        "block_fn",
+        "attn_layer",
+        "mlp_layer",
+        "embed_layer",
+    ];
+    match others.into_iter().find(|name| config.is_given(name)) {
+        Some(name) => Err(format!(
+            "it was built with `{name}`, which cannot be computed"
+        )),
+        None => Ok(()),
     }
 }
 
@@ -170,4 +218,72 @@ fn heads_of(architecture: &str) -> Option<usize> {
     ];
     let size = sizes.iter().find(|(name, _)| architecture.contains(name));
     size.map(|(_, heads)| *heads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read of a checkpoint with these settings over a few.
+    fn read(settings: &serde_json::Value) -> Result<VitConfig, String> {
+        let mut config = serde_json::json!({
+            "architecture": "vit_tiny_patch16_224",
+            "pretrained_cfg": {"input_size": [3, 24, 16]},
+        });
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
+        let shapes = [
+            ("patch_embed.proj.weight", vec![12, 3, 8, 8]),
+            ("blocks.0.mlp.fc1.weight", vec![20, 12]),
+            ("blocks.0.norm1.weight", vec![12]),
+            ("cls_token", vec![1, 1, 12]),
+            ("pos_embed", vec![1, 7, 12]),
+        ];
+        let shapes = shapes.map(|(name, shape)| (name.to_owned(), shape));
+        VitConfig::new(&serde_json::from_value(config).unwrap(), &shapes.into())
+    }
+
+    #[test]
+    fn reads_sizes_off_tensors() {
+        let config = read(&serde_json::json!({})).unwrap();
+        assert_eq!((config.heads, config.inner, config.depth), (3, 20, 1));
+        assert_eq!((config.positions, config.prefix()), (7, 1));
+        let all = serde_json::json!({"model_args": {"pool_include_prefix": true}});
+        assert!(read(&all).unwrap().pools_all);
+    }
+
+    #[test]
+    fn says_what_does_not_go_together() {
+        for (settings, words) in [
+            (
+                serde_json::json!({"pretrained_cfg": {"input_size": [3, 24, 24]}}),
+                "`pos_embed` has 7 positions",
+            ),
+            (
+                serde_json::json!({"pretrained_cfg": {"input_size": [3, 7, 24]}}),
+                "less than a patch",
+            ),
+            (
+                serde_json::json!({"global_pool": "map"}),
+                "`attn_pool.mlp.fc1.weight` is missing",
+            ),
+            (
+                serde_json::json!({"model_args": {"num_heads": 5}}),
+                "not divided by 5 heads",
+            ),
+            (
+                serde_json::json!({"model_args": {"act_layer": "mish"}}),
+                "`act_layer` is `mish`",
+            ),
+            (
+                serde_json::json!({"model_args": {"norm_layer": "rmsnorm"}}),
+                "`norm_layer`",
+            ),
+        ] {
+            let error = read(&settings).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
 }

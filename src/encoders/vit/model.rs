@@ -3,12 +3,14 @@
 use burn::{
     module::{Initializer, Module, Param},
     nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
-    tensor::{Device, Tensor, activation},
+    tensor::{Device, Tensor},
 };
 
-use super::config::{Activation, VitConfig};
+use super::config::VitConfig;
 use crate::encoders::{
+    activation::Activation,
     attention::attention,
+    latent::LatentPool,
     patches::{PatchEmbed, Pool, place},
 };
 
@@ -23,11 +25,12 @@ pub(in crate::encoders) struct Vit {
     blocks: Vec<Block>,
     norm: Option<LayerNorm>,
     fc_norm: Option<LayerNorm>,
+    attn_pool: Option<LatentPool>,
     #[module(skip)]
     pool: Pool,
-    /// How many tokens stand before the patches.
+    /// How many tokens are not pooled.
     #[module(skip)]
-    prefix: usize,
+    left_out: usize,
 }
 
 /// One block: attention, then the widening; each is added to its normalised input.
@@ -82,8 +85,9 @@ impl VitConfig {
             blocks: (0..self.depth).map(|_| self.block(device)).collect(),
             norm: norm(self.has.norm),
             fc_norm: norm(self.has.fc_norm),
+            attn_pool: self.latent.map(|latent| latent.init(self.width, device)),
             pool: self.pool,
-            prefix: self.prefix(),
+            left_out: if self.pools_all { 0 } else { self.prefix() },
         }
     }
 
@@ -110,8 +114,8 @@ impl VitConfig {
             ls1: scale(),
             norm2: self.norm(self.width, device),
             mlp: Mlp {
-                fc1: linear(self.width, self.inner, true),
-                fc2: linear(self.inner, self.width, true),
+                fc1: linear(self.width, self.inner, self.has.mlp_bias),
+                fc2: linear(self.inner, self.width, self.has.mlp_bias),
                 activation: self.activation,
             },
             ls2: scale(),
@@ -149,7 +153,13 @@ impl Vit {
         if let Some(norm) = &self.norm {
             tokens = norm.forward(tokens);
         }
-        let vector = self.pool.apply(tokens, self.prefix);
+        let vector = match &self.attn_pool {
+            Some(pool) => {
+                let [_, count, _] = tokens.dims();
+                pool.forward(tokens.narrow(1, self.left_out, count - self.left_out))
+            }
+            None => self.pool.apply(tokens, self.left_out),
+        };
         match &self.fc_norm {
             Some(norm) => norm.forward(vector),
             None => vector,
@@ -200,12 +210,6 @@ impl Mlp {
     /// - tokens, output: `[pictures, tokens, width]`
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
         let wide = self.fc1.forward(tokens);
-        self.fc2.forward(match self.activation {
-            Activation::Gelu => activation::gelu(wide),
-            Activation::GeluTanh => activation::gelu_approximate(wide),
-            Activation::QuickGelu => wide.clone() * activation::sigmoid(wide * 1.702),
-            Activation::Relu => activation::relu(wide),
-            Activation::Silu => activation::silu(wide),
-        })
+        self.fc2.forward(self.activation.apply(wide))
     }
 }
