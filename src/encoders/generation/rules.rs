@@ -173,11 +173,12 @@ impl Settings {
         beams: Option<usize>,
     ) -> Result<Rules, String> {
         let longest = match (max_tokens.or(self.max_new_tokens), self.max_length) {
-            (Some(new), _) => prompt.saturating_add(new),
-            (None, Some(length)) => length,
-            (None, None) => prompt + 20,
+            // Nothing is computed behind the last token, so that it needs no position.
+            (Some(new), _) => prompt.saturating_add(new).min(positions.saturating_add(1)),
+            (None, Some(length)) => length.min(positions.saturating_add(1)),
+            // Unasked, there it gets one.
+            (None, None) => (prompt + 20).min(positions),
         };
-        let longest = longest.min(positions);
         if longest <= prompt {
             return Err(format!(
                 "a prompt of {prompt} tokens leaves no room for a caption of at most {longest} \

@@ -118,7 +118,9 @@ fn lengths_are_counted_as_the_library_counts_them() {
         Ok(12)
     );
     assert_eq!(longest(r#"{"max_length": 20}"#, Some(4)), Ok(7));
-    assert_eq!(longest("{}", Some(usize::MAX)), Ok(50));
+    assert_eq!(longest("{}", Some(usize::MAX)), Ok(51));
+    let unasked = Settings::default().rules(3, 9, vec![0], None, None);
+    assert_eq!(unasked.unwrap().longest, 9);
     for (settings, max_tokens) in [(r#"{"max_length": 3}"#, None), ("{}", Some(0))] {
         let error = longest(settings, max_tokens).unwrap_err();
         assert!(error.contains("3 tokens"), "{error}");
