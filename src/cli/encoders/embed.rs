@@ -155,19 +155,17 @@ fn texts(
 
 /// The lines of a file, or what is wrong with one.
 pub(super) fn lines(content: &[u8]) -> Vec<Result<&str, String>> {
-    let content = content.strip_suffix(b"\n").unwrap_or(content);
-    if content.is_empty() {
-        return Vec::new();
-    }
-    let line = |line| {
-        let line: &[u8] = line;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        str::from_utf8(line).map_err(|error| {
-            let at = error.valid_up_to();
-            format!("byte {} (0x{:02x}) is not UTF-8", at + 1, line[at])
+    content
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| {
+            let ended = line.strip_suffix(b"\n");
+            let line = ended.map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
+            str::from_utf8(line).map_err(|error| {
+                let at = error.valid_up_to();
+                format!("byte {} (0x{:02x}) is not UTF-8", at + 1, line[at])
+            })
         })
-    };
-    content.split(|byte| *byte == b'\n').map(line).collect()
+        .collect()
 }
 
 /// The name of a line.
