@@ -17,7 +17,7 @@ use super::{
     caption::CaptionOutput,
     device,
     report::{blocking, checkpoint, divided, writer},
-    selection::Selection,
+    selection::Pages,
     settings,
     shard::Part,
 };
@@ -168,8 +168,12 @@ impl Embed {
             fingerprint,
             captioner,
         };
-        let selection = Selection::read(&self.0.store, &context).await?.part(part);
-        let contents = Contents::of(&self.0, &output, &selection.records).await?;
+        let mut pages = Pages::of(&self.0.store, &context, part).await?;
+        let (mut contents, mut rows_in) = (Contents::default(), 0);
+        while let Some(records) = pages.next(&self.0.store).await? {
+            rows_in += records.len() as u64;
+            contents.extend(Contents::of(&self.0, &output, &records).await?);
+        }
         let distinct: Vec<ContentHash> = contents.distinct.keys().copied().collect();
         let present = if context.force {
             HashSet::new()
@@ -201,7 +205,7 @@ impl Embed {
             .await?;
         let done = self.0.store.embedded(fingerprint, &distinct).await?;
         Ok(TaskOutcome {
-            rows_in: selection.records.len() as u64,
+            rows_in,
             rows_out: contents
                 .by_record
                 .values()

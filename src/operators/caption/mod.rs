@@ -7,7 +7,7 @@ mod tags;
 mod written;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ pub(crate) use self::{choice::Choice, tags::caption_of, written::Writing};
 pub(super) use self::{choice::computes, written::describe};
 
 use self::choice::Settings;
-use super::{Environment, embed::images_of, report::blocking, selection::Selection};
+use super::{Environment, embed::images_of, report::blocking, selection::Pages};
 use crate::{
     corpus::{ContentHash, Fingerprint},
     dag::ExecutorKind,
@@ -154,8 +154,12 @@ impl Caption {
             Choice::Tagger(_) => Some(tags::image_vectors(&context, settings.from.as_deref())?),
             Choice::Server(_) | Choice::Checkpoint(_) => None,
         };
-        let selection = Selection::read(store, &context).await?.part(settings.shard);
-        let images = images_of(&self.0, &selection.records).await?;
+        let mut pages = Pages::of(store, &context, settings.shard).await?;
+        let (mut images, mut rows_in) = (HashMap::new(), 0);
+        while let Some(records) = pages.next(store).await? {
+            rows_in += records.len() as u64;
+            images.extend(images_of(&self.0, &records).await?);
+        }
         let distinct: HashSet<ContentHash> = images.values().flatten().copied().collect();
         let mut readable: Vec<ContentHash> = distinct.into_iter().collect();
         if let Some(vectors) = &vectors {
@@ -192,7 +196,7 @@ impl Caption {
             .task_progress(&context.run_id, &context.task_id)
             .await?;
         Ok(TaskOutcome {
-            rows_in: selection.records.len() as u64,
+            rows_in,
             rows_out: images
                 .values()
                 .filter(|images| images.iter().any(|image| captioned.contains(image)))

@@ -113,6 +113,12 @@ impl Contents {
         Ok(contents)
     }
 
+    /// Takes the contents of other records in.
+    pub(in crate::operators) fn extend(&mut self, others: Self) {
+        self.distinct.extend(others.distinct);
+        self.by_record.extend(others.by_record);
+    }
+
     fn add(&mut self, id: &str, content: ContentHash, what: What) {
         self.distinct.insert(content, what);
         self.by_record
