@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::encoders::{Error, activation::Activation, checkpoint::Packed};
 
@@ -46,6 +47,17 @@ pub(in crate::encoders) struct BertConfig {
 /// The members of the family, by `model_type`.
 const KNOWN: [&str; 4] = ["bert", "roberta", "xlm-roberta", "camembert"];
 
+/// The words for a type that is none of the family.
+fn known(model_type: &str) -> Result<(), String> {
+    if KNOWN.contains(&model_type) {
+        return Ok(());
+    }
+    Err(format!(
+        "`model_type` is `{model_type}`; text checkpoints of type `{}` can be read",
+        KNOWN.join("`, `")
+    ))
+}
+
 fn gelu() -> String {
     "gelu".to_owned()
 }
@@ -69,8 +81,14 @@ impl BertConfig {
             path: path.to_owned(),
             reason,
         };
-        let config: Self = serde_json::from_slice(&fs_err::read(path)?)
+        let file: Value = serde_json::from_slice(&fs_err::read(path)?)
             .map_err(|error| unusable(error.to_string()))?;
+        // Others have other keys, so that this is told before any that is missing.
+        if let Some(Value::String(kind)) = file.get("model_type") {
+            known(kind).map_err(unusable)?;
+        }
+        let config: Self =
+            serde_json::from_value(file).map_err(|error| unusable(error.to_string()))?;
         config.checked().map_err(unusable)
     }
 
@@ -97,13 +115,7 @@ impl BertConfig {
 
     /// The words for what cannot be computed.
     fn checked(self) -> Result<Self, String> {
-        if !KNOWN.contains(&self.model_type.as_str()) {
-            return Err(format!(
-                "`model_type` is `{}`; text checkpoints of type `{}` can be read",
-                self.model_type,
-                KNOWN.join("`, `")
-            ));
-        }
+        known(&self.model_type)?;
         if self.longest() < 2 {
             return Err(format!(
                 "`max_position_embeddings` is {}, which leaves no room for a text",
@@ -152,5 +164,30 @@ impl BertConfig {
     pub(in crate::encoders) fn longest(&self) -> usize {
         let taken = self.padding().map_or(0, |padding| padding as usize + 1);
         self.max_position_embeddings.saturating_sub(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_of_another_type_is_told_before_its_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        for (text, words) in [
+            (
+                r#"{"model_type": "distilbert", "dim": 8}"#,
+                "`model_type` is `distilbert`",
+            ),
+            (r#"{"model_type": "bert"}"#, "missing field `hidden_size`"),
+            (r#"{"hidden_size": 8}"#, "missing field `model_type`"),
+        ] {
+            fs_err::write(&path, text).unwrap();
+            let error = BertConfig::read(&path).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let error = crate::encoders::timm::TimmConfig::read(&path).unwrap_err();
+        assert!(error.to_string().contains("as timm writes them"), "{error}");
     }
 }

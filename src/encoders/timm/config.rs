@@ -79,10 +79,20 @@ const fn std() -> [f32; 3] {
 impl TimmConfig {
     /// Reads a `config.json`.
     pub(in crate::encoders) fn read(path: &Path) -> Result<Self, Error> {
-        serde_json::from_slice(&fs_err::read(path)?).map_err(|error| Error::Checkpoint {
+        let unusable = |reason: String| Error::Checkpoint {
             path: path.to_owned(),
-            reason: format!("{error}; image encoders are read as timm writes them"),
-        })
+            reason: format!("{reason}; image encoders are read as timm writes them"),
+        };
+        let file: Value = serde_json::from_slice(&fs_err::read(path)?)
+            .map_err(|error| unusable(error.to_string()))?;
+        if let (None, Some(Value::String(kind))) =
+            (file.get("architecture"), file.get("model_type"))
+        {
+            return Err(unusable(format!(
+                "it has no `architecture`, but `model_type` `{kind}`, of transformers"
+            )));
+        }
+        serde_json::from_value(file).map_err(|error| unusable(error.to_string()))
     }
 
     /// Whether the model was built with this, other than with nothing.
