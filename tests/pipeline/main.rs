@@ -18,4 +18,5 @@ mod old_homes;
 mod keeping;
 mod window;
 mod visual;
+mod checkpoints;
 mod encoders;
