@@ -345,7 +345,7 @@ mod tests {
             (
                 &["--model", "no-such"],
                 2,
-                "`imagenet-tags`, or a directory",
+                "`imagenet-tags`, `blip-base`, or a directory",
             ),
             (&["--model", BLIP, "--beams", "0"], 2, "0 beams"),
             (&["--model", "openai", "--beams", "3"], 2, "`--beams`"),

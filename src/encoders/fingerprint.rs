@@ -160,6 +160,16 @@ pub(super) fn of_entry(entry: &Entry) -> Fingerprint {
     of_parts(weights, &preprocessing, &entry.pooling, &entry.prefix)
 }
 
+/// What the checkpoint of an entry of the catalogue is.
+pub(super) fn identity_of_entry(entry: &Entry) -> Identity {
+    Identity {
+        weights: entry
+            .weights_hash()
+            .expect("a test holds that every entry has weights or reads another's"),
+        others: ContentHash::of(of_entry(entry).to_string()),
+    }
+}
+
 /// The fingerprint of an encoder from its parts.
 fn of_parts(weights: ContentHash, preprocessing: &str, pooling: &str, prompt: &str) -> Fingerprint {
     Fingerprint::of(&[

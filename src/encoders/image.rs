@@ -121,7 +121,7 @@ pub fn load_image(
     Ok(ImageEncoder {
         name: name_or_dir.to_owned(),
         fingerprint,
-        dimension: entry.dimension,
+        dimension: efficientnet::FEATURES,
         network: efficientnet::network(file, *device, opened)?,
     })
 }

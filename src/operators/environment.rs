@@ -219,7 +219,7 @@ impl Environment {
         })
     }
 
-    /// The captioner in this directory on this device, loaded once per process. Blocks while it
+    /// The captioner of this name or in this directory on this device, loaded once per process. Blocks while it
     /// loads.
     ///
     /// # Errors

@@ -143,7 +143,7 @@ impl Predictor {
     ) -> Result<Captions, Error> {
         let environment = Arc::clone(&self.environment);
         blocking(move || {
-            let captioner = environment.captioner(&writing.directory, device)?;
+            let captioner = environment.captioner(&writing.name, device)?;
             captioner.check(&writing.options)?;
             let mut images = Vec::with_capacity(files.len());
             for (image, bytes) in files {

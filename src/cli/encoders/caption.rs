@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Caption, Failure, Report, commands::source};
 use crate::encoders::{
-    self, CaptionOptions, ImageError, ImageInput, Precision, Tag, WeightsSettings,
+    self, CaptionOptions, ImageError, ImageInput, Kind, Precision, Tag, WeightsSettings,
     weights::catalogue,
 };
 
@@ -24,14 +24,15 @@ struct Captioned<'a> {
     error: Option<String>,
 }
 
-/// A named captioner names classes; a directory writes sentences.
+/// A tagger names classes; other captioners, and those in directories, write sentences.
 pub(super) fn run(arguments: &Caption, settings: &WeightsSettings) -> Result<Report, Failure> {
     let inputs: Vec<ImageInput<'_>> = arguments
         .image_file
         .iter()
         .map(|path| ImageInput::File(path))
         .collect();
-    if catalogue::find(&arguments.model).is_some() {
+    let named = catalogue::find(&arguments.model);
+    if named.is_some_and(|entry| entry.kind != Kind::Captioner) {
         tags(arguments, &inputs, settings)
     } else {
         sentences(arguments, &inputs, settings)

@@ -31,7 +31,7 @@ pub(super) fn list(settings: &WeightsSettings, json: bool) -> Result<Report, Fai
         listed.push(Listed {
             name: entry.name.clone(),
             kind: kind_name(entry.kind),
-            dimension: Some(entry.dimension),
+            dimension: entry.dimension,
             licence: Some(&entry.licence),
             fingerprint: Some(encoders::fingerprint(&entry.name)?.to_string()),
             here: weights::cached(source(entry), settings)?.is_some(),
@@ -64,7 +64,7 @@ pub(super) fn list(settings: &WeightsSettings, json: bool) -> Result<Report, Fai
             .dimension
             .map_or_else(String::new, |dimension| dimension.to_string());
         format!(
-            "{:<widest$} {:<7} {:>5} {:<9} {}{learned}",
+            "{:<widest$} {:<9} {:>5} {:<9} {}{learned}",
             row.name, row.kind, dimension, here, row.summary
         )
     });
@@ -153,6 +153,7 @@ pub(super) fn check(
             Kind::Text => drop(encoders::load_text(&entry.name, &device, &local)?),
             Kind::Image => drop(encoders::load_image(&entry.name, &device, &local)?),
             Kind::Tagger => drop(encoders::load_tagger(&entry.name, &local)?),
+            Kind::Captioner => drop(encoders::load_captioner(&entry.name, &device, &local)?),
         }
         found.push(of_located(entry, &located, started));
     }
@@ -205,5 +206,6 @@ const fn kind_name(kind: Kind) -> &'static str {
         Kind::Text => "text",
         Kind::Image => "image",
         Kind::Tagger => "tagger",
+        Kind::Captioner => "captioner",
     }
 }

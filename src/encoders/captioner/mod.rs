@@ -1,19 +1,19 @@
 //! Images → sentences, by checkpoints that `save_pretrained` of transformers wrote.
 
+mod meant;
 mod pictures;
 mod words;
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
+pub use meant::{captioner_fingerprint, captioner_precision, look_at_captioner};
 pub(super) use pictures::Pictures;
 pub(super) use words::Words;
 
 use super::{
-    DeviceSpec, Error, ImageError, ImageInput, Kind, Precision, WeightsSettings,
-    blip::BlipCaptioner, checkpoint::Identity, fingerprint, florence::FlorenceCaptioner,
-    generation::Rules, image, workers,
+    DeviceSpec, Error, ImageError, ImageInput, WeightsSettings, blip::BlipCaptioner,
+    checkpoint::Identity, fingerprint, florence::FlorenceCaptioner, generation::Rules, image,
+    workers,
 };
 use crate::corpus::Fingerprint;
 
@@ -82,20 +82,18 @@ pub(super) struct Plan {
     pub rules: Rules,
 }
 
-/// Loads the captioner in a directory that `save_pretrained` of transformers wrote: BLIP or
-/// Florence-2.
-///
-/// The catalogue has none by name, so that nothing is looked for or downloaded.
+/// Loads a named captioner, or that in a directory that `save_pretrained` of transformers wrote:
+/// BLIP or Florence-2.
 pub fn load_captioner(
     name_or_dir: &str,
     device: &DeviceSpec,
-    _weights: &WeightsSettings,
+    weights: &WeightsSettings,
 ) -> Result<Captioner, Error> {
     let opened = device.open()?;
-    let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Tagger))?;
-    let network: Box<dyn Network> = match model_type(directory)?.as_str() {
-        "blip" => Box::new(BlipCaptioner::load(directory, *device, opened)?),
-        "florence2" => Box::new(FlorenceCaptioner::load(directory, *device, opened)?),
+    let (directory, files) = meant::files(name_or_dir, weights)?;
+    let network: Box<dyn Network> = match meant::model_type(&directory)?.as_str() {
+        "blip" => Box::new(BlipCaptioner::load(&directory, *device, opened)?),
+        "florence2" => Box::new(FlorenceCaptioner::load(&directory, *device, opened)?),
         other => {
             return Err(Error::Checkpoint {
                 path: directory.join("config.json"),
@@ -108,74 +106,14 @@ pub fn load_captioner(
     };
     Ok(Captioner {
         name: name_or_dir.to_owned(),
-        files: Identity::of(directory)?,
+        files,
         network,
         spec: *device,
     })
 }
 
-/// Whether a directory may hold a captioner, by its `config.json` alone.
-///
-/// # Errors
-///
-/// Where there is no such directory, or no such file in it.
-pub fn look_at_captioner(name_or_dir: &str) -> Result<(), Error> {
-    let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Tagger))?;
-    model_type(directory).map(drop)
-}
-
-/// The fingerprint that the captioner in a directory says of itself on `device`. Loads no network;
-/// the files are read, once per process as long as they stay as they are.
-///
-/// # Errors
-///
-/// Where there is no such directory, or its files cannot be read.
-pub fn captioner_fingerprint(
-    name_or_dir: &str,
-    options: &CaptionOptions,
-    device: DeviceSpec,
-) -> Result<Fingerprint, Error> {
-    let directory = fingerprint::existing_directory(name_or_dir, Some(Kind::Tagger))?;
-    let files = Identity::of(directory)?;
-    Ok(fingerprint::of_captioner(
-        &files,
-        options,
-        device.precision(),
-    ))
-}
-
-/// With which numbers the captioner computed that said `wrote` of itself; `None` where that was
-/// another one.
-///
-/// # Errors
-///
-/// Where there is no such directory, or its files cannot be read.
-pub fn captioner_precision(
-    name_or_dir: &str,
-    options: &CaptionOptions,
-    wrote: Fingerprint,
-) -> Result<Option<Precision>, Error> {
-    let all_digits = captioner_fingerprint(name_or_dir, options, DeviceSpec::FLEX)?;
-    Ok(fingerprint::precision_in(all_digits, wrote))
-}
-
-/// What `config.json` says that a directory holds.
-fn model_type(directory: &Path) -> Result<String, Error> {
-    #[derive(Deserialize)]
-    struct File {
-        model_type: String,
-    }
-    let path = directory.join("config.json");
-    let file: File =
-        serde_json::from_slice(&fs_err::read(&path)?).map_err(|error| Error::Checkpoint {
-            path,
-            reason: error.to_string(),
-        })?;
-    Ok(file.model_type)
-}
-
 impl Captioner {
-    /// The directory.
+    /// The name, or the directory.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -18,6 +18,7 @@ pub(super) use checkpoint::Classifier;
 use image::RgbImage;
 pub(super) use model::EfficientNet;
 use preprocess::{SIDE, preprocess};
+pub(super) use stages::FEATURES;
 pub(super) use timm::{is_of_family, load};
 
 use super::{

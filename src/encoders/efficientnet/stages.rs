@@ -30,7 +30,7 @@ impl BlockShape {
 /// Channels after the first convolution.
 pub(super) const STEM: usize = 32;
 /// Channels after the last convolution: the length of the feature vector.
-pub(super) const FEATURES: usize = 1280;
+pub(in crate::encoders) const FEATURES: usize = 1280;
 /// The classes of ImageNet-1k.
 pub(super) const CLASSES: usize = 1000;
 /// The epsilon of the batch normalisations.

@@ -1,6 +1,7 @@
 //! Captioners with random weights and odd sizes, against what transformers computes with them.
 
 mod faults;
+mod names;
 mod networks;
 
 use std::{collections::BTreeMap, path::Path};

@@ -17,6 +17,8 @@ pub enum Kind {
     Image,
     /// The vector of an image → caption.
     Tagger,
+    /// Image → caption.
+    Captioner,
 }
 
 impl Kind {
@@ -25,7 +27,8 @@ impl Kind {
         match self {
             Self::Text => "a text encoder",
             Self::Image => "an image encoder",
-            Self::Tagger => "a captioner",
+            Self::Tagger => "a captioner that names classes",
+            Self::Captioner => "a captioner that writes sentences",
         }
     }
 }
@@ -48,8 +51,9 @@ pub struct Entry {
     /// Whether the usual profile of pipelines names it.
     #[serde(default)]
     pub usual: bool,
-    /// The length of a vector; for a tagger the number of labels.
-    pub dimension: usize,
+    /// The length of a vector; for a tagger the number of labels; none for a captioner.
+    #[serde(default)]
+    pub dimension: Option<usize>,
     /// What happens to a content before the model sees it, with a version.
     pub preprocessing: String,
     /// How one vector is made of the model's output; of a text encoder `cls` or `mean`, and

@@ -74,19 +74,20 @@ pub(crate) enum Choice {
     Tagger(String),
     /// The server of the settings, asked this.
     Server(Question),
-    /// A checkpoint in a directory.
+    /// A checkpoint, by its name or in a directory.
     Checkpoint(Writing),
 }
 
 /// Whether the captioner of a task's settings computes on a device.
 pub(in super::super) fn computes(settings: &Map<String, Value>) -> bool {
     let name = settings.get("captioner").and_then(Value::as_str);
-    name.is_some_and(|name| name != "none" && is_directory(name))
+    name.is_some_and(|name| name != "none" && is_checkpoint(name))
 }
 
-/// Whether a captioner is neither the server nor one of the catalogue.
-fn is_directory(name: &str) -> bool {
-    name != openai::NAME && catalogue::find(name).is_none()
+/// Whether a captioner is a checkpoint that reads images: one of the catalogue, or in a directory.
+fn is_checkpoint(name: &str) -> bool {
+    let named = catalogue::find(name);
+    name != openai::NAME && named.is_none_or(|entry| entry.kind == Kind::Captioner)
 }
 
 impl Settings {
@@ -125,13 +126,13 @@ impl Settings {
                 .caption_server
                 .question(model, prompt, self.max_tokens);
             Choice::Server(asked.map_err(wrong)?)
-        } else if is_directory(name) {
+        } else if is_checkpoint(name) {
             self.refuse_all_but(
                 &OF_CHECKPOINT,
                 &[("max_tokens", self.max_tokens), ("beams", self.beams)],
             )?;
             let writing = Writing {
-                directory: name.to_owned(),
+                name: name.to_owned(),
                 options: CaptionOptions {
                     prompt: self.prompt.clone(),
                     max_tokens: self.max_tokens,
@@ -166,7 +167,7 @@ impl Settings {
         if let Some((key, _)) = given.iter().find(foreign) {
             let message = format!("`{key}` is not for the captioner `{}`", self.captioner);
             let server = OF_SERVER.contains(key).then_some("`openai`");
-            let checkpoint = OF_CHECKPOINT.contains(key).then_some("a directory");
+            let checkpoint = OF_CHECKPOINT.contains(key).then_some("checkpoints");
             let whose: Vec<&str> = server.into_iter().chain(checkpoint).collect();
             let hint = format!("it is for {}", whose.join(" and "));
             return Err(settings::wrong(key, message, hint));
@@ -206,8 +207,9 @@ impl Settings {
 impl Choice {
     fn tagger(name: &str) -> Result<Self, encoders::Error> {
         let known = format!(
-            "{}, `{}`",
+            "{}, {}, `{}`",
             catalogue::names(Some(Kind::Tagger)),
+            catalogue::names(Some(Kind::Captioner)),
             openai::NAME
         );
         match catalogue::find(name) {
@@ -242,10 +244,10 @@ impl Choice {
             serde_json::from_value(filed)
                 .map(Self::Server)
                 .map_err(unsaid)
-        } else if is_directory(name) {
-            let directory = name.to_owned();
+        } else if is_checkpoint(name) {
+            let name = name.to_owned();
             let options = serde_json::from_value(filed).map_err(unsaid)?;
-            Ok(Self::Checkpoint(Writing { directory, options }))
+            Ok(Self::Checkpoint(Writing { name, options }))
         } else {
             Self::tagger(name)
         }
@@ -325,9 +327,13 @@ mod tests {
             max_tokens: None,
             beams: Some(3),
         };
-        let directory = "weights/blip".to_owned();
-        let writing = Writing { directory, options };
-        is_back(&Choice::Checkpoint(writing), "weights/blip");
+        for name in ["weights/blip", "blip-base"] {
+            let writing = Writing {
+                name: name.to_owned(),
+                options: options.clone(),
+            };
+            is_back(&Choice::Checkpoint(writing), name);
+        }
         assert!(Choice::filed("openai", &Map::new()).is_err());
         assert!(Choice::filed("efficientnet-lite0", &Map::new()).is_err());
     }

@@ -40,8 +40,8 @@ use crate::{
 ///   images for later runs (`budget`). Images that have no caption are counted by the reasons in
 ///   [`encoders::openai`](crate::encoders::openai) and asked about again by the next run; where
 ///   the server is not there or ten images in a row fail, the task ends with that error.
-/// - a directory, from the home on, holds a checkpoint that writes sentences (BLIP, as
-///   `save_pretrained` writes it). A task may have its own `prompt` (how a caption begins, or the
+/// - `blip-base`, or a directory from the home on that holds a checkpoint as `save_pretrained`
+///   writes it (BLIP, Florence-2), writes sentences. A task may have its own `prompt` (how a caption begins, or the
 ///   task of a Florence-2), `max_tokens`, `beams` and `device`; without them the checkpoint's own
 ///   hold. Which captioner it is, its files say: they are hashed when a task runs, not when a
 ///   pipeline is checked, and nothing is loaded where no image lacks a caption.

@@ -22,11 +22,11 @@ use crate::{
 const CARD_BATCH: usize = 64;
 const BATCH: usize = 16;
 
-/// A checkpoint in a folder, and how it is to write.
+/// A checkpoint, and how it is to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Writing {
-    /// The folder.
-    pub(crate) directory: String,
+    /// Its name in the catalogue, or its folder from the home on.
+    pub(crate) name: String,
     /// How captions are written.
     pub(crate) options: CaptionOptions,
 }
@@ -43,14 +43,14 @@ impl Caption {
     ) -> Result<Made, TaskError> {
         let (environment, from) = (Arc::clone(&self.0), writing.clone());
         let captioner = blocking(move || {
-            let captioner = environment.captioner(&from.directory, device)?;
+            let captioner = environment.captioner(&from.name, device)?;
             captioner.check(&from.options).map(|()| captioner)
         })
         .await??;
         if captioner.fingerprint(&writing.options) != fingerprint {
             return Err(TaskError::retry(anyhow::anyhow!(
                 "the checkpoint in `{}` was replaced while it was read",
-                writing.directory
+                writing.name
             )));
         }
         let batch = if device.is_on_card() {
@@ -127,9 +127,9 @@ pub(in super::super) fn describe(
 }
 
 impl Writing {
-    /// Whether the directory may hold a captioner, without reading its weights.
+    /// Whether there is such a captioner, without reading its weights.
     pub(super) fn look(&self, environment: &Environment) -> Result<(), encoders::Error> {
-        encoders::look_at_captioner(&encoders::written_in(&environment.home, &self.directory))
+        encoders::look_at_captioner(&encoders::written_in(&environment.home, &self.name))
     }
 
     /// What makes its captions comparable that it writes on `device`.
@@ -138,8 +138,8 @@ impl Writing {
         environment: &Environment,
         device: DeviceSpec,
     ) -> Result<Fingerprint, encoders::Error> {
-        let directory = encoders::written_in(&environment.home, &self.directory);
-        encoders::captioner_fingerprint(&directory, &self.options, device)
+        let name = encoders::written_in(&environment.home, &self.name);
+        encoders::captioner_fingerprint(&name, &self.options, device)
     }
 
     /// The environment's device, computing as the checkpoint did when it said `wrote` of itself;
@@ -149,8 +149,8 @@ impl Writing {
         environment: &Environment,
         wrote: Fingerprint,
     ) -> Result<Option<DeviceSpec>, encoders::Error> {
-        let directory = encoders::written_in(&environment.home, &self.directory);
-        let precision = encoders::captioner_precision(&directory, &self.options, wrote)?;
+        let name = encoders::written_in(&environment.home, &self.name);
+        let precision = encoders::captioner_precision(&name, &self.options, wrote)?;
         Ok(precision.map(|precision| environment.device_with(precision)))
     }
 
@@ -159,7 +159,7 @@ impl Writing {
         StoredCaption {
             caption: generated.text,
             details: json!({
-                "model": self.directory,
+                "model": self.name,
                 "prompt": self.options.prompt,
                 "max_tokens": self.options.max_tokens,
                 "beams": self.options.beams,

@@ -77,7 +77,7 @@ impl Encoding {
                 }
                 Work::Caption(_, None) => Ok(None),
                 Work::Write(_, writing) => {
-                    let captioner = environment.captioner(&writing.directory, encoding.device)?;
+                    let captioner = environment.captioner(&writing.name, encoding.device)?;
                     timed(&contents, |piece| {
                         let images: Vec<ContentHash> =
                             piece.iter().map(|(image, _)| *image).collect();
