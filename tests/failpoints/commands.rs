@@ -81,9 +81,16 @@ fn at_a_pause() {
 fn at_a_switch_of_profiles() {
     let prepare = || {
         let home = Home::empty();
-        let text = "name = \"turned\"\nprofile = \"old\"\n[profiles.old]\ntext = \"none\"\n\
-                    [profiles.new]\ntext = \"none\"\n[[task]]\nid = \"only\"\nop = \"noop\"\n";
-        home.write("pipelines/turned.toml", text);
+        let nothing =
+            ["text", "image", "caption", "visual"].map(|kind| format!("{kind} = \"none\"\n"));
+        let profiles =
+            ["old", "new"].map(|name| format!("[profiles.{name}]\n{}", nothing.concat()));
+        let task = "[[task]]\nid = \"only\"\nop = \"noop\"\n";
+        let head = "name = \"turned\"\nprofile = \"old\"\n";
+        home.write(
+            "pipelines/turned.toml",
+            format!("{head}{}{task}", profiles.concat()),
+        );
         home
     };
     let profile = |home: &Home| {
