@@ -136,6 +136,7 @@ pub async fn doctor(
     checks.push(memory_limits(said));
     let app = App::detached(home, settings).await?;
     checks.push(app.check_device().await);
+    checks.push(outside::list_devices().await);
     checks.extend(app.check_pipelines(&app.decided().await?));
     checks.extend(app.check_captioner().await);
     Ok(Diagnosis { checks, disk })

@@ -47,7 +47,7 @@ pub use request::Wanted;
 pub use retention::Retained;
 pub use schedules::ScheduleInfo;
 pub use settings::{captioner, device, weights};
-pub use worker::Worker;
+pub use worker::{Worker, devices};
 
 use crate::{
     clock::{Clock, SystemClock},

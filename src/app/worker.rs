@@ -7,7 +7,7 @@ use tokio::process::Command;
 use super::{App, Error};
 use crate::{
     dag::Graph,
-    encoders::{self, DeviceSpec},
+    encoders::{self, DeviceSpec, DeviceSupport},
     operators,
 };
 
@@ -29,7 +29,7 @@ impl Worker {
     ///
     /// Where the device needs a worker and there is none.
     pub fn for_device(device: DeviceSpec) -> Result<Option<Self>, Error> {
-        if cfg!(feature = "libtorch") || !device.is_libtorch() {
+        if device.is_built_in() {
             return Ok(None);
         }
         let executable = std::env::current_exe()
@@ -105,6 +105,23 @@ impl Worker {
                 .to_owned(),
         )
     }
+}
+
+/// What this executable and the worker beside it can compute on, one entry per kind of device.
+pub async fn devices() -> Vec<DeviceSupport> {
+    let mut all = encoders::device_support();
+    for support in all.iter_mut().filter(|support| !support.usable) {
+        if let Ok(Some(worker)) = Worker::for_device(support.device) {
+            match worker.probe(support.device).await {
+                Ok(()) => {
+                    support.usable = true;
+                    support.message.clear();
+                }
+                Err(error) => support.message = error.to_string(),
+            }
+        }
+    }
+    all
 }
 
 impl App {

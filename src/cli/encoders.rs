@@ -14,7 +14,10 @@ use std::{io::Write, path::PathBuf};
 pub(crate) use change::{Change, plan_table, reading, run as change};
 use clap::{Args, Subcommand};
 
-use crate::encoders::{self, DeviceSpec, Pooling, Precision, WeightsSettings, openai};
+use crate::{
+    app::devices,
+    encoders::{self, DeviceSpec, Pooling, Precision, WeightsSettings, openai},
+};
 
 /// What can be done with encoders.
 #[derive(Debug, Subcommand)]
@@ -85,7 +88,7 @@ pub(crate) struct Embed {
     /// read is NaN and named.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where to compute: `flex`, `libtorch`, `libtorch:cuda:N`; `:bf16` behind it says with which
+    /// Where to compute: `flex`, `libtorch`, `libtorch:cuda:N`, `cuda:N`; `:bf16` behind it says with which
     /// numbers, whatever is stored.
     #[arg(long, default_value = "flex", value_name = "DEVICE")]
     device: DeviceSpec,
@@ -220,9 +223,13 @@ async fn computed(
     weights: WeightsSettings,
     json: bool,
 ) -> Result<Report, Failure> {
+    let devices = match command {
+        Command::List => devices().await,
+        _ => Vec::new(),
+    };
     // Computing blocks for long; the runtime's own threads are for waiting.
     let work = move || match command {
-        Command::List => commands::list(&weights, json),
+        Command::List => commands::list(devices, &weights, json),
         Command::Pull { names } => commands::pull(&names, &weights, json),
         Command::Check { names, device } => commands::check(&names, device, &weights, json),
         Command::Embed(arguments) => embed::run(&arguments, &weights, json),

@@ -1,8 +1,8 @@
 //! Where the arithmetic happens, and with which numbers: a setting's words → a Burn device.
 //!
 //! The only place of the project that names LibTorch. The crate burn-tch is deprecated upstream
-//! and stays supported for the 0.22 series; the way out is burn-cuda, once it passes the same
-//! parity tests.
+//! and stays supported for the 0.22 series; the way out is burn-cuda (feature `cuda`), once it has
+//! passed the same parity tests on a card and is as fast there.
 
 use std::{fmt, str::FromStr};
 
@@ -29,7 +29,7 @@ pub enum DeviceKind {
     LibTorch,
     /// LibTorch on the graphics card with this index.
     LibTorchCuda(usize),
-    /// Burn's own CUDA backend on the graphics card with this index; no build has it yet.
+    /// Burn's own CUDA backend on the graphics card with this index.
     Cuda(usize),
 }
 
@@ -56,7 +56,9 @@ pub enum Error {
         instead: DeviceKind,
     },
     /// The device does not compute with such numbers.
-    #[error("device `{device}` computes with f32; `{precision}` is for LibTorch")]
+    #[error(
+        "device `{device}` computes with f32; `{precision}` is for LibTorch and graphics cards"
+    )]
     Precision {
         /// The device.
         device: DeviceKind,
@@ -151,7 +153,7 @@ impl DeviceSpec {
     /// The Burn device; an error where this executable or this machine lacks it, or where it does
     /// not compute with the numbers that are asked for.
     pub fn open(self) -> Result<Device, Error> {
-        if self.precision().is_half() && self.kind == DeviceKind::Flex {
+        if self.precision().is_half() && !self.computes_in_half() {
             return Err(Error::Precision {
                 device: self.kind,
                 precision: self.precision(),
@@ -160,10 +162,7 @@ impl DeviceSpec {
         match self.kind {
             DeviceKind::Flex => Ok(Device::flex()),
             DeviceKind::LibTorch | DeviceKind::LibTorchCuda(_) => libtorch::open(self.kind),
-            DeviceKind::Cuda(_) => Err(Error::NotBuiltIn {
-                device: self.kind,
-                hint: "graphics cards are reached with `libtorch:cuda:N`",
-            }),
+            DeviceKind::Cuda(index) => cuda::open(index),
         }
     }
 
@@ -203,12 +202,18 @@ impl DeviceSpec {
         matches!(self.kind, DeviceKind::Flex)
     }
 
-    /// Whether it computes with LibTorch.
-    pub const fn is_libtorch(self) -> bool {
-        matches!(
-            self.kind,
-            DeviceKind::LibTorch | DeviceKind::LibTorchCuda(_)
-        )
+    /// Whether it computes with numbers of 16 bits too.
+    pub const fn computes_in_half(self) -> bool {
+        !matches!(self.kind, DeviceKind::Flex)
+    }
+
+    /// Whether this executable was built with what the device needs.
+    pub const fn is_built_in(self) -> bool {
+        match self.kind {
+            DeviceKind::Flex => true,
+            DeviceKind::LibTorch | DeviceKind::LibTorchCuda(_) => cfg!(feature = "libtorch"),
+            DeviceKind::Cuda(_) => cfg!(feature = "cuda"),
+        }
     }
 
     /// Whether it is a graphics card, which wants large batches.
@@ -315,6 +320,58 @@ mod libtorch {
     }
 }
 
+#[cfg(not(feature = "cuda"))]
+mod cuda {
+    use burn::tensor::Device;
+
+    use super::{DeviceKind, Error};
+
+    /// This executable has no kernels for cards.
+    pub(super) fn open(index: usize) -> Result<Device, Error> {
+        Err(Error::NotBuiltIn {
+            device: DeviceKind::Cuda(index),
+            hint: "use `libtorch:cuda:N`, or build it in: `cargo build --release --features cuda`",
+        })
+    }
+}
+
+#[cfg(feature = "cuda")]
+mod cuda {
+    use std::path::Path;
+
+    use burn::tensor::Device;
+
+    use super::{DeviceKind, Error};
+
+    /// Burn's own kernels on a card that answers.
+    pub(super) fn open(index: usize) -> Result<Device, Error> {
+        let missing = |reason: String| Error::NotAvailable {
+            device: DeviceKind::Cuda(index),
+            reason,
+            instead: DeviceKind::Flex,
+        };
+        // Asked first, because the crate panics, with many words, where there is no driver. The
+        // second file is the card of a Linux under Windows.
+        let card = format!("/dev/nvidia{index}");
+        if ![card.as_str(), "/dev/dxg"]
+            .iter()
+            .any(|file| Path::new(file).exists())
+        {
+            return Err(missing(format!(
+                "the driver shows no card, there is no `{card}`"
+            )));
+        }
+        let found = std::panic::catch_unwind(|| {
+            let device = Device::cuda(index);
+            burn::tensor::Tensor::<1>::zeros([1], &device).into_data();
+            device
+        });
+        found.map_err(|_| {
+            missing("it does not answer, or NVRTC or CUDA's headers are missing".to_owned())
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,12 +435,22 @@ mod tests {
     #[test]
     fn what_is_not_built_in_says_so() {
         assert!(DeviceSpec::FLEX.open().is_ok());
-        let error = DeviceSpec::from(DeviceKind::Cuda(0)).open().unwrap_err();
-        assert!(error.to_string().contains("libtorch:cuda:N"), "{error}");
-        #[cfg(not(feature = "libtorch"))]
-        for kind in [DeviceKind::LibTorch, DeviceKind::LibTorchCuda(0)] {
-            let error = DeviceSpec::from(kind).open().unwrap_err();
-            assert!(error.to_string().contains("not built into"), "{error}");
+        for kind in [
+            DeviceKind::LibTorch,
+            DeviceKind::LibTorchCuda(999),
+            DeviceKind::Cuda(999),
+        ] {
+            let device = DeviceSpec::from(kind);
+            match device.open() {
+                Ok(_) => assert_eq!(device, DeviceSpec::LIBTORCH),
+                Err(Error::NotBuiltIn { .. }) => assert!(!device.is_built_in(), "{device}"),
+                Err(_) => assert!(device.is_built_in(), "{device}"),
+            }
+        }
+        #[cfg(not(feature = "cuda"))]
+        {
+            let error = DeviceSpec::from(DeviceKind::Cuda(0)).open().unwrap_err();
+            assert!(error.to_string().contains("libtorch:cuda:N"), "{error}");
         }
     }
 }

@@ -29,6 +29,7 @@ fn devices() -> Vec<DeviceSpec> {
         DeviceKind::Flex,
         DeviceKind::LibTorch,
         DeviceKind::LibTorchCuda(0),
+        DeviceKind::Cuda(0),
     ]
     .into_iter()
     .map(|kind| DeviceSpec::from(kind).with_precision(Precision::F32))

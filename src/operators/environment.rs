@@ -182,7 +182,7 @@ impl Environment {
 
     /// The device of this environment, computing with these numbers where it can.
     pub(super) fn device_with(&self, precision: Precision) -> DeviceSpec {
-        if self.device.is_libtorch() {
+        if self.device.computes_in_half() {
             self.device.with_precision(precision)
         } else {
             self.device

@@ -2,13 +2,13 @@
 beside what trendmill computes with the same files.
 
     python full_size.py FOLDER --trendmill ../../target/release/trendmill [--device flex]
-        [--only bge-m3,vit-l,blip,visualized-m3] [--visual-bge RESEARCH/visual_bge]
+        [--only bge-m3,vit-l,blip,visualized-bge-m3] [--visual-bge RESEARCH/visual_bge]
 
 Writes each checkpoint as its library does (bge-m3 2.3 GB, ViT-L/16-384 1.2 GB, BLIP-base 0.9 GB,
 Visualized-m3 3.5 GB; a folder that is there is used again), embeds four inputs on both sides and
 prints the smallest cosine, for BLIP whether the greedy ids are equal. Ends with 1 where a cosine is
 below 0.99999 or ids differ. Needs torch, torchvision, timm, transformers, tokenizers, safetensors
-and pillow; `visualized-m3` the folder of that name of FlagEmbedding's repository and what
+and pillow; `visualized-bge-m3` the folder of that name of FlagEmbedding's repository and what
 `visualized_bge.py` says.
 """
 
@@ -121,14 +121,27 @@ def blip(folder):
 
 def visualized_m3(folder):
     sys.path.insert(0, arguments.visual_bge)
-    from visual_bge.modeling import Visualized_BGE
+    from transformers import AutoTokenizer
+    from visual_bge import modeling
 
-    if not folder.exists():
+    class Tokenizers:
+        """The library asks for the slow tokenizer, whose file is not made here."""
+
+        @staticmethod
+        def from_pretrained(place, use_fast):
+            return AutoTokenizer.from_pretrained(place)
+
+    class Random(modeling.Visualized_BGE):
+        def load_model(self, weights):
+            """Stays as it is made."""
+
+    modeling.AutoTokenizer = Tokenizers
+    weights = folder / "Visualized_m3.pth"
+    if not weights.exists():
         checkpoints.bge_m3(folder)
-        model = Visualized_BGE(model_name_bge=str(folder), model_weight=None, from_pretrained=str(folder)).eval()
         (folder / "model.safetensors").unlink()
-        torch.save(model.state_dict(), folder / "Visualized_m3.pth")
-    model = Visualized_BGE(model_name_bge=str(folder), model_weight=str(folder / "Visualized_m3.pth")).eval()
+        torch.save(Random(model_name_bge=str(folder), model_weight=weights).state_dict(), weights)
+    model = modeling.Visualized_BGE(model_name_bge=str(folder), model_weight=weights).eval()
     files, pairs = pictures(folder.parent / "pictures"), folder.parent / "pairs.jsonl"
     rows = [{"text": text, "image": str(file)} for text, file in zip(TEXTS, files)]
     pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -136,7 +149,7 @@ def visualized_m3(folder):
     return smallest_cosine(trendmill("embed", "--model", folder, "--pairs", pairs), expected)
 
 
-MODELS = {"bge-m3": bge_m3, "vit-l": vit_l, "blip": blip, "visualized-m3": visualized_m3}
+MODELS = {"bge-m3": bge_m3, "vit-l": vit_l, "blip": blip, "visualized-bge-m3": visualized_m3}
 good = True
 for name in arguments.only.split(","):
     started = time.perf_counter()

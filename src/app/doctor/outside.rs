@@ -4,11 +4,30 @@ use std::collections::BTreeSet;
 
 use super::Check;
 use crate::{
-    app::{App, Worker, weights},
+    app::{App, Worker, weights, worker},
     config::document,
     encoders::{self, openai, weights as files},
     pipelines::{self, Decided, Definition},
 };
+
+/// What can compute here, with which numbers; what cannot, and why, `encoders list` tells.
+pub(super) async fn list_devices() -> Check {
+    let (here, absent): (Vec<_>, Vec<_>) = worker::devices()
+        .await
+        .into_iter()
+        .partition(|support| support.usable);
+    let here: Vec<String> = here
+        .iter()
+        .map(|support| format!("{} ({})", support.device, support.device.precision()))
+        .collect();
+    let absent: Vec<String> = absent.iter().map(|s| s.device.to_string()).collect();
+    let (here, absent) = (here.join(", "), absent.join(", "));
+    let absent = match absent.as_str() {
+        "" => String::new(),
+        absent => format!("; not here (encoders list says why): {absent}"),
+    };
+    Check::ok("devices", here + &absent)
+}
 
 impl App {
     /// Whether the device of the settings is there.

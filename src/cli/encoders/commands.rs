@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Failure, Report, rows};
 use crate::encoders::{
-    self, DeviceSpec, Kind, WeightsSettings,
+    self, DeviceSpec, DeviceSupport, Kind, WeightsSettings,
     weights::{self, Entry, catalogue},
 };
 
@@ -25,7 +25,11 @@ struct Listed {
     summary: String,
 }
 
-pub(super) fn list(settings: &WeightsSettings, json: bool) -> Result<Report, Failure> {
+pub(super) fn list(
+    devices: Vec<DeviceSupport>,
+    settings: &WeightsSettings,
+    json: bool,
+) -> Result<Report, Failure> {
     let mut listed = Vec::new();
     for entry in catalogue::entries() {
         listed.push(Listed {
@@ -39,20 +43,20 @@ pub(super) fn list(settings: &WeightsSettings, json: bool) -> Result<Report, Fai
             summary: entry.summary.clone(),
         });
     }
-    listed.extend(
-        encoders::device_support()
-            .into_iter()
-            .map(|support| Listed {
-                name: support.device.to_string(),
-                kind: "device",
-                dimension: None,
-                licence: None,
-                fingerprint: None,
-                here: support.usable,
-                hashes: None,
-                summary: support.message,
-            }),
-    );
+    listed.extend(devices.into_iter().map(|support| Listed {
+        name: support.device.to_string(),
+        kind: "device",
+        dimension: None,
+        licence: None,
+        fingerprint: None,
+        here: support.usable,
+        hashes: None,
+        summary: if support.usable {
+            format!("Transformers compute in {}", support.device.precision())
+        } else {
+            support.message
+        },
+    }));
     let widest = listed.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let lines = rows(&listed, json, |row| {
         let here = if row.here { "here" } else { "not here" };

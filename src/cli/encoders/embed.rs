@@ -110,7 +110,7 @@ fn failures(failed: &[Failed], rows: usize, out: &Path) -> String {
 
 /// The device, with the numbers that are stored where it can compute with them and nobody says else.
 pub(super) fn device(arguments: &Embed) -> DeviceSpec {
-    if arguments.device.is_libtorch() {
+    if arguments.device.computes_in_half() {
         arguments.device.or_precision(arguments.dtype)
     } else {
         arguments.device

@@ -11,7 +11,7 @@ pub(super) fn halved() -> Vec<DeviceSpec> {
     let with = |precision| {
         devices()
             .into_iter()
-            .filter(|device| device.is_libtorch())
+            .filter(|device| device.computes_in_half())
             .map(move |device| device.with_precision(precision))
     };
     with(Precision::Bf16).chain(with(Precision::F16)).collect()
