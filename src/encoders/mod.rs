@@ -34,6 +34,7 @@ mod normalized;
 pub mod openai;
 mod patches;
 mod precision;
+mod resample;
 mod resnet;
 mod tagger;
 mod text;

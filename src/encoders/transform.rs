@@ -1,13 +1,11 @@
 //! A picture → the numbers that a model was trained on, as the Python libraries make them.
 
-use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
-    images::{TypedImage, TypedImageRef},
-    pixels::U8x3,
-};
 use image::{Rgb, RgbImage, imageops};
 
-use super::ImageError;
+use super::{
+    ImageError,
+    resample::{Digits, Filter, Span, resample},
+};
 
 /// Scaling, cutting and normalising.
 ///
@@ -20,7 +18,8 @@ pub(super) struct Transform {
     /// Height and width before the cut.
     pub(super) scaled: [u32; 2],
     pub(super) fit: Fit,
-    pub(super) filter: FilterType,
+    pub(super) filter: Filter,
+    pub(super) digits: Digits,
     /// The mean of each channel, of values from 0 to 1.
     pub(super) mean: [f32; 3],
     /// The standard deviation of each channel.
@@ -53,7 +52,7 @@ impl Transform {
         if width == 0 || height == 0 {
             return Err(ImageError::Empty { width, height });
         }
-        let cut = self.cut(picture)?;
+        let cut = self.cut(picture);
         let mut numbers = Vec::with_capacity(cut.as_raw().len());
         for channel in 0..3 {
             let (mean, std) = (self.mean[channel], self.std[channel]);
@@ -64,16 +63,14 @@ impl Transform {
     }
 
     /// The picture, scaled and cut.
-    fn cut(&self, picture: &RgbImage) -> Result<RgbImage, ImageError> {
+    fn cut(&self, picture: &RgbImage) -> RgbImage {
         let [height, width] = self.size;
         let (scaled_width, scaled_height) = self.scaled_size(picture.dimensions());
-        let (across, down) = (
-            Span::new(picture.width(), scaled_width, width),
-            Span::new(picture.height(), scaled_height, height),
-        );
-        let inner = resize(picture, &across, &down, self.filter)?;
+        let (across, before) = middle(picture.width(), scaled_width, width);
+        let (down, above) = middle(picture.height(), scaled_height, height);
+        let inner = resample(picture, across, down, self.filter, self.digits);
         if inner.dimensions() == (width, height) {
-            return Ok(inner);
+            return inner;
         }
         let border = match self.fit {
             Fit::Border => self.mean.map(|mean| {
@@ -83,8 +80,8 @@ impl Transform {
             Fit::Center | Fit::Squash => [0; 3],
         };
         let mut cut = RgbImage::from_pixel(width, height, Rgb(border));
-        imageops::replace(&mut cut, &inner, across.border, down.border);
-        Ok(cut)
+        imageops::replace(&mut cut, &inner, before, above);
+        cut
     }
 
     /// Width and height of a picture of these before the cut.
@@ -129,89 +126,15 @@ pub(super) const fn whole(value: f64) -> u32 {
     value as u32
 }
 
-/// What one axis of a picture becomes. Only what is kept is computed: a strip of 20,000 by 10
-/// pixels would have a hundred million in between.
-struct Span {
-    /// Where what is kept begins in the picture, and how long it is there.
-    from: f64,
-    length: f64,
-    /// How long it is in the result, and behind how much border.
-    kept: u32,
-    border: i64,
-}
-
-impl Span {
-    /// `have` pixels become `scaled`, of which the middle `want` are kept.
-    fn new(have: u32, scaled: u32, want: u32) -> Self {
-        if scaled < want {
-            return Self {
-                from: 0.0,
-                length: f64::from(have),
-                kept: scaled,
-                // The larger half of a border is behind.
-                border: i64::from((want - scaled) / 2),
-            };
-        }
-        let pixel = f64::from(have) / f64::from(scaled);
-        let start = (f64::from(scaled - want) / 2.0).round_ties_even();
-        Self {
-            from: start * pixel,
-            // Rounding must not reach over the edge.
-            length: (f64::from(want) * pixel).min(f64::from(have) - start * pixel),
-            kept: want,
-            border: 0,
-        }
-    }
-}
-
-/// A part of a picture at another size, by an antialiasing filter in 8 bits as Pillow does it:
-/// first across, then down, rounded in between. The library would go down first, as Pillow does
-/// from version 13 on with some pictures that lose more of their height than of their width.
-fn resize(
-    picture: &RgbImage,
-    across: &Span,
-    down: &Span,
-    filter: FilterType,
-) -> Result<RgbImage, ImageError> {
-    // Only the rows that the second pass looks at; the widest filter reaches three pixels.
-    let reach = 3.0 * (down.length / f64::from(down.kept)).max(1.0) + 1.0;
-    let first = (down.from - reach).floor().max(0.0);
-    let end = (down.from + down.length + reach).ceil();
-    let rows = end.min(f64::from(picture.height())) - first;
-    let narrow = pass(
-        picture,
-        [across.from, first, across.length, rows],
-        [across.kept, whole(rows)],
-        filter,
-    )?;
-    let wide = f64::from(across.kept);
-    pass(
-        &narrow,
-        [0.0, down.from - first, wide, down.length],
-        [across.kept, down.kept],
-        filter,
-    )
-}
-
-/// A part of a picture (left, top, width, height) at another size (width, height).
-fn pass(
-    picture: &RgbImage,
-    [left, top, wide, high]: [f64; 4],
-    [width, height]: [u32; 2],
-    filter: FilterType,
-) -> Result<RgbImage, ImageError> {
-    let broken = |error: &dyn std::fmt::Display| ImageError::Decode(error.to_string());
-    // Typed, so that the library's code for the other kinds of pixels is not even compiled.
-    let source =
-        TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
-            .map_err(|error| broken(&error))?;
-    let mut target = TypedImage::<U8x3>::new(width, height);
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(filter))
-        .crop(left, top, wide, high);
-    Resizer::new()
-        .resize_typed(&source, &mut target, &options)
-        .map_err(|error| broken(&error))?;
-    let bytes = target.pixels().iter().flat_map(|pixel| pixel.0).collect();
-    Ok(RgbImage::from_raw(width, height, bytes).expect("three bytes for each pixel"))
+/// `have` pixels become `scaled`, of which the middle `want` are kept; behind the second number of
+/// border, whose larger half follows, where there are too few.
+fn middle(have: u32, scaled: u32, want: u32) -> (Span, i64) {
+    let start = f64::from(scaled.saturating_sub(want)) / 2.0;
+    let span = Span {
+        have,
+        scaled,
+        start: whole(start.round_ties_even()),
+        kept: want.min(scaled),
+    };
+    (span, i64::from(want.saturating_sub(scaled) / 2))
 }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use fast_image_resize::FilterType;
 use image::RgbImage;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::encoders::{
     Error, ImageError,
+    resample::{Digits, Filter},
     transform::{Fit, Transform},
 };
 
@@ -135,15 +135,21 @@ impl Pictures {
             return Err("`do_pad` is true; it can only be false".to_owned());
         }
         let filter = match file.resample {
-            None | Some(3) => FilterType::CatmullRom,
-            Some(2) => FilterType::Bilinear,
-            Some(1) => FilterType::Lanczos3,
+            None | Some(3) => Filter::Bicubic,
+            Some(2) => Filter::Bilinear,
+            Some(1) => Filter::Lanczos,
             Some(other) => {
                 return Err(format!(
                     "`resample` is {other}; 1 (Lanczos), 2 (bilinear) and 3 (bicubic) can be \
                      computed"
                 ));
             }
+        };
+        // torchvision has no such filter; there Pillow takes its place.
+        let digits = if filter == Filter::Lanczos {
+            Digits::Pillow
+        } else {
+            Digits::Torchvision
         };
         // The transform divides by 255; what the file divides by otherwise goes into the rest.
         let factor = if file.do_rescale == Some(false) {
@@ -167,6 +173,7 @@ impl Pictures {
                 scaled: size,
                 fit: Fit::Squash,
                 filter,
+                digits,
                 mean: mean.map(scaled),
                 std: std.map(scaled),
             },

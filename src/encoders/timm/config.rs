@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use fast_image_resize::FilterType;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::encoders::{
     Error,
+    resample::{Digits, Filter},
     transform::{Fit, Transform, whole},
 };
 
@@ -160,12 +160,13 @@ impl Pretrained {
                     ));
                 }
             },
+            digits: Digits::Pillow,
             filter: match self.interpolation.as_str() {
-                "bicubic" => FilterType::CatmullRom,
-                "bilinear" => FilterType::Bilinear,
-                "lanczos" => FilterType::Lanczos3,
-                "box" => FilterType::Box,
-                "hamming" => FilterType::Hamming,
+                "bicubic" => Filter::Bicubic,
+                "bilinear" => Filter::Bilinear,
+                "lanczos" => Filter::Lanczos,
+                "box" => Filter::Box,
+                "hamming" => Filter::Hamming,
                 other => {
                     return Err(format!(
                         "`interpolation` is `{other}`; `bicubic`, `bilinear`, `lanczos`, `box` and \

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use fast_image_resize::FilterType;
 
 use super::{checkpoint, model::Visual};
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
         DeviceSpec, Error, ImageError, ImageInput, TextOptions, WeightsSettings,
         bert::{self, BertConfig, BertTokenizer, Pooling},
         fingerprint, image,
+        resample::{Digits, Filter},
         text::{self, TOKENS_PER_JOB, TOKENS_PER_LAUNCH},
         transform::{Fit, Transform},
         weights::catalogue,
@@ -91,7 +91,8 @@ pub fn load_visual(
             size,
             scaled: size,
             fit: Fit::Center,
-            filter: FilterType::CatmullRom,
+            filter: Filter::Bicubic,
+            digits: Digits::Pillow,
             mean: MEAN,
             std: STD,
         },
