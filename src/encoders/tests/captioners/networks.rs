@@ -6,16 +6,24 @@ use super::{
     super::{cosine, precision::halved},
     *,
 };
+use crate::encoders::Precision;
 
 /// Numbers are those of the reference, or, where half the digits are computed with, point there.
+///
+/// The weights are larger than trained ones, so that words differ: with bf16, which has 8 bits,
+/// transformers itself scores BLIP's words at a cosine of 0.9969 to its own f32.
 fn check(found: &[f32], expected: &[f32], spec: DeviceSpec, what: &str) {
-    if spec.precision().is_half() {
-        let cosine = cosine(found, expected);
-        assert!(cosine >= 0.999, "{cosine} {what} on {spec}");
-    } else {
-        let worst = distance(found, expected);
-        assert!(worst < 1e-4, "{worst} {what} on {spec}");
-    }
+    let least = match spec.precision() {
+        Precision::F32 => {
+            let worst = distance(found, expected);
+            assert!(worst < 1e-4, "{worst} {what} on {spec}");
+            return;
+        }
+        Precision::F16 => 0.9999,
+        Precision::Bf16 => 0.9969,
+    };
+    let cosine = cosine(found, expected);
+    assert!(cosine >= least, "{cosine} {what} on {spec}");
 }
 
 /// The scores of the next word, which have all digits on every device.
