@@ -86,6 +86,22 @@ pub(crate) fn wait_gone(number: &str) {
     panic!("process {number} is alive");
 }
 
+/// Waits until all threads of a process stand still: the signal is only on its way at first.
+fn wait_stopped(number: &str) {
+    let stands = |thread: fs_err::DirEntry| {
+        let stat = fs_err::read_to_string(thread.path().join("stat"));
+        stat.is_ok_and(|stat| stat.contains(") T "))
+    };
+    for _ in 0..1000 {
+        let mut threads = fs_err::read_dir(format!("/proc/{number}/task")).unwrap();
+        if threads.all(|thread| thread.is_ok_and(stands)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("process {number} does not stop");
+}
+
 fn signal(signal: &str, number: &str) {
     let status = std::process::Command::new("kill")
         .args([signal, number])
@@ -115,6 +131,7 @@ fn what_is_left_where_all_watchers_were_killed_goes_with_the_next_start() {
         ["attempt", "deaf", "forked", "bare"].map(|file| number(&home, file));
     // Stopped first, so that it cannot do anything about the death of the engine.
     signal("-STOP", &attempt);
+    wait_stopped(&attempt);
     engine.kill().unwrap();
     engine.wait().unwrap();
     signal("-KILL", &attempt);
