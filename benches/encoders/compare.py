@@ -34,6 +34,7 @@ arguments.add_argument("--data", type=Path, help="the folder with `reddit` and `
 arguments.add_argument("--work", type=Path, help="where inputs and checkpoints are made, and used again")
 arguments.add_argument("--card", type=int, help="measure on the graphics card with this index")
 arguments.add_argument("--only", help="models, with commas")
+arguments.add_argument("--devices", default="flex,libtorch:f32,libtorch", help="our devices on a processor, with commas")
 arguments.add_argument("--titles", type=int, default=1000)
 arguments.add_argument("--photographs", type=int, default=200)
 arguments.add_argument("--rounds", type=int, default=3)
@@ -108,6 +109,11 @@ def ours(model, device, inputs):
         return json.loads(done.stdout)[0]["rows_per_second"]
 
     return measure
+
+
+def ours_on_processors(model, inputs):
+    """Our side on each device that is asked for; `libtorch` alone chooses its numbers itself."""
+    return {f"trendmill {device}": ours(model, device, inputs) for device in arguments.devices.split(",")}
 
 
 def timed(rows, work):
@@ -254,9 +260,7 @@ def minilm():
     texts = ["--text-file", str(TEXT_FILE)]
     encode = timed(len(TITLES), lambda: model.encode(TITLES, batch_size=32, normalize_embeddings=True))
     sides = {
-        "trendmill flex": ours("all-minilm-l6-v2", "flex", texts),
-        "trendmill libtorch:f32": ours("all-minilm-l6-v2", "libtorch:f32", texts),
-        "trendmill libtorch (own choice)": ours("all-minilm-l6-v2", "libtorch", texts),
+        **ours_on_processors("all-minilm-l6-v2", texts),
         "PyTorch f32": threaded(encode),
     }
     try:
@@ -270,9 +274,7 @@ def vit_b():
     folder, model = checkpoint("vit-b", "vit_base_patch16_224")
     files = ["--image-file", *map(str, PHOTOGRAPHS)]
     sides = {
-        "trendmill flex": ours(folder, "flex", files),
-        "trendmill libtorch:f32": ours(folder, "libtorch:f32", files),
-        "trendmill libtorch (own choice)": ours(folder, "libtorch", files),
+        **ours_on_processors(folder, files),
         "PyTorch f32": threaded(timed(len(PHOTOGRAPHS), images_of(model, 8))),
     }
     try:
