@@ -1,7 +1,7 @@
 """Encoders beside PyTorch and ONNX Runtime, on the same inputs, in the same run.
 
     python benches/encoders/compare.py --trendmill target/release/trendmill --data ../shared/data
-    python benches/encoders/compare.py … --card 0 --only bge-m3,vit-l
+    python benches/encoders/compare.py … --card 0      # benches/gpu.sh does it and more
 
 Every side embeds the same 1,000 titles and 200 photographs, files to vectors. The sides take turns
 for some rounds and the fastest round of each counts, so that what else the machine does touches
@@ -347,13 +347,20 @@ def bge_m3():
 
 def vit_l():
     folder, model = checkpoint("vit-l", "vit_large_patch16_384")
+    import timm
+
     model = model.to(CARD, torch.bfloat16)
     fused = images_of(model, 128, CARD, torch.bfloat16)
+    timm.layers.set_fused_attn(False)
+    plain = timm.create_model("vit_large_patch16_384", num_classes=0).eval().to(CARD, torch.bfloat16)
+    timm.layers.set_fused_attn(True)
+    eager = images_of(plain, 128, CARD, torch.bfloat16)
     compiled = images_of(torch.compile(model, mode="max-autotune"), 128, CARD, torch.bfloat16)
     compiled()
     sides = {
         "trendmill": ours(folder, f"libtorch:{CARD}", ["--image-file", *map(str, PHOTOGRAPHS), "--rounds", "3"]),
         "PyTorch bf16, SDPA": timed(len(PHOTOGRAPHS), fused),
+        "PyTorch bf16, eager": timed(len(PHOTOGRAPHS), eager),
         "PyTorch bf16, SDPA, compiled": timed(len(PHOTOGRAPHS), compiled),
     }
     on_card(f"vit_large_patch16_384, {len(PHOTOGRAPHS)} photographs", sides, 382.1e9, matmul_rate())

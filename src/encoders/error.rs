@@ -20,6 +20,10 @@ pub enum Error {
         known: String,
     },
 
+    /// The files of a checkpoint are not those that were there before.
+    #[error("the checkpoint `{0}` was replaced while it was read")]
+    Replaced(String),
+
     /// What must be a directory is none.
     #[error("there is no directory `{}`", path.display())]
     NoDirectory {
@@ -99,6 +103,7 @@ impl Error {
             | Self::Io(_)
             | Self::Checkpoint { .. }
             | Self::Caption(_)
+            | Self::Replaced(_)
             | Self::Tokenizer(_) => false,
         }
     }

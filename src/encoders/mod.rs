@@ -33,6 +33,7 @@ mod maps;
 mod normalized;
 pub mod openai;
 mod patches;
+mod picture;
 mod precision;
 mod resample;
 mod resnet;
@@ -57,7 +58,8 @@ pub use captioner::{
 pub use device::{DeviceKind, DeviceSpec, DeviceSupport, ParseDeviceError, device_support};
 pub use error::{Error, ImageError};
 pub use fingerprint::{fingerprint, fingerprint_on, precision_of, written_in};
-pub use image::{ImageEncoder, ImageInput, load_image};
+pub use image::{ImageEncoder, load_image};
+pub use picture::{ImageInput, Picture};
 pub use precision::Precision;
 pub use tagger::{Caption, Tag, Tagger, load_tagger};
 pub use text::{TextEncoder, load_text, load_text_with};

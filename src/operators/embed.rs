@@ -20,6 +20,7 @@ use super::{
     selection::Pages,
     settings,
     shard::Part,
+    sharing::{self, Decoded, Followers, Reader, Work},
 };
 use crate::{
     corpus::{ContentHash, Fingerprint, Vector, VectorType},
@@ -27,6 +28,7 @@ use crate::{
     encoders::{self, DeviceSpec, ImageInput},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     registry::BlockEncoder,
+    store::Writer,
 };
 
 /// How many texts are embedded and committed together: about a second's work of a processor, or of
@@ -44,6 +46,10 @@ const fn image_batch(device: DeviceSpec) -> usize {
 pub(super) const STORED_AS: VectorType = VectorType::F16;
 
 /// `embed`: gives every content that lacks one its vector.
+///
+/// A task that embeds images may name others below it that read the same ones (`share`): each image
+/// is decoded once for all of them. Their encoders are in memory together, and this task takes the
+/// time of all.
 #[derive(Clone, Debug)]
 pub struct Embed(pub Arc<Environment>);
 
@@ -61,6 +67,13 @@ pub(super) enum Input {
     Visual,
 }
 
+impl Input {
+    /// Whether images are read for it.
+    pub(super) const fn is_of_images(self) -> bool {
+        matches!(self, Self::Image | Self::Visual)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -72,6 +85,9 @@ struct Settings {
     /// The part of the records, where the task is mapped.
     #[serde(default)]
     shard: Option<Part>,
+    /// Tasks below that read the same images.
+    #[serde(default)]
+    share: Vec<String>,
 }
 
 /// What an `embed` task leaves for the tasks downstream.
@@ -138,6 +154,10 @@ impl Operator for Embed {
             let hint = "give a directory with `Visualized_….pth`, or `none`".to_owned();
             return Err(settings::wrong("encoder", words, Some(hint)));
         }
+        if !settings.share.is_empty() && !settings.input.is_of_images() {
+            let words = "`share` is for tasks that read images";
+            return Err(settings::wrong("share", words, None));
+        }
         Ok(())
     }
 
@@ -168,10 +188,12 @@ impl Embed {
             fingerprint,
             captioner,
         };
+        let mut followers = Followers::of(&self.0, &context, &settings.share).await?;
         let mut pages = Pages::of(&self.0.store, &context, part).await?;
         let (mut contents, mut rows_in) = (Contents::default(), 0);
         while let Some(records) = pages.next(&self.0.store).await? {
             rows_in += records.len() as u64;
+            followers.note(&self.0, &records).await?;
             contents.extend(Contents::of(&self.0, &output, &records).await?);
         }
         let distinct: Vec<ContentHash> = contents.distinct.keys().copied().collect();
@@ -187,15 +209,12 @@ impl Embed {
             .map(|(content, what)| (*content, what.clone()))
             .collect();
         context.progress.expect(missing.len() as u64);
-        let failed = match output.input {
-            Input::Image | Input::Visual => {
-                self.embed_images(&context, &output, device, &missing)
-                    .await?
-            }
-            Input::Title | Input::Caption => {
-                self.embed_texts(&context, &output, device, missing).await?;
-                BTreeMap::new()
-            }
+        let failed = if output.input.is_of_images() {
+            self.embed_images(&context, &output, device, &missing, followers)
+                .await?
+        } else {
+            self.embed_texts(&context, &output, device, missing).await?;
+            BTreeMap::new()
         };
         self.0.store.sync_content().await?;
         let progress = self
@@ -262,33 +281,68 @@ impl Embed {
         output: &EmbedOutput,
         device: DeviceSpec,
         missing: &[Content],
+        followers: Followers,
     ) -> Result<BTreeMap<String, u64>, TaskError> {
-        let mut failed = BTreeMap::new();
+        let followers = followers.readers(&self.0).await?;
+        if !followers.is_empty() {
+            let images = missing.iter().map(|(content, what)| what.image(*content));
+            let mut readers = vec![Reader {
+                task: context.task_id.clone(),
+                device,
+                work: Work::Embed(output.clone()),
+                missing: images.collect(),
+            }];
+            readers.extend(followers);
+            return sharing::read(&self.0, context, &readers).await;
+        }
+        let (mut failed, decoded) = (BTreeMap::<String, u64>::new(), Arc::default());
         for batch in missing.chunks(divided(image_batch(device), context)) {
             checkpoint(context)?;
-            let (environment, output_of) = (Arc::clone(&self.0), output.clone());
-            let batch = batch.to_vec();
-            let vectors =
-                blocking(move || embed_files(&environment, &output_of, device, &batch)).await??;
-            let rows = vectors.len() as u64;
-            let mut good = Vec::with_capacity(vectors.len());
-            for (content, vector) in vectors {
-                match vector {
-                    Ok(vector) => good.push((content, vector)),
-                    Err(reason) => {
-                        tracing::warn!(image = %content, reason, "an image cannot be embedded");
-                        *failed.entry(reason).or_default() += 1;
-                    }
-                }
+            let made = embed_and_store(
+                &self.0,
+                output,
+                device,
+                batch.to_vec(),
+                &decoded,
+                writer(context),
+            );
+            for (reason, count) in made.await? {
+                *failed.entry(reason).or_default() += count;
             }
-            self.0
-                .store
-                .store_embeddings(output.fingerprint, &good, writer(context))
-                .await?;
-            context.progress.advance(rows);
+            context.progress.advance(batch.len() as u64);
         }
         Ok(failed)
     }
+}
+
+/// Embeds images and stores their vectors. Returns how many images could not be read, by reason.
+pub(super) async fn embed_and_store(
+    environment: &Arc<Environment>,
+    output: &EmbedOutput,
+    device: DeviceSpec,
+    pictures: Vec<Content>,
+    decoded: &Arc<Decoded>,
+    writer: Writer<'_>,
+) -> Result<BTreeMap<String, u64>, TaskError> {
+    let (with, output_of, decoded) = (Arc::clone(environment), output.clone(), Arc::clone(decoded));
+    let vectors =
+        blocking(move || embed_files(&with, &output_of, device, &pictures, &decoded)).await??;
+    let mut failed: BTreeMap<String, u64> = BTreeMap::new();
+    let mut good = Vec::with_capacity(vectors.len());
+    for (content, vector) in vectors {
+        match vector {
+            Ok(vector) => good.push((content, vector)),
+            Err(reason) => {
+                tracing::warn!(image = %content, reason, "an image cannot be embedded");
+                *failed.entry(reason).or_default() += 1;
+            }
+        }
+    }
+    environment
+        .store
+        .store_embeddings(output.fingerprint, &good, writer)
+        .await?;
+    Ok(failed)
 }
 
 /// The vector of an image, or why there is none.
@@ -300,22 +354,26 @@ fn embed_files(
     output: &EmbedOutput,
     device: DeviceSpec,
     pictures: &[Content],
+    decoded: &Decoded,
 ) -> Result<Vec<ImageVector>, encoders::Error> {
     let files: Vec<Option<std::path::PathBuf>> = pictures
         .iter()
         .map(|(content, what)| environment.media.find(&what.image(*content)))
         .collect();
     let found = files.iter().zip(pictures);
-    let found = found.filter_map(|(path, (_, what))| Some((path.as_deref()?, what)));
+    let found = found.filter_map(|(path, (content, what))| {
+        let input = decoded.input(what.image(*content), path.as_deref()?);
+        Some((input, what))
+    });
     let vectors = if output.input == Input::Visual {
         let encoder = environment.visual_encoder(&output.encoder, device)?;
         let pairs: Vec<(Option<ImageInput<'_>>, Option<&str>)> = found
-            .map(|(path, what)| (Some(ImageInput::File(path)), Some(what.text())))
+            .map(|(input, what)| (Some(input), Some(what.text())))
             .collect();
         encoder.embed(&pairs)
     } else {
         let encoder = environment.image_encoder(&output.encoder, device)?;
-        let inputs: Vec<ImageInput<'_>> = found.map(|(path, _)| ImageInput::File(path)).collect();
+        let inputs: Vec<ImageInput<'_>> = found.map(|(input, _)| input).collect();
         encoder.embed(&inputs)
     };
     let mut vectors = vectors.into_iter();
@@ -344,8 +402,9 @@ pub(super) fn embed_some(
     device: DeviceSpec,
     contents: &[Content],
 ) -> Result<Vec<Vector>, encoders::Error> {
-    if matches!(output.input, Input::Image | Input::Visual) {
-        let vectors = embed_files(environment, output, device, contents)?;
+    if output.input.is_of_images() {
+        let decoded = Decoded::default();
+        let vectors = embed_files(environment, output, device, contents, &decoded)?;
         return Ok(vectors.into_iter().filter_map(|(_, v)| v.ok()).collect());
     }
     let texts: Vec<&str> = contents.iter().map(|(_, what)| what.text()).collect();

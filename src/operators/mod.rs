@@ -18,6 +18,7 @@ mod fetch_images;
 mod embed;
 mod evaluation;
 mod caption;
+mod sharing;
 mod encoding;
 mod merge;
 mod train;

@@ -109,6 +109,7 @@ impl From<encoders::Error> for TaskError {
     fn from(error: encoders::Error) -> Self {
         match error {
             encoders::Error::Io(error) if store::is_disk_full(&error) => error.into(),
+            encoders::Error::Replaced(_) => Self::retry(error),
             other => Self::fail(other),
         }
     }

@@ -275,7 +275,8 @@ impl Checker<'_> {
         false
     }
 
-    /// Settings that name tasks: `from`, and every value in a table `blocks`.
+    /// Settings that name tasks: `from`, and every value in a table `blocks`, name those above;
+    /// `share` names those below.
     fn references(&self, tasks: &HashMap<&str, &Task>, report: &mut Report<'_>) {
         let mut named: Vec<(&Item, &Value)> = Vec::new();
         if let (Some(entry), Some(value)) = (
@@ -292,10 +293,11 @@ impl Checker<'_> {
                 named.push((&block.value, value));
             }
         }
+        let id = self.task.id.name.as_str();
+        self.below(tasks, report);
         if named.is_empty() {
             return;
         }
-        let id = self.task.id.name.as_str();
         let above = ancestors(tasks, id);
         for (item, value) in named {
             let Value::String(name) = value else {
@@ -315,6 +317,33 @@ impl Checker<'_> {
             } else {
                 suggest::hint(name, above.iter().copied())
             };
+            report(self.site(item, item.span.start, None), message, Some(hint));
+        }
+    }
+
+    /// The tasks of the list `share`, each of which must come after this one.
+    fn below(&self, tasks: &HashMap<&str, &Task>, report: &mut Report<'_>) {
+        let Some(entry) = find(&self.task.settings, "share") else {
+            return;
+        };
+        let Data::List(items) = &entry.value.data else {
+            return;
+        };
+        let id = self.task.id.name.as_str();
+        for item in items {
+            let Some(name) = item.as_text() else { continue };
+            let message = if !tasks.contains_key(name) {
+                format!("`{name}` is no task of this pipeline")
+            } else if !ancestors(tasks, name).contains(id) {
+                format!("`{name}` is not downstream of `{id}`")
+            } else {
+                continue;
+            };
+            let below = tasks
+                .keys()
+                .copied()
+                .filter(|task| ancestors(tasks, task).contains(id));
+            let hint = suggest::hint(name, below);
             report(self.site(item, item.span.start, None), message, Some(hint));
         }
     }

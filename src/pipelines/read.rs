@@ -269,7 +269,11 @@ impl Reader<'_> {
         let names = || profiles.iter().map(|profile| profile.name.as_str());
         if let Some(entry) = find(root, "profile") {
             let name = self.text(&entry.value)?;
-            if !names().any(|known| known == name) {
+            // One that is there and not complete has been told of.
+            let is_there = names().any(|known| known == name)
+                || matches!(find(root, "profiles").map(|all| &all.value.data),
+                    Some(Data::Table(all)) if find(all, &name).is_some());
+            if !is_there {
                 let message = format!("unknown profile `{name}`");
                 let hint = suggest::hint(&name, names());
                 self.faults.add(entry.value.span.start, message, Some(hint));

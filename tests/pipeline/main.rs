@@ -18,5 +18,6 @@ mod old_homes;
 mod keeping;
 mod window;
 mod visual;
+mod sharing;
 mod checkpoints;
 mod encoders;

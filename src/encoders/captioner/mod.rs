@@ -12,7 +12,7 @@ pub(super) use words::Words;
 
 use super::{
     DeviceSpec, Error, ImageError, ImageInput, WeightsSettings, blip::BlipCaptioner,
-    checkpoint::Identity, fingerprint, florence::FlorenceCaptioner, generation::Rules, image,
+    checkpoint::Identity, fingerprint, florence::FlorenceCaptioner, generation::Rules, picture,
     workers,
 };
 use crate::corpus::Fingerprint;
@@ -169,7 +169,7 @@ impl Captioner {
 
     /// An image → the numbers that the network reads.
     fn prepare(&self, image: ImageInput<'_>) -> Result<Vec<f32>, ImageError> {
-        let picture = image::over_white(image)?;
+        let picture = picture::over_white(image)?;
         self.network.pictures().prepare(&picture)
     }
 

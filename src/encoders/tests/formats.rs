@@ -3,7 +3,7 @@
 use safetensors::SafeTensors;
 
 use super::{cosine, devices, fixture, numbers, settings};
-use crate::encoders::{ImageInput, image, load_image};
+use crate::encoders::{ImageInput, Picture, load_image, picture};
 
 /// What is known of the files of `tests/reference/picture_formats.py`.
 struct Expected(Vec<u8>);
@@ -46,7 +46,7 @@ fn the_pixels_of_every_kind_of_file_are_those_of_pillow() {
     let expected = Expected::read();
     for name in expected.names() {
         let path = fixture("pictures").join(&name);
-        let pixels = image::pixels(ImageInput::File(&path)).unwrap();
+        let pixels = picture::pixels(ImageInput::File(&path)).unwrap();
         let pixel_name = format!("pixels.{name}");
         let (shape, expected) = numbers(&expected.file(), &pixel_name, u8::from_le_bytes);
         let (width, height) = pixels.dimensions();
@@ -61,6 +61,18 @@ fn the_pixels_of_every_kind_of_file_are_those_of_pillow() {
             worst <= allowed && mean <= allowed_mean,
             "{name}: {worst} at worst, {mean} in the mean"
         );
+    }
+}
+
+#[test]
+fn a_file_that_is_decoded_before_has_the_pixels_that_it_has_later() {
+    for name in Expected::read().names() {
+        let path = fixture("pictures").join(&name);
+        let decoded = Picture::read_all(&[&path]).remove(0).unwrap();
+        let [early, late] = [ImageInput::Picture(&decoded), ImageInput::File(&path)];
+        for read in [picture::pixels, picture::over_white] {
+            assert_eq!(read(early).unwrap(), read(late).unwrap(), "{name}");
+        }
     }
 }
 

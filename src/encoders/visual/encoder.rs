@@ -10,7 +10,7 @@ use crate::{
     encoders::{
         DeviceSpec, Error, ImageError, ImageInput, TextOptions, WeightsSettings,
         bert::{self, BertConfig, BertTokenizer, Pooling},
-        fingerprint, image,
+        fingerprint, picture,
         resample::{Digits, Filter},
         text::{self, TOKENS_PER_JOB, TOKENS_PER_LAUNCH},
         transform::{Fit, Transform},
@@ -195,7 +195,7 @@ impl VisualEncoder {
             self.cut(&mut ids[*row]);
         }
         let prepare = |row: &usize| match items[*row].0 {
-            Some(image) => self.transform.apply(image::pixels(image)?.as_ref()),
+            Some(image) => self.transform.apply(picture::pixels(image)?.as_ref()),
             None => Err(ImageError::Nothing),
         };
         if self.spec.is_exact() {

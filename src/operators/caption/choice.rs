@@ -29,6 +29,9 @@ pub(super) struct Settings {
     /// The part of the records, where the task is mapped.
     #[serde(default)]
     pub(super) shard: Option<Part>,
+    /// Tasks below that read the same images, where a checkpoint reads them.
+    #[serde(default)]
+    pub(super) share: Vec<String>,
     /// The model, as the server calls it.
     #[serde(default)]
     model: Option<String>,

@@ -16,10 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::{choice::Choice, tags::caption_of, written::Writing};
-pub(super) use self::{choice::computes, written::describe};
+pub(super) use self::{
+    choice::computes,
+    written::{describe, write_some},
+};
 
 use self::choice::Settings;
-use super::{Environment, embed::images_of, report::blocking, selection::Pages};
+use super::{
+    Environment, embed::images_of, report::blocking, selection::Pages, sharing::Followers,
+};
 use crate::{
     corpus::{ContentHash, Fingerprint},
     dag::ExecutorKind,
@@ -43,7 +48,8 @@ use crate::{
 /// - `blip-base`, or a directory from the home on that holds a checkpoint as `save_pretrained`
 ///   writes it (BLIP, Florence-2), writes sentences. A task may have its own `prompt` (how a caption begins, or the
 ///   task of a Florence-2), `max_tokens`, `beams` and `device`; without them the checkpoint's own
-///   hold. Which captioner it is, its files say: they are hashed when a task runs, not when a
+///   hold. It may name tasks below it that read the same images (`share`): each is decoded once for
+///   all of them. Which captioner it is, its files say: they are hashed when a task runs, not when a
 ///   pipeline is checked, and nothing is loaded where no image lacks a caption.
 /// - `none` skips the task.
 #[derive(Clone, Debug)]
@@ -154,10 +160,15 @@ impl Caption {
             Choice::Tagger(_) => Some(tags::image_vectors(&context, settings.from.as_deref())?),
             Choice::Server(_) | Choice::Checkpoint(_) => None,
         };
+        let mut followers = match &choice {
+            Choice::Checkpoint(_) => Followers::of(&self.0, &context, &settings.share).await?,
+            Choice::Tagger(_) | Choice::Server(_) => Followers::default(),
+        };
         let mut pages = Pages::of(store, &context, settings.shard).await?;
         let (mut images, mut rows_in) = (HashMap::new(), 0);
         while let Some(records) = pages.next(store).await? {
             rows_in += records.len() as u64;
+            followers.note(&self.0, &records).await?;
             images.extend(images_of(&self.0, &records).await?);
         }
         let distinct: HashSet<ContentHash> = images.values().flatten().copied().collect();
@@ -177,16 +188,16 @@ impl Caption {
         let missing = readable;
         context.progress.expect(missing.len() as u64);
         let made = match (&choice, &vectors) {
+            (Choice::Checkpoint(writing), _) => {
+                self.write(&context, writing, device, fingerprint, &missing, followers)
+                    .await?
+            }
             _ if missing.is_empty() => Made::default(),
             (Choice::Tagger(name), Some(vectors)) => {
                 self.tag(&context, name, vectors, &missing).await?
             }
             (Choice::Server(question), _) => {
                 self.ask(&context, &settings, question, missing).await?
-            }
-            (Choice::Checkpoint(writing), _) => {
-                self.write(&context, writing, device, fingerprint, &missing)
-                    .await?
             }
             (Choice::Tagger(_), None) => Made::default(),
         };

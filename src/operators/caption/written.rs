@@ -1,6 +1,6 @@
 //! Captions that a checkpoint writes from the images themselves.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde_json::json;
 
@@ -8,6 +8,7 @@ use super::{
     super::{
         Environment,
         report::{blocking, checkpoint, divided, writer},
+        sharing::{self, Decoded, Followers, Reader, Work},
     },
     Caption, Made,
 };
@@ -15,7 +16,7 @@ use crate::{
     corpus::{ContentHash, Fingerprint},
     encoders::{self, CaptionOptions, Captioner, DeviceSpec, Generated, ImageError, ImageInput},
     engine::{TaskContext, TaskError},
-    store::StoredCaption,
+    store::{StoredCaption, Writer},
 };
 
 /// How many images are described and committed together, where a card computes and elsewhere.
@@ -40,52 +41,91 @@ impl Caption {
         device: DeviceSpec,
         fingerprint: Fingerprint,
         missing: &[ContentHash],
+        followers: Followers,
     ) -> Result<Made, TaskError> {
-        let (environment, from) = (Arc::clone(&self.0), writing.clone());
-        let captioner = blocking(move || {
-            let captioner = environment.captioner(&from.name, device)?;
-            captioner.check(&from.options).map(|()| captioner)
-        })
-        .await??;
-        if captioner.fingerprint(&writing.options) != fingerprint {
-            return Err(TaskError::retry(anyhow::anyhow!(
-                "the checkpoint in `{}` was replaced while it was read",
-                writing.name
-            )));
+        let followers = followers.readers(&self.0).await?;
+        if !followers.is_empty() {
+            let mut readers = vec![Reader {
+                task: context.task_id.clone(),
+                device,
+                work: Work::Write(fingerprint, writing.clone()),
+                missing: missing.iter().copied().collect(),
+            }];
+            readers.extend(followers);
+            let dropped = sharing::read(&self.0, context, &readers).await?;
+            let captions = self.0.store.captions(fingerprint, missing).await?;
+            return Ok(Made {
+                captioned: captions.into_keys().collect(),
+                dropped,
+                message: None,
+            });
         }
         let batch = if device.is_on_card() {
             CARD_BATCH
         } else {
             BATCH
         };
-        let mut made = Made::default();
+        let (mut made, decoded) = (Made::default(), Arc::default());
         for batch in missing.chunks(divided(batch, context)) {
             checkpoint(context)?;
-            let environment = Arc::clone(&self.0);
-            let (captioner, writing, images) =
-                (Arc::clone(&captioner), writing.clone(), batch.to_vec());
-            let written =
-                blocking(move || describe(&environment, &captioner, &writing, &images)).await?;
-            let mut captions = Vec::with_capacity(written.len());
-            for (image, caption) in written {
-                match caption {
-                    Ok(caption) => captions.push((image, caption)),
-                    Err((reason, message)) => {
-                        tracing::warn!(%image, reason, message, "an image has no caption");
-                        *made.dropped.entry(reason.to_owned()).or_default() += 1;
-                    }
-                }
+            let written = write_some(
+                &self.0,
+                writing,
+                device,
+                fingerprint,
+                batch.to_vec(),
+                &decoded,
+                writer(context),
+            );
+            let (captioned, dropped) = written.await?;
+            made.captioned.extend(captioned);
+            for (reason, count) in dropped {
+                *made.dropped.entry(reason).or_default() += count;
             }
-            self.0
-                .store
-                .store_captions(fingerprint, &captions, writer(context))
-                .await?;
-            made.captioned
-                .extend(captions.iter().map(|(image, _)| *image));
             context.progress.advance(batch.len() as u64);
         }
         Ok(made)
     }
+}
+
+/// Lets a checkpoint describe images, and stores the captions. Returns the images that have one
+/// now, and how many have none, by reason.
+pub(in super::super) async fn write_some(
+    environment: &Arc<Environment>,
+    writing: &Writing,
+    device: DeviceSpec,
+    fingerprint: Fingerprint,
+    images: Vec<ContentHash>,
+    decoded: &Arc<Decoded>,
+    writer: Writer<'_>,
+) -> Result<(Vec<ContentHash>, BTreeMap<String, u64>), TaskError> {
+    let (with, writing, decoded) = (
+        Arc::clone(environment),
+        writing.clone(),
+        Arc::clone(decoded),
+    );
+    let written = blocking(move || {
+        let captioner = writing.captioner(&with, device, fingerprint)?;
+        let written = describe(&with, &captioner, &writing, &images, &decoded);
+        Ok::<_, encoders::Error>(written)
+    });
+    let mut captions = Vec::new();
+    let mut dropped: BTreeMap<String, u64> = BTreeMap::new();
+    for (image, caption) in written.await?? {
+        match caption {
+            Ok(caption) => captions.push((image, caption)),
+            Err((reason, message)) => {
+                tracing::warn!(%image, reason, message, "an image has no caption");
+                *dropped.entry(reason.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    environment
+        .store
+        .store_captions(fingerprint, &captions, writer)
+        .await?;
+    let captioned = captions.into_iter().map(|(image, _)| image);
+    Ok((captioned.collect(), dropped))
 }
 
 /// The caption of an image, or a reason code with words.
@@ -97,15 +137,15 @@ pub(in super::super) fn describe(
     captioner: &Captioner,
     writing: &Writing,
     images: &[ContentHash],
+    decoded: &Decoded,
 ) -> Vec<Described> {
     let files: Vec<Option<PathBuf>> = images
         .iter()
         .map(|image| environment.media.find(image))
         .collect();
-    let inputs: Vec<ImageInput<'_>> = files
-        .iter()
-        .flatten()
-        .map(|path| ImageInput::File(path))
+    let found = images.iter().zip(&files);
+    let inputs: Vec<ImageInput<'_>> = found
+        .filter_map(|(image, file)| Some(decoded.input(*image, file.as_deref()?)))
         .collect();
     let mut written = captioner.caption(&inputs, &writing.options).into_iter();
     let missing = || Err(("missing_file", "its file is not there".to_owned()));
@@ -127,6 +167,26 @@ pub(in super::super) fn describe(
 }
 
 impl Writing {
+    /// The captioner on `device`, loaded once per process. Blocks while it loads.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, it cannot write as it is told to, or it is another one than that of
+    /// `fingerprint`.
+    pub(in super::super) fn captioner(
+        &self,
+        environment: &Environment,
+        device: DeviceSpec,
+        fingerprint: Fingerprint,
+    ) -> Result<Arc<Captioner>, encoders::Error> {
+        let captioner = environment.captioner(&self.name, device)?;
+        captioner.check(&self.options)?;
+        if captioner.fingerprint(&self.options) != fingerprint {
+            return Err(encoders::Error::Replaced(self.name.clone()));
+        }
+        Ok(captioner)
+    }
+
     /// Whether there is such a captioner, without reading its weights.
     pub(super) fn look(&self, environment: &Environment) -> Result<(), encoders::Error> {
         encoders::look_at_captioner(&encoders::written_in(&environment.home, &self.name))

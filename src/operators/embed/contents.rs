@@ -31,6 +31,11 @@ pub(crate) enum What {
 }
 
 impl What {
+    /// An image with its caption, which may be empty, and their hash.
+    pub(in crate::operators) fn pair(image: ContentHash, caption: &str) -> Content {
+        (image.with(caption), Self::Pair(image, caption.to_owned()))
+    }
+
     /// Its text; empty where it has none.
     pub(in crate::operators) fn text(&self) -> &str {
         match self {
@@ -84,8 +89,8 @@ impl Contents {
                     for image in images.get(&record.id).into_iter().flatten() {
                         // An image that has no caption is embedded alone.
                         let caption = captions.get(image).map_or("", |found| &found.caption);
-                        let pair = What::Pair(*image, caption.to_owned());
-                        contents.add(&record.id, image.with(caption), pair);
+                        let (content, pair) = What::pair(*image, caption);
+                        contents.add(&record.id, content, pair);
                     }
                 }
             }

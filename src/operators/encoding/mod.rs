@@ -1,6 +1,7 @@
 //! What the tasks of a graph that encode have to do, known before they do it: their contents, what
 //! of them lacks a result, and [how fast a few go](sample) on this device.
 
+mod reading;
 mod sample;
 
 use std::{

@@ -12,6 +12,7 @@ use super::{
         caption::{caption_of, describe},
         embed::embed_some,
         report::blocking,
+        sharing::Decoded,
     },
     Content, Encoding, Stock, What, Work, without,
 };
@@ -81,7 +82,9 @@ impl Encoding {
                     timed(&contents, |piece| {
                         let images: Vec<ContentHash> =
                             piece.iter().map(|(image, _)| *image).collect();
-                        let written = describe(&environment, &captioner, writing, &images);
+                        let decoded = Decoded::default();
+                        let written =
+                            describe(&environment, &captioner, writing, &images, &decoded);
                         let lengths = written.into_iter().filter_map(|(_, caption)| {
                             let caption = caption.ok()?;
                             Some(caption.caption.len() + caption.details.to_string().len())

@@ -63,8 +63,8 @@ fn catalogue() -> Catalogue {
         .with(Fake("refresh", &["horizon", "tolerance"]))
         .with(Fake("filter", &["keep", "window"]))
         .with(Fake("fetch_images", &[]))
-        .with(Fake("caption", &["captioner", "from"]))
-        .with(Fake("embed", &["encoder", "input"]))
+        .with(Fake("caption", &["captioner", "from", "share"]))
+        .with(Fake("embed", &["encoder", "input", "share"]))
         .with(Fake(
             "merge",
             &["blocks", "numbers", "categories", "target", "order"],

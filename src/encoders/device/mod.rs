@@ -1,8 +1,11 @@
 //! Where the arithmetic happens, and with which numbers: a setting's words → a Burn device.
 //!
-//! The only place of the project that names LibTorch. The crate burn-tch is deprecated upstream
+//! The only module of the project that names LibTorch. The crate burn-tch is deprecated upstream
 //! and stays supported for the 0.22 series; the way out is burn-cuda (feature `cuda`), once it has
 //! passed the same parity tests on a card and is as fast there.
+
+mod cuda;
+mod libtorch;
 
 use std::{fmt, str::FromStr};
 
@@ -265,111 +268,6 @@ pub fn device_support() -> Vec<DeviceSupport> {
         },
     })
     .collect()
-}
-
-#[cfg(not(feature = "libtorch"))]
-mod libtorch {
-    use burn::tensor::Device;
-
-    use super::{DeviceKind, Error};
-
-    /// This executable has no LibTorch.
-    pub(super) fn open(device: DeviceKind) -> Result<Device, Error> {
-        Err(Error::NotBuiltIn {
-            device,
-            hint: "use `flex`, or build the worker beside it: `cargo build --release --features \
-                   libtorch --bin trendmill-worker`",
-        })
-    }
-}
-
-#[cfg(feature = "libtorch")]
-mod libtorch {
-    use burn::tensor::Device;
-
-    use super::{DeviceKind, Error};
-
-    /// LibTorch on the processor, or on a graphics card that answers.
-    #[expect(
-        deprecated,
-        reason = "burn-tch is the graphics-card path of Burn 0.22; see the module's words on the way out"
-    )]
-    pub(super) fn open(kind: DeviceKind) -> Result<Device, Error> {
-        let DeviceKind::LibTorchCuda(index) = kind else {
-            return Ok(Device::libtorch());
-        };
-        let missing = |reason: String| Error::NotAvailable {
-            device: kind,
-            reason,
-            instead: DeviceKind::LibTorch,
-        };
-        // Asked first, because burn-tch panics where there is no card.
-        let cards = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
-        if !tch::Cuda::is_available() || cards == 0 {
-            return Err(missing("LibTorch finds no graphics card".to_owned()));
-        }
-        if index >= cards {
-            return Err(missing(format!("the cards are 0 to {}", cards - 1)));
-        }
-        let found = std::panic::catch_unwind(|| {
-            let device = Device::libtorch_cuda(index);
-            burn::tensor::Tensor::<1>::zeros([1], &device).into_data();
-            device
-        });
-        found.map_err(|_| missing("it does not answer".to_owned()))
-    }
-}
-
-#[cfg(not(feature = "cuda"))]
-mod cuda {
-    use burn::tensor::Device;
-
-    use super::{DeviceKind, Error};
-
-    /// This executable has no kernels for cards.
-    pub(super) fn open(index: usize) -> Result<Device, Error> {
-        Err(Error::NotBuiltIn {
-            device: DeviceKind::Cuda(index),
-            hint: "use `libtorch:cuda:N`, or build it in: `cargo build --release --features cuda`",
-        })
-    }
-}
-
-#[cfg(feature = "cuda")]
-mod cuda {
-    use std::path::Path;
-
-    use burn::tensor::Device;
-
-    use super::{DeviceKind, Error};
-
-    /// Burn's own kernels on a card that answers.
-    pub(super) fn open(index: usize) -> Result<Device, Error> {
-        let missing = |reason: String| Error::NotAvailable {
-            device: DeviceKind::Cuda(index),
-            reason,
-            instead: DeviceKind::Flex,
-        };
-        // Asked first, because the crate panics, with many words, where there is no driver. The
-        // second file is the card of a Linux under Windows.
-        let card = format!("/dev/nvidia{index}");
-        if ![card.as_str(), "/dev/dxg"]
-            .iter()
-            .any(|file| Path::new(file).exists())
-        {
-            return Err(missing(format!(
-                "the driver shows no card, there is no `{card}`"
-            )));
-        }
-        let found = std::panic::catch_unwind(|| {
-            let device = Device::cuda(index);
-            burn::tensor::Tensor::<1>::zeros([1], &device).into_data();
-            device
-        });
-        found.map_err(|_| {
-            missing("it does not answer, or NVRTC or CUDA's headers are missing".to_owned())
-        })
-    }
 }
 
 #[cfg(test)]
