@@ -6,7 +6,10 @@ use super::{
     CaptionOptions, DeviceSpec, Error, Precision, TextOptions,
     checkpoint::Identity,
     timm,
-    weights::catalogue::{self, Entry},
+    weights::{
+        Kind,
+        catalogue::{self, Entry},
+    },
 };
 use crate::corpus::{ContentHash, Fingerprint};
 
@@ -66,7 +69,9 @@ fn is_halved(name_or_dir: &str) -> bool {
     }
     if let Some(entry) = catalogue::find(name_or_dir) {
         let is_bert = entry.architecture.ends_with("bert");
-        return is_bert || entry.timm_architecture().is_some_and(timm::is_transformer);
+        return is_bert
+            || entry.kind == Kind::Visual
+            || entry.timm_architecture().is_some_and(timm::is_transformer);
     }
     let config = Path::new(name_or_dir).join("config.json");
     let config = fs_err::read(config).unwrap_or_default();
@@ -99,10 +104,7 @@ fn is_path(text: &str) -> bool {
 
 /// The directory that is meant by what is no encoder's name, or an error that says what it is not;
 /// `kind` is what is looked for.
-pub(super) fn existing_directory(
-    name: &str,
-    kind: Option<catalogue::Kind>,
-) -> Result<&Path, Error> {
+pub(super) fn existing_directory(name: &str, kind: Option<Kind>) -> Result<&Path, Error> {
     let path = Path::new(name);
     if path.is_dir() {
         return Ok(path);
@@ -140,13 +142,15 @@ pub(super) fn of_directory(directory: &Path, options: TextOptions) -> Result<Fin
 
 /// The fingerprint of an entry of the catalogue.
 pub(super) fn of_entry(entry: &Entry) -> Fingerprint {
-    let read = entry.reads.as_deref().and_then(catalogue::find);
+    let other = |name: &Option<String>| name.as_deref().and_then(catalogue::find);
+    let (read, text) = (other(&entry.reads), other(&entry.text));
     let weights = entry
         .weights_hash()
         .or_else(|| read.and_then(Entry::weights_hash))
         .expect("a test holds that every entry has weights or reads another's");
-    // A captioner that reads vectors depends on how they were made.
-    let preprocessing = match read {
+    // A captioner that reads vectors depends on how they were made, and one that stands beside a
+    // text encoder on its tokens.
+    let preprocessing = match read.or(text) {
         Some(read) => format!("{} of {}", entry.preprocessing, of_entry(read)),
         None => entry.preprocessing.clone(),
     };

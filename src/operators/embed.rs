@@ -25,7 +25,7 @@ use super::{
 use crate::{
     corpus::{ContentHash, Fingerprint, Vector, VectorType},
     dag::ExecutorKind,
-    encoders::{self, DeviceSpec, ImageInput},
+    encoders::{self, DeviceSpec, ImageInput, Kind, weights::catalogue},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     registry::BlockEncoder,
     store::Writer,
@@ -151,7 +151,10 @@ impl Operator for Embed {
                 "`{}` does not encode an image with its text",
                 settings.encoder
             );
-            let hint = "give a directory with `Visualized_….pth`, or `none`".to_owned();
+            let hint = format!(
+                "give {}, a directory with `Visualized_….pth`, or `none`",
+                catalogue::names(Some(Kind::Visual))
+            );
             return Err(settings::wrong("encoder", words, Some(hint)));
         }
         if !settings.share.is_empty() && !settings.input.is_of_images() {

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -253,7 +253,7 @@ impl Environment {
 
     /// Whether an encoder that a pipeline names sees an image together with a text.
     pub fn is_visual(&self, name: &str) -> bool {
-        encoders::is_visual(Path::new(&encoders::written_in(&self.home, name)))
+        encoders::is_visual(&encoders::written_in(&self.home, name))
     }
 
     /// What is loaded under a name, unless its files have changed since.

@@ -8,6 +8,7 @@ mod streams;
 mod timetable;
 mod access;
 mod commands;
+mod filling;
 mod life;
 mod keeping;
 mod full_disk;

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, json};
 
-use super::plan::{PlannedEncoding, dataset_of};
+use super::plan::{PlannedEncoding, dataset_of, source_of};
 use crate::{
     app::{App, Error, Prepared, request::whole},
     clock::Timestamp,
@@ -41,8 +41,7 @@ impl App {
         prepared: Prepared,
     ) -> Result<engine::RunRequest, Error> {
         let pipeline = prepared.compiled.pipeline.clone();
-        let (Some(dataset), Some(source)) = (dataset_of(&prepared)?, prepared.source.clone())
-        else {
+        let (Some(dataset), Some(source)) = (dataset_of(&prepared)?, source_of(&prepared)) else {
             return Err(Error::wrong(
                 format!("`{pipeline}` reads no source, so nothing of it is stored"),
                 None,

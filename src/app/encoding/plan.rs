@@ -138,7 +138,7 @@ impl App {
         Ok(EncoderPlan {
             pipeline: prepared.compiled.pipeline.clone(),
             profile: prepared.compiled.profile.clone(),
-            source: prepared.source.clone(),
+            source: source_of(&prepared),
             dataset,
             records,
             total: total(&tasks),
@@ -147,10 +147,20 @@ impl App {
     }
 }
 
+/// The source that a run reads: its parameter, or what its task `scrape` says.
+pub(super) fn source_of(prepared: &Prepared) -> Option<String> {
+    prepared.source.clone().or_else(|| {
+        let nodes = prepared.compiled.graph.nodes();
+        let scrape = nodes.iter().find(|node| node.op == "scrape")?;
+        let source = scrape.settings.get("source")?;
+        source.as_str().map(str::to_owned)
+    })
+}
+
 /// The data set that a run reads; none where it has no source.
 pub(super) fn dataset_of(prepared: &Prepared) -> Result<Option<String>, Error> {
-    let source = prepared.source.as_deref();
-    Ok(source.map(open_source::dataset).transpose()?)
+    let source = source_of(prepared);
+    Ok(source.as_deref().map(open_source::dataset).transpose()?)
 }
 
 /// A task with so many contents, of which so many lack a result.

@@ -158,6 +158,7 @@ pub(super) fn check(
             Kind::Image => drop(encoders::load_image(&entry.name, &device, &local)?),
             Kind::Tagger => drop(encoders::load_tagger(&entry.name, &local)?),
             Kind::Captioner => drop(encoders::load_captioner(&entry.name, &device, &local)?),
+            Kind::Visual => drop(encoders::load_visual(&entry.name, &device, &local)?),
         }
         found.push(of_located(entry, &located, started));
     }
@@ -211,5 +212,6 @@ const fn kind_name(kind: Kind) -> &'static str {
         Kind::Image => "image",
         Kind::Tagger => "tagger",
         Kind::Captioner => "captioner",
+        Kind::Visual => "visual",
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn run(
     settings: &WeightsSettings,
     json: bool,
 ) -> Result<Report, Failure> {
-    let sees_both = visual::is_visual(&arguments.model);
+    let sees_both = encoders::is_visual(&arguments.model);
     if arguments.pairs.is_some() && !sees_both {
         return Err(Failure::Usage(format!(
             "`--pairs` needs a model that sees text and image together; `{}` has no visual encoder",

@@ -23,11 +23,6 @@ struct Pair {
     image: Option<PathBuf>,
 }
 
-/// Whether the model is of this kind.
-pub(super) fn is_visual(model: &str) -> bool {
-    Path::new(model).is_dir() && encoders::is_visual(Path::new(model))
-}
-
 /// The vectors of the texts, the images or the pairs that the arguments name.
 pub(super) fn vectors(
     arguments: &Embed,

@@ -7,7 +7,8 @@ use safetensors::SafeTensors;
 
 use super::{devices, distance, fixture, numbers, settings};
 use crate::encoders::{
-    DeviceSpec, ImageError, ImageInput, VisualEncoder, bert::BertTokenizer, is_visual, load_visual,
+    DeviceSpec, ImageError, ImageInput, VisualEncoder, WeightsSettings, bert::BertTokenizer,
+    is_visual, load_visual,
 };
 
 const KINDS: [&str; 2] = ["m3", "base"];
@@ -148,10 +149,30 @@ fn what_is_no_visual_encoder_says_so() {
             .unwrap_err()
             .to_string()
     };
-    assert!(load("all-minilm-l6-v2").contains("a text encoder, not a visual encoder"));
+    assert!(
+        load("all-minilm-l6-v2")
+            .contains("a text encoder, not an encoder of images with their texts")
+    );
     assert!(load("no/such").contains("no directory"));
     let folder = fixture("bert_tiny");
-    assert!(!is_visual(&folder));
+    assert!(!is_visual(folder.to_str().unwrap()));
+    assert!(!is_visual("bge-m3"));
     assert!(load(folder.to_str().unwrap()).contains("holds no visual encoder"));
-    assert!(is_visual(&fixture("visual/base")));
+    assert!(is_visual(fixture("visual/base").to_str().unwrap()));
+    assert!(is_visual("visualized-bge-m3"));
+    let empty = tempfile::tempdir().unwrap();
+    let nothing = WeightsSettings {
+        offline: true,
+        hf_home: empty.path().join("hub"),
+        cache_dir: empty.path().join("own"),
+        ..settings()
+    };
+    let error = load_visual("visualized-bge-m3", &DeviceSpec::FLEX, &nothing).unwrap_err();
+    assert!(error.is_environment(), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("no weights for `visualized-bge-m3`"),
+        "{error}"
+    );
 }

@@ -1,6 +1,6 @@
 //! A loaded visual encoder, and how its work is put together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -8,13 +8,13 @@ use super::{checkpoint, model::Visual};
 use crate::{
     corpus::Fingerprint,
     encoders::{
-        DeviceSpec, Error, ImageError, ImageInput, TextOptions, WeightsSettings,
+        DeviceSpec, Error, ImageError, ImageInput, Kind, TextOptions, WeightsSettings,
         bert::{self, BertConfig, BertTokenizer, Pooling},
         fingerprint, picture,
         resample::{Digits, Filter},
         text::{self, TOKENS_PER_JOB, TOKENS_PER_LAUNCH},
         transform::{Fit, Transform},
-        weights::catalogue,
+        weights::{self, Entry, catalogue},
         workers,
     },
 };
@@ -40,75 +40,116 @@ pub struct VisualEncoder {
     device: Device,
 }
 
-/// Whether a folder holds a visual checkpoint.
-pub fn is_visual(directory: &Path) -> bool {
-    checkpoint::weights_in(directory).is_ok_and(|weights| weights.is_some())
+/// Whether an encoder has this name that sees an image with its text, or a folder holds one.
+pub fn is_visual(name_or_dir: &str) -> bool {
+    match catalogue::find(name_or_dir) {
+        Some(entry) => entry.kind == Kind::Visual,
+        None => {
+            checkpoint::weights_in(Path::new(name_or_dir)).is_ok_and(|weights| weights.is_some())
+        }
+    }
 }
 
-/// Loads the visual checkpoint of a folder: the text model's `config.json` and `tokenizer.json`
-/// beside `Visualized_….pth`. No visual encoder has a name: their weights are pinned nowhere.
+/// Loads a named visual encoder, or that in a folder: the text model's `config.json` and
+/// `tokenizer.json` beside `Visualized_….pth`.
 pub fn load_visual(
     name_or_dir: &str,
     device: &DeviceSpec,
-    _weights: &WeightsSettings,
+    weights: &WeightsSettings,
 ) -> Result<VisualEncoder, Error> {
     let opened = device.open()?;
-    let directory = Path::new(name_or_dir);
-    let unusable = |reason: String| Error::Checkpoint {
-        path: directory.to_owned(),
-        reason,
+    let parts = match catalogue::find(name_or_dir) {
+        Some(entry) if entry.kind != Kind::Visual => {
+            return Err(Error::WrongKind {
+                name: name_or_dir.to_owned(),
+                found: entry.kind.with_article(),
+                wanted: Kind::Visual.with_article(),
+                known: catalogue::names(Some(Kind::Visual)),
+            });
+        }
+        Some(entry) => Parts::of_entry(entry, weights)?,
+        None => Parts::of_directory(fingerprint::existing_directory(
+            name_or_dir,
+            Some(Kind::Visual),
+        )?)?,
     };
-    if let Some(entry) = catalogue::find(name_or_dir) {
-        return Err(unusable(format!(
-            "it is {}, not a visual encoder; give a folder with `Visualized_….pth`",
-            entry.kind.with_article()
-        )));
+    parts.load(name_or_dir, *device, opened)
+}
+
+/// The files and settings of a visual encoder.
+struct Parts {
+    config: BertConfig,
+    tokenizer: BertTokenizer,
+    weights: PathBuf,
+    fingerprint: Fingerprint,
+}
+
+impl Parts {
+    /// What the catalogue says: files beside those that it names have no say.
+    fn of_entry(entry: &Entry, settings: &WeightsSettings) -> Result<Self, Error> {
+        let located = weights::locate(entry, settings)?;
+        let config = BertConfig::read(located.file("config.json"))?;
+        Ok(Self {
+            tokenizer: BertTokenizer::read(located.file("tokenizer.json"), config.longest())?,
+            config,
+            weights: located.file(&entry.weights).to_owned(),
+            fingerprint: fingerprint::of_entry(entry),
+        })
     }
-    if !directory.is_dir() {
-        return Err(Error::NoDirectory {
+
+    fn of_directory(directory: &Path) -> Result<Self, Error> {
+        let weights = checkpoint::weights_in(directory)?.ok_or_else(|| Error::Checkpoint {
             path: directory.to_owned(),
-        });
+            reason: "it holds no visual encoder: its weights have no `visual_proj`".to_owned(),
+        })?;
+        let config = BertConfig::read(&directory.join("config.json"))?;
+        Ok(Self {
+            tokenizer: BertTokenizer::of_directory(directory, config.longest())?,
+            config,
+            weights,
+            fingerprint: fingerprint::of_directory(directory, TextOptions::default())?,
+        })
     }
-    let weights = checkpoint::weights_in(directory)?.ok_or_else(|| {
-        unusable("it holds no visual encoder: its weights have no `visual_proj`".to_owned())
-    })?;
-    let config = BertConfig::read(&directory.join("config.json"))?;
-    let precision = device.precision();
-    let model = checkpoint::load(&config, &weights, &opened, precision.dtype())?;
-    let tokenizer =
-        BertTokenizer::of_directory(directory, config.longest())?.for_model(config.vocab_size);
-    let side = |axis: usize| u32::try_from(model.size[axis]).unwrap_or(u32::MAX);
-    let size = [side(0), side(1)];
-    Ok(VisualEncoder {
-        name: name_or_dir.to_owned(),
-        fingerprint: fingerprint::in_precision(
-            fingerprint::of_directory(directory, TextOptions::default())?,
-            precision,
-        ),
-        dimension: config.hidden_size,
-        tokenizer,
-        transform: Transform {
-            size,
-            scaled: size,
-            fit: Fit::Center,
-            filter: Filter::Bicubic,
-            digits: Digits::Pillow,
-            mean: MEAN,
-            std: STD,
-        },
-        // The first position is the first token's, the next are the patches'.
-        longest_beside: config.max_position_embeddings - model.patches,
-        model,
-        spec: *device,
-        device: opened,
-    })
+
+    fn load(self, name: &str, spec: DeviceSpec, device: Device) -> Result<VisualEncoder, Error> {
+        let Self {
+            config,
+            tokenizer,
+            weights,
+            fingerprint,
+        } = self;
+        let precision = spec.precision();
+        let model = checkpoint::load(&config, &weights, &device, precision.dtype())?;
+        let side = |axis: usize| u32::try_from(model.size[axis]).unwrap_or(u32::MAX);
+        let size = [side(0), side(1)];
+        Ok(VisualEncoder {
+            name: name.to_owned(),
+            fingerprint: fingerprint::in_precision(fingerprint, precision),
+            dimension: config.hidden_size,
+            tokenizer: tokenizer.for_model(config.vocab_size),
+            transform: Transform {
+                size,
+                scaled: size,
+                fit: Fit::Center,
+                filter: Filter::Bicubic,
+                digits: Digits::Pillow,
+                mean: MEAN,
+                std: STD,
+            },
+            // The first position is the first token's, the next are the patches'.
+            longest_beside: config.max_position_embeddings - model.patches,
+            model,
+            spec,
+            device,
+        })
+    }
 }
 
 /// One thing to compute: an image, a text, or both.
 type Item<'a> = (Option<ImageInput<'a>>, Option<&'a str>);
 
 impl VisualEncoder {
-    /// The directory.
+    /// The name, or the directory.
     pub fn name(&self) -> &str {
         &self.name
     }

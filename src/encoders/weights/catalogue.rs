@@ -19,6 +19,8 @@ pub enum Kind {
     Tagger,
     /// Image → caption.
     Captioner,
+    /// Image with text → vector.
+    Visual,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Image => "an image encoder",
             Self::Tagger => "a captioner that names classes",
             Self::Captioner => "a captioner that writes sentences",
+            Self::Visual => "an encoder of images with their texts",
         }
     }
 }
@@ -68,6 +71,9 @@ pub struct Entry {
     /// The encoder whose vectors and weights this one reads.
     #[serde(default)]
     pub reads: Option<String>,
+    /// The text encoder whose `config.json` and tokenizer this one has.
+    #[serde(default)]
+    pub text: Option<String>,
     /// Where the Hugging Face hub has the files.
     #[serde(default)]
     pub hub: Option<Hub>,
@@ -164,6 +170,14 @@ impl Entry {
         })
     }
 
+    /// The encoder of [`Entry::text`] with those of its files that are read here: all but the
+    /// weights.
+    pub(super) fn beside(&self) -> Option<Self> {
+        let mut text = find(self.text.as_deref()?)?.clone();
+        text.files.retain(|file| file.path != text.weights);
+        Some(text)
+    }
+
     /// Whether the hash of every file is in the catalogue.
     pub fn is_pinned(&self) -> bool {
         self.files.iter().all(|file| file.sha256.is_some())
@@ -212,6 +226,18 @@ mod tests {
                 "{} is there twice",
                 entry.name
             );
+            assert_eq!(entry.text.is_some(), entry.kind == Kind::Visual);
+            if let Some(text) = &entry.text {
+                assert_eq!(find(text).unwrap().kind, Kind::Text);
+                let beside: Vec<String> = entry
+                    .beside()
+                    .unwrap()
+                    .files
+                    .into_iter()
+                    .map(|file| file.path)
+                    .collect();
+                assert_eq!(beside, ["config.json", "tokenizer.json"]);
+            }
             if let Some(other) = &entry.reads {
                 assert!(find(other).is_some(), "{other}");
                 assert!(entry.files.is_empty());

@@ -24,6 +24,13 @@ pub struct Located {
 }
 
 impl Located {
+    /// These files and others.
+    pub(super) fn with(mut self, others: Self) -> Self {
+        self.learned.extend(others.learned);
+        self.files.extend(others.files);
+        self
+    }
+
     /// Where the file lies that the catalogue calls `path`.
     pub fn file(&self, path: &str) -> &Path {
         self.files

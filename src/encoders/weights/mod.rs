@@ -112,11 +112,20 @@ pub enum Error {
     Io(#[from] std::io::Error),
 }
 
-/// Finds an encoder's files, downloading them where that is allowed and needed.
+/// Finds an encoder's files, downloading them where that is allowed and needed; with them those of
+/// the text encoder beside which it stands.
 ///
 /// Blocks; may be called from a thread of an async runtime only through a blocking pool.
 pub fn locate(entry: &Entry, settings: &WeightsSettings) -> Result<Located, Error> {
-    if let Some(located) = cached(entry, settings)? {
+    let own = locate_own(entry, settings)?;
+    match entry.beside() {
+        Some(text) => Ok(own.with(locate_own(&text, settings)?)),
+        None => Ok(own),
+    }
+}
+
+fn locate_own(entry: &Entry, settings: &WeightsSettings) -> Result<Located, Error> {
+    if let Some(located) = cached_own(entry, settings)? {
         return Ok(located);
     }
     let mut tried = vec![format!(
@@ -162,6 +171,14 @@ pub fn locate(entry: &Entry, settings: &WeightsSettings) -> Result<Located, Erro
 
 /// Finds an encoder's files without the network; `None` where they are not on this machine.
 pub fn cached(entry: &Entry, settings: &WeightsSettings) -> Result<Option<Located>, Error> {
+    let own = cached_own(entry, settings)?;
+    match (own, entry.beside()) {
+        (Some(own), Some(text)) => Ok(cached_own(&text, settings)?.map(|beside| own.with(beside))),
+        (own, _) => Ok(own),
+    }
+}
+
+fn cached_own(entry: &Entry, settings: &WeightsSettings) -> Result<Option<Located>, Error> {
     if let Some(hub) = &entry.hub
         && let Some(located) = hub::cached(hub, &entry.files, settings)?
     {

@@ -7,7 +7,7 @@ use std::{path::Path, process::Command, time::Instant};
 use fake_hub::{FakeHub, Manner};
 
 use super::{
-    catalogue::{Hub, PinnedFile, Wheel},
+    catalogue::{Hub, PinnedFile, Wheel, find},
     *,
 };
 use crate::corpus::ContentHash;
@@ -83,6 +83,31 @@ fn the_caches_are_searched_in_order() {
         locate(&entry(), &settings).unwrap().origin,
         Origin::HubCache
     );
+}
+
+#[test]
+fn who_stands_beside_another_brings_its_files_but_for_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let mut entry = entry();
+    entry.text = Some("resnet18".to_owned());
+    let wheel = folder.path().join("own/wheels/some-model-1.0");
+    put(&wheel, [("a.json", "a"), ("deep/b.bin", "b")]);
+    let error = locate(&entry, &settings).unwrap_err();
+    assert!(error.to_string().contains("`resnet18`"), "{error}");
+    assert!(cached(&entry, &settings).unwrap().is_none());
+
+    let hub = find("resnet18").unwrap().hub.as_ref().unwrap();
+    let beside = hub::snapshot(hub, &hub.revision, &settings);
+    put(&beside, [("config.json", "{}"), ("README.md", "")]);
+    for located in [
+        locate(&entry, &settings).unwrap(),
+        cached(&entry, &settings).unwrap().unwrap(),
+    ] {
+        let files: Vec<&str> = located.files().map(|(path, _)| path).collect();
+        assert_eq!(files, ["a.json", "config.json", "deep/b.bin"]);
+        assert!(located.file("config.json").starts_with(&beside));
+    }
 }
 
 #[test]
