@@ -70,6 +70,10 @@ struct Arguments {
     /// Print data as JSON.
     #[arg(long, global = true)]
     json: bool,
+    /// Never ask the network for weights; for `encoders` and `predict`. Runs obey the setting
+    /// `encoders.offline`.
+    #[arg(long, global = true)]
+    offline: bool,
     /// Print nothing but data and errors.
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
@@ -191,7 +195,17 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
     };
     // Programs that a run starts have folders of their own.
     let home = std::path::absolute(home)?;
-    let settings = App::settings_of(&home)?;
+    let mut settings = App::settings_of(&home)?;
+    if arguments.offline {
+        match arguments.command {
+            // A run may be another process's affair.
+            Command::Encoders(encoders::Command::Change(encoders::Change::Fill { .. })) => {
+                return Err(offline_by_setting());
+            }
+            Command::Encoders(_) | Command::Predict(_) => settings.encoders.offline = true,
+            _ => return Err(offline_by_setting()),
+        }
+    }
     if let Command::Attempt(command) = arguments.command {
         telemetry::init_attempt().map_err(Failure::wrong_use)?;
         return attempt::run(command, &home, settings).await;
@@ -273,6 +287,13 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Config(command) => config::run(&command, &settings, output.json, &mut stdout)?,
     }
     Ok(OK)
+}
+
+fn offline_by_setting() -> Failure {
+    Failure::wrong_use(
+        "`--offline` is for commands that encode here; for runs set `encoders.offline = true` in \
+         `trendmill.toml`, or `TRENDMILL_ENCODERS__OFFLINE=true` where they are started",
+    )
 }
 
 /// `pipelines`, as far as it only looks.

@@ -299,3 +299,29 @@ fn a_new_encoder_reads_the_copies_of_dropped_images() {
     assert_eq!(task(&again, "fetch_images")["rows_computed"], 0);
     champion_predicts(&home);
 }
+
+#[test]
+fn nobody_is_asked_where_the_network_is_forbidden() {
+    let home = Home::new();
+    let cache = home.path().join("nothing");
+    let offline = |arguments: &[&str]| {
+        let output = home
+            .command(arguments)
+            .env("HF_HOME", &cache)
+            .output()
+            .unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    for arguments in [
+        &["--offline", "encoders", "pull", "resnet18"][..],
+        &["encoders", "pull", "resnet18", "--offline"],
+    ] {
+        let (code, said) = offline(arguments);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains("the network may not be asked"), "{said}");
+    }
+    // A run may be done by another process, which has settings of its own.
+    let (code, said) = offline(&["run", "reddit", "--offline"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("encoders.offline = true"), "{said}");
+}

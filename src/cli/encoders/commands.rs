@@ -19,6 +19,9 @@ struct Listed {
     licence: Option<&'static str>,
     fingerprint: Option<String>,
     here: bool,
+    /// What is wrong with the files that are here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
     /// Where the hash of every file comes from; `first_use` where the catalogue does not pin all.
     #[serde(skip_serializing_if = "Option::is_none")]
     hashes: Option<&'static str>,
@@ -32,13 +35,19 @@ pub(super) fn list(
 ) -> Result<Report, Failure> {
     let mut listed = Vec::new();
     for entry in catalogue::entries() {
+        // One damaged file does not hide the others.
+        let (here, fault) = match weights::cached(source(entry), settings) {
+            Ok(located) => (located.is_some(), None),
+            Err(error) => (false, Some(error.to_string())),
+        };
         listed.push(Listed {
             name: entry.name.clone(),
             kind: kind_name(entry.kind),
             dimension: entry.dimension,
             licence: Some(&entry.licence),
             fingerprint: Some(encoders::fingerprint(&entry.name)?.to_string()),
-            here: weights::cached(source(entry), settings)?.is_some(),
+            here,
+            fault,
             hashes: Some(hashes(source(entry))),
             summary: entry.summary.clone(),
         });
@@ -50,6 +59,7 @@ pub(super) fn list(
         licence: None,
         fingerprint: None,
         here: support.usable,
+        fault: None,
         hashes: None,
         summary: if support.usable {
             format!("Transformers compute in {}", support.device.precision())
@@ -59,7 +69,11 @@ pub(super) fn list(
     }));
     let widest = listed.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let lines = rows(&listed, json, |row| {
-        let here = if row.here { "here" } else { "not here" };
+        let here = match (&row.fault, row.here) {
+            (Some(_), _) => "damaged",
+            (None, true) => "here",
+            (None, false) => "not here",
+        };
         let learned = match row.hashes {
             Some("first_use") => " (hashes of the first use)",
             _ => "",
@@ -67,9 +81,10 @@ pub(super) fn list(
         let dimension = row
             .dimension
             .map_or_else(String::new, |dimension| dimension.to_string());
+        let summary = row.fault.as_ref().unwrap_or(&row.summary);
         format!(
-            "{:<widest$} {:<9} {:>5} {:<9} {}{learned}",
-            row.name, row.kind, dimension, here, row.summary
+            "{:<widest$} {:<9} {:>5} {:<9} {summary}{learned}",
+            row.name, row.kind, dimension, here
         )
     });
     Ok(Report {
@@ -135,37 +150,83 @@ pub(super) fn pull(
     })
 }
 
+/// One line of `encoders check` on an encoder whose files are not right.
+#[derive(Serialize)]
+struct Faulty {
+    name: String,
+    fault: String,
+}
+
+/// What `encoders check` found of one encoder.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Checked {
+    Right(Found),
+    Wrong(Faulty),
+}
+
 pub(super) fn check(
     names: &[String],
     device: DeviceSpec,
     settings: &WeightsSettings,
     json: bool,
 ) -> Result<Report, Failure> {
+    // What no encoder could do anything about.
+    device.open().map_err(encoders::Error::from)?;
     let local = WeightsSettings {
         offline: true,
         ..settings.clone()
     };
-    let mut found = Vec::new();
+    let mut checked = Vec::new();
     for entry in chosen(names)? {
         let started = Instant::now();
-        let located = match weights::cached(source(entry), &local)? {
-            Some(located) => located,
-            None if names.is_empty() => continue,
-            None => weights::locate(source(entry), &local)?,
+        let found = match weights::cached(source(entry), &local) {
+            Ok(None) if names.is_empty() => continue,
+            // Nothing is wrong with files that are not there: the machine lacks them.
+            Ok(None) => {
+                weights::locate(source(entry), &local)?;
+                continue;
+            }
+            Ok(Some(located)) => loads(entry, device, &local)
+                .map(|()| of_located(entry, &located, started))
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
         };
-        match entry.kind {
-            Kind::Text => drop(encoders::load_text(&entry.name, &device, &local)?),
-            Kind::Image => drop(encoders::load_image(&entry.name, &device, &local)?),
-            Kind::Tagger => drop(encoders::load_tagger(&entry.name, &local)?),
-            Kind::Captioner => drop(encoders::load_captioner(&entry.name, &device, &local)?),
-            Kind::Visual => drop(encoders::load_visual(&entry.name, &device, &local)?),
-        }
-        found.push(of_located(entry, &located, started));
+        checked.push(match found {
+            Ok(found) => Checked::Right(found),
+            Err(fault) => Checked::Wrong(Faulty {
+                name: entry.name.clone(),
+                fault,
+            }),
+        });
     }
+    let faults = checked.iter();
+    let faults = faults
+        .filter(|one| matches!(one, Checked::Wrong(_)))
+        .count();
+    let failed = format!("{faults} of {} encoders cannot be used", checked.len());
     Ok(Report {
-        lines: rows(&found, json, Found::line),
-        failed: None,
+        lines: rows(&checked, json, |one| match one {
+            Checked::Right(found) => found.line(),
+            Checked::Wrong(Faulty { name, fault }) => format!("{name:<20} damaged  {fault}"),
+        }),
+        failed: (faults > 0).then_some(failed),
     })
+}
+
+/// Loads an encoder as its users do.
+fn loads(
+    entry: &Entry,
+    device: DeviceSpec,
+    settings: &WeightsSettings,
+) -> Result<(), encoders::Error> {
+    match entry.kind {
+        Kind::Text => encoders::load_text(&entry.name, &device, settings).map(drop),
+        Kind::Image => encoders::load_image(&entry.name, &device, settings).map(drop),
+        Kind::Tagger => encoders::load_tagger(&entry.name, settings).map(drop),
+        Kind::Captioner => encoders::load_captioner(&entry.name, &device, settings).map(drop),
+        Kind::Visual => encoders::load_visual(&entry.name, &device, settings).map(drop),
+    }
 }
 
 fn of_located(entry: &Entry, located: &weights::Located, started: Instant) -> Found {

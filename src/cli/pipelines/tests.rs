@@ -119,8 +119,9 @@ fn lists_and_shows() {
     horizon     duration  36h
     tolerance   duration  1h
 
-    profile        text              image               caption        visual
-    cpu (default)  all-minilm-l6-v2  efficientnet-lite0  imagenet-tags  none
+    profile        text              image                                       caption          visual
+    cpu (default)  all-minilm-l6-v2  efficientnet-lite0                          imagenet-tags    none
+    gpu            bge-m3            vit_large_patch16_384.augreg_in21k_ft_in1k  florence-2-base  visualized-bge-m3
     "#);
     let (_, shown) = said(home.path(), &["show", "reddit"], true);
     let shown: Value = serde_json::from_str(&shown).unwrap();

@@ -47,6 +47,9 @@ pub(in crate::encoders) fn file_in(directory: &Path) -> Result<PathBuf, Error> {
             if let Some(path) = named() {
                 return Ok(path);
             }
+            if let Some(index) = only_index(directory)? {
+                return Ok(index);
+            }
             if let [only] = others.as_slice() {
                 return Ok(only.clone());
             }
@@ -67,6 +70,21 @@ pub(in crate::encoders) fn file_in(directory: &Path) -> Result<PathBuf, Error> {
             }
         ),
     })
+}
+
+/// The index of the only variant of the weights, as `save_pretrained(variant = …)` names it:
+/// `model.safetensors.index.VARIANT.json`.
+fn only_index(directory: &Path) -> Result<Option<PathBuf>, Error> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let starts = ["model.safetensors.index.", "pytorch_model.bin.index."];
+        if starts.iter().any(|start| name.starts_with(start)) && ends_in(&path, "json") {
+            found.push(path);
+        }
+    }
+    Ok(if found.len() == 1 { found.pop() } else { None })
 }
 
 /// What an index says.
@@ -142,4 +160,27 @@ pub(super) fn hash(path: &Path) -> Result<ContentHash, Error> {
 /// Whether a path ends in a dot and `ending`.
 pub(super) fn ends_in(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|found| found == ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_in_pieces_is_found_where_it_is_the_only_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str| fs_err::write(folder.path().join(name), "{}").unwrap();
+        put("model.fp16-00001-of-00002.safetensors");
+        put("model.fp16-00002-of-00002.safetensors");
+        let error = file_in(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("00001-of-00002"), "{error}");
+        put("model.safetensors.index.fp16.json");
+        let found = file_in(folder.path()).unwrap();
+        assert!(found.ends_with("model.safetensors.index.fp16.json"));
+        put("model.safetensors.index.fp32.json");
+        assert!(file_in(folder.path()).is_err());
+        put("model.safetensors.index.json");
+        let found = file_in(folder.path()).unwrap();
+        assert!(found.ends_with("model.safetensors.index.json"));
+    }
 }

@@ -89,7 +89,7 @@ impl Tokens {
 
 /// Keys that would change a search in a way that is not computed here, and the values with which
 /// they change nothing.
-const MUST_BE: [(&str, &[&str]); 15] = [
+const MUST_BE: [(&str, &[&str]); 17] = [
     ("do_sample", &["false"]),
     ("num_beam_groups", &["1"]),
     ("diversity_penalty", &["0.0", "0"]),
@@ -105,6 +105,8 @@ const MUST_BE: [(&str, &[&str]); 15] = [
     ("exponential_decay_length_penalty", &[]),
     ("stop_strings", &[]),
     ("forced_decoder_ids", &[]),
+    ("renormalize_logits", &["false"]),
+    ("watermarking_config", &[]),
 ];
 
 impl Settings {

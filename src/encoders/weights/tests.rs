@@ -15,7 +15,7 @@ use crate::corpus::ContentHash;
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 fn entry() -> Entry {
-    let mut entry = catalogue::find("all-minilm-l6-v2").unwrap().clone();
+    let mut entry = find("all-minilm-l6-v2").unwrap().clone();
     entry.hub = Some(Hub {
         repository: "some/model".into(),
         revision: COMMIT.into(),

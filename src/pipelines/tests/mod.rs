@@ -319,11 +319,10 @@ fn what_a_run_is_told_is_checked_before_it_starts() {
     insta::assert_snapshot!(lines.join("\n---\n"), @r#"
     cpu with ["source"], "sandbox"
     ---
-    pipeline `reddit` has no profile `gpu`
-    hint: did you mean `cpu`? allowed: `cpu`
+    gpu with ["source"], "dump:x.zst"
     ---
     pipeline `reddit` has no profile `tpu`
-    hint: did you mean `cpu`? allowed: `cpu`
+    hint: did you mean `cpu`? allowed: `cpu`, `gpu`
     ---
     parameter `keep`: unknown name `ovr_18` (at column 1)
     hint: did you mean `over_18`? allowed: `author`, `community`, `created_at`, `domain`, `hour`, `id`, `is_gallery`, `is_original_content`, `is_self`, `is_video`, `link_flair_text`, `media_count`, `num_comments`, `num_crossposts`, `over_18`, `post_hint`, `selftext`, `spoiler`, `stickied`, `subscribers`, `title`, `upvote_ratio`, `weekday`; declare further ones in `[fields]`

@@ -207,7 +207,10 @@ fn names_what_is_wrong_with_a_checkpoint_of_florence() {
 fn names_what_is_no_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     assert!(refusal(folder.path()).contains("config.json"));
-    assert!(refusal(Path::new("no-such")).contains("`imagenet-tags`, `blip-base`, or a directory"));
+    assert!(
+        refusal(Path::new("no-such"))
+            .contains("`imagenet-tags`, `blip-base`, `florence-2-base`, or a directory")
+    );
 }
 
 #[test]
