@@ -138,7 +138,7 @@ impl App {
         Ok(EncoderPlan {
             pipeline: prepared.compiled.pipeline.clone(),
             profile: prepared.compiled.profile.clone(),
-            source: source_of(&prepared),
+            source: source_of(prepared),
             dataset,
             records,
             total: total(&tasks),

@@ -1,7 +1,7 @@
 //! A task that reads images, and what it makes of some that are decoded.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -129,7 +129,7 @@ async fn contents(
     let store = &environment.store;
     let captions = match &output.captioner {
         Some(captioner) => store.captions(captioner.fingerprint, &images).await?,
-        None => Default::default(),
+        None => HashMap::new(),
     };
     let pairs = images.into_iter().map(|image| {
         let caption = captions.get(&image).map_or("", |found| &found.caption);
