@@ -88,7 +88,9 @@ async fn scraped(
     let request = ScrapeRequest {
         as_of,
         communities: None,
+        since: None,
         watermarks: watermarks.clone(),
+        cursors: Vec::new(),
     };
     let pages = async {
         let mut pages = Vec::new();
@@ -311,7 +313,9 @@ async fn says_what_is_wrong_with_a_request() {
     let request = ScrapeRequest {
         as_of: time("2026-01-02"),
         communities: Some(vec!["nobody".to_owned()]),
+        since: None,
         watermarks: BTreeMap::new(),
+        cursors: Vec::new(),
     };
     let error = served
         .source()

@@ -19,6 +19,7 @@ mod models;
 mod predict;
 mod encoders;
 mod records;
+mod scan;
 mod remote;
 mod handover;
 mod follow;
@@ -114,7 +115,7 @@ enum Command {
     /// Encoders: list, pull, embed, caption; and what a change of one takes.
     #[command(subcommand)]
     Encoders(encoders::Command),
-    /// See and export the records.
+    /// See and export the records, and count those of a source.
     #[command(subcommand)]
     Records(records::Command),
     /// What people were told: failed runs, missed deadlines, little disk.
@@ -260,7 +261,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             predict::run(command, &App::read(&home, settings).await?, output).await?;
         }
         Command::Records(command) => {
-            records::run(command, &App::read(&home, settings).await?, output).await?;
+            records::run(command, &home, settings, output).await?;
         }
         Command::Notices(command) => {
             notices::run(command, &App::read(&home, settings).await?, output).await?;

@@ -8,17 +8,19 @@ use serde_json::{Map, Value, json};
 use super::{
     failure::Failure,
     output::{Output, table},
+    scan::{self, Scan},
 };
 use crate::{
     app::App,
     clock::Timestamp,
+    config::Settings,
     corpus::{LabelAge, MediaLocation, Observation, Record},
     engine::{Earlier, EarlierResult},
     operators::place,
     store::PlaceState,
 };
 
-/// See and export the records.
+/// See and export the records, and count those of a source.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The data sets and how many records each has.
@@ -36,6 +38,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    Scan(Scan),
 }
 
 /// The form of an export.
@@ -69,8 +72,20 @@ const COLUMNS: [&str; 10] = [
 /// # Errors
 ///
 /// Where there is no such data set or the file cannot be written.
-pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    command: Command,
+    home: &Path,
+    settings: Settings,
+    output: Output,
+) -> Result<(), Failure> {
+    let app = match command {
+        // It needs no home that has run already.
+        Command::Scan(_) => App::detached(home, settings).await?,
+        _ => App::read(home, settings).await?,
+    };
+    let app = &app;
     match command {
+        Command::Scan(scan) => scan::run(scan, app, output).await,
         Command::List => list(app, output).await,
         Command::Export {
             dataset,

@@ -2,6 +2,7 @@
 //!
 //! No IO and no tokio here: every other layer speaks in these words.
 
+mod cursor;
 mod embedding;
 mod hash;
 mod matrix;
@@ -9,6 +10,7 @@ mod media;
 mod observation;
 mod record;
 
+pub use cursor::{DecodeStart, FileCursor, FileIdentity};
 pub use embedding::{Fingerprint, Vector, VectorType};
 pub use hash::ContentHash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};

@@ -13,8 +13,10 @@ use super::{
     settings,
 };
 use crate::{
+    clock::Timestamp,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     sources::{Error, Page, ScrapeRequest},
+    store::ReadTo,
 };
 
 /// `scrape`: reads what the source has and stores it page by page.
@@ -29,6 +31,9 @@ struct Settings {
     /// Only these communities, where the source can be limited.
     #[serde(default)]
     communities: Option<Vec<String>>,
+    /// Only what was published since this moment, where the source is a file.
+    #[serde(default)]
+    since: Option<Timestamp>,
 }
 
 impl Operator for Scrape {
@@ -52,9 +57,10 @@ impl Scrape {
         let opened = self.0.source(&settings.source).await?;
         let source = Arc::clone(&opened.source);
         let dataset = source.dataset().to_owned();
-        let request = ScrapeRequest {
+        let mut request = ScrapeRequest {
             as_of: context.as_of,
             communities: settings.communities,
+            since: settings.since,
             watermarks: if context.force {
                 BTreeMap::new()
             } else {
@@ -64,7 +70,12 @@ impl Scrape {
                 known.retain(|_, newest| *newest <= context.as_of);
                 known
             },
+            cursors: Vec::new(),
         };
+        let choice = request.choice();
+        if !context.force {
+            request.cursors = store.file_cursors(&dataset, &choice, context.as_of).await?;
+        }
         // One page ahead: the source reads the next one while this one is stored.
         let (sender, pages) = mpsc::channel::<Page>(1);
         let walk = source.scrape(request, sender);
@@ -76,11 +87,15 @@ impl Scrape {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
                 store
-                    .store_page(
+                    .store_walked_page(
                         &dataset,
                         &page.records,
                         context.as_of,
                         page.bytes,
+                        page.cursor.as_ref().map(|cursor| ReadTo {
+                            choice: &choice,
+                            cursor,
+                        }),
                         writer(&context),
                     )
                     .await?;

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::{Error, Page, ScrapeRequest};
-use crate::corpus::{Observation, Record};
+use crate::corpus::{FileCursor, Observation, Record};
 
 /// Records of one page.
 const RECORDS: usize = 500;
@@ -18,6 +18,8 @@ pub(super) struct Pager {
     dropped: u64,
     /// All records sent or waiting to be.
     pub(super) kept: u64,
+    /// Up to where everything is in the pages sent and the one that is sent next.
+    pub(super) cursor: Option<FileCursor>,
 }
 
 impl Pager {
@@ -28,21 +30,25 @@ impl Pager {
             page: Page::default(),
             dropped: 0,
             kept: 0,
+            cursor: None,
         }
     }
 
     /// Why `record` is not wanted, if so.
     pub(super) fn unwanted(&self, record: &Record) -> Option<&'static str> {
-        if record.created_at.is_some_and(|at| at > self.request.as_of) {
-            return Some("after_as_of");
+        self.request.unwanted(record)
+    }
+
+    /// Everything up to `cursor` was added, or will be before the next page goes out.
+    pub(super) fn reached(&mut self, cursor: &FileCursor) {
+        match &mut self.cursor {
+            Some(known) if known.file == cursor.file => {
+                known.offset = cursor.offset;
+                known.lines = cursor.lines;
+                known.start = cursor.start;
+            }
+            none => *none = Some(cursor.clone()),
         }
-        let communities = self.request.communities.as_ref()?;
-        let wanted = record.community.as_ref().is_some_and(|community| {
-            communities
-                .iter()
-                .any(|wanted| wanted.eq_ignore_ascii_case(community))
-        });
-        (!wanted).then_some("other_community")
     }
 
     /// Adds a record to the page.
@@ -72,18 +78,20 @@ impl Pager {
         Ok(())
     }
 
-    /// Counts bytes read.
-    pub(super) fn add_bytes(&mut self, bytes: u64) {
+    /// Counts bytes read, and what was decoded from them.
+    pub(super) fn add_bytes(&mut self, bytes: u64, decoded: u64) {
         self.page.bytes += bytes;
+        self.page.decoded += decoded;
     }
 
     /// Sends what is waiting, if anything is.
     pub(super) fn send(&mut self) -> Result<(), Error> {
-        let page = std::mem::take(&mut self.page);
+        let mut page = std::mem::take(&mut self.page);
         self.dropped = 0;
         if page.records.is_empty() && page.dropped.is_empty() && page.bytes == 0 {
             return Ok(());
         }
+        page.cursor.clone_from(&self.cursor);
         self.pages.blocking_send(page).map_err(|_| Error::Cancelled)
     }
 }

@@ -54,7 +54,9 @@ async fn read(spec: &str) -> (Vec<(Record, Option<Observation>)>, BTreeMap<Strin
     let request = ScrapeRequest {
         as_of: "2026-12-31".parse().unwrap(),
         communities: None,
+        since: None,
         watermarks: BTreeMap::new(),
+        cursors: Vec::new(),
     };
     let (mut records, mut dropped) = (Vec::new(), BTreeMap::new());
     let collect = async {

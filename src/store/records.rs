@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, Store, observations, progress};
+use super::{Error, ReadTo, Store, file_cursors, observations, progress};
 use crate::{
     clock::Timestamp,
     corpus::{MediaLocation, Observation, Record},
@@ -41,13 +41,32 @@ impl Store {
     /// # Errors
     ///
     /// Where the database fails; then nothing of the page is stored.
-    #[tracing::instrument(name = "db.records.store_page", skip_all, fields(rows = page.len()))]
     pub async fn store_page(
         &self,
         dataset: &str,
         page: &[(Record, Option<Observation>)],
         seen_at: Timestamp,
         bytes: u64,
+        writer: Writer<'_>,
+    ) -> Result<PageChanges, Error> {
+        self.store_walked_page(dataset, page, seen_at, bytes, None, writer)
+            .await
+    }
+
+    /// Stores a page as [`Store::store_page`] does, and in the same transaction up to where its
+    /// file was read: what is known to be read is stored, whatever dies when.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails; then nothing of the page is stored.
+    #[tracing::instrument(name = "db.records.store_page", skip_all, fields(rows = page.len()))]
+    pub async fn store_walked_page(
+        &self,
+        dataset: &str,
+        page: &[(Record, Option<Observation>)],
+        seen_at: Timestamp,
+        bytes: u64,
+        read_to: Option<ReadTo<'_>>,
         writer: Writer<'_>,
     ) -> Result<PageChanges, Error> {
         let mut transaction = self.content.write().await?;
@@ -62,6 +81,9 @@ impl Store {
                 changes.observations +=
                     observations::insert(&mut transaction, dataset, observation, writer).await?;
             }
+        }
+        if let Some(read_to) = read_to {
+            file_cursors::note(&mut transaction, dataset, seen_at, read_to).await?;
         }
         progress::add(
             &mut transaction,

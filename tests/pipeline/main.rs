@@ -17,6 +17,7 @@ mod readme;
 mod old_homes;
 mod keeping;
 mod window;
+mod watched;
 mod visual;
 mod sharing;
 mod checkpoints;

@@ -213,7 +213,7 @@ impl Source for TableSource {
         let work = move || {
             let mut pager = Pager::new(request, pages);
             let loaded = source.load()?;
-            pager.add_bytes(loaded.bytes);
+            pager.add_bytes(loaded.bytes, loaded.bytes);
             for (reason, rows) in &loaded.dropped {
                 pager.drop_rows(reason, *rows)?;
             }

@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, io::Write};
 
 use serde_json::json;
 
-use super::*;
+use super::{judged::LONGEST_LINE, seen::short, *};
 use crate::corpus::Record;
 
-fn post(id: &str, community: &str, read_at: u64) -> String {
+pub(super) fn post(id: &str, community: &str, read_at: u64) -> String {
     json!({"id": id, "title": format!("{id} {read_at}"), "subreddit": community,
            "created_utc": 1_500_000_000, "retrieved_on": read_at, "score": 3})
     .to_string()
 }
 
-fn compressed(text: &str) -> Vec<u8> {
+pub(super) fn compressed(text: &str) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
     encoder.long_distance_matching(true).unwrap();
     encoder.window_log(27).unwrap();
@@ -42,7 +42,9 @@ async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
     let request = ScrapeRequest {
         as_of: "2026-12-01".parse().unwrap(),
         communities: communities.map(|all| all.iter().map(|c| (*c).to_owned()).collect()),
+        since: None,
         watermarks: BTreeMap::new(),
+        cursors: Vec::new(),
     };
     let mut all = Page::default();
     let collect = async {
@@ -170,10 +172,121 @@ async fn a_reader_that_is_gone_ends_the_walk() {
     let request = ScrapeRequest {
         as_of: "2026-12-01".parse().unwrap(),
         communities: None,
+        since: None,
         watermarks: BTreeMap::new(),
+        cursors: Vec::new(),
     };
     let end = source.scrape(request, send).await;
     assert!(matches!(end, Err(Error::Cancelled)));
+}
+
+/// Arctic Shift's blocks, of two rows each.
+pub(super) fn blocks(lines: &[String]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for rows in lines.chunks(2) {
+        let number = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+        let mut block = number(rows.len()).to_vec();
+        let mut offset = 0;
+        for row in rows {
+            block.extend(number(offset));
+            block.extend(number(row.len()));
+            offset += row.len();
+        }
+        block.extend(rows.concat().bytes());
+        let packed = zstd::bulk::compress(&block, 3).unwrap();
+        file.extend(number(packed.len()));
+        file.extend(packed);
+    }
+    file
+}
+
+#[tokio::test]
+async fn blocks_have_rows_as_other_dumps_have_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines: Vec<_> = (0..5)
+        .map(|n| post(&format!("a{n}"), if n == 2 { "aww" } else { "pics" }, 1))
+        .collect();
+    lines.insert(3, "{\"cut".to_owned());
+    let whole = blocks(&lines);
+    let path = folder.path().join("x.zst_blocks");
+    fs::write(&path, &whole).unwrap();
+    let all = walk(&path, Some(&["pics"])).await;
+    all.end.as_ref().unwrap();
+    let ids: Vec<_> = all
+        .records
+        .iter()
+        .map(|(post, _)| post.id.as_str())
+        .collect();
+    assert_eq!(ids, ["a0", "a1", "a3", "a4"]);
+    assert_eq!(
+        json!(all.dropped),
+        json!({"malformed_line": 1, "other_community": 1})
+    );
+    assert_eq!(all.bytes, whole.len() as u64);
+
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let cut = walk(&path, None).await;
+    assert!(cut.end.unwrap_err().to_string().contains("is cut off"));
+    assert_eq!(cut.records.len(), 3);
+
+    // A block that says that it has more rows than bytes.
+    let packed = zstd::bulk::compress(&u32::MAX.to_le_bytes(), 3).unwrap();
+    let length = u32::try_from(packed.len()).unwrap().to_le_bytes();
+    fs::write(&path, [&length[..], &packed].concat()).unwrap();
+    let wrong = walk(&path, None).await;
+    assert!(
+        wrong
+            .end
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be decoded")
+    );
+}
+
+#[tokio::test]
+async fn a_line_may_lie_in_many_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let text: Vec<_> = (0..40)
+        .map(|n| post(&format!("a{n}"), "pics", 1) + "\n")
+        .collect();
+    let text = text.concat();
+    let skippable = [
+        &0x184d_2a50_u32.to_le_bytes()[..],
+        &3_u32.to_le_bytes(),
+        b"xyz",
+    ]
+    .concat();
+    let mut file = Vec::new();
+    // Some frames tell their length and some do not; some are empty.
+    for (n, part) in text.as_bytes().chunks(61).enumerate() {
+        match n % 4 {
+            0 => file.extend(zstd::bulk::compress(part, 3).unwrap()),
+            1 => file.extend(&skippable),
+            2 => file.extend(zstd::bulk::compress(b"", 3).unwrap()),
+            _ => {}
+        }
+        if n % 4 != 0 {
+            file.extend(compressed(str::from_utf8(part).unwrap()));
+        }
+    }
+    let path = folder.path().join("x.zst");
+    fs::write(&path, file).unwrap();
+    let walk = walk(&path, None).await;
+    walk.end.unwrap();
+    let ids = walk.records.iter().map(|(post, _)| post.id.clone());
+    assert!(ids.eq((0..40).map(|n| format!("a{n}"))));
+    assert_eq!(walk.dropped, BTreeMap::new());
+    assert_eq!(walk.bytes, fs::metadata(&path).unwrap().len());
+}
+
+#[tokio::test]
+async fn a_broken_file_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.zst"), "no zstd").unwrap();
+    fs::write(folder.path().join("b.ndjson"), post("b", "pics", 1)).unwrap();
+    let walk = walk(folder.path(), None).await;
+    assert!(walk.end.unwrap_err().to_string().contains("a.zst"));
+    assert_eq!(walk.records.len(), 1);
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! Dumps of posts: one JSON object a line or row, compressed with zstd or plain.
+
+mod identity;
+mod judged;
+mod pieces;
+mod seen;
+mod threads;
+mod walk;
+mod wanted;
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use self::{pieces::Format, walk::Walk};
+use super::{
+    Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+    pager::{self, Pager},
+};
+use crate::{clock::Timestamp, corpus::Observation};
+
+const ALLOWED: &str = "`.zst`, `.zst_blocks`, `.ndjson` or `.jsonl`";
+
+/// A dump, or a folder of dumps that are read in the order of their names.
+///
+/// Every line is accounted for: it is sent as a record, or counted with a reason. A post that
+/// comes again with a reading that is not earlier is sent again, to replace the first, and is
+/// counted under `duplicate` too; so the distinct records and the counts add up to the lines, as
+/// far as a post comes again before 900,000 others were kept. Empty lines are no lines. Where
+/// only some communities are asked for, the lines of others are counted without being read: what
+/// is wrong with them is not seen.
+///
+/// Each page tells up to where its file was read. A request that says so is answered with what
+/// is new: files that were not there, and what was added to those that were. A file that was
+/// replaced is read again. Posts that are too young for the request are left for one that is
+/// later.
+///
+/// Memory holds some pages and pieces of the files, the posts kept lately, and the window of the
+/// decoder (up to 2 GiB, as the file was written).
+#[derive(Clone, Debug)]
+pub struct DumpSource {
+    path: PathBuf,
+    dataset: String,
+}
+
+impl DumpSource {
+    /// The dump at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Wrong`] where there is none.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let found = fs::canonicalize(path).map_err(|_| {
+            Error::Wrong(format!("there is no file or folder `{}`", path.display()))
+        })?;
+        let dataset = format!("dump:{}", found.display());
+        let source = Self {
+            path: found,
+            dataset,
+        };
+        source.files()?;
+        Ok(source)
+    }
+
+    fn files(&self) -> Result<Vec<(PathBuf, Format)>, Error> {
+        let path = self.path.display();
+        if !self.path.is_dir() {
+            return match Format::of(&self.path) {
+                Some(format) => Ok(vec![(self.path.clone(), format)]),
+                None => Err(Error::Wrong(format!(
+                    "`{path}` is no dump by its name, which must end in {ALLOWED}"
+                ))),
+            };
+        }
+        let entries = fs::read_dir(&self.path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.map_err(|error| Error::Broken {
+            message: format!("`{path}` cannot be listed"),
+            source: Some(Box::new(error)),
+        })?;
+        let mut files: Vec<_> = entries
+            .iter()
+            .map(fs::DirEntry::path)
+            .filter(|path| path.is_file())
+            .filter_map(|path| Format::of(&path).map(|format| (path, format)))
+            .collect();
+        if files.is_empty() {
+            return Err(Error::Wrong(format!(
+                "no file in `{path}` is a dump, by a name that ends in {ALLOWED}"
+            )));
+        }
+        files.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(files)
+    }
+}
+
+impl Source for DumpSource {
+    fn dataset(&self) -> &str {
+        &self.dataset
+    }
+
+    fn traits(&self) -> SourceTraits {
+        SourceTraits {
+            observes: false,
+            by_community: false,
+            live: false,
+        }
+    }
+
+    fn scrape(
+        &self,
+        request: ScrapeRequest,
+        pages: mpsc::Sender<Page>,
+    ) -> BoxFuture<'_, Result<ScrapeSummary, Error>> {
+        let source = self.clone();
+        let work = move || {
+            let files = source.files()?;
+            let mut walk = Walk::new(request.clone(), Pager::new(request, pages));
+            let mut broken = None;
+            for (path, format) in files {
+                match walk.file(&path, format) {
+                    Ok(()) => {}
+                    // The files behind a broken one are read all the same.
+                    Err(error @ Error::Broken { .. }) => {
+                        broken.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            broken.map_or(Ok(()), Err)
+        };
+        Box::pin(async move {
+            pager::on_thread(work).await?;
+            Ok(ScrapeSummary::default())
+        })
+    }
+
+    fn observe<'a>(
+        &'a self,
+        _due: &'a [Due],
+        _as_of: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+#[cfg(test)]
+mod dump_tests;
+#[cfg(test)]
+mod resume_tests;
