@@ -40,7 +40,9 @@ fn write_examples(home: &Home) {
             .save(home.path().join(format!("photos/{post}.png")))
             .unwrap();
     }
-    home.write("posts.ndjson.zst", zstd::encode_all(&posts[..], 3).unwrap());
+    for name in ["posts.ndjson.zst", "archive/2023-11.zst"] {
+        home.write(name, zstd::encode_all(&posts[..], 3).unwrap());
+    }
     home.write("posts.csv", table.join("\n"));
 }
 

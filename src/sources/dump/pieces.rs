@@ -17,7 +17,7 @@ use crate::corpus::DecodeStart;
 /// The public dumps are written with `--long=31`, which other readers refuse.
 pub(super) const WINDOW_LOG_MAX: u32 = 31;
 /// Decoded bytes of a piece that is cut out of a stream: small enough to stay in the cache.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 512 << 10;
 /// Frames up to this length are decoded by the threads that search them: what they decode lies in
 /// memory once a thread, and each thread needs no window beside it.
 const FRAME: u64 = 20 << 20;

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 
 /// After how many posts the older half is forgotten: two maps of this length have 40 MB.
 const GENERATION: usize = 900_000;
-/// A reading whose time is not told.
+/// Stands for the time of a reading that is not told: before all others.
 const UNTOLD: i64 = i64::MIN;
 
 /// When the numbers of the posts kept lately were read: of the last 900,000 at least, so that
@@ -21,11 +21,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// The reading that is known of a post; `Some(None)` where its time was not told.
-    pub(super) fn reading(&self, id: &str) -> Option<Option<Timestamp>> {
+    /// When a post's numbers were read, where it is known; before all time where that is not told.
+    pub(super) fn reading(&self, id: &str) -> Option<Timestamp> {
         let id = short(id);
-        let at = *self.newer.get(&id).or_else(|| self.older.get(&id))?;
-        Some((at != UNTOLD).then(|| Timestamp::from_millis(at)))
+        let at = self.newer.get(&id).or_else(|| self.older.get(&id))?;
+        Some(Timestamp::from_millis(*at))
     }
 
     /// Notes a reading.

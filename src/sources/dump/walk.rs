@@ -148,8 +148,7 @@ impl Sink<'_> {
         } = post;
         let read_at = observation.observed_at;
         let before = self.seen.reading(&record.id);
-        let is_earlier =
-            matches!((before, read_at), (Some(Some(before)), Some(now)) if now < before);
+        let is_earlier = matches!((before, read_at), (Some(before), Some(now)) if now < before);
         if !is_earlier {
             self.seen.note(&record.id, read_at);
             self.pager.keep(record, Some(observation))?;
