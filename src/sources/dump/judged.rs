@@ -1,6 +1,6 @@
 //! A piece → the posts that are wanted, and a reason for every other line.
 
-use std::{collections::BTreeMap, io, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, io, ops::Range};
 
 use super::{
     pieces::{Data, Piece, Spare, wrong},
@@ -40,7 +40,7 @@ pub(super) struct Judged {
     /// The posts that are wanted, each with the place behind it.
     pub(super) kept: Vec<(Place, ParsedPost)>,
     /// How many lines were dropped, by reason.
-    pub(super) dropped: BTreeMap<String, u64>,
+    pub(super) dropped: BTreeMap<Cow<'static, str>, u64>,
     /// Numbers of the first lines that are no JSON objects, from 1.
     pub(super) malformed: Vec<u64>,
     /// Where the first line begins that is too young to be read now.
@@ -65,8 +65,8 @@ impl Judged {
                 self.kept.push((end, post));
                 return;
             }
-            Err(Dropped::For(reason)) => reason.to_owned(),
-            Err(Dropped::Unread(reason)) => reason.to_string(),
+            Err(Dropped::For(reason)) => Cow::Borrowed(reason),
+            Err(Dropped::Unread(reason)) => Cow::Owned(reason.to_string()),
         };
         if reason == "after_as_of" {
             self.late.get_or_insert(Place {
@@ -78,7 +78,7 @@ impl Judged {
     }
 
     /// Counts a line that is no post, whatever it holds.
-    pub(super) fn drop_line(&mut self, reason: String) {
+    pub(super) fn drop_line(&mut self, reason: Cow<'static, str>) {
         if reason == "malformed_line" && self.malformed.len() < LINES {
             self.malformed.push(self.lines);
         }

@@ -247,7 +247,7 @@ impl Progress {
         let mut judged = Judged::default();
         if std::mem::take(&mut self.is_endless) {
             judged.lines = 1;
-            judged.drop_line("malformed_line".to_owned());
+            judged.drop_line("malformed_line".into());
         } else {
             let mark = "\u{feff}".as_bytes();
             let text = match line.strip_prefix(mark) {
