@@ -15,7 +15,7 @@ use crate::corpus::{ContentHash, Fingerprint};
 
 /// The version of what is done with the files of a checkpoint in a directory: raise it with any
 /// change that changes vectors.
-const OF_DIRECTORIES: u32 = 2;
+const OF_DIRECTORIES: u32 = 3;
 
 /// The fingerprint of a named encoder or captioner, or of a checkpoint in a directory: the one that
 /// the loaded encoder says.

@@ -20,7 +20,7 @@ pub(super) enum MapPool {
 impl MapPool {
     /// What a checkpoint of timm asks for; the words for what cannot be done.
     pub(super) fn of(config: &TimmConfig) -> Result<Self, String> {
-        match config.pool().unwrap_or("avg") {
+        match config.pool("avg")? {
             "avg" => Ok(Self::Mean),
             "max" => Ok(Self::Max),
             "avgmax" => Ok(Self::MeanMax),

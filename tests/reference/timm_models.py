@@ -65,6 +65,16 @@ MODELS = {
         {"img_size": 32, "patch_size": 16, "embed_dim": 20, "depth": 2, "num_heads": 5},
         {"crop_mode": "border", "crop_pct": 0.95},
     ),
+    "vit_behind": (
+        "vit_base_patch16_rpn_224",
+        {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 4},
+        {"crop_pct": 0.95},
+    ),
+    "vit_distilled": (
+        "deit_tiny_distilled_patch16_224",
+        {"img_size": (16, 24), "patch_size": 8, "embed_dim": 12, "depth": 1},
+        {"crop_pct": 1.0},
+    ),
     "resnet": (
         "resnet18",
         {"layers": (1, 2, 1, 1), "channels": (6, 10, 8, 12)},

@@ -15,18 +15,26 @@ pub(super) use model::Eva;
 use rope::Angles;
 use serde_json::Value;
 
-use super::{Error, checkpoint, patches::Pool, timm::TimmConfig};
+use super::{
+    Error, checkpoint,
+    patches::Pool,
+    timm::{TimmConfig, is_size},
+};
 
 /// Tensors that features do not need: the classifier.
 fn may_stay(name: &str) -> bool {
     name.starts_with("head.")
 }
 
-/// Whether an architecture of timm is of this family.
+/// Whether an architecture of timm is of this family: of EVA before EVA02 only the giant is.
 pub(super) fn is_of_family(architecture: &str) -> bool {
-    ["eva02_", "eva_"]
-        .iter()
-        .any(|prefix| architecture.starts_with(prefix))
+    let rest = architecture.strip_prefix("eva02_").or_else(|| {
+        architecture
+            .strip_prefix("eva_")
+            .filter(|rest| rest.starts_with("giant_"))
+    });
+    let known = |word: &str| word == "clip" || is_size(word);
+    rest.is_some_and(|rest| rest.split('_').skip(1).all(known))
 }
 
 /// The network of the file `path` with its weights as `dtype`, on `device`.
@@ -42,6 +50,9 @@ pub(super) fn load(
     };
     let untold = untold(config).map_err(unusable)?;
     let wanted = EvaConfig::new(&checkpoint::shapes(path)?, untold).map_err(unusable)?;
+    if wanted.positions > 0 {
+        config.check_places(wanted.patch, false).map_err(unusable)?;
+    }
     let mut model = wanted.init(device);
     checkpoint::load(&mut model, path, &[], may_stay, dtype)?;
     Ok(model)
@@ -69,7 +80,7 @@ fn untold(config: &TimmConfig) -> Result<Untold, String> {
     } else {
         "avg"
     };
-    let pool = config.pool().unwrap_or(default_pool);
+    let pool = config.pool(default_pool)?;
     let [_, height, width] = config.pretrained_cfg.input_size;
     let heads = heads.ok_or_else(|| {
         format!("`{name}` does not tell the number of heads, nor does `model_args.num_heads`")
@@ -143,4 +154,52 @@ fn heads_of(architecture: &str) -> Option<usize> {
     ];
     let size = sizes.iter().find(|(name, _)| architecture.contains(name));
     size.map(|(_, heads)| *heads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What timm builds for each name that begins as those of the vision transformers do.
+    const NAMES: &str = include_str!("../../../tests/fixtures/timm/names.tsv");
+
+    #[test]
+    fn names_stand_for_what_timm_builds() {
+        let mut computed = 0;
+        for row in NAMES.lines().skip(1) {
+            let [name, family, expected @ ..] = &row.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("{row}");
+            };
+            assert_eq!(is_of_family(name), *family == "eva", "{name}");
+            if *family != "eva" {
+                continue;
+            }
+            let config = serde_json::json!({"architecture": name, "pretrained_cfg": {}});
+            let found = untold(&serde_json::from_value(config).unwrap()).unwrap();
+            assert_eq!(found.pool_heads, found.heads);
+            let words = [
+                found.heads.to_string(),
+                match found.pool {
+                    Pool::Token => "token",
+                    Pool::Mean => "avg",
+                    _ => "another",
+                }
+                .to_owned(),
+                if found.norm_behind {
+                    "behind"
+                } else {
+                    "before"
+                }
+                .to_owned(),
+                match found.angles.map(|angles| angles.stretched_to) {
+                    None => "-".to_owned(),
+                    Some(None) => "not".to_owned(),
+                    Some(Some([rows, columns])) => format!("{rows}x{columns}"),
+                },
+            ];
+            assert_eq!(words, expected, "{name}");
+            computed += 1;
+        }
+        assert_eq!(computed, 16);
+    }
 }

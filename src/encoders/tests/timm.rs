@@ -9,11 +9,13 @@ use crate::encoders::{
     load_image, timm::TimmNetwork,
 };
 
-const MODELS: [&str; 13] = [
+const MODELS: [&str; 15] = [
     "vit",
     "vit_half",
     "vit_mean",
     "vit_clip",
+    "vit_behind",
+    "vit_distilled",
     "resnet",
     "resnext",
     "eva_tiny",

@@ -21,7 +21,8 @@ pub(in crate::encoders) struct TimmConfig {
     /// What that function was given over its defaults.
     #[serde(default)]
     pub model_args: Map<String, Value>,
-    /// How one vector is made of the model's output, where it is not the model's default.
+    /// How one vector is made of the model's output. timm tells it here, but builds the model after
+    /// `model_args` and what the function's name stands for.
     #[serde(default)]
     pub global_pool: Option<String>,
     /// What the model wants to see.
@@ -44,6 +45,9 @@ pub(in crate::encoders) struct Pretrained {
     /// `center`
     #[serde(default = "center")]
     pub crop_mode: String,
+    /// The model is built for pictures of `input_size`, where nothing else is given.
+    #[serde(default)]
+    pub fixed_input_size: bool,
     /// The mean of each channel, of values from 0 to 1. Default: `ImageNet`'s
     #[serde(default = "mean")]
     pub mean: [f32; 3],
@@ -100,9 +104,52 @@ impl TimmConfig {
         !self.model_args.get(name).is_none_or(Value::is_null)
     }
 
-    /// How one vector is made of the model's output, where the file says so.
-    pub(in crate::encoders) fn pool(&self) -> Option<&str> {
-        self.word("global_pool").or(self.global_pool.as_deref())
+    /// How one vector is made of the model's output, where the function builds it with `built`.
+    pub(in crate::encoders) fn pool<'a>(&'a self, built: &'a str) -> Result<&'a str, String> {
+        match (self.word("global_pool"), self.global_pool.as_deref()) {
+            (Some(given), _) => Ok(given),
+            (None, Some(told)) if told != built => Err(format!(
+                "`global_pool` is `{told}`, but `{}` without `model_args.global_pool` is built \
+                 with `{built}`",
+                self.architecture
+            )),
+            (None, _) => Ok(built),
+        }
+    }
+
+    /// An error where timm adds other vectors to the patches than those of the file: models for
+    /// pictures of `any_size` resample them, unless the patches are those for which the model
+    /// is built, or as many in a square.
+    ///
+    /// Source: `resample_abs_pos_embed` of timm's `layers/pos_embed.py`, and
+    /// `_update_default_model_kwargs` of its `models/_builder.py`.
+    pub(in crate::encoders) fn check_places(
+        &self,
+        patch: [usize; 2],
+        any_size: bool,
+    ) -> Result<(), String> {
+        let [_, height, width] = self.pretrained_cfg.input_size;
+        let [high, wide] = patch;
+        let fills = height.is_multiple_of(high) && width.is_multiple_of(wide);
+        if !fills && self.flag("dynamic_img_pad")?.unwrap_or(false) {
+            return Err(format!(
+                "`dynamic_img_pad` is `true`, and patches of {high} by {wide} do not fill \
+                 `input_size`, {height} by {width} pixels; padding cannot be computed"
+            ));
+        }
+        let any_size = self.flag("dynamic_img_size")?.unwrap_or(any_size);
+        let as_built = match self.model_args.get("img_size") {
+            None | Some(Value::Null) => self.pretrained_cfg.fixed_input_size,
+            Some(Value::Array(sides)) => *sides == [Value::from(height), Value::from(width)],
+            Some(side) => height == width && *side == Value::from(height),
+        };
+        if any_size && !as_built && height / high != width / wide {
+            return Err(format!(
+                "`dynamic_img_size` is `true` and `input_size` is {height} by {width} pixels, for \
+                 which timm resamples `pos_embed`; that cannot be computed"
+            ));
+        }
+        Ok(())
     }
 
     /// A switch that the model was built with.
@@ -126,6 +173,12 @@ impl TimmConfig {
     pub(in crate::encoders) fn word(&self, name: &str) -> Option<&str> {
         self.model_args.get(name)?.as_str()
     }
+}
+
+/// Whether a word of a function's name tells the size of patches or of pictures.
+pub(in crate::encoders) fn is_size(word: &str) -> bool {
+    let digits = word.strip_prefix("patch").unwrap_or(word);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Pretrained {

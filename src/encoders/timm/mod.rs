@@ -3,5 +3,5 @@
 mod config;
 mod network;
 
-pub(super) use config::TimmConfig;
+pub(super) use config::{TimmConfig, is_size};
 pub(super) use network::{TimmNetwork, is_transformer};

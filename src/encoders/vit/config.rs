@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::names::Named;
 use crate::encoders::{
     activation::Activation, latent::LatentConfig, patches::Pool, timm::TimmConfig,
 };
@@ -25,7 +26,7 @@ pub(super) struct VitConfig {
     pub class_token: bool,
     /// How many more tokens stand before the patches.
     pub registers: usize,
-    /// Whether these tensors are there.
+    /// Which parts are there.
     pub has: Parts,
     /// The activation inside each block.
     pub activation: Activation,
@@ -35,19 +36,25 @@ pub(super) struct VitConfig {
     pub pools_all: bool,
     /// The learned vector that looks at the tokens, where there is one.
     pub latent: Option<LatentConfig>,
+    /// What a block's normalisations see: its input, or with this its output.
+    pub norm_behind: bool,
     /// The epsilon of the normalisations.
     pub epsilon: f64,
 }
 
 /// Which parts a checkpoint has that not all have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each tells of one tensor")]
+#[expect(clippy::struct_excessive_bools, reason = "each tells of one part")]
 pub(super) struct Parts {
     pub patch_bias: bool,
     pub qkv_bias: bool,
     pub proj_bias: bool,
     pub mlp_bias: bool,
+    /// Half of the numbers inside a block let the others pass.
+    pub gate: bool,
     pub query_norm: bool,
+    /// The second token was trained by another model's answers.
+    pub dist_token: bool,
     pub scale: bool,
     pub norm_pre: bool,
     pub norm: bool,
@@ -70,49 +77,26 @@ impl VitConfig {
         let &[width, 3, high, wide] = shape("patch_embed.proj.weight")? else {
             return Err("`patch_embed.proj.weight` is not `[width, 3, height, width]`".to_owned());
         };
-        let Some(&inner) = shape("blocks.0.mlp.fc1.weight")?.first() else {
-            return Err("`blocks.0.mlp.fc1.weight` has no shape".to_owned());
+        let &[_, inner] = shape("blocks.0.mlp.fc2.weight")? else {
+            return Err("`blocks.0.mlp.fc2.weight` is no matrix".to_owned());
         };
         let depth = (0..shapes.len())
             .take_while(|block| has(&format!("blocks.{block}.norm1.weight")))
             .count();
-        let heads = match config.number("num_heads") {
-            Some(heads) => heads,
-            None => heads_of(&config.architecture).ok_or_else(|| {
-                format!(
-                    "`{}` does not tell the number of heads, nor does `model_args.num_heads`",
-                    config.architecture
-                )
-            })?,
-        };
+        let named = Named::of(&config.architecture)?;
+        let heads = config.number("num_heads").unwrap_or(named.heads);
         if heads == 0 || !width.is_multiple_of(heads) {
             return Err(format!(
                 "a width of {width} is not divided by {heads} heads"
             ));
         }
-        let pool = Pool::named(config.pool().unwrap_or("token"))?;
+        let pool = Pool::named(config.pool(named.pool)?)?;
         refuse_others(config)?;
         let activation = match config.word("act_layer") {
-            Some("gelu") => Activation::Gelu,
-            Some("gelu_tanh") => Activation::GeluTanh,
-            Some("quick_gelu" | "quickgelu") => Activation::QuickGelu,
-            Some("relu") => Activation::Relu,
-            Some("silu" | "swish") => Activation::Silu,
-            Some(other) => {
-                return Err(format!(
-                    "`act_layer` is `{other}`; `gelu`, `gelu_tanh`, `quick_gelu`, `relu` and \
-                     `silu` can be computed"
-                ));
-            }
-            None if config.architecture.contains("quickgelu") => Activation::QuickGelu,
-            None => Activation::Gelu,
+            Some(word) => activation(word)?,
+            None => named.activation,
         };
-        let epsilon = if config.architecture.contains("_clip_") {
-            1e-5
-        } else {
-            1e-6
-        };
-        let latent = LatentConfig::of(pool, shapes, heads, epsilon)?;
+        let latent = LatentConfig::of(pool, shapes, heads, named.epsilon)?;
         let found = Self {
             width,
             heads,
@@ -135,7 +119,9 @@ impl VitConfig {
                 qkv_bias: has("blocks.0.attn.qkv.bias"),
                 proj_bias: has("blocks.0.attn.proj.bias"),
                 mlp_bias: has("blocks.0.mlp.fc1.bias"),
+                gate: named.gated,
                 query_norm: has("blocks.0.attn.q_norm.weight"),
+                dist_token: has("dist_token"),
                 scale: has("blocks.0.ls1.gamma"),
                 norm_pre: has("norm_pre.weight"),
                 norm: has("norm.weight"),
@@ -148,11 +134,14 @@ impl VitConfig {
                 activation,
                 ..latent
             }),
-            epsilon,
+            norm_behind: named.norm_behind,
+            epsilon: named.epsilon,
         };
-        found
-            .check(config.pretrained_cfg.input_size)
-            .map(|()| found)
+        found.check(config.pretrained_cfg.input_size)?;
+        if found.positions > 0 {
+            config.check_places(found.patch, named.any_size)?;
+        }
+        Ok(found)
     }
 
     /// An error where the sizes do not go together.
@@ -168,19 +157,27 @@ impl VitConfig {
         if ![0, patches, patches + self.prefix()].contains(&self.positions) {
             return Err(format!(
                 "`pos_embed` has {} positions, which do not fit the {rows} by {columns} patches of \
-                 `input_size`, {height} by {width} pixels",
+                 `input_size`, {height} by {width} pixels; resampling them cannot be computed",
                 self.positions
             ));
         }
         if self.pool == Pool::Token && !self.class_token && self.registers == 0 {
             return Err("`global_pool` is `token`, but there is no `cls_token`".to_owned());
         }
+        let other = self.registers > 0 || self.has.fc_norm || self.pool != Pool::Token;
+        if self.has.dist_token && (other || !self.class_token) {
+            return Err(
+                "`dist_token` goes with `cls_token` and `global_pool` `token`, and without \
+                 `reg_token` and `fc_norm`"
+                    .to_owned(),
+            );
+        }
         Ok(())
     }
 
     /// How many tokens stand before the patches.
     pub(super) fn prefix(&self) -> usize {
-        usize::from(self.class_token) + self.registers
+        usize::from(self.class_token) + usize::from(self.has.dist_token) + self.registers
     }
 }
 
@@ -201,23 +198,21 @@ fn refuse_others(config: &TimmConfig) -> Result<(), String> {
     }
 }
 
-/// The number of heads that a named size has in timm.
-fn heads_of(architecture: &str) -> Option<usize> {
-    let sizes = [
-        ("_tiny_", 3),
-        ("_xsmall_", 6),
-        ("_small_", 6),
-        ("_little_", 5),
-        ("_medium_", 8),
-        ("_betwixt_", 10),
-        ("_base_", 12),
-        ("_large_", 16),
-        ("_huge_", 16),
-        ("_giant_", 16),
-        ("_gigantic_", 16),
-    ];
-    let size = sizes.iter().find(|(name, _)| architecture.contains(name));
-    size.map(|(_, heads)| *heads)
+/// The activation of this name.
+fn activation(name: &str) -> Result<Activation, String> {
+    Ok(match name {
+        "gelu" => Activation::Gelu,
+        "gelu_tanh" => Activation::GeluTanh,
+        "quick_gelu" | "quickgelu" => Activation::QuickGelu,
+        "relu" => Activation::Relu,
+        "silu" | "swish" => Activation::Silu,
+        other => {
+            return Err(format!(
+                "`act_layer` is `{other}`; `gelu`, `gelu_tanh`, `quick_gelu`, `relu` and `silu` \
+                 can be computed"
+            ));
+        }
+    })
 }
 
 #[cfg(test)]
@@ -236,7 +231,7 @@ mod tests {
             .extend(settings.as_object().unwrap().clone());
         let shapes = [
             ("patch_embed.proj.weight", vec![12, 3, 8, 8]),
-            ("blocks.0.mlp.fc1.weight", vec![20, 12]),
+            ("blocks.0.mlp.fc2.weight", vec![12, 20]),
             ("blocks.0.norm1.weight", vec![12]),
             ("cls_token", vec![1, 1, 12]),
             ("pos_embed", vec![1, 7, 12]),
@@ -266,7 +261,7 @@ mod tests {
                 "less than a patch",
             ),
             (
-                serde_json::json!({"global_pool": "map"}),
+                serde_json::json!({"model_args": {"global_pool": "map"}}),
                 "`attn_pool.mlp.fc1.weight` is missing",
             ),
             (
@@ -280,6 +275,18 @@ mod tests {
             (
                 serde_json::json!({"model_args": {"norm_layer": "rmsnorm"}}),
                 "`norm_layer`",
+            ),
+            (
+                serde_json::json!({"architecture": "vit_base_patch16_rope_224"}),
+                "names say `rope`",
+            ),
+            (
+                serde_json::json!({"global_pool": "avg"}),
+                "without `model_args.global_pool`",
+            ),
+            (
+                serde_json::json!({"model_args": {"dynamic_img_size": true}}),
+                "resamples",
             ),
         ] {
             let error = read(&settings).unwrap_err();

@@ -19,6 +19,7 @@ use crate::encoders::{
 pub(in crate::encoders) struct Vit {
     patch_embed: PatchEmbed,
     cls_token: Option<Param<Tensor<3>>>,
+    dist_token: Option<Param<Tensor<3>>>,
     reg_token: Option<Param<Tensor<3>>>,
     pos_embed: Option<Param<Tensor<3>>>,
     norm_pre: Option<LayerNorm>,
@@ -33,7 +34,8 @@ pub(in crate::encoders) struct Vit {
     left_out: usize,
 }
 
-/// One block: attention, then the widening; each is added to its normalised input.
+/// One block: attention, then the widening; each is added to its input. What is normalised is what
+/// they see, or what they make of it.
 #[derive(Module, Debug)]
 struct Block {
     norm1: LayerNorm,
@@ -42,6 +44,8 @@ struct Block {
     norm2: LayerNorm,
     mlp: Mlp,
     ls2: Option<Scale>,
+    #[module(skip)]
+    norm_behind: bool,
 }
 
 /// Attention of each token to all.
@@ -68,6 +72,9 @@ struct Mlp {
     fc2: Linear,
     #[module(skip)]
     activation: Activation,
+    /// Half of the numbers between the two layers let the others pass.
+    #[module(skip)]
+    gate: bool,
 }
 
 impl VitConfig {
@@ -79,6 +86,7 @@ impl VitConfig {
         Vit {
             patch_embed: PatchEmbed::new(self.width, self.patch, self.has.patch_bias, device),
             cls_token: some(self.class_token, 1),
+            dist_token: some(self.has.dist_token, 1),
             reg_token: some(self.registers > 0, self.registers),
             pos_embed: some(self.positions > 0, self.positions),
             norm_pre: norm(self.has.norm_pre),
@@ -102,6 +110,11 @@ impl VitConfig {
             let norm = self.norm(self.width / self.heads, device);
             self.has.query_norm.then_some(norm)
         };
+        let widened = if self.has.gate {
+            2 * self.inner
+        } else {
+            self.inner
+        };
         Block {
             norm1: self.norm(self.width, device),
             attn: Attention {
@@ -114,11 +127,13 @@ impl VitConfig {
             ls1: scale(),
             norm2: self.norm(self.width, device),
             mlp: Mlp {
-                fc1: linear(self.width, self.inner, self.has.mlp_bias),
+                fc1: linear(self.width, widened, self.has.mlp_bias),
                 fc2: linear(self.inner, self.width, self.has.mlp_bias),
                 activation: self.activation,
+                gate: self.has.gate,
             },
             ls2: scale(),
+            norm_behind: self.norm_behind,
         }
     }
 
@@ -142,7 +157,12 @@ impl Vit {
     /// - output: `[pictures, width of the model]`
     pub(in crate::encoders) fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
         let patches = self.patch_embed.forward(pixels);
-        let before = [&self.cls_token, &self.reg_token];
+        let others = if self.dist_token.is_some() {
+            &self.dist_token
+        } else {
+            &self.reg_token
+        };
+        let before = [&self.cls_token, others];
         let mut tokens = place(patches, before, self.pos_embed.as_ref());
         if let Some(norm) = &self.norm_pre {
             tokens = norm.forward(tokens);
@@ -158,6 +178,8 @@ impl Vit {
                 let [_, count, _] = tokens.dims();
                 pool.forward(tokens.narrow(1, self.left_out, count - self.left_out))
             }
+            // The second token's answer counts as much as the first's.
+            None if self.dist_token.is_some() => tokens.narrow(1, 0, 2).mean_dim(1).squeeze_dim(1),
             None => self.pool.apply(tokens, self.left_out),
         };
         match &self.fc_norm {
@@ -175,6 +197,12 @@ impl Block {
             Some(scale) => tokens * scale.gamma.val().unsqueeze(),
             None => tokens,
         };
+        if self.norm_behind {
+            let seen = self.attn.forward(tokens.clone());
+            let tokens = tokens + self.norm1.forward(seen);
+            let wide = self.mlp.forward(tokens.clone());
+            return tokens + self.norm2.forward(wide);
+        }
         let seen = self.attn.forward(self.norm1.forward(tokens.clone()));
         let tokens = tokens + scaled(&self.ls1, seen);
         let wide = self.mlp.forward(self.norm2.forward(tokens.clone()));
@@ -210,6 +238,37 @@ impl Mlp {
     /// - tokens, output: `[pictures, tokens, width]`
     fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
         let wide = self.fc1.forward(tokens);
-        self.fc2.forward(self.activation.apply(wide))
+        let [_, _, widened] = wide.dims();
+        let wide = if self.gate {
+            let half = |index| wide.clone().narrow(2, index * widened / 2, widened / 2);
+            self.activation.apply(half(0)) * half(1)
+        } else {
+            self.activation.apply(wide)
+        };
+        self.fc2.forward(wide)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_half_lets_the_second_pass() {
+        let device = Device::flex();
+        let linear = |weight: Tensor<2>| Linear {
+            weight: Param::from_tensor(weight),
+            bias: None,
+        };
+        let mlp = Mlp {
+            fc1: linear(Tensor::from_data([[1.0, -2.0, 3.0, 5.0]], &device)),
+            fc2: linear(Tensor::from_data([[1.0], [10.0]], &device)),
+            activation: Activation::Relu,
+            gate: true,
+        };
+        let made = mlp.forward(Tensor::from_data([[[2.0], [-1.0]]], &device));
+        let made: Vec<f32> = made.into_data().try_to_vec().unwrap();
+        // Of 2: [2, -4] of [6, 10]; of -1: [-1, 2] of [-3, -5].
+        assert_eq!(made, [12.0, -100.0]);
     }
 }
