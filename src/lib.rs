@@ -70,7 +70,8 @@
 //!
 //! - The engine never imports an operator; operators never write SQL; nothing outside
 //!   [`encoders`] and [`learning`] names Burn.
-//! - Nothing outside `sources::reddit`, [`sandbox`] and [`app`] knows the word "Reddit".
+//! - Nothing outside `sources::reddit`, [`sandbox`], [`app`] and the command `reddit` knows the word
+//!   "Reddit".
 //! - Nothing is trained on what would not have been known when the post was made, except the
 //!   target.
 //! - No effect happens before its row is durable, and each one may happen twice without harm.

@@ -11,14 +11,14 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc};
 use trendmill::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, SystemClock, Timestamp},
     corpus::{ContentHash, LabelAge, MediaLocation},
     sandbox::{
         HORIZON, JournalLine, SandboxSettings, SandboxState, communities, journal, serve, truth,
     },
     sources::{
         Due, Error, Page, ScrapeRequest, ScrapeSummary, Source,
-        reddit::{Credentials, Endpoint, RedditSource},
+        reddit::{Access, Credentials, Endpoint, Ledger, Manners, RedditSource},
     },
 };
 
@@ -63,13 +63,15 @@ fn http() -> reqwest::Client {
 
 impl Served {
     fn source(&self) -> RedditSource {
-        RedditSource::new(
-            http(),
-            Endpoint::sandbox(&self.base),
-            Credentials::sandbox(),
-            self.settings.to_string(),
-            communities(),
-        )
+        let access = Access {
+            http: http(),
+            endpoint: Endpoint::sandbox(&self.base),
+            credentials: Credentials::sandbox(),
+            ledger: Ledger::in_memory(),
+            manners: Manners::default(),
+            clock: Arc::new(SystemClock),
+        };
+        RedditSource::new(access, self.settings.to_string(), communities()).unwrap()
     }
 
     async fn json(&self, path: &str) -> Value {

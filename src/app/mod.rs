@@ -12,6 +12,7 @@ mod notify;
 mod open_source;
 mod prepare;
 mod predict;
+mod reddit;
 mod request;
 mod schedules;
 mod backfills;
@@ -142,7 +143,6 @@ impl App {
     fn with_store(home: &Path, settings: Settings, store: Store) -> Result<Self, Error> {
         let settings = Arc::new(settings);
         let registry = Registry::new(home.join("model_registry"), store.clone());
-        let opener = Arc::clone(&settings);
         let environment = Environment {
             home: home.to_owned(),
             store,
@@ -155,9 +155,7 @@ impl App {
             weights: weights(&settings),
             caption_server: captioner(&settings),
             device: device(&settings)?,
-            open_source: Box::new(move |text| {
-                Box::pin(open_source::open(text, Arc::clone(&opener)))
-            }),
+            open_source: open_source::opener(&settings, home),
             sources: tokio::sync::Mutex::new(BTreeMap::new()),
             loaded: Loaded::default(),
         };

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -10,14 +11,14 @@ use std::{
 use tokio::net::TcpListener;
 
 use crate::{
-    clock::Timestamp,
+    clock::{SystemClock, Timestamp},
     config::Settings,
     net::{self, Fetcher},
-    operators::OpenedSource,
+    operators::{OpenedSource, SourceOpener},
     sandbox::{self, SandboxSettings, SandboxState},
     sources::{
         DumpSource, Error, Source, SourceSpec, TableSource,
-        reddit::{Credentials, Endpoint, RedditSource},
+        reddit::{Access, Credentials, Endpoint, Ledger, Manners, RedditSource},
     },
 };
 
@@ -26,10 +27,16 @@ use crate::{
 const SANDBOX_IMAGES: &str = "images.sandbox.invalid";
 
 /// The data set of the live source.
-const LIVE: &str = "reddit";
+pub(super) const LIVE: &str = "reddit";
 
 /// How long a simulated history is read for the truth: as far as any run looks.
 const TRUTH_DAYS: u64 = 400;
+
+/// What makes a source of its text, for the home at `home`.
+pub(super) fn opener(settings: &Arc<Settings>, home: &Path) -> SourceOpener {
+    let (settings, data) = (Arc::clone(settings), home.join("data"));
+    Box::new(move |text| Box::pin(open(text, Arc::clone(&settings), data.clone())))
+}
 
 /// Makes a source of its text.
 ///
@@ -38,12 +45,15 @@ const TRUTH_DAYS: u64 = 400;
 /// # Errors
 ///
 /// Where the text is wrong or the source cannot be had.
-pub(super) async fn open(text: String, settings: Arc<Settings>) -> Result<OpenedSource, Error> {
+async fn open(text: String, settings: Arc<Settings>, data: PathBuf) -> Result<OpenedSource, Error> {
     match text.parse()? {
         SourceSpec::Sandbox(options) => sandbox(&options, &settings).await,
         SourceSpec::Dump(path) => plain(Arc::new(DumpSource::open(&path)?), &settings),
         spec @ SourceSpec::Table(_) => plain(table(spec)?, &settings),
-        SourceSpec::Reddit => plain(Arc::new(reddit(&settings)?), &settings),
+        SourceSpec::Reddit => plain(
+            Arc::new(super::reddit::source(&settings, &data)?),
+            &settings,
+        ),
     }
 }
 
@@ -103,13 +113,15 @@ async fn sandbox(options: &str, settings: &Settings) -> Result<OpenedSource, Err
         .collect();
     let mut fetch = super::settings::fetch(settings);
     fetch.allow_addresses.push(address);
-    let source = RedditSource::new(
-        net::client(&super::settings::net(settings)).map_err(no_client)?,
-        Endpoint::sandbox(&format!("http://{address}")),
-        Credentials::sandbox(),
-        world.to_string(),
-        sandbox::communities(),
-    );
+    let access = Access {
+        http: net::local_client().map_err(no_client)?,
+        endpoint: Endpoint::sandbox(&format!("http://{address}")),
+        credentials: Credentials::sandbox(),
+        ledger: Ledger::in_memory(),
+        manners: Manners::default(),
+        clock: Arc::new(SystemClock),
+    };
+    let source = RedditSource::new(access, world.to_string(), sandbox::communities())?;
     Ok(OpenedSource {
         source: Arc::new(source),
         routes: BTreeMap::from([(SANDBOX_IMAGES.to_owned(), address)]),
@@ -118,23 +130,8 @@ async fn sandbox(options: &str, settings: &Settings) -> Result<OpenedSource, Err
     })
 }
 
-fn reddit(settings: &Settings) -> Result<RedditSource, Error> {
-    let credentials = Credentials::from_settings(
-        settings.reddit.client_id.as_deref(),
-        settings.reddit.client_secret.as_deref(),
-    )?;
-    let http = net::client(&super::settings::net(settings)).map_err(no_client)?;
-    Ok(RedditSource::new(
-        http,
-        Endpoint::reddit(),
-        credentials,
-        LIVE.to_owned(),
-        Vec::new(),
-    ))
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
-fn no_client(error: net::Error) -> Error {
+pub(super) fn no_client(error: net::Error) -> Error {
     Error::Unfit(error.to_string())
 }
 

@@ -20,6 +20,7 @@ mod predict;
 mod encoders;
 mod records;
 mod scan;
+mod reddit;
 mod remote;
 mod handover;
 mod follow;
@@ -118,6 +119,9 @@ enum Command {
     /// See and export the records, and count those of a source.
     #[command(subcommand)]
     Records(records::Command),
+    /// How much may be asked of Reddit.
+    #[command(subcommand)]
+    Reddit(reddit::Command),
     /// What people were told: failed runs, missed deadlines, little disk.
     #[command(subcommand)]
     Notices(notices::Command),
@@ -262,6 +266,9 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         }
         Command::Records(command) => {
             records::run(command, &home, settings, output).await?;
+        }
+        Command::Reddit(command) => {
+            reddit::run(&command, &App::detached(&home, settings).await?, output)?;
         }
         Command::Notices(command) => {
             notices::run(command, &App::read(&home, settings).await?, output).await?;

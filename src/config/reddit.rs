@@ -1,5 +1,7 @@
 //! `[reddit]`: who asks Reddit.
 
+use std::path::PathBuf;
+
 use super::{Secret, reader::Reader};
 
 /// Who asks Reddit. Without an id and a secret the live source cannot be used.
@@ -13,8 +15,20 @@ pub struct Reddit {
     pub username: Option<String>,
     /// Its password.
     pub password: Option<Secret>,
-    /// The user agent that Reddit is told; by default one made of the version and `net.contact`.
+    /// The lasting token to which an account has agreed; it goes before name and password.
+    pub refresh_token: Option<Secret>,
+    /// The user agent that Reddit is told, `PLATFORM:APP:VERSION (by /u/ACCOUNT)`; by default one
+    /// made of this version and `reddit.username`.
     pub user_agent: Option<String>,
+    /// Where tokens are asked for, in place of Reddit's own `https://www.reddit.com`.
+    pub reddit_url: Option<String>,
+    /// Where the API is, in place of Reddit's own `https://oauth.reddit.com`.
+    pub oauth_url: Option<String>,
+    /// The most calls in ten minutes, where Reddit grants more. Default: what Reddit grants.
+    pub calls_per_window: Option<u64>,
+    /// Where the budgets of applications are kept. Homes that ask as one application share one
+    /// folder. Default: `data/budgets` in the home.
+    pub budget_dir: Option<PathBuf>,
     /// In one's own words: the permission by which models are trained on what the API gives.
     /// Reddit's terms do not grant it by themselves.
     pub permission: Option<String>,
@@ -27,7 +41,12 @@ impl Reddit {
             client_secret: reader.get("reddit.client_secret", None),
             username: reader.get("reddit.username", None),
             password: reader.get("reddit.password", None),
+            refresh_token: reader.get("reddit.refresh_token", None),
             user_agent: reader.get("reddit.user_agent", None),
+            reddit_url: reader.get("reddit.reddit_url", None),
+            oauth_url: reader.get("reddit.oauth_url", None),
+            calls_per_window: reader.get("reddit.calls_per_window", None),
+            budget_dir: reader.get("reddit.budget_dir", None),
             permission: reader.get("reddit.permission", None),
         }
     }

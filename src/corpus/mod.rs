@@ -8,6 +8,7 @@ mod hash;
 mod matrix;
 mod media;
 mod observation;
+mod people;
 mod record;
 
 pub use cursor::{DecodeStart, FileCursor, FileIdentity};
@@ -16,4 +17,5 @@ pub use hash::ContentHash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};
 pub use media::{MediaInfo, MediaLocation, MediaOutcome};
 pub use observation::{LabelAge, Observation};
+pub use people::{AuthorReading, CommunityReading};
 pub use record::Record;

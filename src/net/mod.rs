@@ -72,17 +72,36 @@ pub fn client(settings: &NetSettings) -> Result<reqwest::Client, Error> {
 /// A client for one server, that of the user's own at `url`: it follows no redirect, so that a key
 /// goes nowhere else, and what goes to this machine goes past the proxy of the environment.
 pub fn client_of(url: &Url, settings: &NetSettings) -> Result<reqwest::Client, Error> {
-    let is_here = match url.host() {
+    one_server(url, builder(settings))
+}
+
+/// The same with a user agent of the server's own form.
+pub fn api_client(
+    url: &Url,
+    user_agent: &str,
+    settings: &NetSettings,
+) -> Result<reqwest::Client, Error> {
+    one_server(url, builder(settings).user_agent(user_agent))
+}
+
+fn one_server(url: &Url, client: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    let client = client.redirect(reqwest::redirect::Policy::none());
+    let client = if is_here(url) {
+        client.no_proxy()
+    } else {
+        client
+    };
+    client.build().map_err(Error)
+}
+
+/// Whether an address is on this machine.
+pub fn is_here(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
-    let mut client = builder(settings).redirect(reqwest::redirect::Policy::none());
-    if is_here {
-        client = client.no_proxy();
     }
-    client.build().map_err(Error)
 }
 
 /// A client for a server on this machine: without a proxy, and without a limit for answers that

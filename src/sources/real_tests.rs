@@ -26,7 +26,7 @@ fn shared(path: &str) -> Option<PathBuf> {
 }
 
 /// Unpacks an archive; `None`, said, where that cannot be done.
-fn unpack(archive: &str) -> Option<(tempfile::TempDir, PathBuf)> {
+pub(super) fn unpack(archive: &str) -> Option<(tempfile::TempDir, PathBuf)> {
     let archive = shared(archive)?;
     let folder = tempfile::tempdir().unwrap();
     let done = Command::new("tar")

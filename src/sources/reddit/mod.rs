@@ -1,10 +1,24 @@
 //! Reddit: the posts of its API, of a server that speaks the same, and of its dumps.
 
+mod budget;
 mod client;
 mod endpoint;
+mod exchange;
+mod listing;
 mod media;
+mod pack;
+mod people;
 pub(crate) mod post;
 mod source;
+mod token;
+mod user_agent;
 
-pub use endpoint::{Credentials, Endpoint};
-pub use source::{ReadingStep, RedditSource};
+#[cfg(test)]
+mod served_tests;
+
+pub use budget::{
+    BreakerSheet, BudgetSheet, CallClass, ClassSheet, Ledger, Manners, Mishap, WindowSheet,
+};
+pub use endpoint::{Credentials, Endpoint, Grant};
+pub use source::{Access, ReadingStep, RedditSource};
+pub use user_agent::user_agent;

@@ -31,6 +31,8 @@ pub(crate) struct ParsedPost {
 pub(crate) enum Reason {
     /// The text is not a JSON object.
     Malformed,
+    /// It is a comment, a community or another thing that a listing can hold.
+    OtherThing,
     /// It is an advertisement.
     Promoted,
     /// It lacks the named field.
@@ -41,6 +43,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("malformed_line"),
+            Self::OtherThing => f.write_str("no_post"),
             Self::Promoted => f.write_str("promoted"),
             Self::Missing(field) => write!(f, "missing:{field}"),
         }
@@ -314,7 +317,7 @@ const NUMBERS: &[&str] = &[
 ];
 
 /// A text that says something.
-fn text(value: Option<&Value>) -> Option<&str> {
+pub(super) fn text(value: Option<&Value>) -> Option<&str> {
     value?
         .as_str()
         .map(str::trim)
@@ -322,7 +325,7 @@ fn text(value: Option<&Value>) -> Option<&str> {
 }
 
 /// A number, also where it is written as text (the dump of 2014-12, say).
-fn number(value: Option<&Value>) -> Option<f64> {
+pub(super) fn number(value: Option<&Value>) -> Option<f64> {
     match value? {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
@@ -331,7 +334,7 @@ fn number(value: Option<&Value>) -> Option<f64> {
     .filter(|number: &f64| number.is_finite())
 }
 
-fn time(value: Option<&Value>) -> Option<Timestamp> {
+pub(super) fn time(value: Option<&Value>) -> Option<Timestamp> {
     number(value)
         .filter(|seconds| *seconds > 0.0)
         .map(Timestamp::from_seconds)

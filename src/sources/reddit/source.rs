@@ -1,28 +1,29 @@
 //! Reddit as a [`Source`]: listings of what is new, and readings of what is due.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::{
-    client::{ListingPage, RedditClient},
+    budget::{BudgetSheet, CallClass, Ledger, Limiter, Manners, SystemTimer},
+    client::{BATCH, Fault, RedditClient},
     endpoint::{Credentials, Endpoint},
-    post::{ParsedPost, Reason, parse_post_read_at},
+    listing::{ListingPage, read_child},
+    pack::packs,
+    post::ParsedPost,
 };
 use crate::{
-    clock::Timestamp,
-    corpus::Observation,
+    clock::{Clock, Timestamp},
+    corpus::{AuthorReading, CommunityReading, Observation},
     sources::{Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits},
 };
 
 /// A walk goes so far below what is known: a post may come out of the filter for spam late.
 const MARGIN: Duration = Duration::from_hours(1);
 
-/// How many posts one request can ask for.
-const BATCH: usize = 100;
+/// A listing ends at about a thousand posts, however many there are.
+const CAP: usize = 900;
 
 /// How many requests for readings are under way at a time.
 const AT_A_TIME: usize = 8;
@@ -50,6 +51,23 @@ impl ReadingStep {
     }
 }
 
+/// How Reddit is reached, as whom, and how often.
+#[derive(Debug)]
+pub struct Access {
+    /// A client that follows no redirects.
+    pub http: reqwest::Client,
+    /// Where the API is.
+    pub endpoint: Endpoint,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// Where the budget of the application lies.
+    pub ledger: Ledger,
+    /// How much of it is used.
+    pub manners: Manners,
+    /// This machine's time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// Reddit, or a server that speaks as it does.
 #[derive(Debug)]
 pub struct RedditSource {
@@ -60,22 +78,67 @@ pub struct RedditSource {
 }
 
 impl RedditSource {
-    /// The source at `endpoint`, whose records belong to `dataset`.
+    /// The source that is reached by `access`, whose records belong to `dataset`. `communities` are
+    /// read where a request names none.
     ///
-    /// `http` follows no redirects. `communities` are read where a request names none.
-    pub fn new(
-        http: reqwest::Client,
-        endpoint: Endpoint,
-        credentials: Credentials,
-        dataset: String,
-        communities: Vec<String>,
-    ) -> Self {
-        Self {
-            client: RedditClient::new(http, endpoint, credentials),
+    /// # Errors
+    ///
+    /// [`Error::Wrong`] where an address is none.
+    pub fn new(access: Access, dataset: String, communities: Vec<String>) -> Result<Self, Error> {
+        let Access {
+            http,
+            endpoint,
+            credentials,
+            ledger,
+            manners,
+            clock,
+        } = access;
+        let now = u64::try_from(clock.now().as_millis()).unwrap_or(0);
+        // Processes that start together do not pause alike.
+        let seed = now ^ (u64::from(std::process::id()) << 32);
+        let limiter = Limiter::new(ledger, clock, Arc::new(SystemTimer), manners);
+        Ok(Self {
+            client: RedditClient::new(http, endpoint, credentials, limiter, seed)?,
             dataset,
             communities,
             step: ReadingStep::default(),
-        }
+        })
+    }
+
+    /// The budget of the application as it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfit`] where it cannot be read.
+    pub fn budget(&self) -> Result<BudgetSheet, Error> {
+        self.client.sheet()
+    }
+
+    /// What is known of these accounts (`t2_…`) as of `as_of`, or now where the server is live; a
+    /// hundred by a call. Those that are gone are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::observe`].
+    pub async fn authors(
+        &self,
+        ids: &[String],
+        as_of: Timestamp,
+    ) -> Result<Vec<AuthorReading>, Error> {
+        Ok(self.client.authors(ids, as_of).await?)
+    }
+
+    /// What is known of these communities; a hundred by a call. Those that are gone are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::observe`].
+    pub async fn communities(
+        &self,
+        names: &[String],
+        as_of: Timestamp,
+    ) -> Result<Vec<CommunityReading>, Error> {
+        Ok(self.client.communities(names, as_of).await?)
     }
 
     /// Asks a simulated server for readings in other steps of time.
@@ -96,58 +159,99 @@ impl RedditSource {
                 "no community is named; give `params.subreddits`, such as `[\"pics\"]`".to_owned(),
             ));
         }
+        // What was never read may be more than one listing shows: it is read alone. What was is
+        // mostly little.
+        let (known, new): (Vec<&str>, Vec<&str>) = communities
+            .iter()
+            .map(String::as_str)
+            .partition(|name| request.watermarks.contains_key(*name));
+        let mut walks = packs(&known);
+        walks.extend(new.into_iter().map(|name| vec![name]));
+        walks.reverse();
         let mut summary = ScrapeSummary::default();
-        for community in communities {
-            let known = request.watermarks.get(community).copied();
-            let newest = self.walk(community, known, request.as_of, &pages).await?;
-            if let Some(newest) = newest.max(known) {
-                summary.watermarks.insert(community.clone(), newest);
+        let mut refused = None;
+        while let Some(pack) = walks.pop() {
+            match self.walk(&pack, &request, &pages).await {
+                Ok(Walk::Whole(newest)) => summary.watermarks.extend(newest),
+                Ok(Walk::CutShort) => walks.extend(pack.iter().rev().map(|name| vec![*name])),
+                Err(Fault::Refused { .. }) if pack.len() > 1 => {
+                    walks.extend(pack.iter().rev().map(|name| vec![*name]));
+                }
+                // One that is private or gone is no reason to lose the others.
+                Err(fault @ Fault::Refused { .. }) => {
+                    let error = Error::from(fault);
+                    tracing::warn!(%error, community = pack[0], "a community cannot be read");
+                    refused = refused.or(Some(error));
+                }
+                Err(Fault::Other(error)) => return Err(error),
             }
         }
-        Ok(summary)
+        match refused {
+            Some(error) if summary.watermarks.is_empty() => Err(error),
+            _ => Ok(summary),
+        }
     }
 
-    /// Walks down a community's listing until what is known; returns when its newest post was
-    /// made.
+    /// Walks down the listing of some communities until what is known of all of them.
     async fn walk(
         &self,
-        community: &str,
-        known: Option<Timestamp>,
-        as_of: Timestamp,
+        pack: &[&str],
+        request: &ScrapeRequest,
         pages: &mpsc::Sender<Page>,
-    ) -> Result<Option<Timestamp>, Error> {
-        let stop = known.map(|known| known - MARGIN);
-        let is_old = |created: Option<Timestamp>| stop.is_some() && created < stop;
-        let mut newest: Option<Timestamp> = None;
+    ) -> Result<Walk, Fault> {
+        let as_of = request.as_of;
+        let known = |name: &str| request.watermarks.get(name).copied();
+        let stops: BTreeMap<&str, Option<Timestamp>> = pack
+            .iter()
+            .map(|name| (*name, known(name).map(|known| known - MARGIN)))
+            .collect();
+        // Below this nothing new is left in any of them.
+        let bottom = stops.values().min().copied().flatten();
+        let is_below =
+            |created: Option<Timestamp>, stop: Option<Timestamp>| stop.is_some() && created < stop;
+        let mut newest: BTreeMap<&str, Timestamp> = BTreeMap::new();
         let mut cursor: Option<String> = None;
+        let mut seen = 0;
         loop {
-            let listing = self
-                .client
-                .newest(community, cursor.as_deref(), as_of)
-                .await?;
+            let listing = self.client.newest(pack, cursor.as_deref(), as_of).await?;
+            seen += listing.children.len();
             let mut page = Page {
                 bytes: listing.bytes,
                 ..Page::default()
             };
             let mut reached_known = false;
             for child in &listing.children {
-                match read_child(child, as_of) {
-                    Ok(post) => {
-                        let created = post.record.created_at;
-                        reached_known |= is_old(created);
-                        if created <= Some(as_of) && !is_old(created) {
-                            newest = newest.max(created);
-                            page.records.push((post.record, Some(post.observation)));
-                        }
+                let post = match read_child(child, as_of) {
+                    Ok(post) => post,
+                    Err(reason) => {
+                        *page.dropped.entry(reason.to_string()).or_insert(0) += 1;
+                        continue;
                     }
-                    Err(reason) => *page.dropped.entry(reason.to_string()).or_insert(0) += 1,
+                };
+                let created = post.record.created_at;
+                let name = asked_name(pack, &post);
+                reached_known |= is_below(created, bottom);
+                let stop = name.and_then(|name| stops.get(name).copied().flatten());
+                if created <= Some(as_of) && !is_below(created, stop) {
+                    if let Some((name, created)) = name.zip(created) {
+                        let newest = newest.entry(name).or_insert(created);
+                        *newest = (*newest).max(created);
+                    }
+                    page.records.push((post.record, Some(post.observation)));
                 }
             }
             // A cursor that comes again would be walked for ever.
             let next = listing.after.filter(|after| Some(after) != cursor.as_ref());
             pages.send(page).await.map_err(|_| Error::Cancelled)?;
+            if next.is_none() && !reached_known && pack.len() > 1 && seen >= CAP {
+                return Ok(Walk::CutShort);
+            }
             if reached_known || next.is_none() {
-                return Ok(newest);
+                let newest = pack.iter().filter_map(|name| {
+                    let newest = newest.get(name).copied().max(known(name))?;
+                    Some(((*name).to_owned(), newest))
+                });
+                return Ok(Walk::Whole(newest.collect()));
             }
             cursor = next;
         }
@@ -170,7 +274,7 @@ impl RedditSource {
             .collect();
         let read: Vec<Vec<Observation>> = stream::iter(requests)
             .map(|(moment, names)| async move {
-                let listing = self.client.info(&names, moment).await?;
+                let listing = self.client.info(&names, CallClass::ReRead, moment).await?;
                 Ok::<_, Error>(observations(&listing, moment))
             })
             .buffered(AT_A_TIME)
@@ -210,6 +314,26 @@ impl Source for RedditSource {
     }
 }
 
+/// How a walk has ended.
+enum Walk {
+    /// Everything new was seen; by community, when its newest post was made.
+    Whole(Vec<(String, Timestamp)>),
+    /// The listing ended before what is known, for it shows only so many: loud communities must be
+    /// read alone.
+    CutShort,
+}
+
+/// The name by which a post's community was asked for, which may differ in case.
+fn asked_name<'a>(pack: &[&'a str], post: &ParsedPost) -> Option<&'a str> {
+    if let [only] = pack {
+        return Some(only);
+    }
+    let community = post.record.community.as_deref()?;
+    pack.iter()
+        .copied()
+        .find(|name| name.eq_ignore_ascii_case(community))
+}
+
 fn fullnames(ids: &[&str]) -> String {
     let names: Vec<String> = ids.iter().map(|id| format!("t3_{id}")).collect();
     names.join(",")
@@ -229,17 +353,6 @@ fn observations(listing: &ListingPage, moment: Timestamp) -> Vec<Observation> {
         .collect()
 }
 
-/// Reads one child of a listing: `{"kind": "t3", "data": {…}}`.
-fn read_child(child: &RawValue, read_at: Timestamp) -> Result<ParsedPost, Reason> {
-    #[derive(Deserialize)]
-    struct Child<'a> {
-        #[serde(borrow)]
-        data: &'a RawValue,
-    }
-    let child: Child<'_> = serde_json::from_str(child.get()).map_err(|_| Reason::Malformed)?;
-    parse_post_read_at(child.data.get().as_bytes(), read_at)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,17 +366,5 @@ mod tests {
         assert_eq!(end("2026-01-01T10:00:01Z"), "2026-01-01T10:10:00Z");
         assert_eq!(end("2026-01-01T10:10:00Z"), "2026-01-01T10:10:00Z");
         assert_eq!(end("2026-01-02T00:01:00Z"), "2026-01-02T00:05:00Z");
-    }
-
-    #[test]
-    fn an_odd_child_is_counted_alone() {
-        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
-        let at = Timestamp::from_millis(0);
-        assert_eq!(read_child(&raw("7"), at), Err(Reason::Malformed));
-        assert_eq!(
-            read_child(&raw(r#"{"data": []}"#), at),
-            Err(Reason::Malformed)
-        );
-        assert!(read_child(&raw(r#"{"data": {"id": "a", "title": "b"}}"#), at).is_ok());
     }
 }

@@ -1,0 +1,82 @@
+//! The live source as the settings describe it, and the budget of its application.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use url::Url;
+
+use super::{App, Error, open_source};
+use crate::{
+    clock::SystemClock,
+    config::Settings,
+    net,
+    sources::{
+        self,
+        reddit::{
+            Access, BudgetSheet, Credentials, Endpoint, Ledger, Manners, RedditSource, user_agent,
+        },
+    },
+};
+
+impl App {
+    /// How much the application of the settings may ask of Reddit now. Asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// Where no application is set, or the budget cannot be read.
+    pub fn reddit_budget(&self) -> Result<BudgetSheet, Error> {
+        let settings = self.settings();
+        let credentials = credentials(settings)?;
+        let ledger = ledger(settings, self.data_dir(), &credentials);
+        Ok(ledger.sheet(self.clock().now(), settings.reddit.calls_per_window)?)
+    }
+}
+
+/// The live source.
+pub(super) fn source(settings: &Settings, data: &Path) -> Result<RedditSource, sources::Error> {
+    let credentials = credentials(settings)?;
+    let reddit = &settings.reddit;
+    let agent = user_agent(reddit.user_agent.as_deref(), reddit.username.as_deref())?;
+    let endpoint = Endpoint::at(reddit.reddit_url.as_deref(), reddit.oauth_url.as_deref())?;
+    if endpoint != Endpoint::reddit() {
+        tracing::warn!(
+            token = endpoint.token_url,
+            api = endpoint.api_url,
+            "the settings send the credentials to another server than Reddit"
+        );
+    }
+    let url = Url::parse(&endpoint.api_url)
+        .map_err(|error| sources::Error::Wrong(format!("`{}`: {error}", endpoint.api_url)))?;
+    let http = net::api_client(&url, &agent, &super::settings::net(settings))
+        .map_err(open_source::no_client)?;
+    let access = Access {
+        http,
+        endpoint,
+        ledger: ledger(settings, data, &credentials),
+        credentials,
+        manners: Manners {
+            calls_per_window: reddit.calls_per_window,
+            total_timeout: settings.net.total_timeout,
+        },
+        clock: Arc::new(SystemClock),
+    };
+    RedditSource::new(access, open_source::LIVE.to_owned(), Vec::new())
+}
+
+fn credentials(settings: &Settings) -> Result<Credentials, sources::Error> {
+    let reddit = &settings.reddit;
+    Credentials::from_settings(reddit.client_id.as_deref(), reddit.client_secret.as_deref())?
+        .for_account(
+            reddit.username.as_deref(),
+            reddit.password.as_deref(),
+            reddit.refresh_token.as_deref(),
+        )
+}
+
+fn ledger(settings: &Settings, data: &Path, credentials: &Credentials) -> Ledger {
+    let folder = settings.reddit.budget_dir.clone();
+    let folder: PathBuf = folder.unwrap_or_else(|| data.join("budgets"));
+    Ledger::in_folder(&folder, credentials.client_id())
+}

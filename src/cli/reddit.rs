@@ -1,0 +1,103 @@
+//! `reddit`: how much may be asked of Reddit.
+
+use clap::Subcommand;
+
+use super::{
+    failure::Failure,
+    output::{Output, table},
+};
+use crate::{app::App, sources::reddit::BudgetSheet};
+
+/// How much may be asked of Reddit.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the budget of this application: the window, what is used and kept, which hosts are
+    /// left alone, and what went wrong last. Asks nobody.
+    Status,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Where no application is set, or its budget cannot be read.
+pub(crate) fn run(command: &Command, app: &App, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Status => {
+            let sheet = app.reddit_budget()?;
+            if output.json {
+                return Ok(output.json(&sheet)?);
+            }
+            Ok(output.data(words(&sheet))?)
+        }
+    }
+}
+
+/// The sheet for people.
+fn words(sheet: &BudgetSheet) -> String {
+    let mut parts = Vec::new();
+    match &sheet.window {
+        None => parts.push("nothing was asked yet: the first answer tells the budget".to_owned()),
+        Some(window) if window.is_over => parts.push(format!(
+            "the last window ended at {} with {} of {} calls used; the next call begins a new one",
+            window.reset, window.used, window.limit
+        )),
+        Some(window) => parts.push(format!(
+            "window {} to {}: {} of {} calls used, {} left; {} in flight, {} without a word",
+            window.start,
+            window.reset,
+            window.used,
+            window.limit,
+            window.remaining,
+            sheet.in_flight,
+            window.unaccounted,
+        )),
+    }
+    if let Some(ahead) = sheet.clock_ahead.filter(|ahead| ahead.abs() >= 2.0) {
+        let side = if ahead > 0.0 { "behind" } else { "ahead of" };
+        parts.push(format!(
+            "this machine's clock is {:.0} s {side} the server's",
+            ahead.abs()
+        ));
+    }
+    if let Some(until) = sheet.stopped_until {
+        parts.push(format!(
+            "the server refuses calls; none leaves before {until}"
+        ));
+    }
+    let mut classes = table(&["for", "calls", "reserved"]);
+    for class in &sheet.classes {
+        classes.add_row([
+            class.class.to_string(),
+            class.calls.to_string(),
+            class.reserved.to_string(),
+        ]);
+    }
+    parts.push(format!("\n{classes}"));
+    if !sheet.breakers.is_empty() {
+        let mut hosts = table(&["host", "breaker", "failures in a row", "until"]);
+        for breaker in &sheet.breakers {
+            let until = breaker.until.map(|until| until.to_string());
+            hosts.add_row([
+                breaker.host.clone(),
+                breaker.state.to_owned(),
+                breaker.failures.to_string(),
+                until.unwrap_or_default(),
+            ]);
+        }
+        parts.push(format!("\n{hosts}"));
+    }
+    if !sheet.last_errors.is_empty() {
+        let mut errors = table(&["last errors", "host", "meaning", "what"]);
+        for error in &sheet.last_errors {
+            errors.add_row([
+                error.at.to_string(),
+                error.host.clone(),
+                error.meaning().to_owned(),
+                error.what.clone(),
+            ]);
+        }
+        parts.push(format!("\n{errors}"));
+    }
+    parts.join("\n")
+}

@@ -1,0 +1,241 @@
+//! Waits until a call may leave, and books what came of it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+
+use super::{
+    account::{Bounds, Came, Cause, Verdict},
+    answer::{Answer, HostRule},
+    class::CallClass,
+    ledger::{Book, Ledger},
+    sheet::{BudgetSheet, Mishap},
+    told::Told,
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    sources::Error,
+};
+
+/// The longest wait in place, which is a window of the server. For more, a task gives up its slot.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// A call whose answer takes longer than its limit has arrived by then, or never will.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// How waiting is done: by the runtime, or in simulated time.
+pub(crate) trait Timer: Send + Sync + fmt::Debug {
+    /// Is done after `duration`.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// The timer of the runtime.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemTimer;
+
+impl Timer for SystemTimer {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// How much is asked, where the server does not say less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manners {
+    /// The most calls in a window; `None` for what the server grants.
+    pub calls_per_window: Option<u64>,
+    /// The limit for a whole answer.
+    pub total_timeout: Duration,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            calls_per_window: None,
+            total_timeout: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Lets calls of one client id leave when they may.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Limiter {
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+    timer: Arc<dyn Timer>,
+    bounds: Bounds,
+}
+
+/// A call that may leave now. Whoever drops it without settling it has asked, and heard nothing.
+#[derive(Debug)]
+#[must_use]
+pub(in super::super) struct Permit {
+    host: String,
+    /// Its number and class in the budget; none for a call that is not counted.
+    counted: Option<(u64, CallClass)>,
+}
+
+/// What came of a call, and when its first word was heard.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Outcome {
+    pub(in super::super) answer: Answer,
+    pub(in super::super) came: Came,
+    pub(in super::super) heard_at: Timestamp,
+}
+
+impl Limiter {
+    pub(in super::super) fn new(
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        timer: Arc<dyn Timer>,
+        manners: Manners,
+    ) -> Self {
+        let bounds = Bounds {
+            ceiling: manners.calls_per_window,
+            life: manners.total_timeout + GRACE,
+        };
+        Self {
+            ledger,
+            clock,
+            timer,
+            bounds,
+        }
+    }
+
+    pub(in super::super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(in super::super) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// Waits in this process alone.
+    pub(in super::super) async fn pause(&self, duration: Duration) {
+        self.timer.sleep(duration).await;
+    }
+
+    /// Waits until a call to `host` may leave; with a class it is one that the server counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`] where that is further away than a window.
+    pub(in super::super) async fn acquire(
+        &self,
+        host: &str,
+        class: Option<CallClass>,
+    ) -> Result<Permit, Error> {
+        loop {
+            let (now, bounds, name) = (self.clock.now(), self.bounds, host.to_owned());
+            let turn = self
+                .ledger
+                .change(move |book| turn(book, now, &name, class, bounds))
+                .await?;
+            let (wait, why) = match turn {
+                Turn::Go(number) => {
+                    return Ok(Permit {
+                        host: host.to_owned(),
+                        counted: number.zip(class),
+                    });
+                }
+                Turn::Wait(wait, why) => (wait, why),
+            };
+            if wait > LONGEST_WAIT {
+                return Err(Error::RateLimited {
+                    message: format!("`{host}` is not asked now: {why}"),
+                    reset: wait,
+                });
+            }
+            tracing::trace!(host, ?wait, why, "a call waits");
+            self.timer.sleep(wait.max(Duration::from_millis(50))).await;
+        }
+    }
+
+    /// Books what came of a call; `what` says what was asked, without anything secret.
+    pub(in super::super) async fn settle(
+        &self,
+        permit: Permit,
+        outcome: Outcome,
+        what: &str,
+    ) -> Result<(), Error> {
+        let mishap = (outcome.answer != Answer::Good).then(|| Mishap {
+            at: outcome.heard_at,
+            host: permit.host.clone(),
+            answer: outcome.answer,
+            what: what.to_owned(),
+        });
+        self.ledger
+            .change(move |book| book_outcome(book, &permit, outcome, mishap))
+            .await
+    }
+
+    /// The budget as it stands.
+    pub(in super::super) fn sheet(&self) -> Result<BudgetSheet, Error> {
+        self.ledger.sheet(self.clock.now(), self.bounds.ceiling)
+    }
+}
+
+/// Whether a call may leave.
+enum Turn {
+    Go(Option<u64>),
+    Wait(Duration, &'static str),
+}
+
+fn turn(
+    book: &mut Book,
+    now: Timestamp,
+    host: &str,
+    class: Option<CallClass>,
+    bounds: Bounds,
+) -> Turn {
+    let wait = book.breaker(host).wait(now);
+    if !wait.is_zero() {
+        return Turn::Wait(wait, "it failed too often; see `trendmill reddit status`");
+    }
+    let verdict = match class {
+        Some(class) => Some(book.budget.reserve(now, class, bounds)),
+        // A token is not counted, and not asked for either while the server wants to be left alone.
+        None => book
+            .budget
+            .stopped(now)
+            .map(|left| Verdict::Wait(left, Cause::Stopped)),
+    };
+    let number = match verdict {
+        None => None,
+        Some(Verdict::Go(number)) => Some(number),
+        Some(Verdict::Wait(wait, cause)) => {
+            let why = match cause {
+                Cause::Stopped => "it refused to be asked so often",
+                Cause::Probing => "the answer that tells the budget is awaited",
+                Cause::Spent => "the budget of requests is spent",
+                Cause::Paced => "the calls are spread over the window",
+            };
+            return Turn::Wait(wait, why);
+        }
+    };
+    book.breaker(host).leave(now);
+    Turn::Go(number)
+}
+
+fn book_outcome(book: &mut Book, permit: &Permit, outcome: Outcome, mishap: Option<Mishap>) {
+    let now = outcome.heard_at;
+    if let Some((number, _)) = permit.counted {
+        book.budget.settle(now, number, outcome.came);
+    }
+    if outcome.answer == Answer::TooMuch {
+        let told = match outcome.came {
+            Came::Answer(told) => told,
+            Came::Unsent | Came::Silence => Told::default(),
+        };
+        book.budget.refuse(now, told);
+    }
+    let breaker = book.breaker(&permit.host);
+    match outcome.answer.host_rule() {
+        HostRule::Well => breaker.answered(),
+        HostRule::Failing => breaker.failed(now),
+        HostRule::Blocked => breaker.blocked(now),
+    }
+    if let Some(mishap) = mishap {
+        book.note(mishap);
+    }
+}
