@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::net::TcpListener;
+use url::Url;
 
 use crate::{
     clock::{SystemClock, Timestamp},
@@ -113,9 +114,11 @@ async fn sandbox(options: &str, settings: &Settings) -> Result<OpenedSource, Err
         .collect();
     let mut fetch = super::settings::fetch(settings);
     fetch.allow_addresses.push(address);
+    let base = format!("http://{address}");
+    let url = Url::parse(&base).map_err(|error| Error::Wrong(format!("`{base}`: {error}")))?;
     let access = Access {
-        http: net::local_client().map_err(no_client)?,
-        endpoint: Endpoint::sandbox(&format!("http://{address}")),
+        http: net::client_of(&url, &super::settings::net(settings)).map_err(no_client)?,
+        endpoint: Endpoint::sandbox(&base),
         credentials: Credentials::sandbox(),
         ledger: Ledger::in_memory(),
         manners: Manners::default(),

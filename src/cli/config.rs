@@ -110,7 +110,12 @@ mod tests {
         reddit.client_secret              –                                                   default
         reddit.username                   –                                                   default
         reddit.password                   –                                                   default
+        reddit.refresh_token              –                                                   default
         reddit.user_agent                 –                                                   default
+        reddit.reddit_url                 –                                                   default
+        reddit.oauth_url                  –                                                   default
+        reddit.calls_per_window           –                                                   default
+        reddit.budget_dir                 –                                                   default
         reddit.permission                 –                                                   default
         server.listen                     127.0.0.1:7878                                      default
         server.require_token              false                                               default

@@ -101,3 +101,52 @@ fn words(sheet: &BudgetSheet) -> String {
     }
     parts.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::{ManualClock, Timestamp},
+        config::Settings,
+        sources::reddit::WindowSheet,
+    };
+
+    const AT: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+    async fn app(settings: &str) -> (tempfile::TempDir, App) {
+        let home = tempfile::tempdir().unwrap();
+        let settings = Settings::from_layers(settings, []).unwrap();
+        let app = App::detached(home.path(), settings).await.unwrap();
+        let clock = std::sync::Arc::new(ManualClock::new(AT));
+        (home, app.with_clock(clock))
+    }
+
+    #[tokio::test]
+    async fn says_what_is_known_of_the_budget() {
+        let (_home, app) = app("[reddit]\nclient_id = \"a\"\nclient_secret = \"b\"\n").await;
+        let mut sheet = app.reddit_budget().unwrap();
+        let text = words(&sheet);
+        assert!(text.contains("nothing was asked yet"), "{text}");
+        assert!(text.contains("deletion_sync"), "{text}");
+        sheet.clock_ahead = Some(-185.4);
+        sheet.window = Some(WindowSheet {
+            start: AT,
+            reset: AT,
+            is_over: false,
+            limit: 1000,
+            used: 250,
+            remaining: 750,
+            unaccounted: 2,
+        });
+        let text = words(&sheet);
+        assert!(text.contains("250 of 1000 calls used, 750 left"), "{text}");
+        assert!(text.contains("185 s ahead of the server's"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn without_an_application_there_is_no_budget() {
+        let (_home, app) = app("").await;
+        let error = app.reddit_budget().unwrap_err().to_string();
+        assert!(error.contains("`reddit.client_id`"), "{error}");
+    }
+}

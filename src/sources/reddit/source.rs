@@ -354,17 +354,5 @@ fn observations(listing: &ListingPage, moment: Timestamp) -> Vec<Observation> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounds_a_due_time_up_to_its_step() {
-        let step = ReadingStep(Duration::from_mins(10));
-        let time = |text: &str| text.parse::<Timestamp>().unwrap();
-        let latest = time("2026-01-02T00:05:00Z");
-        let end = |due: &str| step.end(time(due), latest).to_string();
-        assert_eq!(end("2026-01-01T10:00:01Z"), "2026-01-01T10:10:00Z");
-        assert_eq!(end("2026-01-01T10:10:00Z"), "2026-01-01T10:10:00Z");
-        assert_eq!(end("2026-01-02T00:01:00Z"), "2026-01-02T00:05:00Z");
-    }
-}
+#[path = "source_tests.rs"]
+mod tests;

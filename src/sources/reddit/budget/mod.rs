@@ -23,8 +23,10 @@ pub(super) use answer::{Answer, Rule};
 pub use class::CallClass;
 pub use ledger::Ledger;
 pub use limiter::Manners;
+pub(crate) use limiter::SystemTimer;
+#[cfg(test)]
+pub(super) use limiter::Timer;
 pub(super) use limiter::{Limiter, Outcome};
-pub(crate) use limiter::{SystemTimer, Timer};
 pub use sheet::{BreakerSheet, BudgetSheet, ClassSheet, Mishap, WindowSheet};
 pub(super) use told::Told;
 
