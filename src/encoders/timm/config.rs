@@ -141,7 +141,7 @@ impl TimmConfig {
         let as_built = match self.model_args.get("img_size") {
             None | Some(Value::Null) => self.pretrained_cfg.fixed_input_size,
             Some(Value::Array(sides)) => *sides == [Value::from(height), Value::from(width)],
-            Some(side) => height == width && *side == Value::from(height),
+            Some(side) => height == width && side.as_u64() == Some(height as u64),
         };
         if any_size && !as_built && height / high != width / wide {
             return Err(format!(

@@ -59,6 +59,8 @@ async fn read(
         watermarks: names()
             .map(|name| (name, Timestamp::from_seconds(known)))
             .collect(),
+        since: None,
+        cursors: Vec::new(),
     };
     let (send, mut receive) = mpsc::channel(100);
     let summary = source.scrape(request, send).await;
