@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    CaptionOptions, DeviceSpec, Error, Precision, TextOptions,
+    CaptionOptions, DeviceSpec, Error, Precision, TextOptions, bert,
     checkpoint::Identity,
     timm,
     weights::{
@@ -73,7 +73,9 @@ fn is_halved(name_or_dir: &str) -> bool {
             || entry.kind == Kind::Visual
             || entry.timm_architecture().is_some_and(timm::is_transformer);
     }
-    let config = Path::new(name_or_dir).join("config.json");
+    let directory = Path::new(name_or_dir);
+    let network = bert::network(directory).unwrap_or_else(|_| directory.to_owned());
+    let config = network.join("config.json");
     let config = fs_err::read(config).unwrap_or_default();
     serde_json::from_slice::<Config>(&config).is_ok_and(|config| {
         config
@@ -122,7 +124,8 @@ pub(super) fn existing_directory(name: &str, kind: Option<Kind>) -> Result<&Path
 
 /// The fingerprint of the checkpoint in a directory, under what a caller says of it.
 pub(super) fn of_directory(directory: &Path, options: TextOptions) -> Result<Fingerprint, Error> {
-    let Identity { weights, others } = Identity::of(directory)?;
+    let network = bert::network(directory)?;
+    let Identity { weights, others } = Identity::with_network(directory, &network)?;
     let pooling = match options.pooling {
         Some(pooling) => pooling.name(),
         None => "its own",

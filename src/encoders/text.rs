@@ -29,6 +29,8 @@ pub struct TextEncoder {
     tokenizer: BertTokenizer,
     model: Bert,
     head: Head,
+    /// The length of a token's vector.
+    hidden: usize,
     /// How many tokens of each row are not pooled.
     left_out: usize,
     spec: DeviceSpec,
@@ -128,11 +130,12 @@ impl Parts {
 
     fn of_directory(directory: &Path, options: TextOptions) -> Result<Self, Error> {
         let fingerprint = fingerprint::of_directory(directory, options)?;
-        let config = BertConfig::read(&directory.join("config.json"))?;
+        let network = bert::network(directory)?;
+        let config = BertConfig::read(&network.join("config.json"))?;
         let head = Head::of_directory(directory, options, config.hidden_size)?;
         Ok(Self {
-            form: Form::Directory(directory.to_owned()),
-            weights: checkpoint::file_in(directory)?,
+            weights: checkpoint::file_in(&network)?,
+            form: Form::Directory(network),
             pooled: Pooled::Read(head),
             prefix: bert::prompt(directory)?,
             fingerprint,
@@ -170,6 +173,7 @@ impl Parts {
                 .for_model(config.vocab_size),
             model,
             head,
+            hidden: config.hidden_size,
             left_out,
             spec,
             device,
@@ -196,7 +200,8 @@ impl TextEncoder {
     /// One vector per text, in the texts' order.
     ///
     /// Texts of one token length are computed together, so that none needs padding. On Flex a
-    /// text's vector has the same bytes in any company.
+    /// text's vector has the same bytes in any company. A text of no tokens, which only rules that
+    /// put none around it make, is a zero for each number in front of the modules behind pooling.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
         Ok(self.embed_counted(texts)?.0)
     }
@@ -249,6 +254,10 @@ impl TextEncoder {
     /// The vectors of the texts at `job`, which have one token length.
     fn compute(&self, job: &[usize], ids: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Error> {
         let rows: Vec<&[u32]> = job.iter().map(|row| ids[*row].as_slice()).collect();
+        if rows.iter().all(|row| row.is_empty()) {
+            let shape = [rows.len(), 0, self.hidden];
+            return self.head.apply(&[], shape, self.left_out);
+        }
         let states = self.model.forward(&rows, &self.device);
         // A graphics card need not send what is left out or joined here anyway.
         let states = match self.head.only() {

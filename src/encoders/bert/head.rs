@@ -1,6 +1,6 @@
 //! What sentence-transformers puts behind a network: pooling, and the modules behind that.
 
-use std::path::{Component, Path};
+use std::{num::NonZeroUsize, path::Path};
 
 use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
@@ -9,7 +9,8 @@ use super::{
     Pooling, TextOptions,
     layers::{Dense, Normalisation},
     options::read_if_there,
-    pooling::{ALL, pool_ways, scale_to_unit},
+    parts::{INDEX, Part, PoolingFile, scales_texts},
+    pooling::{pool_ways, scale_to_unit},
 };
 use crate::encoders::Error;
 
@@ -32,15 +33,8 @@ enum Step {
     Unit,
     Dense(Dense),
     Normalisation(Normalisation),
-}
-
-/// One entry of `modules.json`.
-#[derive(Deserialize)]
-struct Part {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    path: String,
+    /// To so many numbers, the first ones.
+    Cut(usize),
 }
 
 /// The classes that can be computed, by the last part of their names.
@@ -76,11 +70,12 @@ impl Head {
         hidden: usize,
     ) -> Result<Self, Error> {
         let mut head = Self::new(Pooling::Mean, false, hidden);
-        let index = directory.join("modules.json");
+        let index = directory.join(INDEX);
         if let Some(parts) = read_if_there::<Vec<Part>>(&index)? {
             for part in &parts {
                 head.add(directory, &index, part, options)?;
             }
+            head.cut(&directory.join("config_sentence_transformers.json"))?;
         } else {
             head.pool_as(&directory.join("1_Pooling"), hidden)?;
             head.overrule(options, hidden);
@@ -103,12 +98,8 @@ impl Head {
             path: index.to_owned(),
             reason,
         };
-        let mut components = Path::new(&part.path).components();
-        if !components.all(|component| matches!(component, Component::Normal(_))) {
-            return Err(unusable(format!("`{}` is no folder beside it", part.path)));
-        }
-        let folder = directory.join(&part.path);
-        match part.kind.rsplit('.').next().unwrap_or_default() {
+        let folder = part.folder(directory)?;
+        match part.class() {
             "Transformer" | "Dropout" => {}
             "Pooling" => {
                 if !self.steps.is_empty() {
@@ -121,7 +112,11 @@ impl Head {
                 self.pool_as(&folder, hidden)?;
                 self.overrule(options, hidden);
             }
-            "Normalize" => self.steps.push(Step::Unit),
+            "Normalize" => {
+                if scales_texts(&folder.join("config.json"))? {
+                    self.steps.push(Step::Unit);
+                }
+            }
             "Dense" => {
                 let (dense, dimension) = Dense::read(&folder, self.dimension)?;
                 self.steps.push(Step::Dense(dense));
@@ -138,6 +133,22 @@ impl Head {
                     KNOWN.join("`, `")
                 )));
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps as many numbers as a file says, if it does.
+    ///
+    /// Source: `truncate_dim` of sentence-transformers' `sentence_transformer/model.py`.
+    fn cut(&mut self, path: &Path) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct File {
+            truncate_dim: Option<NonZeroUsize>,
+        }
+        let file = read_if_there::<File>(path)?;
+        if let Some(length) = file.and_then(|file| file.truncate_dim) {
+            self.dimension = self.dimension.min(length.get());
+            self.steps.push(Step::Cut(self.dimension));
         }
         Ok(())
     }
@@ -215,75 +226,13 @@ impl Step {
                 scale_to_unit(&mut vector);
                 Ok(vector)
             }
+            Self::Cut(length) => {
+                vector.truncate(*length);
+                Ok(vector)
+            }
             Self::Dense(dense) => computed(&|row| dense.forward(row), vector, dense.device()),
             Self::Normalisation(norm) => computed(&|row| norm.forward(row), vector, norm.device()),
         }
-    }
-}
-
-/// `1_Pooling/config.json` of a sentence-transformers checkpoint: since version 6 with the names of
-/// what is joined, before with a switch for each.
-#[derive(Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the file's keys")]
-struct PoolingFile {
-    #[serde(default)]
-    pooling_mode: Option<Modes>,
-    #[serde(default)]
-    pooling_mode_cls_token: bool,
-    #[serde(default)]
-    pooling_mode_max_tokens: bool,
-    #[serde(default)]
-    pooling_mode_mean_tokens: bool,
-    #[serde(default)]
-    pooling_mode_mean_sqrt_len_tokens: bool,
-    #[serde(default)]
-    pooling_mode_weightedmean_tokens: bool,
-    #[serde(default)]
-    pooling_mode_lasttoken: bool,
-    #[serde(default)]
-    include_prompt: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Modes {
-    One(String),
-    Several(Vec<String>),
-}
-
-impl PoolingFile {
-    /// What is joined; the words for what cannot be computed.
-    fn ways(&self) -> Result<Vec<Pooling>, String> {
-        let modes = match &self.pooling_mode {
-            None => &[],
-            Some(Modes::One(mode)) => std::slice::from_ref(mode),
-            Some(Modes::Several(modes)) => modes.as_slice(),
-        };
-        if !modes.is_empty() {
-            let parsed = modes.iter().map(|mode| {
-                mode.parse().map_err(|_| {
-                    let known = ALL.map(Pooling::name).join("`, `");
-                    format!("`pooling_mode` is `{mode}`; `{known}` can be computed")
-                })
-            });
-            return parsed.collect();
-        }
-        let switches = [
-            self.pooling_mode_cls_token,
-            self.pooling_mode_max_tokens,
-            self.pooling_mode_mean_tokens,
-            self.pooling_mode_mean_sqrt_len_tokens,
-            self.pooling_mode_weightedmean_tokens,
-            self.pooling_mode_lasttoken,
-        ];
-        let on = ALL.into_iter().zip(switches).filter(|(_, on)| *on);
-        let ways: Vec<Pooling> = on.map(|(way, _)| way).collect();
-        // Where all are off, the library takes its default.
-        Ok(if ways.is_empty() {
-            vec![Pooling::Mean]
-        } else {
-            ways
-        })
     }
 }
 
@@ -350,6 +299,40 @@ mod tests {
         assert!((length(&pooled) - 3.0).abs() < 1e-6);
         let unit = of(&["Transformer", "Pooling", "Normalize"], "{}").unwrap();
         assert!((length(&unit) - 0.6).abs() < 1e-6);
+
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| fs_err::write(folder.path().join(name), text).unwrap();
+        let of_files = || Head::of_directory(folder.path(), TextOptions::default(), 5).unwrap();
+        fs_err::create_dir(folder.path().join("2_Normalize")).unwrap();
+        put(
+            INDEX,
+            r#"[{"type": "a.Transformer", "path": "0_Transformer"}, {"type": "a.Pooling"},
+                {"type": "a.Normalize", "path": "2_Normalize"}]"#,
+        );
+        assert!(
+            super::super::network(folder.path())
+                .unwrap()
+                .ends_with("0_Transformer")
+        );
+        put(
+            "2_Normalize/config.json",
+            r#"{"module_input_name": "token_embeddings"}"#,
+        );
+        assert!((length(&of_files()) - 3.0).abs() < 1e-6);
+        put("2_Normalize/config.json", "{}");
+        put(
+            "config_sentence_transformers.json",
+            r#"{"truncate_dim": 2}"#,
+        );
+        let cut = of_files();
+        let vectors = cut.apply(&[3.0, 0.0, 4.0, 0.0, 0.0], [1, 1, 5], 0).unwrap();
+        assert_eq!((cut.dimension(), &*vectors[0]), (2, &[0.6, 0.0][..]));
+        put(
+            "config_sentence_transformers.json",
+            r#"{"truncate_dim": 0}"#,
+        );
+        let error = Head::of_directory(folder.path(), TextOptions::default(), 5);
+        assert!(error.unwrap_err().to_string().contains("nonzero"));
 
         let error = of(&["Transformer", "Normalize", "Pooling"], "{}").unwrap_err();
         assert!(error.to_string().contains("can only be the second"));

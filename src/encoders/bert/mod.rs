@@ -1,13 +1,17 @@
 //! The BERT family: BERT, `RoBERTa` and XLM-RoBERTa checkpoints in their hub layout, and those of
 //! sentence-transformers made of them (all-MiniLM-L6-v2, bge-*-en-v1.5, multilingual-e5, bge-m3).
 
+mod classes;
 mod config;
 mod head;
 mod layers;
 mod model;
 mod options;
+mod parts;
 mod pooling;
+mod sentences;
 mod settings;
+mod special;
 mod tokenize;
 mod unigram;
 
@@ -20,6 +24,7 @@ pub(super) use head::Head;
 pub(super) use model::Bert;
 pub use options::TextOptions;
 pub(super) use options::prompt;
+pub(super) use parts::network;
 pub use pooling::Pooling;
 pub(super) use pooling::pool;
 pub(super) use tokenize::BertTokenizer;

@@ -114,7 +114,10 @@ impl FromStr for Pooling {
 }
 
 /// One vector per row; where there are several ways, their vectors one behind the other. The first
-/// `left_out` tokens of each row are not pooled.
+/// `left_out` tokens of each row are not pooled. Rows of no tokens are zeros.
+///
+/// Source: `Pooling` of sentence-transformers, whose means are zeros for a text of no tokens beside
+/// others of some; alone it gives none.
 ///
 /// # Shapes
 /// - states: `[rows, tokens, hidden]`, row-major
@@ -126,6 +129,9 @@ pub(super) fn pool_ways(
     left_out: usize,
 ) -> Vec<Vec<f32>> {
     debug_assert_eq!(states.len(), rows * tokens * hidden);
+    if tokens == 0 {
+        return vec![vec![0.0; hidden * ways.len()]; rows];
+    }
     let of_row = |row: &[f32]| {
         let vectors = ways.iter().map(|way| way.of_row(row, hidden, left_out));
         vectors.collect::<Vec<_>>().concat()
@@ -220,5 +226,7 @@ mod tests {
         }
         let both = pool_ways(&states, [1, 3, 1], &[Pooling::Max, Pooling::Cls], 0);
         assert_eq!(both, [[6.0, 1.0]]);
+        let none = pool_ways(&[], [2, 0, 1], &[Pooling::Cls, Pooling::Max], 0);
+        assert_eq!(none, [[0.0, 0.0], [0.0, 0.0]]);
     }
 }

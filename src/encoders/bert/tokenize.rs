@@ -19,6 +19,8 @@ pub(in crate::encoders) struct BertTokenizer {
     prefix: String,
     /// How many tokens the model knows.
     known: usize,
+    /// Whether special tokens stand around a text.
+    surrounds: bool,
 }
 
 impl std::fmt::Debug for BertTokenizer {
@@ -43,8 +45,14 @@ impl BertTokenizer {
     ) -> Result<Self, Error> {
         let settings = Settings::read(directory, positions)?;
         let tokenizer = settings.tokenizer(directory)?;
-        Self::of(tokenizer, settings.max_tokens, settings.cut)
-            .map_err(|error| unusable(directory, &error))
+        let own = tokenizer.get_truncation().map(|own| own.direction);
+        let cut = settings.cut.or(own).unwrap_or_default();
+        let tokenizer = Self::of(tokenizer, settings.max_tokens, cut)
+            .map_err(|error| unusable(directory, &error))?;
+        Ok(Self {
+            surrounds: settings.surrounds,
+            ..tokenizer
+        })
     }
 
     /// The tokenizer of a packed encoder at `path`.
@@ -79,6 +87,7 @@ impl BertTokenizer {
             characters: HashMap::new(),
             prefix: String::new(),
             known: usize::MAX,
+            surrounds: true,
         })
     }
 
@@ -110,11 +119,12 @@ impl BertTokenizer {
         Ok(if ends { rest.len() } else { rest.len() + 1 })
     }
 
-    /// The token ids of each text, special tokens included.
+    /// The token ids of each text, special tokens included where they stand around it.
     pub(in crate::encoders) fn encode(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, Error> {
+        let texts = texts.iter().map(|text| self.prepared(text)).collect();
         let encodings = self
             .tokenizer
-            .encode_batch_fast(texts.iter().map(|text| self.prepared(text)).collect(), true)
+            .encode_batch_fast(texts, self.surrounds)
             .map_err(|error| Error::Tokenizer(error.to_string()))?;
         let ids: Vec<Vec<u32>> = encodings
             .iter()

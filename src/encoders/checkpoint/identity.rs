@@ -33,13 +33,21 @@ impl Identity {
     /// known to each architecture alone, and a file too many costs no more than computing vectors
     /// once more.
     pub(in crate::encoders) fn of(directory: &Path) -> Result<Self, Error> {
-        if !directory.join("config.json").is_file() {
+        Self::with_network(directory, directory)
+    }
+
+    /// The same where the network's own files are in `network`, the folder or one of its modules'.
+    pub(in crate::encoders) fn with_network(
+        directory: &Path,
+        network: &Path,
+    ) -> Result<Self, Error> {
+        if !network.join("config.json").is_file() {
             return Err(Error::Checkpoint {
-                path: directory.to_owned(),
+                path: network.to_owned(),
                 reason: "it is no checkpoint: it has no `config.json`".to_owned(),
             });
         }
-        let weights = files::hash(&files::file_in(directory)?)?;
+        let weights = files::hash(&files::file_in(network)?)?;
         let mut found = Vec::new();
         collect(directory, "", &mut found)?;
         found.sort();
