@@ -22,6 +22,15 @@ pub(super) enum Class {
     Camembert,
 }
 
+/// Where a class is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NamedBy {
+    /// The settings.
+    Settings,
+    /// The type of the network, where the settings name none.
+    Network,
+}
+
 /// Classes, without `Tokenizer` at their ends, that make other rules than those above.
 ///
 /// Source: all that `tokenizer_class_from_name` of transformers 5.23 finds and that have an
@@ -111,6 +120,17 @@ impl Class {
         }
     }
 
+    /// Whether a `tokenizer.json` has a vocabulary of the kind that this class has.
+    pub(super) fn reads(self, file: &Value) -> bool {
+        let kind = file["model"]["type"].as_str();
+        match self {
+            Self::File => true,
+            Self::Bert => kind.is_none_or(|kind| kind == "WordPiece"),
+            Self::Roberta => kind == Some("BPE"),
+            Self::XlmRoberta | Self::Camembert => kind == Some("Unigram"),
+        }
+    }
+
     /// The rules of this class over the vocabulary of a `tokenizer.json`, without added tokens and
     /// without what stands around a text.
     ///
@@ -124,7 +144,7 @@ impl Class {
         let model = file.get("model").unwrap_or(&Value::Null);
         let vocabulary = model.get("vocab").unwrap_or(&Value::Null);
         let (model, normalizer, splitter) = match self {
-            Self::File => return Ok(file.to_string().parse()?),
+            Self::File => return file.to_string().parse(),
             Self::Bert => {
                 let words = numbered(vocabulary)?;
                 if !words.contains_key(unknown) {
@@ -210,7 +230,7 @@ impl Class {
             "decoder": null,
             "model": model,
         });
-        Ok(made.to_string().parse()?)
+        made.to_string().parse()
     }
 }
 

@@ -11,7 +11,7 @@ use tokenizers::{
 };
 
 use super::{
-    classes::{Class, Rules, surrounded},
+    classes::{Class, NamedBy, Rules, surrounded},
     options::read_if_there,
     sentences::Sentences,
     special,
@@ -53,6 +53,7 @@ pub(super) struct Settings {
     /// Whether special tokens stand around a text.
     pub surrounds: bool,
     class: Class,
+    named_by: NamedBy,
     rules: Rules,
     /// Whether special tokens in a text are split like all else.
     splits_special: bool,
@@ -109,13 +110,18 @@ impl Settings {
             }
         };
         let network = read_if_there::<Network>(&directory.join("config.json"))?.unwrap_or_default();
-        let class = file.tokenizer_class.or(network.tokenizer_class);
-        let class = Class::of(class.as_deref(), network.model_type.as_deref());
+        let named = file.tokenizer_class.or(network.tokenizer_class);
+        let class = Class::of(named.as_deref(), network.model_type.as_deref());
         Ok(Self {
             max_tokens: longest.map_or(positions, |longest| positions.min(longest)),
             cut,
             surrounds: sentences.surrounds,
             class: class.map_err(unusable)?,
+            named_by: if named.is_some() {
+                NamedBy::Settings
+            } else {
+                NamedBy::Network
+            },
             rules: Rules {
                 lower_case: file.do_lower_case,
                 strip_accents: file.strip_accents,
@@ -158,13 +164,19 @@ impl Settings {
 
     /// The tokenizer over what `tokenizer.json` holds.
     fn made(&self, directory: &Path, file: &Value) -> Result<Tokenizer, tokenizers::Error> {
-        let word = |key| special::word(self.class, &self.said, key).map(|token| token.content);
+        // Such a folder is older than the rule, and its file says all.
+        let class = if self.named_by == NamedBy::Settings || self.class.reads(file) {
+            self.class
+        } else {
+            Class::File
+        };
+        let word = |key| special::word(class, &self.said, key).map(|token| token.content);
         let unknown = word("unk_token").unwrap_or_default();
-        let mut tokenizer = self.class.over(file, &unknown, &self.rules)?;
-        let listed = (self.class != Class::File).then_some(file);
-        let added = special::added(self.class, &self.said, directory, listed, &tokenizer)?;
+        let mut tokenizer = class.over(file, &unknown, &self.rules)?;
+        let listed = (class != Class::File).then_some(file);
+        let added = special::added(class, &self.said, directory, listed, &tokenizer)?;
         tokenizer.add_tokens(added)?;
-        if let Some(around) = self.class.around()
+        if let Some(around) = class.around()
             && let [Some(first), Some(last)] = around.map(word)
         {
             surrounded(&mut tokenizer, &first, &last)?;

@@ -110,9 +110,9 @@ async fn a_killed_walk_goes_on_behind_its_last_page() {
         let mut found = Vec::new();
         let mut read = 0;
         for _ in 0..5 {
-            let (news, end) = reader.walk(&path, 1).await;
+            // How it ends is chance: the last page may be under way already.
+            let (news, _) = reader.walk(&path, 1).await;
             assert_eq!(news.ids.len(), 500, "{name}");
-            assert!(end.is_err());
             found.extend(news.ids);
         }
         let last = reader.news(&path).await;
