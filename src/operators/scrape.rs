@@ -73,7 +73,12 @@ impl Scrape {
             cursors: Vec::new(),
         };
         let choice = request.choice();
-        if !context.force {
+        // An attempt that goes on where another died begins at the beginnings of the files, so that
+        // it counts what the whole task has read; nothing is stored twice.
+        let before = store
+            .task_progress(&context.run_id, &context.task_id)
+            .await?;
+        if !context.force && before.bytes == 0 && before.rows_computed == 0 {
             request.cursors = store.file_cursors(&dataset, &choice, context.as_of).await?;
         }
         // One page ahead: the source reads the next one while this one is stored.
