@@ -11,7 +11,7 @@ mod observation;
 mod people;
 mod record;
 
-pub use cursor::{DecodeStart, FileCursor, FileIdentity};
+pub use cursor::{Counted, DecodeStart, FileCursor, FileIdentity};
 pub use embedding::{Fingerprint, Vector, VectorType};
 pub use hash::ContentHash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    corpus::Counted,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     sources::{Error, Page, ScrapeRequest},
     store::ReadTo,
@@ -73,24 +74,28 @@ impl Scrape {
             cursors: Vec::new(),
         };
         let choice = request.choice();
-        // An attempt that goes on where another died begins at the beginnings of the files, so that
-        // it counts what the whole task has read; nothing is stored twice.
-        let before = store
-            .task_progress(&context.run_id, &context.task_id)
-            .await?;
-        if !context.force && before.bytes == 0 && before.rows_computed == 0 {
+        // An attempt goes on counting where the one before it died.
+        let mut counted = Counted::default();
+        if !context.force {
             request.cursors = store.file_cursors(&dataset, &choice, context.as_of).await?;
+            counted = store.counted(&context.run_id, &context.task_id).await?;
         }
         // One page ahead: the source reads the next one while this one is stored.
         let (sender, pages) = mpsc::channel::<Page>(1);
         let walk = source.scrape(request, sender);
-        let mut outcome = TaskOutcome::default();
         let keep_pages = async {
             // Ours, so that it closes where a page cannot be kept: the source then stops walking.
             let mut pages = pages;
+            let before = counted.clone();
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
+                counted.kept += rows;
+                for (reason, rows) in &page.dropped {
+                    counted.drop_rows(reason, *rows);
+                }
+                let mut up_to_cursor = before.clone();
+                up_to_cursor.add(&page.counted);
                 store
                     .store_walked_page(
                         &dataset,
@@ -100,27 +105,23 @@ impl Scrape {
                         page.cursor.as_ref().map(|cursor| ReadTo {
                             choice: &choice,
                             cursor,
+                            counted: &up_to_cursor,
                         }),
                         writer(&context),
                     )
                     .await?;
-                outcome.rows_in += rows + page.dropped.values().sum::<u64>();
-                outcome.rows_out += rows;
-                for (reason, rows) in page.dropped {
-                    *outcome.dropped.entry(reason).or_default() += rows;
-                }
                 context.progress.advance(rows);
             }
-            Ok::<(), TaskError>(())
+            Ok::<Counted, TaskError>(counted)
         };
         let (walked, kept) = futures::join!(walk, keep_pages);
-        kept?;
+        let Counted { kept, dropped } = kept?;
         let summary = match walked {
             Ok(summary) => summary,
             Err(error) => {
                 // What was read before the fault is worth keeping.
                 store.sync_content().await?;
-                return Err(describe(error, outcome.rows_out));
+                return Err(describe(error, kept));
             }
         };
         store
@@ -130,15 +131,20 @@ impl Scrape {
         let progress = store
             .task_progress(&context.run_id, &context.task_id)
             .await?;
-        outcome.rows_computed = progress.rows_computed;
-        outcome.rows_reused = outcome.rows_out.saturating_sub(progress.rows_computed);
-        outcome.bytes = progress.bytes;
-        outcome.output = json!({
-            "dataset": dataset,
-            "source": settings.source,
-            "observes": source.traits().observes,
-        });
-        Ok(outcome)
+        Ok(TaskOutcome {
+            rows_in: kept + dropped.values().sum::<u64>(),
+            rows_out: kept,
+            rows_computed: progress.rows_computed,
+            rows_reused: kept.saturating_sub(progress.rows_computed),
+            bytes: progress.bytes,
+            dropped,
+            output: json!({
+                "dataset": dataset,
+                "source": settings.source,
+                "observes": source.traits().observes,
+            }),
+            ..TaskOutcome::default()
+        })
     }
 }
 

@@ -24,7 +24,7 @@ pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
 use crate::{
     clock::Timestamp,
-    corpus::{FileCursor, Observation, Record},
+    corpus::{Counted, FileCursor, Observation, Record},
 };
 
 /// A source of records.
@@ -142,6 +142,9 @@ pub struct Page {
     pub decoded: u64,
     /// Up to where the source's file is known once this page is stored.
     pub cursor: Option<FileCursor>,
+    /// What this walk has counted up to the cursor: not more than there is in this page and those
+    /// before it.
+    pub counted: Counted,
 }
 
 /// What a finished [`Source::scrape`] has learned.

@@ -82,9 +82,6 @@ impl Store {
                     observations::insert(&mut transaction, dataset, observation, writer).await?;
             }
         }
-        if let Some(read_to) = read_to {
-            file_cursors::note(&mut transaction, dataset, seen_at, read_to).await?;
-        }
         progress::add(
             &mut transaction,
             writer,
@@ -92,6 +89,10 @@ impl Store {
             bytes,
         )
         .await?;
+        if let Some(read_to) = read_to {
+            file_cursors::note(&mut transaction, dataset, seen_at, read_to).await?;
+            progress::note_counted(&mut transaction, writer, read_to.counted).await?;
+        }
         self.content.commit(transaction, "content").await?;
         Ok(changes)
     }
