@@ -115,33 +115,6 @@ impl Store {
             .collect())
     }
 
-    /// Moves watermarks forward after a finished walk; never back.
-    ///
-    /// # Errors
-    ///
-    /// Where the database fails.
-    pub async fn raise_watermarks(
-        &self,
-        dataset: &str,
-        watermarks: &BTreeMap<String, Timestamp>,
-    ) -> Result<(), Error> {
-        let mut transaction = self.content.write().await?;
-        for (community, seen_to) in watermarks {
-            let seen_to = seen_to.as_millis();
-            sqlx::query!(
-                "INSERT INTO watermarks (dataset, community, seen_to) VALUES (?, ?, ?)
-                 ON CONFLICT (dataset, community) DO UPDATE SET seen_to = max(seen_to, excluded.seen_to)",
-                dataset,
-                community,
-                seen_to,
-            )
-            .execute(&mut *transaction)
-            .await?;
-        }
-        self.content.commit(transaction, "content").await?;
-        Ok(())
-    }
-
     /// All records of a data set that were published and seen by `as_of`, by creation time and
     /// id; those without a time first.
     ///

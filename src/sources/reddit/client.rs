@@ -223,7 +223,7 @@ impl RedditClient {
     }
 
     /// When an answer as of `as_of` is read: a live server answers as of now.
-    fn read_at(&self, as_of: Timestamp) -> Timestamp {
+    pub(super) fn read_at(&self, as_of: Timestamp) -> Timestamp {
         if self.endpoint.simulated_time {
             as_of
         } else {
