@@ -13,11 +13,8 @@ use super::{
 };
 use crate::{
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    sources::People,
+    sources::{BATCH, People},
 };
-
-/// How many authors a source answers for at once.
-const BATCH: usize = 100;
 
 /// `people`: reads what the source knows of the authors of new records, and of communities, and
 /// keeps it with the time of its reading.

@@ -12,13 +12,14 @@ use super::{
     settings,
 };
 use crate::{
+    clock::Timestamp,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    sources::Due,
-    store::{DueCounts, Horizon},
+    sources::{BATCH, Due},
+    store::{DueCounts, DueReading, Horizon},
 };
 
 /// How many readings are asked for and committed together.
-const BATCH: usize = 1000;
+const TOGETHER: usize = 10 * BATCH;
 
 /// `refresh`: reads the score again of every record that has reached one of the ages.
 ///
@@ -39,6 +40,9 @@ struct Settings {
     /// The source that is asked; by default that of the `scrape` task upstream.
     #[serde(default)]
     source: Option<String>,
+    /// How long a reading may wait for others to be asked for with: `4m`. Without it none waits.
+    #[serde(default)]
+    patience: Option<String>,
     /// Other ages at which the numbers are read: `["1h", "6h"]`.
     #[serde(default)]
     ages: Vec<String>,
@@ -53,6 +57,13 @@ impl Settings {
         Ok(Horizon {
             age: settings::length("horizon", &self.horizon)?,
             tolerance: self.tolerance()?,
+        })
+    }
+
+    fn patience(&self) -> Result<Duration, SettingsError> {
+        let patience = self.patience.as_deref();
+        patience.map_or(Ok(Duration::ZERO), |text| {
+            settings::length("patience", text)
         })
     }
 
@@ -91,7 +102,9 @@ impl Operator for Refresh {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        settings::parse::<Settings>(settings)?.ages().map(drop)
+        let settings: Settings = settings::parse(settings)?;
+        settings.patience()?;
+        settings.ages().map(drop)
     }
 
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
@@ -105,6 +118,7 @@ impl Refresh {
         let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
         let horizon = settings.horizon().map_err(TaskError::fail)?;
         let ages = settings.ages().map_err(TaskError::fail)?;
+        let patience = settings.patience().map_err(TaskError::fail)?;
         let output =
             json!({ "horizon": horizon.age.as_secs(), "tolerance": horizon.tolerance.as_secs() });
         let source = match settings.source {
@@ -128,12 +142,15 @@ impl Refresh {
         }
         let dataset = opened.source.dataset().to_owned();
         let replays = opened.source.traits().replays;
-        let due = store
+        let mut due = store
             .due_readings(&dataset, context.as_of, &ages, replays)
             .await?;
+        if !replays {
+            due.truncate(in_whole_batches(&due, context.as_of, patience));
+        }
         context.progress.expect(due.len() as u64);
         let mut counts = DueCounts::default();
-        for batch in due.chunks(BATCH) {
+        for batch in due.chunks(TOGETHER) {
             checkpoint(&context)?;
             let asked: Vec<Due> = batch
                 .iter()
@@ -173,6 +190,16 @@ impl Refresh {
     }
 }
 
+/// How many of these readings are asked for now: whole batches, and all where what is over has
+/// waited for as long as it may.
+fn in_whole_batches(due: &[DueReading], as_of: Timestamp, patience: Duration) -> usize {
+    let whole = due.len() - due.len() % BATCH;
+    match due.get(whole) {
+        Some(first) if as_of.since(first.due_at) < patience => whole,
+        _ => due.len(),
+    }
+}
+
 /// What a person should know of readings that are no labels.
 fn in_words(counts: DueCounts) -> Option<String> {
     let mut words = Vec::new();
@@ -189,4 +216,33 @@ fn in_words(counts: DueCounts) -> Option<String> {
         ));
     }
     (!words.is_empty()).then(|| words.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_waits_for_others_only_so_long() {
+        let at = |minutes| Timestamp::from_millis(1_767_225_600_000 + minutes * 60_000);
+        let due = |count: i64| -> Vec<DueReading> {
+            let horizon = Horizon {
+                age: Duration::from_hours(36),
+                tolerance: Duration::from_mins(10),
+            };
+            (0..count)
+                .map(|n| DueReading {
+                    record_id: n.to_string(),
+                    due_at: at(n / 100),
+                    horizon,
+                })
+                .collect()
+        };
+        let patience = Duration::from_mins(4);
+        assert_eq!(in_whole_batches(&due(199), at(4), patience), 100);
+        assert_eq!(in_whole_batches(&due(199), at(5), patience), 199);
+        assert_eq!(in_whole_batches(&due(200), at(4), patience), 200);
+        assert_eq!(in_whole_batches(&due(99), at(0), Duration::ZERO), 99);
+        assert_eq!(in_whole_batches(&[], at(0), patience), 0);
+    }
 }

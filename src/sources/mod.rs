@@ -31,6 +31,9 @@ use crate::{
     corpus::{AuthorReading, CommunityReading, Counted, FileCursor, Gap, Observation, Record},
 };
 
+/// How many things a live source answers for at once.
+pub const BATCH: usize = 100;
+
 /// A source of records.
 pub trait Source: Send + Sync + fmt::Debug {
     /// The name of the data set that the records belong to; ids are unique within it. Two

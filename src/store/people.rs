@@ -90,9 +90,9 @@ impl Store {
         self.put_people(dataset, &authors, &[]).await
     }
 
-    /// The authors of records that were published in the time `every` before `as_of` of whom
-    /// nothing was read in that time, with the publication of their first such record, the
-    /// earliest first. `field` is that of a record which holds the id of its author.
+    /// The authors of records of the time `every` before `as_of` of whom nothing was read since that
+    /// time before their record, with the publication of their first such record, the earliest
+    /// first. `field` is that of a record which holds the id of its author.
     ///
     /// # Errors
     ///
@@ -106,6 +106,7 @@ impl Store {
         every: Duration,
     ) -> Result<Vec<(String, Timestamp)>, Error> {
         let (since, as_of) = ((as_of - every).as_millis(), as_of.as_millis());
+        let stands = as_of - since;
         let rows = sqlx::query!(
             r#"SELECT fields ->> ?2 AS "author!: String", min(created_at) AS "published!: i64"
                FROM records
@@ -115,12 +116,13 @@ impl Store {
                      SELECT 1 FROM author_readings
                      WHERE author_readings.dataset = records.dataset
                        AND author_readings.author = fields ->> ?2
-                       AND read_at BETWEEN ?3 AND ?4)
+                       AND read_at > records.created_at - ?5)
                GROUP BY fields ->> ?2 ORDER BY min(created_at), fields ->> ?2"#,
             dataset,
             field,
             since,
             as_of,
+            stands,
         )
         .fetch_all(self.content.read())
         .await?;

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     corpus::{AuthorReading, CommunityReading},
-    sources::Error,
+    sources::{BATCH, Error},
 };
 
 /// The header by which a simulated Reddit is told as of when to answer.
@@ -30,9 +30,6 @@ const TIME_HEADER: &str = "x-sandbox-time";
 
 /// How often one request is tried.
 pub(super) const TRIES: u32 = 6;
-
-/// How many things one request can ask for.
-pub(super) const BATCH: usize = 100;
 
 /// The first of the pauses between tries, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

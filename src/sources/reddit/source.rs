@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{
     budget::{BudgetSheet, CallClass, Ledger, Limiter, Manners, SystemTimer},
-    client::{BATCH, Fault, RedditClient},
+    client::{Fault, RedditClient},
     endpoint::{Credentials, Endpoint},
     listing::{ListingPage, read_child},
     pack::packs,
@@ -16,7 +16,9 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     corpus::{Gap, Observation},
-    sources::{Due, Error, Page, People, ScrapeRequest, ScrapeSummary, Source, SourceTraits},
+    sources::{
+        BATCH, Due, Error, Page, People, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+    },
 };
 
 /// A walk goes so far below what is known: a post may come out of the filter for spam late.
