@@ -14,8 +14,10 @@ use fs_err as fs;
 use tokio::net::TcpListener;
 
 use crate::{
-    clock::Timestamp,
-    sandbox::{HORIZON, SandboxSettings, SandboxState, Truth, serve, spearman_ceiling, truth},
+    clock::{Clock as _, Timestamp},
+    sandbox::{
+        HORIZON, SandboxSettings, SandboxState, Troubles, Truth, serve, spearman_ceiling, truth,
+    },
 };
 
 /// A simulated Reddit: OAuth, listings, info, users, images; time moves as told
@@ -35,6 +37,44 @@ pub(super) struct SandboxArguments {
     /// after the start]
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
+
+    /// How strict the server is and what goes wrong with it, by the machine's clock and the count
+    /// of requests [default: nothing]
+    ///
+    /// `NAME[=VALUE],…`, of which the later goes before:
+    ///
+    /// `strict`: as Reddit was measured to be: `tokens=86400,budget=1000,cap=995,redirects`.
+    ///
+    /// `rough`: `strict` and `errors=5,malformed=3,cut=2,odd=20,slow=2,images=5`.
+    ///
+    /// `tokens=SECONDS`: a token is asked for and ends; a bad one gets 401 with a page.
+    ///
+    /// `budget=CALLS`: calls of an application in each ten minutes; more get 429.
+    ///
+    /// `cap=ITEMS`: what a listing shows over all of its pages.
+    ///
+    /// `redirects`: a community that does not exist leads to a search (302), in place of 404.
+    ///
+    /// `private=NAME+NAME`: communities that answer 403.
+    ///
+    /// `errors=PERCENT`: in how many stretches of five requests up to four get a 5xx.
+    ///
+    /// `malformed=PERCENT`: the same with a page, half a text or nothing, by 200.
+    ///
+    /// `cut=PERCENT`: the same with a connection that ends in the middle.
+    ///
+    /// `odd=PERCENT`: listings with a thing in them that is no post.
+    ///
+    /// `slow=PERCENT`: answers that come in four parts with pauses of `pause=MILLISECONDS` (2000).
+    ///
+    /// `images=PERCENT`: images that are placeholders, pages, halves, bombs or slow.
+    #[arg(
+        long,
+        value_name = "TROUBLES",
+        verbatim_doc_comment,
+        default_value = ""
+    )]
+    trouble: Troubles,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -76,6 +116,11 @@ struct WorldArguments {
     /// On how many days posts are made [default: no end]
     #[arg(long, value_name = "N")]
     days: Option<u32>,
+
+    /// How many posts in a hundred are deleted, removed or gone after a while, and how many
+    /// accounts in a hundred are deleted [default: 0]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    removed: Option<u32>,
 }
 
 impl WorldArguments {
@@ -87,6 +132,7 @@ impl WorldArguments {
             start: self.start.unwrap_or(settings.start),
             days: self.days.or(settings.days),
             posts_per_day: self.posts_per_day.unwrap_or(settings.posts_per_day),
+            removed_percent: self.removed.unwrap_or(settings.removed_percent),
         }
     }
 }
@@ -121,21 +167,24 @@ pub(super) async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
         None => {
             let settings = arguments.world.settings(SandboxSettings::default());
             let now = arguments.now.unwrap_or_else(|| first_run(&settings));
-            listen(settings, now, &arguments.listen).await
+            let state = SandboxState::new(settings, now).with_troubles(arguments.trouble);
+            listen(state, &arguments.listen).await
         }
     }
 }
 
-async fn listen(settings: SandboxSettings, now: Timestamp, address: &str) -> anyhow::Result<()> {
+async fn listen(state: SandboxState, address: &str) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen at `{address}`"))?;
     writeln!(
         io::stderr(),
-        "{settings} at http://{}, its clock at {now}; set it by POST /sandbox/clock {{\"now\": \"…\"}}",
+        "{} at http://{}, its clock at {}; set it by POST /sandbox/clock {{\"now\": \"…\"}}",
+        state.world().settings(),
         listener.local_addr()?,
+        state.clock().now(),
     )?;
-    let state = Arc::new(SandboxState::new(settings, now));
+    let state = Arc::new(state);
     let interrupted = async {
         // Without a handler for the interrupt, the server is ended by it anyhow.
         if tokio::signal::ctrl_c().await.is_err() {

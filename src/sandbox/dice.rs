@@ -24,6 +24,18 @@ pub(super) enum Purpose {
     Noise = 7,
     /// Which earlier image a post repeats.
     Repost = 8,
+    /// What becomes of a post.
+    Fate = 9,
+    /// What becomes of an account.
+    Account = 10,
+    /// What goes wrong with an answer.
+    Trouble = 11,
+    /// What is wrong with one thing in a page.
+    Odd = 12,
+    /// Whether an answer is slow.
+    Slow = 13,
+    /// What is wrong with an image's file.
+    File = 14,
 }
 
 /// A stream of chance.
@@ -87,7 +99,7 @@ impl Dice {
 }
 
 /// A number in which every bit of `value` has a say (the finaliser of `SplitMix64`).
-fn mixed(value: u64) -> u64 {
+pub(super) fn mixed(value: u64) -> u64 {
     let mut bits = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

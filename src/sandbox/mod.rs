@@ -1,27 +1,38 @@
 //! A simulated Reddit: a world of posts with a planted popularity process, served over HTTP.
 //!
 //! [`World`] is a pure function of its [`SandboxSettings`]: it holds no state and can be looked
-//! at as of any moment. [`serve`] speaks Reddit's wire shapes over it; [`truth()`] and [`journal`]
+//! at as of any moment. [`serve`] speaks Reddit's wire shapes over it, as strictly and with as many
+//! [`Troubles`] as it is told; [`truth()`] and [`journal`]
 //! tell what a client cannot know.
 
+mod api;
+mod attend;
 mod communities;
 mod dice;
+mod fate;
+mod files;
+mod gate;
 mod picture;
 mod process;
+mod refusal;
 mod server;
 mod settings;
 mod titles;
+mod troubles;
 mod truth;
 mod wire;
 mod words;
 mod world;
 
 #[cfg(test)]
+mod server_tests;
+#[cfg(test)]
 mod tests;
 
 pub use process::{Components, HORIZON};
 pub use server::{SandboxState, TIME_HEADER, serve};
 pub use settings::{ParseSettingsError, SandboxSettings};
+pub use troubles::{ParseTroubleError, Troubles};
 pub use truth::{JournalLine, Truth, journal, spearman, spearman_ceiling, truth};
 pub use world::World;
 

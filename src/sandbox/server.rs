@@ -3,58 +3,56 @@
 use std::{
     future::Future,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    middleware::{self, Next},
-    response::{Html, IntoResponse, Response},
+    extract::{Query, Request, State},
+    http::{HeaderMap, header},
+    middleware,
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 use super::{
-    SandboxSettings,
-    communities::{COMMUNITIES, community_named},
-    picture::placeholder,
-    truth::journal,
-    wire,
-    world::{Kind, World, author_of},
+    SandboxSettings, Troubles, api, attend, files, gate::Gate, refusal::Refusal, truth::journal,
+    world::World,
 };
-use crate::clock::{Clock, ManualClock, ParseTimestampError, Timestamp};
+use crate::clock::{Clock, ManualClock, SystemClock, Timestamp};
 
 /// A request that carries this header (an RFC 3339 time) is answered as of that time.
 pub const TIME_HEADER: &str = "x-sandbox-time";
 
-/// Requests that a window of ten minutes allows; so many that nobody waits.
-const BUDGET: u64 = 1_000_000;
-
 /// A served world and its clock.
 #[derive(Debug)]
 pub struct SandboxState {
-    world: World,
-    clock: ManualClock,
+    pub(super) world: World,
+    pub(super) clock: ManualClock,
+    /// The time of the server, by which tokens and windows end.
+    pub(super) server_clock: Arc<dyn Clock>,
+    pub(super) troubles: Troubles,
+    pub(super) gate: Gate,
+    /// How many requests the API has been asked.
+    pub(super) requests: AtomicU64,
     /// Where the images are said to be; `None` for the address that the client has used.
     images_at: Option<String>,
-    requests: AtomicU64,
 }
 
 impl SandboxState {
-    /// The world of `settings`, at the time `now`.
+    /// The world of `settings`, at the time `now`, without troubles.
     pub fn new(settings: SandboxSettings, now: Timestamp) -> Self {
         Self {
             world: World::new(settings),
             clock: ManualClock::new(now),
-            images_at: None,
+            server_clock: Arc::new(SystemClock),
+            troubles: Troubles::default(),
+            gate: Gate::default(),
             requests: AtomicU64::new(0),
+            images_at: None,
         }
     }
 
@@ -63,6 +61,21 @@ impl SandboxState {
     #[must_use]
     pub fn with_images_at(mut self, base: &str) -> Self {
         self.images_at = Some(base.trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// Makes the server as strict and as troubled as that.
+    #[must_use]
+    pub fn with_troubles(mut self, troubles: Troubles) -> Self {
+        self.troubles = troubles;
+        self
+    }
+
+    /// Lets tokens and windows end by this clock, in place of the machine's. The world's clock is
+    /// another one.
+    #[must_use]
+    pub fn with_server_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.server_clock = clock;
         self
     }
 
@@ -76,7 +89,12 @@ impl SandboxState {
         &self.world
     }
 
-    fn now(&self, headers: &HeaderMap) -> Result<Timestamp, Refusal> {
+    pub(super) fn seed(&self) -> u64 {
+        self.world.settings().seed
+    }
+
+    /// The time as of which a request is answered.
+    pub(super) fn now(&self, headers: &HeaderMap) -> Result<Timestamp, Refusal> {
         let Some(told) = headers.get(TIME_HEADER) else {
             return Ok(self.clock.now());
         };
@@ -84,7 +102,8 @@ impl SandboxState {
         Ok(told.parse()?)
     }
 
-    fn base(&self, headers: &HeaderMap) -> String {
+    /// Where the images of an answer are.
+    pub(super) fn base(&self, headers: &HeaderMap) -> String {
         let host = || {
             let host = headers.get(header::HOST)?.to_str().ok()?;
             Some(format!("http://{host}"))
@@ -96,7 +115,7 @@ impl SandboxState {
     }
 }
 
-type Shared = State<Arc<SandboxState>>;
+pub(super) type Shared = State<Arc<SandboxState>>;
 
 /// Serves a world until `shutdown` is done.
 ///
@@ -114,211 +133,33 @@ pub async fn serve(
 }
 
 fn router(state: Arc<SandboxState>) -> Router {
-    let api = Router::new()
-        .route("/r/{communities}/{listing}", get(community_page))
-        .route("/api/info", get(info))
-        .route("/api/info.json", get(info))
-        .route("/api/user_data_by_account_ids", get(users))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&state),
-            tell_budget,
-        ));
-    Router::new()
-        .route("/api/v1/access_token", post(token))
-        .route("/media/{file}", get(image))
+    let attended = middleware::from_fn_with_state(Arc::clone(&state), attend::attend);
+    let plain = Router::new()
+        .route("/api/v1/access_token", post(attend::token))
+        .route("/media/{file}", get(files::image))
         .route("/sandbox/clock", get(read_clock).post(set_clock))
         .route("/sandbox/journal", get(read_journal))
-        .merge(api)
+        .merge(api::router().layer(attended))
         .fallback(|| async { Refusal::not_found() })
-        .with_state(state)
+        .with_state(state);
+    // A path can only be rewritten before it is looked up.
+    Router::new()
+        .fallback_service(plain)
+        .layer(middleware::map_request(in_plain_words))
 }
 
-/// An error in the shape of Reddit's.
-#[derive(Debug)]
-struct Refusal(StatusCode, String);
-
-impl Refusal {
-    fn not_found() -> Self {
-        Self(StatusCode::NOT_FOUND, "Not Found".to_owned())
+/// A request with its path as it is looked up: `//r/NAME/about/.json` is `/r/NAME/about`.
+async fn in_plain_words(mut request: Request) -> Request {
+    let path = request.uri().path().trim_end_matches(".json");
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let mut plain = format!("/{}", parts.join("/"));
+    if let Some(query) = request.uri().query() {
+        plain = format!("{plain}?{query}");
     }
-}
-
-impl From<ParseTimestampError> for Refusal {
-    fn from(error: ParseTimestampError) -> Self {
-        Self(StatusCode::BAD_REQUEST, error.to_string())
+    if let Ok(uri) = plain.parse() {
+        *request.uri_mut() = uri;
     }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let Self(status, message) = self;
-        (
-            status,
-            Json(json!({"message": message, "error": status.as_u16()})),
-        )
-            .into_response()
-    }
-}
-
-/// Adds the headers that tell a client its budget.
-async fn tell_budget(State(state): Shared, request: Request, next: Next) -> Response {
-    let used = state.requests.fetch_add(1, Ordering::Relaxed) % BUDGET;
-    let second = state
-        .clock
-        .now()
-        .as_millis()
-        .div_euclid(1000)
-        .rem_euclid(600);
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let mut tell = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(name, value);
-        }
-    };
-    tell("x-ratelimit-used", used.to_string());
-    tell("x-ratelimit-remaining", format!("{}.0", BUDGET - used));
-    tell("x-ratelimit-reset", (600 - second).to_string());
-    response
-}
-
-/// Any client may have a token.
-async fn token() -> Json<Value> {
-    Json(json!({
-        "access_token": "sandbox",
-        "token_type": "bearer",
-        "expires_in": 86_400,
-        "scope": "*",
-    }))
-}
-
-#[derive(Debug, Deserialize)]
-struct ListingQuery {
-    limit: Option<usize>,
-    after: Option<String>,
-}
-
-/// `/r/NAME[+NAME…]/new` and `/r/NAME/about`.
-async fn community_page(
-    State(state): Shared,
-    Path((names, page)): Path<(String, String)>,
-    Query(query): Query<ListingQuery>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Refusal> {
-    let wanted: Vec<usize> = names
-        .split(['+', ' '])
-        .filter_map(community_named)
-        .collect();
-    let first = *wanted.first().ok_or_else(Refusal::not_found)?;
-    match page.trim_end_matches(".json") {
-        "new" => listing(&state, &wanted, &query, &headers).map(Json),
-        "about" => Ok(Json(wire::about(&COMMUNITIES[first]))),
-        _ => Err(Refusal::not_found()),
-    }
-}
-
-/// The newest posts first, below the cursor; a cursor that names no post gives an empty page.
-fn listing(
-    state: &SandboxState,
-    wanted: &[usize],
-    query: &ListingQuery,
-    headers: &HeaderMap,
-) -> Result<Value, Refusal> {
-    let now = state.now(headers)?;
-    let world = &state.world;
-    let limit = query.limit.unwrap_or(25).clamp(1, 100);
-    let after = query.after.as_deref().filter(|after| !after.is_empty());
-    let cursor = after.map(|after| world.place(after.strip_prefix("t3_").unwrap_or(after)));
-    if cursor == Some(None) {
-        return Ok(wire::listing(&[], None));
-    }
-    let below = cursor.flatten();
-    let mut places = world
-        .newest_first(now)
-        .skip_while(|place| below.is_some_and(|below| *place >= below))
-        .filter(|place| wanted.contains(&world.community_at(*place)));
-    let page: Vec<_> = places.by_ref().take(limit).collect();
-    let more = places.next().is_some();
-    let posts: Vec<_> = page.iter().map(|place| world.post(*place)).collect();
-    let base = state.base(headers);
-    let last = posts.last().map(|post| format!("t3_{}", post.id));
-    let children: Vec<_> = posts
-        .iter()
-        .map(|post| wire::post(world, post, now, &base))
-        .collect();
-    Ok(wire::listing(&children, last.as_deref().filter(|_| more)))
-}
-
-#[derive(Debug, Deserialize)]
-struct InfoQuery {
-    #[serde(default)]
-    id: String,
-}
-
-/// The posts of up to 100 fullnames, in their order; unknown ones are left out.
-async fn info(
-    State(state): Shared,
-    Query(query): Query<InfoQuery>,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Refusal> {
-    let now = state.now(&headers)?;
-    let base = state.base(&headers);
-    let world = &state.world;
-    let children: Vec<_> = query
-        .id
-        .split(',')
-        .take(100)
-        .filter_map(|name| world.place(name.trim().strip_prefix("t3_")?))
-        .map(|place| world.post(place))
-        .filter(|post| post.created_at <= now)
-        .map(|post| wire::post(world, &post, now, &base))
-        .collect();
-    Ok(Json(wire::listing(&children, None)))
-}
-
-#[derive(Debug, Deserialize)]
-struct UsersQuery {
-    #[serde(default)]
-    ids: String,
-}
-
-/// The accounts of up to 100 authors; 404 where none of them is known.
-async fn users(
-    State(state): Shared,
-    Query(query): Query<UsersQuery>,
-) -> Result<Json<Value>, Refusal> {
-    let known: Map<String, Value> = query
-        .ids
-        .split(',')
-        .take(100)
-        .filter_map(|name| {
-            let author = author_of(name.trim().strip_prefix("t2_")?)?;
-            Some((name.trim().to_owned(), wire::user(&state.world, author)))
-        })
-        .collect();
-    if known.is_empty() {
-        return Err(Refusal::not_found());
-    }
-    Ok(Json(Value::Object(known)))
-}
-
-/// An image; what is gone, and what is a page, answers as such.
-async fn image(State(state): Shared, Path(file): Path<String>) -> Result<Response, Refusal> {
-    // An image has an address only through its post: it is served whatever the clock says.
-    let (post, number) = wire::image_named(&state.world, &file).ok_or_else(Refusal::not_found)?;
-    let placed = |status, kind, bytes: Vec<u8>| {
-        (status, [(header::CONTENT_TYPE, kind)], bytes).into_response()
-    };
-    match post.kind {
-        Kind::Gone => Ok(placed(StatusCode::NOT_FOUND, "image/png", placeholder())),
-        Kind::Page => Ok(Html("<!doctype html><title>Sandbox</title><p>Not here.").into_response()),
-        _ => {
-            let drawn = spawn_blocking(move || state.world.picture(&post, number)).await;
-            let (frame, bytes) = drawn
-                .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-            Ok(placed(StatusCode::OK, frame.format.media_type(), bytes))
-        }
-    }
+    request
 }
 
 #[derive(Debug, Deserialize)]
@@ -357,10 +198,9 @@ async fn read_journal(
             .map(|line| line.map(|line| line + "\n"))
             .collect::<Result<String, _>>()
     };
-    let failed = |error: String| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error);
     let text = spawn_blocking(write)
         .await
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(Refusal::failed)?
+        .map_err(Refusal::failed)?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], text).into_response())
 }

@@ -15,6 +15,9 @@ pub struct SandboxSettings {
     pub days: Option<u32>,
     /// How many posts are made each day, over all communities.
     pub posts_per_day: u32,
+    /// How many posts in a hundred are deleted, removed or gone some time after they were made, and
+    /// how many accounts in a hundred are deleted.
+    pub removed_percent: u32,
 }
 
 /// The most posts that a day may have: more than one in ten seconds would make the seconds of
@@ -28,6 +31,7 @@ impl Default for SandboxSettings {
             start: NaiveDate::from_ymd_opt(2026, 1, 1).expect("the first of January exists"),
             days: None,
             posts_per_day: 96,
+            removed_percent: 0,
         }
     }
 }
@@ -40,12 +44,17 @@ impl fmt::Display for SandboxSettings {
             start,
             days,
             posts_per_day,
+            removed_percent,
         } = self;
         write!(f, "sandbox:seed={seed},start={start}")?;
         if let Some(days) = days {
             write!(f, ",days={days}")?;
         }
-        write!(f, ",posts={posts_per_day}")
+        write!(f, ",posts={posts_per_day}")?;
+        if *removed_percent > 0 {
+            write!(f, ",removed={removed_percent}")?;
+        }
+        Ok(())
     }
 }
 
@@ -53,7 +62,9 @@ impl fmt::Display for SandboxSettings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseSettingsError {
     /// A part that is not one of the settings.
-    #[error("the sandbox has no setting `{0}`; it has `seed`, `start`, `days` and `posts`")]
+    #[error(
+        "the sandbox has no setting `{0}`; it has `seed`, `start`, `days`, `posts` and `removed`"
+    )]
     Unknown(String),
     /// A setting that is given twice.
     #[error("the sandbox's `{0}` is given twice")]
@@ -70,7 +81,7 @@ pub enum ParseSettingsError {
     },
 }
 
-/// Reads `sandbox[:seed=S,start=D,days=N,posts=N]`; the word `sandbox` may be left out.
+/// Reads `sandbox[:seed=S,start=D,days=N,posts=N,removed=PERCENT]`; the word `sandbox` may be left out.
 impl FromStr for SandboxSettings {
     type Err = ParseSettingsError;
 
@@ -81,7 +92,7 @@ impl FromStr for SandboxSettings {
         let mut seen = Vec::new();
         for option in options.split(',').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            let name = ["seed", "start", "days", "posts"]
+            let name = ["seed", "start", "days", "posts", "removed"]
                 .into_iter()
                 .find(|known| *known == name.trim())
                 .ok_or_else(|| ParseSettingsError::Unknown(name.to_owned()))?;
@@ -110,6 +121,13 @@ impl SandboxSettings {
                     .map_err(|_| wrong("a date such as `2026-01-01`"))?;
             }
             "days" => self.days = Some(value.parse().map_err(|_| wrong("a number of days"))?),
+            "removed" => {
+                self.removed_percent = value
+                    .parse()
+                    .ok()
+                    .filter(|percent| *percent <= 100)
+                    .ok_or_else(|| wrong("how many posts in a hundred, from 0 to 100"))?;
+            }
             _ => {
                 self.posts_per_day = value
                     .parse()
@@ -131,6 +149,7 @@ mod tests {
         for text in [
             "sandbox:seed=7,start=2026-01-01,posts=96",
             "sandbox:seed=18446744073709551615,start=2025-12-31,days=3,posts=0",
+            "sandbox:seed=7,start=2026-01-01,posts=96,removed=20",
         ] {
             assert_eq!(text.parse::<SandboxSettings>().unwrap().to_string(), text);
         }
@@ -146,6 +165,7 @@ mod tests {
         let error = |text: &str| text.parse::<SandboxSettings>().unwrap_err().to_string();
         assert!(error("sandbox:sead=1").contains("`sead`; it has `seed`"));
         assert!(error("sandbox:start=monday").contains("`2026-01-01`"));
+        assert!(error("sandbox:removed=101").contains("from 0 to 100"));
         assert!(error("sandbox:posts=9999").contains("8640"));
         assert!(error("sandbox:seed=1,seed=2").contains("twice"));
         assert!(error("sandbox:seed").contains("cannot be ``; write a whole number"));

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     communities::Community,
+    fate::Fate,
     world::{Kind, Post, World, account},
 };
 use crate::clock::Timestamp;
@@ -23,10 +24,14 @@ pub(super) fn image_named(world: &World, file: &str) -> Option<(Post, u32)> {
         .then_some((post, number))
 }
 
-/// A post as a child of a listing, with its numbers as they are at `now`.
+/// A post as a child of a listing, as it is at `now`; `None` where it is to be found no more.
 ///
 /// `base` is the address under which the server's images are found, without a slash at its end.
-pub(super) fn post(world: &World, post: &Post, now: Timestamp, base: &str) -> Value {
+pub(super) fn post(world: &World, post: &Post, now: Timestamp, base: &str) -> Option<Value> {
+    let fate = world.fate(post.place, now);
+    if fate == Some(Fate::Vanished) {
+        return None;
+    }
     let numbers = post.numbers(now);
     let community = post.community;
     let slug = slug(&post.title);
@@ -76,10 +81,16 @@ pub(super) fn post(world: &World, post: &Post, now: Timestamp, base: &str) -> Va
         "thumbnail": "default",
         "permalink": permalink,
     });
-    let Some(fields) = data.as_object_mut() else {
-        return data;
-    };
+    let fields = data.as_object_mut()?;
+    // What the account that asks has done with it: nothing.
+    for name in ["clicked", "hidden", "saved", "visited"] {
+        fields.insert(name.to_owned(), json!(false));
+    }
     match post.kind {
+        _ if fate.is_some() => {
+            fields.insert("domain".to_owned(), json!("reddit.com"));
+            fields.insert("url".to_owned(), json!(page));
+        }
         Kind::Text => {
             fields.insert(
                 "domain".to_owned(),
@@ -91,7 +102,25 @@ pub(super) fn post(world: &World, post: &Post, now: Timestamp, base: &str) -> Va
         Kind::Gallery(images) => gallery(world, post, images, base, fields),
         _ => single(world, post, base, fields),
     }
-    json!({"kind": "t3", "data": data})
+    if fate == Some(Fate::Deleted) || world.account_is_gone(post.author, now) {
+        fields.insert("author".to_owned(), json!("[deleted]"));
+        // An account that is gone has no number any more.
+        for name in ["author_fullname", "author_premium"] {
+            fields.shift_remove(name);
+        }
+    }
+    let (category, text) = match fate {
+        Some(Fate::Deleted) => ("deleted", "[deleted]"),
+        Some(Fate::Removed(category)) => (category, "[removed]"),
+        Some(Fate::Vanished) | None => return Some(json!({"kind": "t3", "data": data})),
+    };
+    if fate == Some(Fate::Deleted) {
+        fields.insert("title".to_owned(), json!("[deleted by user]"));
+    }
+    fields.insert("removed_by_category".to_owned(), json!(category));
+    fields.insert("selftext".to_owned(), json!(text));
+    fields.insert("is_robot_indexable".to_owned(), json!(false));
+    Some(json!({"kind": "t3", "data": data}))
 }
 
 fn single(world: &World, post: &Post, base: &str, fields: &mut Map<String, Value>) {
@@ -172,6 +201,18 @@ pub(super) fn about(community: &Community) -> Value {
             "url": format!("/r/{}/", community.name),
         },
     })
+}
+
+/// An account as `/user/NAME/about` tells of it; `about` is what [`user`] tells, with its number.
+pub(super) fn account_page(id: &str, mut about: Value) -> Value {
+    let karma = |name: &str| about[name].as_u64().unwrap_or(0);
+    let total = karma("link_karma") + karma("comment_karma");
+    about["id"] = json!(id);
+    about["created"] = about["created_utc"].clone();
+    about["total_karma"] = json!(total);
+    about["verified"] = json!(true);
+    about["is_employee"] = json!(false);
+    json!({"kind": "t2", "data": about})
 }
 
 /// What Reddit tells about the author of this number.

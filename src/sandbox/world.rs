@@ -135,6 +135,12 @@ impl World {
         &self.authors[author]
     }
 
+    /// The author of this name, in any case.
+    pub(super) fn author_named(&self, name: &str) -> Option<usize> {
+        let mut authors = self.authors.iter();
+        authors.position(|author| author.name.eq_ignore_ascii_case(name))
+    }
+
     /// How many posts have been made up to and including `now`.
     pub(super) fn made_until(&self, now: Timestamp) -> u64 {
         let start = Timestamp::at_midnight(self.settings.start);
@@ -200,7 +206,7 @@ impl World {
     }
 
     /// When the post at a place was made, in whole seconds.
-    fn created_at(&self, place: Place) -> Timestamp {
+    pub(super) fn created_at(&self, place: Place) -> Timestamp {
         let (day, index) = place;
         let jitter = Dice::new(self.settings.seed, Purpose::Time, place).between(0.1, 0.9);
         let part = (f64::from(index) + jitter) / f64::from(self.settings.posts_per_day);

@@ -76,3 +76,42 @@ pub(crate) fn placeholder() -> Vec<u8> {
     }
     encode(frame, canvas.pixels())
 }
+
+/// A small file that says it holds 50,000 × 50,000 pixels.
+pub(crate) fn bomb() -> Vec<u8> {
+    let mut file = placeholder();
+    // The header stands right behind the signature: its length, its name, its 13 bytes, its sum.
+    for at in [16, 20] {
+        file[at..at + 4].copy_from_slice(&50_000_u32.to_be_bytes());
+    }
+    let sum = checksum(&file[12..29]);
+    file[29..33].copy_from_slice(&sum.to_be_bytes());
+    file
+}
+
+/// The checksum of a part of a PNG file (CRC-32 of ISO 3309).
+fn checksum(bytes: &[u8]) -> u32 {
+    let sum = bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            (sum >> 1) ^ (0xedb8_8320 * (sum & 1))
+        })
+    });
+    !sum
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::ImageReader;
+
+    use super::*;
+
+    #[test]
+    fn a_bomb_is_small_and_says_that_it_is_large() {
+        let file = bomb();
+        assert!(file.len() < 4096);
+        let reader = ImageReader::new(Cursor::new(file)).with_guessed_format();
+        assert_eq!(reader.unwrap().into_dimensions().unwrap(), (50_000, 50_000));
+    }
+}

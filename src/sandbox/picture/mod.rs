@@ -8,7 +8,7 @@ mod encode;
 mod look;
 mod scene;
 
-pub(super) use encode::{Format, placeholder};
+pub(super) use encode::{Format, bomb, placeholder};
 pub(super) use look::{Look, Looks};
 
 use super::{communities::Scene, dice::Dice};

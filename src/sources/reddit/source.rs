@@ -371,3 +371,7 @@ fn observations(listing: &ListingPage, moment: Timestamp) -> Vec<Observation> {
 #[cfg(test)]
 #[path = "source_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "troubled_tests.rs"]
+mod troubled_tests;
