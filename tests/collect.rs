@@ -12,11 +12,11 @@ use trendmill::{
     dag::RunState,
     engine::{EngineEvent, Handle, scheduler::SchedulerHandle},
     sandbox::{self, SandboxSettings, SandboxState},
+    store::Horizon,
 };
 
 /// Half a minute behind the windows of the server, whose end is only known to some seconds.
 const START: &str = "2026-01-01T00:00:30Z";
-const TICK: Duration = Duration::from_mins(5);
 const COLLECT: &str = include_str!("../pipelines/reddit_collect.toml");
 
 /// A simulated Reddit, a home that collects from it, and their common clock.
@@ -27,16 +27,23 @@ struct Machine {
     engine: Handle,
     scheduler: SchedulerHandle,
     events: broadcast::Receiver<EngineEvent>,
-    /// Calls, by what they were for.
-    calls: BTreeMap<&'static str, u64>,
-    most_in_a_window: u64,
+    /// By window of the server, and by what they were for: how many calls there were.
+    windows: BTreeMap<Timestamp, BTreeMap<&'static str, u64>>,
 }
 
 impl Machine {
-    async fn start(home: &Path, world: SandboxSettings) -> Self {
+    /// `change` is done to the pipeline.
+    async fn start(
+        home: &Path,
+        world: SandboxSettings,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
         let start: Timestamp = START.parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
-        let reddit = Arc::new(SandboxState::new(world, start));
+        let strict = "strict".parse().unwrap();
+        let server_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let reddit = SandboxState::new(world, start).with_troubles(strict);
+        let reddit = Arc::new(reddit.with_server_clock(server_clock));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(sandbox::serve(
@@ -50,7 +57,7 @@ impl Machine {
         let named = "subreddits = [\"art\", \"aww\", \"pics\", \"earthporn\"]";
         assert!(pipeline.contains(named));
         fs_err::create_dir(home.join("pipelines")).unwrap();
-        let pipeline = pipeline.replace(named, &communities);
+        let pipeline = change(pipeline.replace(named, &communities));
         fs_err::write(home.join("pipelines/reddit_collect.toml"), pipeline).unwrap();
         let settings = format!(
             r#"
@@ -79,14 +86,13 @@ impl Machine {
             engine,
             scheduler,
             events,
-            calls: BTreeMap::new(),
-            most_in_a_window: 0,
+            windows: BTreeMap::new(),
         }
     }
 
     /// Moves time on to the next tick, and works until its run has ended.
-    async fn tick(&mut self) {
-        self.pass(TICK);
+    async fn tick(&mut self, tick: Duration) {
+        self.pass(tick);
         self.scheduler.nudge().await;
         while !self
             .app
@@ -102,15 +108,14 @@ impl Machine {
                 Err(error) => panic!("{error}"),
             }
         }
-        // A tick is as long as a window.
         let sheet = self.app.reddit_budget().unwrap();
-        let is_now = sheet.window.is_some_and(|window| !window.is_over);
-        let mut in_window = 0;
-        for row in sheet.classes.iter().filter(|_| is_now) {
-            in_window += row.calls;
-            *self.calls.entry(row.class.name()).or_default() += row.calls;
-        }
-        self.most_in_a_window = self.most_in_a_window.max(in_window);
+        let Some(window) = sheet.window.filter(|window| !window.is_over) else {
+            return;
+        };
+        let classes = sheet.classes.iter();
+        let calls: BTreeMap<_, _> = classes.map(|row| (row.class.name(), row.calls)).collect();
+        assert!(calls.values().sum::<u64>() <= window.limit);
+        self.windows.insert(window.start, calls);
     }
 
     /// Time passes, and nobody works.
@@ -129,25 +134,83 @@ impl Machine {
     }
 }
 
+const AGES: [u64; 4] = [1, 6, 24, 36];
+
+/// By age: how many of the posts have a reading at it, or at most so much later.
+async fn read_in_time(machine: &Machine, tolerance: Duration) -> Vec<u64> {
+    let mut counts = Vec::new();
+    for age in AGES {
+        let horizon = Horizon {
+            age: Duration::from_hours(age),
+            tolerance,
+        };
+        let now = machine.clock.now();
+        let store = machine.app.store();
+        counts.push(store.label_count("reddit", now, horizon).await.unwrap());
+    }
+    counts
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_day_of_posts_takes_a_thousand_calls() {
+async fn ten_thousand_posts_take_less_than_a_thousand_calls() {
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let world = SandboxSettings {
-        posts_per_day: 8_640,
+        posts_per_day: 10_000,
         days: Some(1),
         ..SandboxSettings::default()
     };
-    let mut machine = Machine::start(folder.path(), world).await;
-    for _ in 0..61 * 12 {
-        machine.tick().await;
+    let tick = Duration::from_mins(3);
+    let mut machine = Machine::start(folder.path(), world, |pipeline| pipeline).await;
+    while machine.clock.now()
+        < START.parse::<Timestamp>().unwrap() + Duration::from_mins(60 * 60 + 12)
+    {
+        machine.tick(tick).await;
     }
-    let calls: u64 = machine.calls.values().sum();
-    println!(
-        "{calls} calls: {:?}; at most {} in a window",
-        machine.calls, machine.most_in_a_window
+    let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
+    for (class, count) in machine.windows.values().flatten() {
+        *calls.entry(class).or_default() += count;
+    }
+    println!("{calls:?}");
+    assert!(calls.values().sum::<u64>() <= 1_000, "{calls:?}");
+    let ten_minutes = Duration::from_mins(10);
+    assert_eq!(read_in_time(&machine, ten_minutes).await, [10_000; 4]);
+    assert!(machine.app.store().gaps("reddit").await.unwrap().is_empty());
+    machine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_week_with_outages_has_its_labels() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let world = SandboxSettings {
+        posts_per_day: 400,
+        days: Some(5),
+        ..SandboxSettings::default()
+    };
+    let tick = Duration::from_mins(10);
+    let mut machine = Machine::start(folder.path(), world, |pipeline| {
+        let slower = pipeline
+            .replace("every = \"3m\"", "every = \"10m\"")
+            .replace("patience = \"6m\"", "patience = \"0s\"")
+            .replace("tolerance = \"10m\"", "tolerance = \"15m\"");
+        assert_eq!(slower.matches("10m").count(), 1);
+        slower
+    })
+    .await;
+    for number in 1..7 * 24 * 6 {
+        // Nobody works for half an hour, four times a week.
+        if number % 250 < 3 && number > 3 {
+            machine.pass(tick);
+        } else {
+            machine.tick(tick).await;
+        }
+    }
+    let in_time = read_in_time(&machine, Duration::from_mins(15)).await;
+    println!("{in_time:?} of 2000");
+    assert!(
+        in_time.iter().all(|read| *read >= 2000 * 98 / 100),
+        "{in_time:?}"
     );
-    let store = machine.app.store();
-    let counts = store.due_counts("reddit").await.unwrap();
-    println!("{counts:?}");
+    let counts = machine.app.store().due_counts("reddit").await.unwrap();
+    assert!(counts.late > 0, "what is read after an outage is flagged");
     machine.stop().await;
 }

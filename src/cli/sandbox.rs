@@ -16,7 +16,8 @@ use tokio::net::TcpListener;
 use crate::{
     clock::{Clock as _, Timestamp},
     sandbox::{
-        HORIZON, SandboxSettings, SandboxState, Troubles, Truth, serve, spearman_ceiling, truth,
+        HORIZON, MOST_POSTS_PER_DAY, SandboxSettings, SandboxState, Troubles, Truth, serve,
+        spearman_ceiling, truth,
     },
 };
 
@@ -106,7 +107,7 @@ struct WorldArguments {
     seed: Option<u64>,
 
     /// How many posts are made each day
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=8640))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MOST_POSTS_PER_DAY)))]
     posts_per_day: Option<u32>,
 
     /// The day of the first posts

@@ -16,7 +16,7 @@ const WORTH_A_CALL: f64 = 50.0;
 const MEASURED: Duration = Duration::from_hours(24);
 
 /// Once in this time a walk goes further back than what is known, for what has appeared late.
-const THOROUGH: Duration = Duration::from_hours(3);
+const THOROUGH: Duration = Duration::from_hours(6);
 
 /// How long before the watermarks records are told to the source as known.
 const KNOWN: Duration = Duration::from_hours(1);

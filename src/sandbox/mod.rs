@@ -31,7 +31,7 @@ mod tests;
 
 pub use process::{Components, HORIZON};
 pub use server::{SandboxState, TIME_HEADER, serve};
-pub use settings::{ParseSettingsError, SandboxSettings};
+pub use settings::{MOST_POSTS_PER_DAY, ParseSettingsError, SandboxSettings};
 pub use troubles::{ParseTroubleError, Troubles};
 pub use truth::{JournalLine, Truth, journal, spearman, spearman_ceiling, truth};
 pub use world::World;

@@ -20,9 +20,8 @@ pub struct SandboxSettings {
     pub removed_percent: u32,
 }
 
-/// The most posts that a day may have: more than one in ten seconds would make the seconds of
-/// creation coincide.
-const MOST_POSTS_PER_DAY: u32 = 8_640;
+/// The most posts that a day may have: one in five seconds.
+pub const MOST_POSTS_PER_DAY: u32 = 17_280;
 
 impl Default for SandboxSettings {
     fn default() -> Self {
@@ -133,7 +132,7 @@ impl SandboxSettings {
                     .parse()
                     .ok()
                     .filter(|posts| *posts <= MOST_POSTS_PER_DAY)
-                    .ok_or_else(|| wrong("a number of posts per day up to 8640"))?;
+                    .ok_or_else(|| wrong("a number of posts per day up to 17280"))?;
             }
         }
         Ok(())
@@ -166,7 +165,7 @@ mod tests {
         assert!(error("sandbox:sead=1").contains("`sead`; it has `seed`"));
         assert!(error("sandbox:start=monday").contains("`2026-01-01`"));
         assert!(error("sandbox:removed=101").contains("from 0 to 100"));
-        assert!(error("sandbox:posts=9999").contains("8640"));
+        assert!(error("sandbox:posts=20000").contains("17280"));
         assert!(error("sandbox:seed=1,seed=2").contains("twice"));
         assert!(error("sandbox:seed").contains("cannot be ``; write a whole number"));
     }
