@@ -46,7 +46,7 @@ few = list(reader.subreddit("art+pics").new(limit=150))
 assert len(few) == 150 and {post.subreddit.display_name for post in few} == {"art", "pics"}
 assert reader.subreddit("pics").subscribers > 1_000_000
 # What came since, as a stream asks for it.
-newer = list(reader.subreddit("all").new(limit=100, params={"before": names[30]}))
+newer = list(reader.subreddit("all").new(limit=30, params={"before": names[30]}))
 assert [post.fullname for post in newer] == names[:30]
 
 # Batches: what is unknown is left out, and the order is kept.
