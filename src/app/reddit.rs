@@ -10,12 +10,13 @@ use url::Url;
 use super::{App, Error, open_source};
 use crate::{
     clock::Clock,
-    config::Settings,
+    config::{Settings, Transport},
     net,
     sources::{
         self, SourceSpec,
         reddit::{
-            Access, BudgetSheet, Credentials, Endpoint, Ledger, Manners, RedditSource, user_agent,
+            Access, BudgetSheet, Credentials, Endpoint, Ledger, Manners, RedditSource, RouxClients,
+            user_agent,
         },
     },
 };
@@ -66,8 +67,9 @@ pub(super) fn source(
     }
     let url = Url::parse(&endpoint.api_url)
         .map_err(|error| sources::Error::Wrong(format!("`{}`: {error}", endpoint.api_url)))?;
-    let http = net::api_client(&url, &agent, &super::settings::net(settings))
-        .map_err(open_source::no_client)?;
+    let net_settings = super::settings::net(settings);
+    let http = net::api_client(&url, &agent, &net_settings).map_err(open_source::no_client)?;
+    let is_elsewhere = endpoint != Endpoint::reddit();
     let access = Access {
         http,
         endpoint,
@@ -79,7 +81,18 @@ pub(super) fn source(
         },
         clock,
     };
-    RedditSource::new(access, open_source::LIVE.to_owned(), Vec::new())
+    let source = RedditSource::new(access, open_source::LIVE.to_owned(), Vec::new())?;
+    match reddit.transport {
+        Transport::Own => Ok(source),
+        Transport::Roux if is_elsewhere => Err(sources::Error::Wrong(
+            "`reddit.transport` is `roux`, which asks Reddit itself and nobody else; take \
+             `reddit.reddit_url` and `reddit.oauth_url` away, or write `transport = \"own\"`"
+                .to_owned(),
+        )),
+        Transport::Roux => Ok(source.with_roux(RouxClients::new(move |token| {
+            net::token_client(&url, &agent, token, &net_settings)
+        }))),
+    }
 }
 
 fn credentials(settings: &Settings) -> Result<Credentials, sources::Error> {

@@ -114,6 +114,7 @@ mod tests {
         reddit.user_agent                 –                                                   default
         reddit.reddit_url                 –                                                   default
         reddit.oauth_url                  –                                                   default
+        reddit.transport                  own                                                 default
         reddit.calls_per_window           –                                                   default
         reddit.budget_dir                 –                                                   default
         reddit.permission                 –                                                   default

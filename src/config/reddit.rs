@@ -2,7 +2,38 @@
 
 use std::path::PathBuf;
 
-use super::{Secret, reader::Reader};
+use serde_json::Value;
+
+use super::{Secret, reader::Reader, setting::Setting};
+
+/// How listings are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// In our own way.
+    #[default]
+    Own,
+    /// By the crate `roux`: fewer fields, and no sight of the server's count of calls.
+    Roux,
+}
+
+impl Setting for Transport {
+    const FORM: &'static str = "`own` or `roux`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "own" => Some(Self::Own),
+            "roux" => Some(Self::Roux),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> Value {
+        Value::from(match self {
+            Self::Own => "own",
+            Self::Roux => "roux",
+        })
+    }
+}
 
 /// Who asks Reddit. Without an id and a secret the live source cannot be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +55,8 @@ pub struct Reddit {
     pub reddit_url: Option<String>,
     /// Where the API is, in place of Reddit's own `https://oauth.reddit.com`.
     pub oauth_url: Option<String>,
+    /// How listings are asked for. Default: `own`.
+    pub transport: Transport,
     /// The most calls in ten minutes, where Reddit grants more. Default: what Reddit grants.
     pub calls_per_window: Option<u64>,
     /// Where the budgets of applications are kept. Homes that ask as one application share one
@@ -45,6 +78,7 @@ impl Reddit {
             user_agent: reader.get("reddit.user_agent", None),
             reddit_url: reader.get("reddit.reddit_url", None),
             oauth_url: reader.get("reddit.oauth_url", None),
+            transport: reader.get("reddit.transport", Transport::default()),
             calls_per_window: reader.get("reddit.calls_per_window", None),
             budget_dir: reader.get("reddit.budget_dir", None),
             permission: reader.get("reddit.permission", None),

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use fetch::{Body, Failure, FetchSettings, Fetcher};
 pub use guard::is_public;
 pub use hosts::{HostBook, Lookup};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use url::{Host, Url};
 
 /// How the client behaves.
@@ -82,6 +83,23 @@ pub fn api_client(
     settings: &NetSettings,
 ) -> Result<reqwest::Client, Error> {
     one_server(url, builder(settings).user_agent(user_agent))
+}
+
+/// The same for somebody who does not send the token with each request: the client does.
+pub fn token_client(
+    url: &Url,
+    user_agent: &str,
+    token: &str,
+    settings: &NetSettings,
+) -> Result<reqwest::Client, Error> {
+    let mut headers = HeaderMap::new();
+    // A token that is no header is none that a server has given, which will say so.
+    if let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {token}")) {
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    let client = builder(settings).user_agent(user_agent);
+    one_server(url, client.default_headers(headers))
 }
 
 fn one_server(url: &Url, client: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {

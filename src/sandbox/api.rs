@@ -91,8 +91,8 @@ async fn newest(
     listing(&state, &all, &query, &headers)
 }
 
-/// The newest posts first, below the cursor `after` or right above the cursor `before`; a cursor
-/// that names no post of the listing gives an empty page.
+/// The newest posts first, right above the cursor `before` or else below the cursor `after`; a
+/// cursor that names no post gives an empty page.
 fn listing(
     state: &SandboxState,
     wanted: &[usize],
@@ -113,16 +113,16 @@ fn listing(
         let name = name.as_deref().filter(|name| !name.is_empty())?;
         Some(world.place(name.strip_prefix("t3_").unwrap_or(name)))
     };
-    let (page, more): (Vec<Place>, bool) = match (cursor(&query.after), cursor(&query.before)) {
+    let (page, more): (Vec<Place>, bool) = match (cursor(&query.before), cursor(&query.after)) {
         (Some(None), _) | (None, Some(None)) => (Vec::new(), false),
         // A cursor that was removed is not in the listing: there is nothing above it.
-        (None, Some(Some(above))) if !listed(&above) => (Vec::new(), false),
-        (None, Some(Some(above))) => {
+        (Some(Some(above)), _) if !listed(&above) => (Vec::new(), false),
+        (Some(Some(above)), _) => {
             let newer: Vec<Place> = all.take_while(|place| *place > above).collect();
             let first = newer.len().saturating_sub(limit);
             (newer[first..].to_vec(), true)
         }
-        (below, _) => {
+        (None, below) => {
             let below = below.flatten();
             let mut places = all.skip_while(|place| below.is_some_and(|below| *place >= below));
             let page = places.by_ref().take(limit).collect();

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::{
     budget::{Answer, BudgetSheet, CallClass, Limiter, Rule},
+    by_roux::{ByRoux, RouxClients},
     endpoint::{Credentials, Endpoint},
     exchange::exchange,
     listing::ListingPage,
@@ -46,6 +47,8 @@ pub(super) struct RedditClient {
     tokens: Tokens,
     limiter: Limiter,
     pauses: Pauses,
+    /// How listings are asked for, where it is not in our own way.
+    roux: Option<ByRoux>,
 }
 
 /// Why a call gave nothing.
@@ -114,7 +117,15 @@ impl RedditClient {
             tokens: Tokens::default(),
             limiter,
             pauses: Pauses::seeded(seed),
+            roux: None,
         })
+    }
+
+    /// Asks for listings by `roux`.
+    #[must_use]
+    pub(super) fn with_roux(mut self, clients: RouxClients) -> Self {
+        self.roux = Some(ByRoux::new(clients));
+        self
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -134,6 +145,14 @@ impl RedditClient {
         after: Option<&str>,
         as_of: Timestamp,
     ) -> Result<ListingPage, Fault> {
+        if let Some(roux) = &self.roux {
+            let token = self.tokens.current(&self.asker()).await?.text;
+            let (limiter, host) = (&self.limiter, &self.host);
+            let page = roux.newest(&token, limiter, host, communities, after);
+            if let Some(page) = page.await? {
+                return Ok(page);
+            }
+        }
         let mut query = vec![("limit", "100")];
         query.extend(after.map(|after| ("after", after)));
         let path = format!("/r/{}/new", communities.join("+"));

@@ -1,6 +1,7 @@
 //! Reddit: the posts of its API, of a server that speaks the same, and of its dumps.
 
 mod budget;
+mod by_roux;
 mod client;
 mod endpoint;
 mod exchange;
@@ -19,6 +20,7 @@ mod served_tests;
 pub use budget::{
     BreakerSheet, BudgetSheet, CallClass, ClassSheet, Ledger, Manners, Mishap, WindowSheet,
 };
+pub use by_roux::RouxClients;
 pub use endpoint::{Credentials, Endpoint, Grant};
 pub use source::{Access, ReadingStep, RedditSource};
 pub use user_agent::user_agent;

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{
     budget::{BudgetSheet, CallClass, Ledger, Limiter, Manners, SystemTimer},
+    by_roux::RouxClients,
     client::{Fault, RedditClient},
     endpoint::{Credentials, Endpoint},
     listing::{ListingPage, read_child},
@@ -109,6 +110,14 @@ impl RedditSource {
             communities,
             step: ReadingStep::default(),
         })
+    }
+
+    /// Asks for listings by `roux`, which speaks to Reddit itself only; for all else and for what it
+    /// cannot read, in our own way.
+    #[must_use]
+    pub fn with_roux(mut self, clients: RouxClients) -> Self {
+        self.client = self.client.with_roux(clients);
+        self
     }
 
     /// The budget of the application as it stands.
