@@ -5,6 +5,7 @@
 mod cursor;
 mod embedding;
 mod hash;
+mod keyed;
 mod matrix;
 mod media;
 mod observation;
@@ -14,6 +15,7 @@ mod record;
 pub use cursor::{DecodeStart, FileCursor, FileIdentity};
 pub use embedding::{Fingerprint, Vector, VectorType};
 pub use hash::ContentHash;
+pub use keyed::keyed_hash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};
 pub use media::{MediaInfo, MediaLocation, MediaOutcome};
 pub use observation::{LabelAge, Observation};

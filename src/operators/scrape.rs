@@ -91,7 +91,7 @@ impl Scrape {
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
-                store
+                let changes = store
                     .store_walked_page(
                         &dataset,
                         &page.records,
@@ -105,7 +105,10 @@ impl Scrape {
                     )
                     .await?;
                 outcome.rows_in += rows + page.dropped.values().sum::<u64>();
-                outcome.rows_out += rows;
+                outcome.rows_out += rows - changes.purged;
+                if changes.purged > 0 {
+                    *outcome.dropped.entry("purged".to_owned()).or_default() += changes.purged;
+                }
                 for (reason, rows) in page.dropped {
                     *outcome.dropped.entry(reason).or_default() += rows;
                 }
