@@ -10,6 +10,7 @@ mod choose;
 mod key;
 mod note;
 mod remove;
+mod copies;
 mod rows;
 mod scrub;
 mod words;
