@@ -12,6 +12,7 @@ mod notify;
 mod open_source;
 mod prepare;
 mod predict;
+mod purge;
 mod reddit;
 mod request;
 mod schedules;

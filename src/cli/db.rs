@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{check, failure::Failure, output::Output};
 use crate::{
     app::App,
+    artifacts,
     config::Settings,
     engine::HomeLock,
     store::{SchemaVersions, Store},
@@ -115,6 +116,20 @@ async fn backup(
     content: Option<&Path>,
     output: Output,
 ) -> Result<(), Failure> {
+    if let Some(content) = content {
+        let folder = content
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        fs_err::create_dir_all(folder)?;
+        // A purge names the backups that hold the record still.
+        let copy = artifacts::Copy {
+            path: fs_err::canonicalize(folder)?.join(content.file_name().unwrap_or_default()),
+            kind: artifacts::CopyKind::Backup,
+            dataset: None,
+        };
+        artifacts::note_copy(app.data_dir(), &copy)?;
+    }
     let made = app.store().backup(file, content).await?;
     if output.json {
         return Ok(output.json(&made)?);
@@ -134,7 +149,10 @@ async fn backup(
         ))?;
     }
     // What a whole home also needs.
-    output.say("not in it: images (data/media), model files (model_registry), pipelines")?;
+    output.say(
+        "not in it: images (data/media), model files (model_registry), pipelines, and the key \
+         of purged records (data/purge.key)",
+    )?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod explain;
 mod models;
 mod predict;
 mod encoders;
+mod purge;
 mod records;
 mod scan;
 mod reddit;
@@ -116,7 +117,7 @@ enum Command {
     /// Encoders: list, pull, embed, caption; and what a change of one takes.
     #[command(subcommand)]
     Encoders(encoders::Command),
-    /// See and export the records, and count those of a source.
+    /// See, export and purge the records, and count those of a source.
     #[command(subcommand)]
     Records(records::Command),
     /// How much may be asked of Reddit.

@@ -1,7 +1,7 @@
 //! `models`: what the registry holds.
 
 use clap::Subcommand;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     failure::Failure,
@@ -32,6 +32,12 @@ pub(crate) enum Command {
         #[arg(long)]
         predictions: bool,
     },
+    /// Whether a version's files are what was published, and whether it could be made again;
+    /// exit code 1 where not.
+    Verify {
+        /// `NAME/VERSION` or `NAME@ALIAS`; a bare name means its champion.
+        model: String,
+    },
     /// How a metric went from version to version.
     #[command(after_help = "Example:\n  trendmill models history reddit --metric spearman")]
     History {
@@ -52,6 +58,7 @@ pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(
     match command {
         Command::List { name } => list(app, name.as_deref(), output).await,
         Command::Show { model, predictions } => show(app, &model, predictions, output).await,
+        Command::Verify { model } => verify(app, &model, output).await,
         Command::History { name, metric } => history(app, &name, &metric, output).await,
     }
 }
@@ -125,12 +132,43 @@ async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Resu
             ),
         ),
         ("weights", manifest.weights_sha256.to_string()),
+        ("rows", version.not_reproducible().unwrap_or_default()),
     ] {
+        if value.is_empty() && name == "rows" {
+            continue;
+        }
         facts.add_row([name.to_owned(), value]);
     }
     output.data(facts.to_string())?;
     output.data(metrics_table(&manifest.evaluation))?;
     Ok(())
+}
+
+/// Says whether a version is what was published, and what it learned from is there still.
+async fn verify(app: &App, model: &str, output: Output) -> Result<(), Failure> {
+    let name: ModelName = model.parse()?;
+    let version = app.registry().resolve(&name).await?;
+    version.weights()?;
+    version.evaluated_rows()?;
+    let manifest = &version.manifest;
+    let reason = version.not_reproducible();
+    if output.json {
+        output.json(&json!({
+            "name": manifest.name,
+            "version": manifest.version,
+            "reproducible": reason.is_none(),
+            "purged_rows": version.purged_rows,
+        }))?;
+    }
+    let named = format!("{}/{}", manifest.name, manifest.version);
+    match reason {
+        Some(reason) => Err(Failure::failed(format!("{named} is {reason}"))
+            .hint("a new version learns from what is left: `trendmill run PIPELINE`")),
+        None if output.json => Ok(()),
+        None => Ok(output.data(format!(
+            "{named}: its files are what was published, and none of its rows is purged"
+        ))?),
+    }
 }
 
 /// Metrics beside the baselines, with their intervals.

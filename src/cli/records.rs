@@ -11,10 +11,12 @@ use self::growth::Growth;
 use super::{
     failure::Failure,
     output::{Output, table},
+    purge::{self, Purge},
     scan::{self, Scan},
 };
 use crate::{
     app::App,
+    artifacts::{self, CopyKind},
     clock::Timestamp,
     config::Settings,
     corpus::{LabelAge, MediaLocation, Observation, Record},
@@ -23,7 +25,7 @@ use crate::{
     store::PlaceState,
 };
 
-/// See and export the records, and count those of a source.
+/// See, export and purge the records, and count those of a source.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The data sets and how many records each has.
@@ -43,6 +45,7 @@ pub(crate) enum Command {
     },
     Growth(Growth),
     Scan(Scan),
+    Purge(Purge),
 }
 
 /// The form of an export.
@@ -82,14 +85,18 @@ pub(crate) async fn run(
     settings: Settings,
     output: Output,
 ) -> Result<(), Failure> {
-    let app = match command {
+    let command = match command {
+        Command::Purge(purge) => return purge::run(purge, home, settings, output).await,
         // It needs no home that has run already.
-        Command::Scan(_) => App::detached(home, settings).await?,
-        _ => App::read(home, settings).await?,
+        Command::Scan(scan) => {
+            let app = App::detached(home, settings).await?;
+            return scan::run(scan, &app, output).await;
+        }
+        command => command,
     };
-    let app = &app;
+    let app = &App::read(home, settings).await?;
     match command {
-        Command::Scan(scan) => scan::run(scan, app, output).await,
+        Command::Scan(_) | Command::Purge(_) => Ok(()),
         Command::List => list(app, output).await,
         Command::Growth(growth) => growth::run(growth, app, output).await,
         Command::Export {
@@ -209,7 +216,19 @@ async fn export(
     };
     match out {
         Some(path) => {
-            crate::artifacts::write_atomic(path, text.as_bytes())?;
+            // A purge takes its rows from there too.
+            artifacts::note_copy(
+                app.data_dir(),
+                &artifacts::Copy {
+                    path: folder.join(path.file_name().unwrap_or_default()),
+                    kind: match format {
+                        Format::Jsonl => CopyKind::Jsonl,
+                        Format::Csv => CopyKind::Csv,
+                    },
+                    dataset: Some(dataset.to_owned()),
+                },
+            )?;
+            artifacts::write_atomic(path, text.as_bytes())?;
             output.say(format!(
                 "{} records written to {}",
                 records.len(),

@@ -59,6 +59,14 @@ impl Counted {
         *self.dropped.entry(reason.to_owned()).or_default() += rows;
     }
 
+    /// Counts some of the records that were kept as purged ones, which are not taken back.
+    pub fn refuse(&mut self, purged: u64) {
+        self.kept = self.kept.saturating_sub(purged);
+        if purged > 0 {
+            self.drop_rows("purged", purged);
+        }
+    }
+
     /// Counts what another walk has counted.
     pub fn add(&mut self, other: &Self) {
         self.kept += other.kept;

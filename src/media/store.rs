@@ -196,6 +196,27 @@ impl MediaStore {
         Ok(true)
     }
 
+    /// Removes an image and its copy for good; how many files that were.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk refuses.
+    pub fn remove(&self, content: &ContentHash) -> io::Result<u64> {
+        let files = Format::ALL.map(|format| self.path(content, format));
+        let mut removed = 0;
+        for path in files.into_iter().chain([self.copy_path(content)]) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                done => done?,
+            }
+            removed += 1;
+            if let Some(folder) = path.parent() {
+                fs::File::open(folder)?.sync_all()?;
+            }
+        }
+        Ok(removed)
+    }
+
     /// Drops an image of which there is a copy, which is made first where it is missing; how many
     /// bytes that frees. `None` where the image stays: it is no larger than a copy, has none, or is
     /// gone already.

@@ -112,16 +112,14 @@ impl Scrape {
             // Ours, so that it closes where a page cannot be kept: the source then stops walking.
             let mut pages = pages;
             let before = counted.clone();
+            let mut purged = 0;
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
-                counted.kept += rows;
-                for (reason, rows) in &page.dropped {
-                    counted.drop_rows(reason, *rows);
-                }
                 let mut up_to_cursor = before.clone();
                 up_to_cursor.add(&page.counted);
-                store
+                up_to_cursor.refuse(purged);
+                let changes = store
                     .store_walked_page(
                         &dataset,
                         &page.records,
@@ -135,6 +133,12 @@ impl Scrape {
                         writer(&context),
                     )
                     .await?;
+                purged += changes.purged;
+                counted.kept += rows;
+                counted.refuse(changes.purged);
+                for (reason, rows) in &page.dropped {
+                    counted.drop_rows(reason, *rows);
+                }
                 context.progress.advance(rows);
             }
             Ok::<Counted, TaskError>(counted)

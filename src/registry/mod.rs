@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod overview;
 mod publish;
+mod purge;
 mod resolve;
 mod version;
 

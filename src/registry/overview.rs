@@ -86,6 +86,7 @@ impl ModelVersion {
     pub fn document(&self) -> Value {
         let mut document = json!(self.manifest);
         document["aliases"] = json!(self.aliases);
+        document["purged_rows"] = json!(self.purged_rows);
         document
     }
 

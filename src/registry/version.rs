@@ -124,6 +124,8 @@ pub struct ModelVersion {
     pub manifest: Manifest,
     /// The aliases that point at it.
     pub aliases: Vec<String>,
+    /// How many of its labelled rows are purged since.
+    pub purged_rows: u64,
     /// Its folder.
     pub folder: PathBuf,
 }
@@ -205,6 +207,7 @@ impl Registry {
         Ok(ModelVersion {
             manifest,
             aliases: row.aliases,
+            purged_rows: row.purged_rows,
             folder,
         })
     }
@@ -236,7 +239,14 @@ impl ModelVersion {
         Ok(bytes)
     }
 
-    /// The rows of the evaluation, as they were written.
+    /// Why the version cannot be made again from what is stored, where it cannot.
+    pub fn not_reproducible(&self) -> Option<String> {
+        let rows = if self.purged_rows == 1 { "row" } else { "rows" };
+        (self.purged_rows > 0)
+            .then(|| format!("not reproducible: {} {rows} purged", self.purged_rows))
+    }
+
+    /// The rows of the evaluation, as they were written, without those that are purged since.
     ///
     /// # Errors
     ///

@@ -42,6 +42,8 @@ impl Kind {
             .synchronous(self.synchronous)
             .pragma("cache_size", format!("-{}", self.cache))
             .pragma("wal_autocheckpoint", self.checkpoint.to_string())
+            // What is removed leaves no bytes in its page.
+            .pragma("secure_delete", "ON")
     }
 
     /// Whether a copy is kept before an older schema is changed.

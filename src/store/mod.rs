@@ -16,6 +16,7 @@ mod due_readings;
 mod walks;
 mod media;
 mod people;
+mod purge;
 mod embeddings;
 mod encoded;
 mod progress;
@@ -66,6 +67,7 @@ pub use observations::{Horizon, LabelReading};
 pub use predictions::StoredPrediction;
 pub use profiles::SwitchedProfile;
 pub use progress::TaskProgress;
+pub use purge::{NotedPurge, PurgeWish, PurgedRows, RecordKey, Removed, Traces, family};
 pub use records::{PageChanges, Writer};
 pub use retention::RunAge;
 pub use run_pages::RunFilter;
@@ -86,6 +88,8 @@ pub struct Store {
     pub(crate) state: Database,
     /// Records, observations, media, captions, embeddings.
     pub(crate) content: Database,
+    /// Under which ids of purged records are hashed.
+    purge_key: purge::PurgeKey,
 }
 
 impl Store {
@@ -97,7 +101,12 @@ impl Store {
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let state = Database::open(&data_dir.join("state.db"), &database::STATE).await?;
         let content = Database::open(&data_dir.join("content.db"), &database::CONTENT).await?;
-        Ok(Self { state, content })
+        let purge_key = purge::PurgeKey::in_folder(data_dir);
+        Ok(Self {
+            state,
+            content,
+            purge_key,
+        })
     }
 
     /// The databases in `data_dir` as another process of this release has made them: nothing is
@@ -109,7 +118,12 @@ impl Store {
     pub fn attach(data_dir: &Path) -> Result<Self, Error> {
         let state = Database::attach(&data_dir.join("state.db"), &database::STATE)?;
         let content = Database::attach(&data_dir.join("content.db"), &database::CONTENT)?;
-        Ok(Self { state, content })
+        let purge_key = purge::PurgeKey::in_folder(data_dir);
+        Ok(Self {
+            state,
+            content,
+            purge_key,
+        })
     }
 
     /// A store in memory, which is gone with the process: for what needs none that lasts.
@@ -120,7 +134,12 @@ impl Store {
     pub async fn in_memory() -> Result<Self, Error> {
         let state = Database::in_memory(&database::STATE).await?;
         let content = Database::in_memory(&database::CONTENT).await?;
-        Ok(Self { state, content })
+        let purge_key = purge::PurgeKey::in_memory();
+        Ok(Self {
+            state,
+            content,
+            purge_key,
+        })
     }
 
     /// Opens existing databases for reading only.
@@ -131,6 +150,11 @@ impl Store {
     pub async fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
         let state = Database::open_read_only(&data_dir.join("state.db")).await?;
         let content = Database::open_read_only(&data_dir.join("content.db")).await?;
-        Ok(Self { state, content })
+        let purge_key = purge::PurgeKey::in_folder(data_dir);
+        Ok(Self {
+            state,
+            content,
+            purge_key,
+        })
     }
 }

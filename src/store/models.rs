@@ -20,6 +20,8 @@ pub struct ModelVersionRow {
     pub manifest: String,
     /// The aliases that point at it.
     pub aliases: Vec<String>,
+    /// How many of its labelled rows are purged since.
+    pub purged_rows: u64,
 }
 
 /// A version that is about to be recorded.
@@ -57,7 +59,11 @@ impl Store {
                    ifnull((SELECT json_group_array(alias ORDER BY alias) FROM model_aliases
                            WHERE model_aliases.name = model_versions.name
                              AND model_aliases.version = model_versions.version), '[]')
-                       AS "aliases!: String"
+                       AS "aliases!: String",
+                   (SELECT count(*) FROM model_purged_rows
+                    WHERE model_purged_rows.name = model_versions.name
+                      AND model_purged_rows.version = model_versions.version)
+                       AS "purged_rows!: i64"
                FROM model_versions WHERE ?1 IS NULL OR name = ?1 ORDER BY name, version"#,
             name,
         )
@@ -83,7 +89,11 @@ impl Store {
                    ifnull((SELECT json_group_array(alias ORDER BY alias) FROM model_aliases
                            WHERE model_aliases.name = model_versions.name
                              AND model_aliases.version = model_versions.version), '[]')
-                       AS "aliases!: String"
+                       AS "aliases!: String",
+                   (SELECT count(*) FROM model_purged_rows
+                    WHERE model_purged_rows.name = model_versions.name
+                      AND model_purged_rows.version = model_versions.version)
+                       AS "purged_rows!: i64"
                FROM model_versions WHERE name = ? AND version = ?"#,
             name,
             version,
@@ -256,6 +266,7 @@ struct RawVersion {
     interval_start: i64,
     manifest: String,
     aliases: String,
+    purged_rows: i64,
 }
 
 impl TryFrom<RawVersion> for ModelVersionRow {
@@ -274,6 +285,7 @@ impl TryFrom<RawVersion> for ModelVersionRow {
                 .map_err(|e| bad("aliases", e.to_string()))?,
             created_at: Timestamp::from_millis(row.created_at),
             interval_start: Timestamp::from_millis(row.interval_start),
+            purged_rows: row.purged_rows.unsigned_abs(),
             name: row.name,
             run_id: row.run_id,
             manifest: row.manifest,

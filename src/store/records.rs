@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, ReadTo, Store, file_cursors, observations, progress};
+use super::{Error, ReadTo, Store, file_cursors, observations, progress, purge};
 use crate::{
     clock::Timestamp,
     corpus::{MediaLocation, Observation, Record},
@@ -20,6 +20,8 @@ pub struct PageChanges {
     pub changed: u64,
     /// Readings that were not there before, or that are others than before.
     pub observations: u64,
+    /// Records that are purged and stay away.
+    pub purged: u64,
 }
 
 /// Who stores something, and when.
@@ -71,7 +73,13 @@ impl Store {
     ) -> Result<PageChanges, Error> {
         let mut transaction = self.content.write().await?;
         let mut changes = PageChanges::default();
+        let ids = page.iter().map(|(record, _)| record.id.as_str());
+        let refused = purge::refused(self, &mut transaction, dataset, ids).await?;
         for (record, observation) in page {
+            if refused.contains(record.id.as_str()) {
+                changes.purged += 1;
+                continue;
+            }
             match store_record(&mut transaction, dataset, record, seen_at, writer).await? {
                 Stored::New => changes.new += 1,
                 Stored::Changed => changes.changed += 1,

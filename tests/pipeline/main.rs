@@ -7,6 +7,7 @@ mod cgroups;
 mod three_days;
 mod kill;
 mod processes;
+mod purge;
 mod bad_input;
 mod bad_encoding;
 mod served;

@@ -2,33 +2,17 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest as _, Sha256};
-
-/// The block of SHA-256, in bytes.
-const BLOCK: usize = 64;
+use crate::corpus::keyed_hash;
 
 /// The signature of `message` under `key`, in hexadecimal.
 pub(super) fn signature(key: &[u8], message: &[u8]) -> String {
-    let mut block = [0; BLOCK];
-    if key.len() > BLOCK {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let padded = |pad: u8| block.map(|byte| byte ^ pad);
-    let inner = Sha256::new()
-        .chain_update(padded(0x36))
-        .chain_update(message)
-        .finalize();
-    let outer = Sha256::new()
-        .chain_update(padded(0x5c))
-        .chain_update(inner)
-        .finalize();
-    outer.iter().fold(String::new(), |mut text, byte| {
-        // A text cannot refuse to grow.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    keyed_hash(key, message)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            // A text cannot refuse to grow.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

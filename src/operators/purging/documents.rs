@@ -1,0 +1,167 @@
+//! Rows of purged records go from JSON, JSON lines and comma-separated values.
+
+use std::{collections::HashSet, io, path::Path};
+
+use serde_json::Value;
+
+use crate::artifacts;
+
+/// The ids of purged records.
+pub(super) type Ids = HashSet<String>;
+
+/// Drops what stands for a purged record in a document, whatever operator wrote it: ids in a list
+/// `ids`, rows that begin with an id, objects with an `id`. Returns how many.
+pub(super) fn drop_rows(document: &mut Value, ids: &Ids) -> u64 {
+    let is_id = |value: &Value| value.as_str().is_some_and(|text| ids.contains(text));
+    let is_row = |value: &Value| match value {
+        Value::Array(row) => row.first().is_some_and(is_id),
+        Value::Object(row) => ["id", "record_id"]
+            .iter()
+            .any(|name| row.get(*name).is_some_and(is_id)),
+        _ => false,
+    };
+    let mut dropped = 0;
+    match document {
+        Value::Array(items) => {
+            let before = items.len();
+            items.retain(|item| !is_row(item));
+            dropped += (before - items.len()) as u64;
+            for item in items {
+                dropped += drop_rows(item, ids);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if let (true, Value::Array(listed)) = (name == "ids", &mut *value) {
+                    let before = listed.len();
+                    listed.retain(|item| !is_id(item));
+                    dropped += (before - listed.len()) as u64;
+                }
+                dropped += drop_rows(value, ids);
+            }
+        }
+        _ => {}
+    }
+    dropped
+}
+
+/// Drops the rows of purged records from a JSON file. Returns how many.
+///
+/// # Errors
+///
+/// Where the file cannot be read or written.
+pub(super) fn rewrite_json(path: &Path, ids: &Ids) -> io::Result<u64> {
+    // What is no JSON has no rows.
+    let Ok(mut document) = serde_json::from_slice::<Value>(&fs_err::read(path)?) else {
+        return Ok(0);
+    };
+    let dropped = drop_rows(&mut document, ids);
+    if dropped > 0 {
+        artifacts::write_json(path, &document)?;
+    }
+    Ok(dropped)
+}
+
+/// Drops the lines of a text for which `is_gone` holds. Returns how many.
+///
+/// # Errors
+///
+/// Where the file cannot be read or written.
+pub(super) fn rewrite_lines(path: &Path, is_gone: impl Fn(&[u8]) -> bool) -> io::Result<u64> {
+    let bytes = fs_err::read(path)?;
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut dropped = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if is_gone(line) {
+            dropped += 1;
+        } else {
+            kept.extend_from_slice(line);
+        }
+    }
+    if dropped > 0 {
+        artifacts::write_atomic(path, &kept)?;
+    }
+    Ok(dropped)
+}
+
+/// Whether a line of JSON lines is that of a purged record.
+pub(super) fn is_line_of(ids: &Ids) -> impl Fn(&[u8]) -> bool + '_ {
+    |line| {
+        let row: Option<Value> = serde_json::from_slice(line).ok();
+        let id = row.as_ref().and_then(|row| row.get("id")?.as_str());
+        id.is_some_and(|id| ids.contains(id))
+    }
+}
+
+/// Drops the rows of purged records from comma-separated values with a column `id`. Returns how
+/// many.
+///
+/// # Errors
+///
+/// Where the file cannot be read or written, or is none.
+pub(super) fn rewrite_csv(path: &Path, ids: &Ids) -> io::Result<u64> {
+    let mut reader = csv::Reader::from_reader(fs_err::File::open(path)?);
+    let header = reader.headers()?.clone();
+    let Some(column) = header.iter().position(|name| name == "id") else {
+        return Ok(0);
+    };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&header)?;
+    let mut dropped = 0;
+    for row in reader.records() {
+        let row = row?;
+        if row.get(column).is_some_and(|id| ids.contains(id)) {
+            dropped += 1;
+        } else {
+            writer.write_record(&row)?;
+        }
+    }
+    if dropped > 0 {
+        let bytes = writer
+            .into_inner()
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        artifacts::write_atomic(path, &bytes)?;
+    }
+    Ok(dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_go_in_whatever_form_they_are_written() {
+        let ids = Ids::from(["b".to_owned()]);
+        let mut document = json!({
+            "ids": ["a", "b"],
+            "split": [["a", "train"], ["b", "test"]],
+            "rows": [{"id": "b", "target": 0.1}, {"id": "a", "target": 0.3}],
+            "letters": ["a", "b"],
+        });
+        assert_eq!(drop_rows(&mut document, &ids), 3);
+        let left = json!({
+            "ids": ["a"],
+            "split": [["a", "train"]],
+            "rows": [{"id": "a", "target": 0.3}],
+            "letters": ["a", "b"],
+        });
+        assert_eq!(document, left);
+    }
+
+    #[test]
+    fn exports_lose_their_rows() {
+        let home = tempfile::tempdir().unwrap();
+        let ids = Ids::from(["b".to_owned()]);
+        let path = home.path().join("x.csv");
+        fs_err::write(&path, "id,title\na,\"1\n2\"\nb,3\n").unwrap();
+        assert_eq!(rewrite_csv(&path, &ids).unwrap(), 1);
+        let text = fs_err::read_to_string(&path).unwrap();
+        assert_eq!(text, "id,title\na,\"1\n2\"\n");
+        fs_err::write(&path, "{\"id\":\"b\"}\n{\"id\":\"a\"}\n").unwrap();
+        assert_eq!(rewrite_lines(&path, is_line_of(&ids)).unwrap(), 1);
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "{\"id\":\"a\"}\n");
+        assert_eq!(rewrite_lines(&path, is_line_of(&ids)).unwrap(), 0);
+    }
+}

@@ -1,0 +1,185 @@
+//! A purge carried out: what is noted goes from the rows, the files and the registry of a home.
+//!
+//! Every step may be done again, so that whoever finds the notes goes on where another died. While
+//! runs are at work that had read a record before it was noted, its note stays and is carried out
+//! again: such a run may write a vector, a prediction or a line of a matrix once more.
+
+mod documents;
+mod files;
+mod needles;
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Serialize;
+
+use super::{Environment, report::blocking};
+use crate::{
+    artifacts::{self, CopyKind},
+    clock::Timestamp,
+    dag::RunState,
+    engine::TaskError,
+    store::{NotedPurge, PurgedRows, RecordKey, Removed},
+};
+use files::Search;
+
+/// While others work, the databases are written anew no more often than this.
+const SCRUB_EVERY: Duration = Duration::from_hours(24);
+
+/// Who else is at work on the home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Others<'a> {
+    /// Nobody: the home is ours alone.
+    None,
+    /// Perhaps other runs than this one.
+    Runs(&'a str),
+}
+
+/// What a purge has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    /// Rows that were removed from the databases.
+    pub removed: Removed,
+    /// Files of images, copies included.
+    pub image_files: u64,
+    /// Matrices that were written again without the rows.
+    pub matrices: u64,
+    /// Other files of runs.
+    pub files: u64,
+    /// Lines of logs.
+    pub log_lines: u64,
+    /// Messages of runs and tasks.
+    pub messages: u64,
+    /// Exports that were written again.
+    pub exports: Vec<PathBuf>,
+    /// Versions that had learned from purged rows or were measured by them, with all their purged
+    /// rows.
+    pub models: Vec<PurgedRows>,
+    /// Backups that hold a purged record still; only who keeps them can remove them.
+    pub backups: Vec<PathBuf>,
+    /// Files that name a purged record still.
+    pub left: Vec<PathBuf>,
+    /// Purges that are carried out again once the runs at work have ended.
+    pub waiting: u64,
+    /// Whether free pages of the databases may hold bytes of purged records still.
+    pub scrub_due: bool,
+}
+
+impl Environment {
+    /// Carries out what is noted.
+    ///
+    /// # Errors
+    ///
+    /// Where the store or the disk refuses; the notes stand, and it can be done again.
+    pub(crate) async fn carry_out_purges(
+        &self,
+        others: Others<'_>,
+        now: Timestamp,
+    ) -> Result<Purged, TaskError> {
+        let mut purged = Purged::default();
+        if !self.store.noted_purges().await?.is_empty() {
+            purged.removed = self.store.remove_noted().await?;
+            // They tell now what the records alone had.
+            let noted = self.store.noted_purges().await?;
+            purged.image_files = self.remove_images(&noted).await?;
+            let search = Search::new(
+                self.home.clone(),
+                self.store.datasets_of_runs().await?,
+                others == Others::None,
+                &noted,
+            );
+            let (touched, search) = self.purge_registry(search).await?;
+            let (search, files) =
+                blocking(move || search.purge().map(|done| (search, done))).await??;
+            purged.messages = self.store.forget_words(|text| search.names(text)).await?;
+            purged.matrices = files.matrices;
+            purged.files = files.files;
+            purged.log_lines = files.log_lines;
+            purged.exports = files.exports;
+            purged.left = files.left;
+            purged.backups = self.backups_with(&noted).await?;
+            purged.models = self.store.purged_rows().await?;
+            purged
+                .models
+                .retain(|version| touched.contains(&(version.name.clone(), version.version)));
+            let done = self.through(&noted, others).await?;
+            purged.waiting = (noted.len() - done.len()) as u64;
+            self.store.finish_purges(&done, now).await?;
+        }
+        let may_scrub = match others {
+            Others::None => true,
+            Others::Runs(_) => !self.store.scrubbed_within(SCRUB_EVERY, now).await?,
+        };
+        purged.scrub_due = self.store.scrub_due().await?.is_some();
+        if purged.scrub_due && may_scrub {
+            purged.scrub_due = !self.store.scrub(now).await?;
+        }
+        Ok(purged)
+    }
+
+    async fn remove_images(&self, noted: &[NotedPurge]) -> Result<u64, TaskError> {
+        let images: Vec<_> = noted
+            .iter()
+            .flat_map(|purge| purge.traces.images.iter().copied())
+            .collect();
+        // Another record may have brought one back since.
+        let kept = self.store.media_infos(&images).await?;
+        let media = self.media.clone();
+        let removed = blocking(move || {
+            let mut removed = 0;
+            for image in images.iter().filter(|image| !kept.contains_key(*image)) {
+                removed += media.remove(image)?;
+            }
+            Ok::<_, std::io::Error>(removed)
+        })
+        .await??;
+        Ok(removed)
+    }
+
+    /// Takes the rows from the evaluations of all versions; which versions had some.
+    async fn purge_registry(
+        &self,
+        search: Search,
+    ) -> Result<(Vec<(String, u32)>, Search), TaskError> {
+        let touched = self
+            .registry
+            .purge_rows(|dataset, id| search.ids_of(dataset).is_some_and(|ids| ids.contains(id)))
+            .await?;
+        Ok((touched, search))
+    }
+
+    async fn backups_with(&self, noted: &[NotedPurge]) -> Result<Vec<PathBuf>, TaskError> {
+        let keys: Vec<&RecordKey> = noted.iter().map(|purge| &purge.key).collect();
+        let mut holding = Vec::new();
+        for copy in artifacts::copies(&self.home.join("data"))? {
+            if copy.kind == CopyKind::Backup
+                && copy.path.is_file()
+                && self.store.copy_holds(&copy.path, &keys).await
+            {
+                holding.push(copy.path);
+            }
+        }
+        Ok(holding)
+    }
+
+    /// The purges that no run at work can undo.
+    async fn through<'a>(
+        &self,
+        noted: &'a [NotedPurge],
+        others: Others<'_>,
+    ) -> Result<Vec<&'a RecordKey>, TaskError> {
+        let Others::Runs(own) = others else {
+            return Ok(noted.iter().map(|purge| &purge.key).collect());
+        };
+        let at_work = self.store.unfinished_runs(None).await?;
+        let oldest = at_work
+            .iter()
+            .filter(|run| run.id != own && run.state == RunState::Running)
+            .filter_map(|run| run.started_at)
+            .min();
+        Ok(noted
+            .iter()
+            .filter(|purge| oldest.is_none_or(|oldest| oldest > purge.noted_at))
+            .map(|purge| &purge.key)
+            .collect())
+    }
+}

@@ -1,0 +1,81 @@
+//! Which records a purge is about.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::store::{Error, Store};
+
+/// Which records are to be purged: those with these ids, and those of an author or a community.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PurgeWish {
+    /// The data set; its [`family`] is meant.
+    pub dataset: String,
+    /// Ids, also of records that are not there: none of them shall come later.
+    pub ids: Vec<String>,
+    /// Everything by this author.
+    pub author: Option<String>,
+    /// Everything in this community, in whatever case it is written.
+    pub community: Option<String>,
+}
+
+/// A record by its data set and id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct RecordKey {
+    /// The data set.
+    pub dataset: String,
+    /// The id within it.
+    pub id: String,
+}
+
+/// Data sets in which one id is one record. A table and a simulated world count for themselves;
+/// dumps and the live source tell of the same posts.
+pub fn family(dataset: &str) -> &str {
+    if dataset.starts_with("table:") || dataset.starts_with("sandbox") {
+        dataset
+    } else {
+        "posts"
+    }
+}
+
+impl Store {
+    /// The records that a wish means, in all data sets of its family. Ids that are nowhere are
+    /// among them, under the data set of the wish.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.purge.choose", skip_all)]
+    pub async fn chosen(&self, wish: &PurgeWish) -> Result<Vec<RecordKey>, Error> {
+        let mut chosen = BTreeSet::new();
+        let ids = serde_json::json!(wish.ids).to_string();
+        let mut known = BTreeSet::new();
+        for (dataset, _) in self.datasets().await? {
+            if family(&dataset) != family(&wish.dataset) {
+                continue;
+            }
+            let found = sqlx::query_scalar!(
+                "SELECT id FROM records WHERE dataset = ?1
+                   AND (id IN (SELECT value FROM json_each(?2))
+                        OR author = ?3 OR community = ?4 COLLATE NOCASE)",
+                dataset,
+                ids,
+                wish.author,
+                wish.community,
+            )
+            .fetch_all(self.content.read())
+            .await?;
+            known.extend(found.iter().cloned());
+            chosen.extend(found.into_iter().map(|id| RecordKey {
+                dataset: dataset.clone(),
+                id,
+            }));
+        }
+        let unknown = wish.ids.iter().filter(|id| !known.contains(*id));
+        chosen.extend(unknown.map(|id| RecordKey {
+            dataset: wish.dataset.clone(),
+            id: id.clone(),
+        }));
+        Ok(chosen.into_iter().collect())
+    }
+}

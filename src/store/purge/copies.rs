@@ -1,0 +1,38 @@
+//! Whether a copy of the databases holds a purged record still.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::RecordKey;
+use crate::store::{Database, Error, Store};
+
+impl Store {
+    /// Whether a copy of `content.db` holds one of these records. One that cannot be read is said
+    /// to: nobody knows better.
+    #[tracing::instrument(name = "db.purge.copy_holds", skip_all)]
+    pub async fn copy_holds(&self, copy: &Path, keys: &[&RecordKey]) -> bool {
+        let mut ids: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for key in keys {
+            ids.entry(&key.dataset).or_default().push(&key.id);
+        }
+        holds(copy, &ids).await.unwrap_or(true)
+    }
+}
+
+async fn holds(copy: &Path, ids: &BTreeMap<&str, Vec<&str>>) -> Result<bool, Error> {
+    let copy = Database::open_read_only(copy).await?;
+    let mut found = false;
+    for (dataset, ids) in ids {
+        let ids = serde_json::json!(ids).to_string();
+        let held: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM records
+                            WHERE dataset = ? AND id IN (SELECT value FROM json_each(?)))",
+        )
+        .bind(*dataset)
+        .bind(ids)
+        .fetch_one(copy.read())
+        .await?;
+        found |= held;
+    }
+    copy.close().await;
+    Ok(found)
+}

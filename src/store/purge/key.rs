@@ -1,0 +1,166 @@
+//! The key of the home, under which ids of purged records are hashed.
+//!
+//! An id can be guessed, so its plain hash would still tell who was purged. The key lies in a file
+//! of its own beside the databases: a copy of these tells nothing.
+
+use std::{
+    collections::HashSet,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use rand::TryRng as _;
+use sqlx::{Sqlite, Transaction};
+
+use super::family;
+use crate::{
+    corpus::keyed_hash,
+    store::{Error, Store},
+};
+
+/// The name of the key's file in the data folder.
+const FILE: &str = "purge.key";
+
+/// The key of a home, read when it is first needed.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct PurgeKey {
+    /// None where the store is in memory.
+    path: Option<PathBuf>,
+    bytes: Arc<OnceLock<[u8; 32]>>,
+}
+
+impl PurgeKey {
+    /// The key of the home with this data folder.
+    pub(in crate::store) fn in_folder(data_dir: &Path) -> Self {
+        Self {
+            path: Some(data_dir.join(FILE)),
+            bytes: Arc::default(),
+        }
+    }
+
+    /// A key that is gone with the process.
+    pub(in crate::store) fn in_memory() -> Self {
+        Self {
+            path: None,
+            bytes: Arc::default(),
+        }
+    }
+
+    /// The hash that stays of an id.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no key, or it cannot be read.
+    pub(super) fn hash(&self, dataset: &str, id: &str) -> Result<[u8; 32], Error> {
+        let key = match self.bytes.get() {
+            Some(key) => *key,
+            None => self.read()?,
+        };
+        let message = format!("record\0{}\0{id}", family(dataset));
+        Ok(keyed_hash(&key, message.as_bytes()))
+    }
+
+    fn read(&self) -> Result<[u8; 32], Error> {
+        let Some(path) = &self.path else {
+            return self.keep(random()?);
+        };
+        let missing = |error: io::Error| {
+            Error::Conflict(format!(
+                "the key of purged records cannot be read ({error}); without it nobody can tell \
+                 which records must not come back: copy `{FILE}` back from where this home was \
+                 copied from"
+            ))
+        };
+        let bytes = fs_err::read(path).map_err(missing)?;
+        let short = || {
+            missing(io::Error::other(format!(
+                "`{}` is cut short",
+                path.display()
+            )))
+        };
+        self.keep(bytes.try_into().map_err(|_| short())?)
+    }
+
+    /// Makes the key where there is none yet; it is durable when this returns.
+    pub(super) fn make(&self) -> Result<(), Error> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        if path.exists() {
+            return Ok(());
+        }
+        let failed = |error| Error::Database(sqlx::Error::Io(error));
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let key = random()?;
+        let write = || -> io::Result<()> {
+            // For its owner's eyes only, which is how temporary files are made.
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&key)?;
+            file.as_file().sync_all()?;
+            match file.persist_noclobber(path) {
+                Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error.error);
+                }
+                _ => {}
+            }
+            fs_err::File::open(folder)?.sync_all()
+        };
+        write().map_err(failed)
+    }
+
+    fn keep(&self, key: [u8; 32]) -> Result<[u8; 32], Error> {
+        Ok(*self.bytes.get_or_init(|| key))
+    }
+}
+
+fn random() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| Error::Conflict(format!("no random numbers: {error}")))?;
+    Ok(bytes)
+}
+
+/// Which of these ids are purged, so that they must not be stored.
+pub(in crate::store) async fn refused<'a>(
+    store: &Store,
+    transaction: &mut Transaction<'static, Sqlite>,
+    dataset: &str,
+    ids: impl Iterator<Item = &'a str> + Send,
+) -> Result<HashSet<&'a str>, Error> {
+    let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM purged) AS "any!: bool""#)
+        .fetch_one(&mut **transaction)
+        .await?;
+    if !any {
+        return Ok(HashSet::new());
+    }
+    let mut hashes = Vec::new();
+    for id in ids {
+        hashes.push((id, store.purge_key.hash(dataset, id)?));
+    }
+    let asked: Vec<String> = hashes.iter().map(|(_, hash)| hexadecimal(hash)).collect();
+    let asked = serde_json::json!(asked).to_string();
+    let found: HashSet<Vec<u8>> = sqlx::query_scalar!(
+        "SELECT id_hash FROM purged WHERE id_hash IN (SELECT unhex(value) FROM json_each(?))",
+        asked,
+    )
+    .fetch_all(&mut **transaction)
+    .await?
+    .into_iter()
+    .collect();
+    Ok(hashes
+        .into_iter()
+        .filter(|(_, hash)| found.contains(hash.as_slice()))
+        .map(|(id, _)| id)
+        .collect())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // A text cannot refuse to grow.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

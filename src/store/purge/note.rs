@@ -1,0 +1,183 @@
+//! The note that a record is to be gone, durable before anything of it goes.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use sqlx::{Sqlite, Transaction};
+
+use super::RecordKey;
+use crate::{
+    clock::Timestamp,
+    corpus::{ContentHash, MediaLocation},
+    store::{Error, Store},
+};
+
+/// What a record is found by outside its own rows. It is kept no longer than the purge takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traces {
+    /// Who published it.
+    pub author: Option<String>,
+    /// The source's id of the account.
+    pub account: Option<String>,
+    /// Its headline, and what captioners wrote of its images.
+    pub texts: BTreeSet<String>,
+    /// Where its images are.
+    pub places: BTreeSet<String>,
+    /// Its images that nobody else has; known once the rows are removed.
+    pub images: BTreeSet<ContentHash>,
+    /// Its images with what captioners wrote of them.
+    pub pairs: BTreeSet<ContentHash>,
+}
+
+/// A purge that is not through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedPurge {
+    /// The record.
+    pub key: RecordKey,
+    /// What it is found by.
+    pub traces: Traces,
+    /// When it was noted.
+    pub noted_at: Timestamp,
+}
+
+impl Store {
+    /// Notes that these records are to be gone. From this commit on, none of them is stored again.
+    /// Returns how many were not noted yet.
+    ///
+    /// # Errors
+    ///
+    /// Where the database or the disk refuses; then nothing is noted.
+    #[tracing::instrument(name = "db.purge.note", skip_all, fields(rows = keys.len()))]
+    pub async fn note_purges(
+        &self,
+        keys: &[RecordKey],
+        cause: &str,
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        self.purge_key.make()?;
+        let now = now.as_millis();
+        let mut new = 0;
+        let mut transaction = self.content.write().await?;
+        for key in keys {
+            let traces = traces_of(&mut transaction, key).await?;
+            let traces = serde_json::json!(traces).to_string();
+            let hash = self.purge_key.hash(&key.dataset, &key.id)?;
+            let hash = hash.as_slice();
+            sqlx::query!(
+                "INSERT INTO purged (id_hash, purged_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                hash,
+                now,
+            )
+            .execute(&mut *transaction)
+            .await?;
+            new += sqlx::query!(
+                "INSERT INTO purges (dataset, record_id, cause, traces, noted_at)
+                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                key.dataset,
+                key.id,
+                cause,
+                traces,
+                now,
+            )
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+        }
+        self.content.commit(transaction, "purge_note").await?;
+        self.sync_content().await?;
+        Ok(new)
+    }
+
+    /// The purges that are not through.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn noted_purges(&self) -> Result<Vec<NotedPurge>, Error> {
+        let rows = sqlx::query!("SELECT dataset, record_id, traces, noted_at FROM purges")
+            .fetch_all(self.content.read())
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(NotedPurge {
+                    traces: read(&row.record_id, &row.traces)?,
+                    key: RecordKey {
+                        dataset: row.dataset,
+                        id: row.record_id,
+                    },
+                    noted_at: Timestamp::from_millis(row.noted_at),
+                })
+            })
+            .collect()
+    }
+
+    /// Ends purges of which nothing is left but bytes in free pages, which [`Store::scrub`]
+    /// overwrites.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.purge.finish", skip_all, fields(rows = keys.len()))]
+    pub async fn finish_purges(&self, keys: &[&RecordKey], now: Timestamp) -> Result<(), Error> {
+        let now = now.as_millis();
+        let mut transaction = self.content.write().await?;
+        for key in keys {
+            sqlx::query!(
+                "DELETE FROM purges WHERE dataset = ? AND record_id = ?",
+                key.dataset,
+                key.id,
+            )
+            .execute(&mut *transaction)
+            .await?;
+        }
+        sqlx::query!(
+            "INSERT INTO scrubs (one, due_since) VALUES (1, ?)
+             ON CONFLICT DO UPDATE SET due_since = ifnull(due_since, excluded.due_since)",
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.content.commit(transaction, "purge_finish").await?;
+        self.sync_content().await
+    }
+}
+
+/// Traces as they are stored.
+pub(super) fn read(id: &str, traces: &str) -> Result<Traces, Error> {
+    serde_json::from_str(traces).map_err(|error| Error::Inconsistent {
+        table: "purges",
+        column: "traces",
+        row: id.to_owned(),
+        message: error.to_string(),
+    })
+}
+
+async fn traces_of(
+    transaction: &mut Transaction<'static, Sqlite>,
+    key: &RecordKey,
+) -> Result<Traces, Error> {
+    let row = sqlx::query!(
+        r#"SELECT title, author, media, fields ->> 'author_fullname' AS "account: String"
+           FROM records WHERE dataset = ? AND id = ?"#,
+        key.dataset,
+        key.id,
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(row) = row else {
+        return Ok(Traces::default());
+    };
+    // What cannot be read has no places that could be found.
+    let media: Vec<MediaLocation> = serde_json::from_str(&row.media).unwrap_or_default();
+    let places = media.into_iter().map(|location| match location {
+        MediaLocation::Url(url) => url,
+        MediaLocation::File(path) => path.display().to_string(),
+    });
+    Ok(Traces {
+        author: row.author,
+        account: row.account,
+        texts: row.title.into_iter().collect(),
+        places: places.collect(),
+        ..Traces::default()
+    })
+}
