@@ -2,6 +2,8 @@
 
 mod copy;
 mod decode;
+#[cfg(test)]
+pub(crate) mod fuzzed;
 mod sniff;
 mod store;
 mod whole;

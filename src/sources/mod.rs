@@ -8,6 +8,7 @@ mod images;
 mod obtain;
 mod pager;
 pub mod reddit;
+mod request;
 mod spec;
 mod table;
 
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 pub use dump::DumpSource;
 pub use images::ImageIndex;
 pub use obtain::{Obtained, obtain};
+pub use request::ScrapeRequest;
 pub use spec::SourceSpec;
 pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
@@ -73,60 +75,6 @@ pub struct SourceTraits {
     /// Whether it reads again and again from the outside world, as opposed to a file that is
     /// there as a whole.
     pub live: bool,
-}
-
-/// What to read.
-#[derive(Clone, Debug)]
-pub struct ScrapeRequest {
-    /// Nothing published after this moment is wanted.
-    pub as_of: Timestamp,
-    /// Only these communities; `None` for all that the source has.
-    pub communities: Option<Vec<String>>,
-    /// Nothing published before this moment is wanted, of a file; a live source may send it.
-    pub since: Option<Timestamp>,
-    /// By community: everything published up to this moment is known already.
-    pub watermarks: BTreeMap<String, Timestamp>,
-    /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
-    /// and an `as_of` that was not later.
-    pub cursors: Vec<FileCursor>,
-}
-
-impl ScrapeRequest {
-    /// Which records are wanted, apart from `as_of`: equal texts choose the same ones. Empty
-    /// where all are.
-    pub fn choice(&self) -> String {
-        let mut communities = self.communities.clone();
-        for name in communities.iter_mut().flatten() {
-            name.make_ascii_lowercase();
-        }
-        if let Some(names) = &mut communities {
-            names.sort();
-            names.dedup();
-        }
-        let communities = communities.map(|names| format!("communities={}", names.join(",")));
-        let since = self.since.map(|since| format!("since={since}"));
-        let parts: Vec<String> = communities.into_iter().chain(since).collect();
-        parts.join(";")
-    }
-
-    /// Why `record` is not wanted, if so.
-    fn unwanted(&self, record: &Record) -> Option<&'static str> {
-        if let Some(at) = record.created_at {
-            if at > self.as_of {
-                return Some("after_as_of");
-            }
-            if self.since.is_some_and(|since| at < since) {
-                return Some("before_since");
-            }
-        }
-        let communities = self.communities.as_ref()?;
-        let is_wanted = record.community.as_ref().is_some_and(|community| {
-            communities
-                .iter()
-                .any(|wanted| wanted.eq_ignore_ascii_case(community))
-        });
-        (!is_wanted).then_some("other_community")
-    }
 }
 
 /// Some records of a source, stored in one transaction.

@@ -4,6 +4,8 @@ mod budget;
 mod client;
 mod endpoint;
 mod exchange;
+#[cfg(test)]
+mod fuzzed;
 mod listing;
 mod media;
 mod pack;

@@ -1,0 +1,62 @@
+//! What a source is asked for.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    clock::Timestamp,
+    corpus::{FileCursor, Record},
+};
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct ScrapeRequest {
+    /// Nothing published after this moment is wanted.
+    pub as_of: Timestamp,
+    /// Only these communities; `None` for all that the source has.
+    pub communities: Option<Vec<String>>,
+    /// Nothing published before this moment is wanted, of a file; a live source may send it.
+    pub since: Option<Timestamp>,
+    /// By community: everything published up to this moment is known already.
+    pub watermarks: BTreeMap<String, Timestamp>,
+    /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
+    /// and an `as_of` that was not later.
+    pub cursors: Vec<FileCursor>,
+}
+
+impl ScrapeRequest {
+    /// Which records are wanted, apart from `as_of`: equal texts choose the same ones. Empty
+    /// where all are.
+    pub fn choice(&self) -> String {
+        let mut communities = self.communities.clone();
+        for name in communities.iter_mut().flatten() {
+            name.make_ascii_lowercase();
+        }
+        if let Some(names) = &mut communities {
+            names.sort();
+            names.dedup();
+        }
+        let communities = communities.map(|names| format!("communities={}", names.join(",")));
+        let since = self.since.map(|since| format!("since={since}"));
+        let parts: Vec<String> = communities.into_iter().chain(since).collect();
+        parts.join(";")
+    }
+
+    /// Why `record` is not wanted, if so.
+    pub(super) fn unwanted(&self, record: &Record) -> Option<&'static str> {
+        if let Some(at) = record.created_at {
+            if at > self.as_of {
+                return Some("after_as_of");
+            }
+            if self.since.is_some_and(|since| at < since) {
+                return Some("before_since");
+            }
+        }
+        let communities = self.communities.as_ref()?;
+        let is_wanted = record.community.as_ref().is_some_and(|community| {
+            communities
+                .iter()
+                .any(|wanted| wanted.eq_ignore_ascii_case(community))
+        });
+        (!is_wanted).then_some("other_community")
+    }
+}
