@@ -18,6 +18,7 @@ mod explain;
 mod models;
 mod predict;
 mod encoders;
+mod record;
 mod records;
 mod scan;
 mod reddit;

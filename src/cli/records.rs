@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     failure::Failure,
     output::{Output, table},
+    record,
     scan::{self, Scan},
 };
 use crate::{
@@ -37,6 +38,14 @@ pub(crate) enum Command {
         /// The file to write; stdout where it is not given.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+    },
+    /// One record: its last reading, what became of its images, and which others have them too.
+    Show {
+        /// The record's id.
+        id: String,
+        /// The data set; by default that of the newest run.
+        #[arg(long)]
+        dataset: Option<String>,
     },
     Scan(Scan),
 }
@@ -87,6 +96,10 @@ pub(crate) async fn run(
     match command {
         Command::Scan(scan) => scan::run(scan, app, output).await,
         Command::List => list(app, output).await,
+        Command::Show { id, dataset } => {
+            let dataset = choose(app, dataset, output).await?;
+            record::show(app, &dataset, &id, output).await
+        }
         Command::Export {
             dataset,
             format,

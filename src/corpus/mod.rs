@@ -15,7 +15,7 @@ pub use cursor::{DecodeStart, FileCursor, FileIdentity};
 pub use embedding::{Fingerprint, Vector, VectorType};
 pub use hash::ContentHash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};
-pub use media::{MediaInfo, MediaLocation, MediaOutcome};
+pub use media::{Look, MediaInfo, MediaLocation, MediaOutcome};
 pub use observation::{LabelAge, Observation};
 pub use people::{AuthorReading, CommunityReading};
 pub use record::Record;

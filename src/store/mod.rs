@@ -13,6 +13,7 @@ mod file_cursors;
 mod picked;
 mod observations;
 mod media;
+mod shown;
 mod people;
 mod embeddings;
 mod encoded;

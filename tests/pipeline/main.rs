@@ -6,6 +6,7 @@ mod tiny;
 mod cgroups;
 mod three_days;
 mod kill;
+mod resume;
 mod processes;
 mod bad_input;
 mod bad_encoding;
