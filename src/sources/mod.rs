@@ -3,6 +3,7 @@
 //! A [`Source`] is what the operators see; one file or folder per kind. Nothing outside
 //! `sources::reddit` and `sandbox` knows the word "Reddit".
 
+pub mod arctic;
 mod dump;
 mod images;
 mod obtain;
