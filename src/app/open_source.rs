@@ -19,6 +19,7 @@ use crate::{
     sandbox::{self, SandboxSettings, SandboxState},
     sources::{
         DumpSource, Error, Source, SourceSpec, TableSource,
+        arctic::{self, ArcticSource},
         reddit::{Access, Credentials, Endpoint, Ledger, Manners, RedditSource},
     },
 };
@@ -67,7 +68,23 @@ async fn open(
             Arc::new(super::reddit::source(&settings, &data, clock)?),
             &settings,
         ),
+        SourceSpec::Arctic => plain(Arc::new(arctic(&settings)?), &settings),
     }
+}
+
+/// The archive of the settings.
+fn arctic(settings: &Settings) -> Result<ArcticSource, Error> {
+    let Some(base) = &settings.arctic.url else {
+        return Err(Error::Unfit(format!(
+            "the source `arctic` is off. {}. To use it, set `arctic.url`; the public one is at \
+             `https://arctic-shift.photon-reddit.com`",
+            arctic::TERMS
+        )));
+    };
+    let url = Url::parse(base)
+        .map_err(|error| Error::Wrong(format!("`arctic.url`: `{base}` is no address: {error}")))?;
+    let http = net::client_of(&url, &super::settings::net(settings)).map_err(no_client)?;
+    Ok(ArcticSource::new(http, url))
 }
 
 /// The data set of a source, which need not be ready for that.
@@ -81,6 +98,7 @@ pub(super) fn dataset(text: &str) -> Result<String, Error> {
         SourceSpec::Dump(path) => DumpSource::open(&path)?.dataset().to_owned(),
         spec @ SourceSpec::Table(_) => table(spec)?.dataset().to_owned(),
         SourceSpec::Reddit => LIVE.to_owned(),
+        SourceSpec::Arctic => arctic::DATASET.to_owned(),
     })
 }
 

@@ -118,6 +118,7 @@ mod tests {
         reddit.calls_per_window           –                                                   default
         reddit.budget_dir                 –                                                   default
         reddit.permission                 –                                                   default
+        arctic.url                        –                                                   default
         server.listen                     127.0.0.1:7878                                      default
         server.require_token              false                                               default
         server.token                      –                                                   default

@@ -19,6 +19,7 @@ mod models;
 mod predict;
 mod encoders;
 mod purge;
+mod record;
 mod records;
 mod scan;
 mod reddit;

@@ -12,6 +12,7 @@ use super::{
     failure::Failure,
     output::{Output, table},
     purge::{self, Purge},
+    record,
     scan::{self, Scan},
 };
 use crate::{
@@ -44,6 +45,14 @@ pub(crate) enum Command {
         out: Option<PathBuf>,
     },
     Growth(Growth),
+    /// One record: its last reading, what became of its images, and which others have them too.
+    Show {
+        /// The record's id.
+        id: String,
+        /// The data set; by default that of the newest run.
+        #[arg(long)]
+        dataset: Option<String>,
+    },
     Scan(Scan),
     Purge(Purge),
 }
@@ -99,6 +108,10 @@ pub(crate) async fn run(
         Command::Scan(_) | Command::Purge(_) => Ok(()),
         Command::List => list(app, output).await,
         Command::Growth(growth) => growth::run(growth, app, output).await,
+        Command::Show { id, dataset } => {
+            let dataset = choose(app, dataset, output).await?;
+            record::show(app, &dataset, &id, output).await
+        }
         Command::Export {
             dataset,
             format,

@@ -19,6 +19,7 @@ mod media;
 mod net;
 mod notify;
 mod reader;
+mod arctic;
 mod reddit;
 mod server;
 mod retention;
@@ -33,6 +34,7 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::arctic::Arctic;
 pub use self::captioner::{Captioner, OpenAi, ServerAddress};
 pub use self::encoders::Encoders;
 pub use self::engine::{DISK_RESERVE, Engine, ExecutorMode};
@@ -67,6 +69,8 @@ pub struct Settings {
     pub media: Media,
     /// `[reddit]`: who asks Reddit.
     pub reddit: Reddit,
+    /// `[arctic]`: the archive that is searched without an account.
+    pub arctic: Arctic,
     /// `[server]`: where the daemon listens and whom it answers.
     pub server: Server,
     /// `[notify]`: what people are told, and how.
@@ -161,6 +165,7 @@ impl Settings {
             net: Net::read(&mut reader),
             media: Media::read(&mut reader),
             reddit: Reddit::read(&mut reader),
+            arctic: Arctic::read(&mut reader),
             server: Server::read(&mut reader),
             notify: Notify::read(&mut reader),
             retention: Retention::read(&mut reader),

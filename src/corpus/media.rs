@@ -16,6 +16,28 @@ pub enum MediaLocation {
     File(PathBuf),
 }
 
+impl MediaLocation {
+    /// What a URL ends with where the host may not have the image ready yet: `gone` is then no
+    /// verdict, and a later run asks again. Like every fragment it is not sent.
+    pub const PENDING: &str = "#pending";
+}
+
+/// How an image looks: 64 comparisons of neighbouring places (a dHash), equal or nearly equal for
+/// copies of one image at another size or quality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Look(pub u64);
+
+impl Look {
+    /// Up to which distance two looks are taken for copies of one image. Copies at another size or
+    /// quality differ by up to some four bits, unrelated photographs by some thirty.
+    pub const ALIKE: u32 = 6;
+
+    /// In how many of the 64 comparisons the two differ.
+    pub const fn distance(self, other: Self) -> u32 {
+        (self.0 ^ other.0).count_ones()
+    }
+}
+
 /// What is known of an image that is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaInfo {
@@ -37,9 +59,10 @@ pub enum MediaOutcome {
     /// It is stored under its hash.
     Stored(MediaInfo),
     /// It cannot be had; trying again is useless. The reason is a short code: `gone`, `html`,
-    /// `bomb`, `corrupt`, `too_big`, `not_image`, `blocked_address`, `forbidden`.
+    /// `bomb`, `aspect`, `corrupt`, `truncated`, `too_big`, `not_image`, `blocked_address`, `noai`,
+    /// `forbidden`.
     Refused(&'static str),
     /// It could not be had now; a later run tries again. The reason is a short code:
-    /// `unreachable`, `timeout`, `server_error`, `rate_limited`.
+    /// `unreachable`, `timeout`, `server_error`, `rate_limited`, `pending`.
     Unavailable(&'static str),
 }

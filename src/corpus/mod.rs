@@ -19,7 +19,7 @@ pub use gap::Gap;
 pub use hash::ContentHash;
 pub use keyed::keyed_hash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};
-pub use media::{MediaInfo, MediaLocation, MediaOutcome};
+pub use media::{Look, MediaInfo, MediaLocation, MediaOutcome};
 pub use observation::{LabelAge, Observation};
 pub use people::{AuthorReading, CommunityReading};
 pub use record::Record;

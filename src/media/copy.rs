@@ -12,12 +12,16 @@ use super::{Fault, Limits, decode, encode_jpeg};
 /// The quality of a copy: what encoders see of it hardly differs from what they see of the image.
 const QUALITY: u8 = 92;
 
-/// `bytes` as a JPEG, upright, whose longer side has `side` pixels.
+/// `bytes` as a JPEG, upright, whose longer side has `side` pixels; and its picture.
 ///
 /// # Errors
 ///
 /// Where it cannot be decoded.
-pub(super) fn copy_of(bytes: &[u8], side: u32, limits: &Limits) -> Result<Vec<u8>, Fault> {
+pub(super) fn copy_of(
+    bytes: &[u8],
+    side: u32,
+    limits: &Limits,
+) -> Result<(Vec<u8>, RgbImage), Fault> {
     let picture = decode(bytes, limits)?;
     let (width, height) = picture.dimensions();
     let longer = width.max(height).max(1);
@@ -26,7 +30,8 @@ pub(super) fn copy_of(bytes: &[u8], side: u32, limits: &Limits) -> Result<Vec<u8
         u32::try_from(exact.max(1)).unwrap_or(side)
     };
     let small = resized(&picture, to(width), to(height)).ok_or(Fault::Corrupt)?;
-    encode_jpeg(&small, QUALITY).map_err(|_| Fault::Corrupt)
+    let bytes = encode_jpeg(&small, QUALITY).map_err(|_| Fault::Corrupt)?;
+    Ok((bytes, small))
 }
 
 /// The picture at another size; none where it is empty.
@@ -56,7 +61,7 @@ mod tests {
         let picture = RgbImage::from_fn(900, 300, |x, y| {
             Rgb([byte(x / 4), byte(y / 2), byte((x + y) / 8)])
         });
-        let copy = copy_of(&encode_png(&picture).unwrap(), 600, &limits).unwrap();
+        let (copy, _) = copy_of(&encode_png(&picture).unwrap(), 600, &limits).unwrap();
         let info = probe(&copy, &limits).unwrap();
         assert_eq!(
             (info.width, info.height, info.format.as_str()),
@@ -77,7 +82,7 @@ mod tests {
         }
         assert!(copy_of(b"no image", 600, &limits).is_err());
         let strip = RgbImage::new(2000, 1);
-        let copy = copy_of(&encode_png(&strip).unwrap(), 600, &limits).unwrap();
+        let (copy, _) = copy_of(&encode_png(&strip).unwrap(), 600, &limits).unwrap();
         assert_eq!(decode(&copy, &limits).unwrap().dimensions(), (600, 1));
     }
 }

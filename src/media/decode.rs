@@ -35,6 +35,10 @@ impl Default for Limits {
     }
 }
 
+/// How many times longer one side of an image may be than the other; a longer strip shows an
+/// encoder nothing.
+const MAX_ASPECT: u32 = 20;
+
 /// Why a file is no image that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -50,8 +54,14 @@ pub enum Fault {
     /// It claims more pixels than allowed.
     #[error("it claims more pixels than allowed")]
     Bomb,
-    /// It is cut off or cannot be decoded.
-    #[error("it is cut off or cannot be decoded")]
+    /// One side is many times longer than the other.
+    #[error("one side is more than {MAX_ASPECT} times longer than the other")]
+    Aspect,
+    /// It has no end.
+    #[error("it is cut off")]
+    Truncated,
+    /// It cannot be decoded.
+    #[error("it cannot be decoded")]
     Corrupt,
 }
 
@@ -63,6 +73,8 @@ impl Fault {
             Self::Html => "html",
             Self::NotImage => "not_image",
             Self::Bomb => "bomb",
+            Self::Aspect => "aspect",
+            Self::Truncated => "truncated",
             Self::Corrupt => "corrupt",
         }
     }
@@ -81,6 +93,9 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<MediaInfo, Fault> {
     guarded(|| {
         let head = Head::read(bytes, limits)?;
         let (mut width, mut height) = head.size;
+        if width.max(height) / width.min(height) > MAX_ASPECT {
+            return Err(Fault::Aspect);
+        }
         if turned(head.orientation) {
             (width, height) = (height, width);
         }
@@ -164,7 +179,7 @@ impl Head {
             return Err(Fault::Bomb);
         }
         if !is_whole(format, bytes) {
-            return Err(Fault::Corrupt);
+            return Err(Fault::Truncated);
         }
         // A broken EXIF block does not make the picture unusable.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -270,20 +285,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_its_end_is_corrupt() {
+    fn a_file_without_its_end_is_truncated() {
+        let limits = Limits::default();
         for (format, bytes) in files() {
             for part in [3, 2] {
+                // Where the cut goes through the head, the decoder finds it first.
                 let cut = &bytes[..bytes.len() * (part - 1) / part];
-                assert_eq!(
-                    probe(cut, &Limits::default()),
-                    Err(Fault::Corrupt),
-                    "{format:?}"
-                );
-                assert_eq!(
-                    decode(cut, &Limits::default()),
-                    Err(Fault::Corrupt),
-                    "{format:?}"
-                );
+                let is_told = |end| matches!(end, Some(Fault::Truncated | Fault::Corrupt));
+                assert!(is_told(probe(cut, &limits).err()), "{format:?}");
+                assert!(is_told(decode(cut, &limits).err()), "{format:?}");
+            }
+            let cut = &bytes[..bytes.len() - 8];
+            if format != Format::Webp {
+                assert_eq!(probe(cut, &limits), Err(Fault::Truncated), "{format:?}");
+                assert_eq!(decode(cut, &limits), Err(Fault::Truncated), "{format:?}");
             }
         }
     }
@@ -339,6 +354,9 @@ mod tests {
         assert_eq!(probe(b"hello", &limits), Err(Fault::NotImage));
         assert_eq!(probe(b"", &limits), Err(Fault::NotImage));
         assert_eq!(probe(b"\xff\xd8\xff\xe0", &limits), Err(Fault::Corrupt));
+        let strip = |length| encode_png(&RgbImage::new(length, 2)).unwrap();
+        assert_eq!(probe(&strip(42), &limits), Err(Fault::Aspect));
+        assert!(probe(&strip(41), &limits).is_ok());
     }
 
     #[test]

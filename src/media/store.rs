@@ -5,13 +5,15 @@ use std::{
     io::{self, Write},
     num::NonZero,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use fs_err as fs;
+use image::RgbImage;
 use tempfile::{Builder, TempPath};
 
-use super::{Format, Limits, copy::copy_of};
-use crate::corpus::{ContentHash, MediaInfo};
+use super::{Format, Limits, copy::copy_of, decode, look::look};
+use crate::corpus::{ContentHash, Look, MediaInfo};
 
 /// How many files are synced at a time. A sync waits for the disk, not for the processor, and
 /// file systems join syncs that come together.
@@ -115,22 +117,26 @@ impl MediaStore {
 
     /// Stores one image; see [`MediaStore::put_all`].
     pub fn put(&self, info: &MediaInfo, bytes: &[u8]) -> io::Result<()> {
-        self.put_all(&[(info, bytes)])
+        self.put_all(&[(info, bytes)]).map(drop)
     }
 
     /// Stores images, all of which are durable when this returns. An image that is there stays as
     /// it is, and one that was dropped stays away. It blocks on the disk; a batch costs little more than one image.
     ///
+    /// Returns how they look, as far as they look like anything, where copies are made: large
+    /// images are decoded for these anyway. Without copies nothing is decoded.
+    ///
     /// # Errors
     ///
     /// Where the disk is full or cannot be written. Images of the batch may then be there, whole;
     /// nothing that was there before is lost.
-    pub fn put_all(&self, images: &[(&MediaInfo, &[u8])]) -> io::Result<()> {
+    pub fn put_all(&self, images: &[(&MediaInfo, &[u8])]) -> io::Result<Vec<(ContentHash, Look)>> {
         let scratch = self.root.join("tmp");
         let mut folders = BTreeSet::new();
         let mut waiting = Vec::new();
-        let mut copying = Vec::new();
+        let mut looking = Vec::new();
         let mut named = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for (info, bytes) in images {
             let format = Format::from_name(&info.format).ok_or_else(|| {
                 let message = format!("`{}` is not an image format", info.format);
@@ -151,12 +157,10 @@ impl MediaStore {
             if !there && named.insert(path.clone()) {
                 waiting.push((path, bytes));
             }
-            let copy = self.copy_path(&info.content);
-            if let Some(copies) = self.copies.filter(|copies| copies.are_of(info))
-                && !copy.is_file()
-                && named.insert(copy.clone())
+            if let Some(copies) = self.copies
+                && seen.insert(info.content)
             {
-                copying.push((copies, copy, bytes));
+                looking.push((copies, *info, *bytes));
             }
         }
         if !waiting.is_empty() {
@@ -172,28 +176,52 @@ impl MediaStore {
         })?;
         // After the images: a copy without its image tells that it was dropped.
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        each_at_once(cores, &copying, |(copies, copy, bytes)| {
-            self.write_copy(*copies, copy, bytes).map(drop)
+        let looks = Mutex::new(Vec::new());
+        each_at_once(cores, &looking, |(copies, info, bytes)| {
+            if let Some(look) = self.look_at(*copies, info, bytes)? {
+                let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
+                looks.push((info.content, look));
+            }
+            Ok(())
         })?;
         let folders: Vec<_> = folders.into_iter().collect();
-        each_at_once(SYNCS, &folders, |folder| fs::File::open(folder)?.sync_all())
+        each_at_once(SYNCS, &folders, |folder| fs::File::open(folder)?.sync_all())?;
+        Ok(looks.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Writes a copy, durable but for its name; whether there is one. What cannot be decoded has
+    /// How an image looks; its copy, from which that is seen, is made where it is missing.
+    fn look_at(&self, copies: Copies, info: &MediaInfo, bytes: &[u8]) -> io::Result<Option<Look>> {
+        let copy = self.copy_path(&info.content);
+        let picture = if copy.is_file() {
+            decode(&fs::read(&copy)?, &copies.limits).ok()
+        } else if copies.are_of(info) {
+            self.write_copy(copies, &copy, bytes)?
+        } else {
+            decode(bytes, &copies.limits).ok()
+        };
+        Ok(picture.as_ref().and_then(look))
+    }
+
+    /// Writes a copy, durable but for its name, and returns its picture. What cannot be decoded has
     /// none.
-    fn write_copy(&self, copies: Copies, copy: &Path, bytes: &[u8]) -> io::Result<bool> {
-        let small = match copy_of(bytes, copies.side, &copies.limits) {
+    fn write_copy(
+        &self,
+        copies: Copies,
+        copy: &Path,
+        bytes: &[u8],
+    ) -> io::Result<Option<RgbImage>> {
+        let (small, picture) = match copy_of(bytes, copies.side, &copies.limits) {
             Ok(small) => small,
             Err(fault) => {
                 tracing::warn!("no copy of an image: {fault}");
-                return Ok(false);
+                return Ok(None);
             }
         };
         let scratch = self.root.join("tmp");
         fs::create_dir_all(&scratch)?;
         let temporary = write_durably(&scratch, &small)?;
         temporary.persist(copy).map_err(|error| error.error)?;
-        Ok(true)
+        Ok(Some(picture))
     }
 
     /// Removes an image and its copy for good; how many files that were.
@@ -232,7 +260,11 @@ impl MediaStore {
             return Ok(None);
         };
         let copy = self.copy_path(&info.content);
-        if !copy.is_file() && !self.write_copy(copies, &copy, &fs::read(&original)?)? {
+        if !copy.is_file()
+            && self
+                .write_copy(copies, &copy, &fs::read(&original)?)?
+                .is_none()
+        {
             return Ok(None);
         }
         if let Some(folder) = copy.parent() {
@@ -321,7 +353,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = MediaStore::new(home.path()).with_copies(32, Limits::default());
         let picture = |side: u32| {
-            let picture = image::RgbImage::from_pixel(side, side / 2, image::Rgb([9, 99, 199]));
+            let picture = RgbImage::from_pixel(side, side / 2, image::Rgb([9, 99, 199]));
             let bytes = crate::media::encode_png(&picture).unwrap();
             let info = crate::media::probe(&bytes, &Limits::default()).unwrap();
             (info, bytes)

@@ -2,8 +2,9 @@
 //!
 //! What it hands back is bytes, not yet an image: `media` looks into them. What it refuses has one
 //! of the reason codes of `corpus::MediaOutcome`: useless to try again are `bad_url`,
-//! `blocked_address`, `redirects` (too many), `gone`, `forbidden`, `html` and `too_big`; worth
-//! another run are `unreachable`, `timeout`, `server_error` and `rate_limited`.
+//! `blocked_address`, `redirects` (too many), `gone`, `forbidden`, `noai`, `html` and
+//! `too_big`; worth another run are `unreachable`, `timeout`, `server_error`, `rate_limited` and
+//! `pending`.
 
 use std::{error::Error as StdError, net::SocketAddr, sync::Arc};
 
@@ -20,7 +21,7 @@ use super::{
     guard::{Blocked, Guard},
     hosts::{HostBook, Resolver, Unresolved},
 };
-use crate::corpus::MediaOutcome;
+use crate::corpus::{MediaLocation, MediaOutcome};
 
 /// Addresses at which an image host shows a placeholder for what is no longer there.
 const PLACEHOLDERS: [(&str, &str); 1] = [("i.imgur.com", "/removed.png")];
@@ -162,7 +163,14 @@ impl Fetcher {
         }
         let _at_all = self.at_once.acquire().await.expect("it is never closed");
         match self.client.get(url).send().await {
-            Ok(response) => self.read(&host, response).await,
+            Ok(response) => self.read(&host, response).await.map_err(|failure| {
+                if failure == Failure::Refused("gone") && location.ends_with(MediaLocation::PENDING)
+                {
+                    Failure::Unavailable("pending")
+                } else {
+                    failure
+                }
+            }),
             Err(error) => Err(self.explain(&host, &error)),
         }
     }
@@ -264,8 +272,21 @@ fn refusal(response: &Response) -> Option<Failure> {
         status if status.is_server_error() => Failure::Unavailable("server_error"),
         status if status.is_client_error() => Failure::Refused("forbidden"),
         _ if placeholder => Failure::Refused("gone"),
+        _ if forbids_learning(response.headers()) => Failure::Refused("noai"),
         status if status.is_success() => return None,
         _ => Failure::Refused("redirects"),
+    })
+}
+
+/// Whether the host says that nothing may be learned from what it sends.
+fn forbids_learning(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("x-robots-tag").iter();
+    values.filter_map(|value| value.to_str().ok()).any(|value| {
+        // `directive, directive`, each perhaps with the robot that is meant before it.
+        value.split([',', ':']).any(|word| {
+            let word = word.trim();
+            word.eq_ignore_ascii_case("noai") || word.eq_ignore_ascii_case("noimageai")
+        })
     })
 }
 
@@ -306,3 +327,7 @@ fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
 #[cfg(test)]
 #[path = "fetch_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "ssrf_tests.rs"]
+mod ssrf_tests;

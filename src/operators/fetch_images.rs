@@ -1,6 +1,9 @@
 //! `fetch_images`: bytes checked, hashed and stored once.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, future::BoxFuture, stream};
 use serde::Deserialize;
@@ -15,7 +18,7 @@ use super::{
     shard::Part,
 };
 use crate::{
-    corpus::{MediaInfo, MediaLocation, MediaOutcome, Record},
+    corpus::{ContentHash, MediaInfo, MediaLocation, MediaOutcome, Record},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     sources::{Obtained, obtain},
     store::PlaceState,
@@ -90,7 +93,7 @@ impl FetchImages {
         context: &TaskContext,
         opened: &OpenedSource,
         missing: &[MediaLocation],
-        known: &std::collections::HashMap<String, PlaceState>,
+        known: &HashMap<String, PlaceState>,
     ) -> Result<(), TaskError> {
         let fetches = stream::iter(missing.to_vec()).map(|location| {
             let (fetcher, limits) = (opened.fetcher.clone(), self.0.limits);
@@ -110,21 +113,22 @@ impl FetchImages {
                         Obtained::Nothing(_) => None,
                     })
                     .collect();
-                media.put_all(&images)?;
+                let looks = media.put_all(&images)?;
                 let outcomes = batch.into_iter().map(|(place, obtained)| match obtained {
                     Obtained::Image(info, _) => (place, MediaOutcome::Stored(info)),
                     Obtained::Nothing(outcome) => (place, outcome),
                 });
-                Ok::<Vec<_>, std::io::Error>(outcomes.collect())
+                Ok::<(Vec<_>, _), std::io::Error>((outcomes.collect(), looks))
             })
             .await??;
+            let (outcomes, looks) = outcomes;
             let changed: Vec<(String, MediaOutcome)> = outcomes
                 .into_iter()
                 .filter(|(place, outcome)| !is_known(known.get(place), outcome))
                 .collect();
             self.0
                 .store
-                .store_media_outcomes(&changed, writer(context))
+                .store_media_outcomes(&changed, &looks, writer(context))
                 .await?;
             context.progress.advance(rows);
         }
@@ -174,8 +178,38 @@ impl FetchImages {
                 outcome.rows_in
             ));
         }
+        if let Some(suspects) = suspects(&selection.records, &known) {
+            let before = outcome.message.take().map(|message| message + "; ");
+            outcome.message = Some(before.unwrap_or_default() + &suspects);
+        }
         Ok(outcome)
     }
+}
+
+/// How many records with the same image make it a suspect: few images are posted that often, but
+/// hosts show one picture in the place of all that they have taken away.
+const SUSPECT: usize = 10;
+
+/// What is said of images that so many records have that they may stand for what is gone.
+fn suspects(records: &[Record], known: &HashMap<String, PlaceState>) -> Option<String> {
+    let mut holders: BTreeMap<ContentHash, HashSet<&str>> = BTreeMap::new();
+    for record in records {
+        for location in &record.media {
+            if let Some(PlaceState::Stored(info)) = known.get(&place(location)) {
+                holders.entry(info.content).or_default().insert(&record.id);
+            }
+        }
+    }
+    let shared = holders.iter().filter(|(_, ids)| ids.len() >= SUSPECT);
+    let (content, most) = shared.clone().max_by_key(|(_, ids)| ids.len())?;
+    let example = most.iter().min().unwrap_or(&"");
+    Some(format!(
+        "{} images are each in {SUSPECT} records or more and may be placeholders, such as {:.12} in \
+         {} (see `trendmill records show {example}`)",
+        shared.count(),
+        content.to_string(),
+        most.len(),
+    ))
 }
 
 /// What the store calls a place.
@@ -199,5 +233,51 @@ fn is_known(known: Option<&PlaceState>, outcome: &MediaOutcome) -> bool {
             known.content == found.content
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::Limits;
+
+    #[test]
+    fn an_image_of_very_many_records_is_named() {
+        let record = |number: usize, url: String| Record {
+            id: format!("r{number:02}"),
+            community: None,
+            author: None,
+            title: None,
+            created_at: None,
+            media: vec![MediaLocation::Url(url)],
+            fields: Map::new(),
+        };
+        let bytes = |shade| {
+            let picture = image::RgbImage::from_pixel(4, 4, image::Rgb([shade; 3]));
+            crate::media::encode_png(&picture).unwrap()
+        };
+        let state = |shade| {
+            let info = crate::media::probe(&bytes(shade), &Limits::default()).unwrap();
+            PlaceState::Stored(info)
+        };
+        let mut records = Vec::new();
+        let mut known = HashMap::new();
+        for number in 0..SUSPECT {
+            let url = format!("https://x.example/{number}.png");
+            known.insert(url.clone(), state(1));
+            records.push(record(number, url));
+        }
+        // The same record twice is one.
+        records.push(record(0, "https://x.example/1.png".to_owned()));
+        known.insert("https://x.example/own.png".to_owned(), state(2));
+        records.push(record(90, "https://x.example/own.png".to_owned()));
+        let said = suspects(&records, &known).unwrap();
+        assert!(
+            said.starts_with("1 images are each in 10 records"),
+            "{said}"
+        );
+        assert!(said.contains("records show r00"), "{said}");
+        assert_eq!(suspects(&records[1..], &known).is_some(), true);
+        assert_eq!(suspects(&records[2..], &known), None);
     }
 }

@@ -76,7 +76,10 @@ impl Settings {
         }
         ages.sort_unstable();
         ages.dedup();
-        if ages.windows(2).any(|pair| pair[1] - pair[0] <= tolerance) {
+        if ages
+            .windows(2)
+            .any(|pair| pair[1].saturating_sub(pair[0]) <= tolerance)
+        {
             return Err(settings::wrong(
                 "ages",
                 format!(

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Scrape(pub Arc<Environment>);
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// The source, as people write it.
@@ -68,30 +68,10 @@ impl Scrape {
     async fn scrape(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
         let store = &self.0.store;
         let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
-        let patience = settings.patience().map_err(TaskError::fail)?;
         let opened = self.0.source(&settings.source).await?;
         let source = Arc::clone(&opened.source);
         let dataset = source.dataset().to_owned();
-        let mut request = ScrapeRequest {
-            communities: settings.communities,
-            since: settings.since,
-            watermarks: if context.force {
-                BTreeMap::new()
-            } else {
-                // A walk for an earlier moment must meet again what a later one has met already:
-                // only then is it known to have been there at that moment.
-                let mut known = store.watermarks(&dataset).await?;
-                known.retain(|_, newest| *newest <= context.as_of);
-                known
-            },
-            ..ScrapeRequest::everything(context.as_of)
-        };
-        let is_one_named = request.communities.as_ref().is_none_or(|c| !c.is_empty());
-        if let Some(patience) = patience.filter(|_| source.traits().live && !context.force) {
-            cadence::plan(store, &dataset, &mut request, patience).await?;
-        }
-        let is_nobodys_turn =
-            is_one_named && request.communities.as_ref().is_some_and(Vec::is_empty);
+        let (mut request, is_nobodys_turn) = self.request(&context, settings.clone()).await?;
         let choice = request.choice();
         // An attempt goes on counting where the one before it died.
         let mut counted = Counted::default();
@@ -182,6 +162,39 @@ impl Scrape {
             }),
             ..TaskOutcome::default()
         })
+    }
+
+    /// What is asked of the source; and whether that is nothing, for it is no community's turn.
+    async fn request(
+        &self,
+        context: &TaskContext,
+        settings: Settings,
+    ) -> Result<(ScrapeRequest, bool), TaskError> {
+        let store = &self.0.store;
+        let patience = settings.patience().map_err(TaskError::fail)?;
+        let opened = self.0.source(&settings.source).await?;
+        let (dataset, is_live) = (opened.source.dataset(), opened.source.traits().live);
+        let mut request = ScrapeRequest {
+            communities: settings.communities,
+            since: settings.since,
+            watermarks: if context.force {
+                BTreeMap::new()
+            } else {
+                // A walk for an earlier moment must meet again what a later one has met already:
+                // only then is it known to have been there at that moment.
+                let mut known = store.watermarks(dataset).await?;
+                known.retain(|_, newest| *newest <= context.as_of);
+                known
+            },
+            ..ScrapeRequest::everything(context.as_of)
+        };
+        let is_one_named = request.communities.as_ref().is_none_or(|c| !c.is_empty());
+        if let Some(patience) = patience.filter(|_| is_live && !context.force) {
+            cadence::plan(store, dataset, &mut request, patience).await?;
+        }
+        let is_nobodys_turn =
+            is_one_named && request.communities.as_ref().is_some_and(Vec::is_empty);
+        Ok((request, is_nobodys_turn))
     }
 }
 

@@ -3,19 +3,17 @@
 //! A [`Source`] is what the operators see; one file or folder per kind. Nothing outside
 //! `sources::reddit` and `sandbox` knows the word "Reddit".
 
+pub mod arctic;
 mod dump;
 mod images;
 mod obtain;
 mod pager;
 pub mod reddit;
+mod request;
 mod spec;
 mod table;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -23,6 +21,7 @@ use tokio::sync::mpsc;
 pub use dump::DumpSource;
 pub use images::ImageIndex;
 pub use obtain::{Obtained, obtain};
+pub use request::ScrapeRequest;
 pub use spec::SourceSpec;
 pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
@@ -97,6 +96,7 @@ pub struct People {
 }
 
 /// What a source can do.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceTraits {
     /// Whether [`Source::observe`] can read a score again.
@@ -108,76 +108,6 @@ pub struct SourceTraits {
     pub live: bool,
     /// Whether it can be asked for numbers as they were at a past moment.
     pub replays: bool,
-}
-
-/// What to read.
-#[derive(Clone, Debug)]
-pub struct ScrapeRequest {
-    /// Nothing published after this moment is wanted.
-    pub as_of: Timestamp,
-    /// Only these communities; `None` for all that the source has.
-    pub communities: Option<Vec<String>>,
-    /// Nothing published before this moment is wanted, of a file; a live source may send it.
-    pub since: Option<Timestamp>,
-    /// By community: everything published up to this moment is known already.
-    pub watermarks: BTreeMap<String, Timestamp>,
-    /// Ids of records that are known, of the time shortly before the watermarks. A source that
-    /// reads newest first may stop where it meets them; without any it looks further back, for
-    /// what has appeared late.
-    pub known: HashSet<String>,
-    /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
-    /// and an `as_of` that was not later.
-    pub cursors: Vec<FileCursor>,
-}
-
-impl ScrapeRequest {
-    /// All that there is at `as_of`; nothing is known yet.
-    pub fn everything(as_of: Timestamp) -> Self {
-        Self {
-            as_of,
-            communities: None,
-            since: None,
-            watermarks: BTreeMap::new(),
-            known: HashSet::new(),
-            cursors: Vec::new(),
-        }
-    }
-
-    /// Which records are wanted, apart from `as_of`: equal texts choose the same ones. Empty
-    /// where all are.
-    pub fn choice(&self) -> String {
-        let mut communities = self.communities.clone();
-        for name in communities.iter_mut().flatten() {
-            name.make_ascii_lowercase();
-        }
-        if let Some(names) = &mut communities {
-            names.sort();
-            names.dedup();
-        }
-        let communities = communities.map(|names| format!("communities={}", names.join(",")));
-        let since = self.since.map(|since| format!("since={since}"));
-        let parts: Vec<String> = communities.into_iter().chain(since).collect();
-        parts.join(";")
-    }
-
-    /// Why `record` is not wanted, if so.
-    fn unwanted(&self, record: &Record) -> Option<&'static str> {
-        if let Some(at) = record.created_at {
-            if at > self.as_of {
-                return Some("after_as_of");
-            }
-            if self.since.is_some_and(|since| at < since) {
-                return Some("before_since");
-            }
-        }
-        let communities = self.communities.as_ref()?;
-        let is_wanted = record.community.as_ref().is_some_and(|community| {
-            communities
-                .iter()
-                .any(|wanted| wanted.eq_ignore_ascii_case(community))
-        });
-        (!is_wanted).then_some("other_community")
-    }
 }
 
 /// Some records of a source, stored in one transaction.

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     corpus::{MediaInfo, MediaLocation, MediaOutcome},
-    media::{Limits, probe},
+    media::{Limits, is_placeholder, probe},
     net::Fetcher,
 };
 
@@ -44,6 +44,9 @@ pub async fn obtain(fetcher: &Fetcher, limits: Limits, location: &MediaLocation)
         probe(&bytes, &limits).map(|info| Obtained::Image(info, bytes))
     });
     match probed.await {
+        Ok(Ok(Obtained::Image(info, _))) if is_placeholder(&info) => {
+            nothing(MediaOutcome::Refused("gone"))
+        }
         Ok(Ok(image)) => image,
         Ok(Err(fault)) => nothing(fault.into()),
         Err(error) => match error.try_into_panic() {
@@ -61,3 +64,7 @@ fn unreadable(error: &io::Error) -> MediaOutcome {
         _ => MediaOutcome::Refused("forbidden"),
     }
 }
+
+#[cfg(test)]
+#[path = "obtain_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ use std::{
 use super::{Error, table::TableSpec};
 
 const ALLOWED: &str = "`sandbox[:seed=S,start=D,days=N,posts=N]`, `dump:FILE|DIR`, \
-                       `table:FILE|DIR[,images=DIR][,id=C]…` or `reddit`";
+                       `table:FILE|DIR[,images=DIR][,id=C]…`, `reddit` or `arctic`";
 
 /// A source as it is written: `KIND[:PATH][,OPTION=VALUE]…`.
 ///
@@ -20,6 +20,8 @@ const ALLOWED: &str = "`sandbox[:seed=S,start=D,days=N,posts=N]`, `dump:FILE|DIR
 pub enum SourceSpec {
     /// The live API.
     Reddit,
+    /// An archive that is searched without an account.
+    Arctic,
     /// A simulated Reddit; its options as written, empty for the defaults.
     Sandbox(String),
     /// A dump, or a folder of dumps.
@@ -29,10 +31,11 @@ pub enum SourceSpec {
 }
 
 impl SourceSpec {
-    /// The kind, as it is written: `reddit`, `sandbox`, `dump` or `table`.
+    /// The kind, as it is written: `reddit`, `arctic`, `sandbox`, `dump` or `table`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Reddit => "reddit",
+            Self::Arctic => "arctic",
             Self::Sandbox(_) => "sandbox",
             Self::Dump(_) => "dump",
             Self::Table(_) => "table",
@@ -70,9 +73,10 @@ impl FromStr for SourceSpec {
         };
         match (kind, rest) {
             ("reddit", None) => Ok(Self::Reddit),
-            ("reddit", Some(_)) => Err(Error::Wrong(
-                "the source `reddit` takes nothing after its name".to_owned(),
-            )),
+            ("arctic", None) => Ok(Self::Arctic),
+            ("reddit" | "arctic", Some(_)) => Err(Error::Wrong(format!(
+                "the source `{kind}` takes nothing after its name"
+            ))),
             ("sandbox", options) => Ok(Self::Sandbox(options.unwrap_or_default().to_owned())),
             ("dump", Some(path)) if !path.is_empty() => Ok(Self::Dump(path.into())),
             ("table", Some(rest)) if !rest.is_empty() => rest.parse().map(Self::Table),
@@ -90,6 +94,7 @@ impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reddit => f.write_str("reddit"),
+            Self::Arctic => f.write_str("arctic"),
             Self::Sandbox(options) if options.is_empty() => f.write_str("sandbox"),
             Self::Sandbox(options) => write!(f, "sandbox:{options}"),
             Self::Dump(path) => write!(f, "dump:{}", path.display()),
@@ -106,6 +111,7 @@ mod tests {
     fn writes_what_it_reads() {
         for text in [
             "reddit",
+            "arctic",
             "sandbox",
             "sandbox:seed=7,days=3",
             "dump:a,b/posts.ndjson.zst",

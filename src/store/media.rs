@@ -7,7 +7,7 @@ use sqlx::{Sqlite, Transaction};
 use super::{Error, Store, Writer, hashes, progress};
 use crate::{
     clock::Timestamp,
-    corpus::{ContentHash, MediaInfo, MediaOutcome},
+    corpus::{ContentHash, Look, MediaInfo, MediaOutcome},
 };
 
 /// What is known of a place of an image.
@@ -74,8 +74,8 @@ impl Store {
             .collect()
     }
 
-    /// Stores what became of a batch of places, in one transaction. The images' files must be
-    /// durable already.
+    /// Stores what became of a batch of places, in one transaction, and how images of it look. The
+    /// images' files must be durable already.
     ///
     /// # Errors
     ///
@@ -84,6 +84,7 @@ impl Store {
     pub async fn store_media_outcomes(
         &self,
         batch: &[(String, MediaOutcome)],
+        looks: &[(ContentHash, Look)],
         writer: Writer<'_>,
     ) -> Result<(), Error> {
         let mut transaction = self.content.write().await?;
@@ -95,6 +96,12 @@ impl Store {
                 store_info(&mut transaction, info, writer).await?;
             }
             store_place(&mut transaction, place, outcome, writer).await?;
+        }
+        for (content, look) in looks {
+            let (content, look) = (content.as_bytes().as_slice(), look.0.cast_signed());
+            sqlx::query!("UPDATE media SET look = ? WHERE content = ?", look, content)
+                .execute(&mut *transaction)
+                .await?;
         }
         progress::add(&mut transaction, writer, stored, bytes).await?;
         self.content.commit(transaction, "content").await?;

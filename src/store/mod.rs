@@ -15,6 +15,7 @@ mod observations;
 mod due_readings;
 mod walks;
 mod media;
+mod shown;
 mod people;
 mod purge;
 mod embeddings;

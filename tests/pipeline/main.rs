@@ -6,6 +6,7 @@ mod tiny;
 mod cgroups;
 mod three_days;
 mod kill;
+mod resume;
 mod processes;
 mod purge;
 mod bad_input;

@@ -205,7 +205,7 @@ const LONGEST_BLOCK: usize = 64 << 20;
 
 impl Batch {
     /// Judges the lines of a text, of which the first `skip` bytes are known.
-    fn lines(&mut self, text: &[u8], skip: usize, wanted: &Wanted) {
+    pub(super) fn lines(&mut self, text: &[u8], skip: usize, wanted: &Wanted) {
         self.length = text.len() as u64;
         self.decoded = self.length;
         let new = &text[skip..];
@@ -227,7 +227,7 @@ impl Batch {
     }
 
     /// Judges the rows of a block, of which the first `skip` are known.
-    fn rows(&mut self, block: &[u8], skip: usize, wanted: &Wanted) -> io::Result<()> {
+    pub(super) fn rows(&mut self, block: &[u8], skip: usize, wanted: &Wanted) -> io::Result<()> {
         self.decoded = block.len() as u64;
         let cut = || wrong("a block ends before its rows do".to_owned());
         let number = |at: usize| -> io::Result<usize> {

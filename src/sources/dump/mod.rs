@@ -1,5 +1,7 @@
 //! Dumps of posts: one JSON object a line or row, compressed with zstd or plain.
 
+#[cfg(test)]
+mod fuzzed;
 mod identity;
 mod judged;
 mod pieces;

@@ -48,10 +48,8 @@ fn gallery(post: &Map<String, Value>) -> Vec<String> {
         .iter()
         .filter(|item| item.get("is_deleted").and_then(Value::as_bool) != Some(true))
         .filter_map(|item| {
-            uploaded(
-                post.get("media_metadata")?
-                    .get(item.get("media_id")?.as_str()?)?,
-            )
+            let id = item.get("media_id")?.as_str()?;
+            uploaded(id, post.get("media_metadata")?.get(id)?)
         })
         .collect()
 }
@@ -67,7 +65,7 @@ fn images_in_text(post: &Map<String, Value>) -> Vec<String> {
         .filter_map(|(id, image)| {
             Some((
                 text.find(id.as_str()).unwrap_or(usize::MAX),
-                uploaded(image)?,
+                uploaded(id, image)?,
             ))
         })
         .collect();
@@ -75,10 +73,23 @@ fn images_in_text(post: &Map<String, Value>) -> Vec<String> {
     found.into_iter().map(|(_, url)| url).collect()
 }
 
-/// The original of an uploaded image, where Reddit has finished its work on it.
-fn uploaded(image: &Value) -> Option<String> {
-    if image.get("status").and_then(Value::as_str) != Some("valid") {
-        return None;
+/// The original of an uploaded image. One on which Reddit has not finished its work has no address
+/// yet, but it will have that of its id; it is asked for until it is there.
+fn uploaded(id: &str, image: &Value) -> Option<String> {
+    match image.get("status").and_then(Value::as_str) {
+        Some("valid") => {}
+        Some("unprocessed") if id.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            let extension = match image.get("m").and_then(Value::as_str) {
+                None | Some("image/jpg" | "image/jpeg") => "jpg",
+                Some("image/png") => "png",
+                Some("image/gif") => "gif",
+                Some("image/webp") => "webp",
+                Some(_) => return None,
+            };
+            let pending = MediaLocation::PENDING;
+            return Some(format!("https://i.redd.it/{id}.{extension}{pending}"));
+        }
+        _ => return None,
     }
     let source = image.get("s")?;
     let url = source.get("u").or_else(|| source.get("gif"))?.as_str()?;
@@ -117,9 +128,12 @@ fn original(url: &Url) -> Option<String> {
     }
 }
 
-/// The still image that Reddit shows for a link or a video.
+/// The still image that Reddit shows for a link or a video. One that is blurred (the variant
+/// `obfuscated`, which stands in the place of the source for who may not see it) is none.
 fn preview(post: &Map<String, Value>) -> Option<String> {
     let image = post.get("preview")?.get("images")?.get(0)?;
     let url = unescape(image.get("source")?.get("url")?.as_str()?);
-    matches!(Url::parse(&url).ok()?.scheme(), "http" | "https").then_some(url)
+    let parsed = Url::parse(&url).ok()?;
+    let is_blurred = parsed.query_pairs().any(|(name, _)| name == "blur");
+    (matches!(parsed.scheme(), "http" | "https") && !is_blurred).then_some(url)
 }

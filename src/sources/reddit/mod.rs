@@ -5,6 +5,8 @@ mod by_roux;
 mod client;
 mod endpoint;
 mod exchange;
+#[cfg(test)]
+mod fuzzed;
 mod listing;
 mod media;
 mod pack;

@@ -69,10 +69,13 @@ fn parse(json: &[u8], read_at: Option<Timestamp>) -> Result<ParsedPost, Reason> 
         return Err(Reason::Promoted);
     }
     let post = post.known;
-    let id = text(post.get("id"))
-        .or_else(|| text(post.get("name")))
-        .map(|id| id.strip_prefix("t3_").unwrap_or(id).to_owned())
-        .ok_or(Reason::Missing("id"))?;
+    let id = ["id", "name"]
+        .iter()
+        .filter_map(|name| text(post.get(*name)))
+        .map(|id| id.strip_prefix("t3_").unwrap_or(id))
+        .find(|id| !id.is_empty())
+        .ok_or(Reason::Missing("id"))?
+        .to_owned();
     let title = text(post.get("title"))
         .map(unescape)
         .ok_or(Reason::Missing("title"))?;

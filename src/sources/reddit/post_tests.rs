@@ -106,6 +106,7 @@ fn gives_a_reason_for_what_is_no_post() {
     assert_eq!(reason(r#"{"id": "a", "title": null}"#), "missing:title");
     assert_eq!(reason(r#"{"id": "a", "title": "  "}"#), "missing:title");
     assert_eq!(reason(r#"{"title": "a"}"#), "missing:id");
+    assert_eq!(reason(r#"{"title": "a", "id": "t3_"}"#), "missing:id");
     assert_eq!(
         reason(r#"{"id": "a", "title": "a", "promoted": true}"#),
         "promoted"
@@ -128,17 +129,18 @@ fn follows_a_gallery_in_its_order() {
         "id": "a", "title": "b", "url": "https://www.reddit.com/gallery/a", "is_gallery": true,
         "gallery_data": {"items": [
             {"media_id": "two"}, {"media_id": "one"}, {"media_id": "bad"}, {"media_id": "lost"},
-            {"media_id": "gone", "is_deleted": true}, {"media_id": "anim"},
+            {"media_id": "gone", "is_deleted": true}, {"media_id": "anim"}, {"media_id": "failed"},
         ]},
         "media_metadata": {
             "one": image("one"), "two": image("two"), "gone": image("gone"),
-            "bad": {"status": "unprocessed"},
+            "bad": {"status": "unprocessed", "m": "image/png"},
+            "failed": {"status": "failed", "m": "image/png"},
             "anim": {"status": "valid", "e": "AnimatedImage", "s": {
                 "gif": "https://i.redd.it/anim.gif", "mp4": "https://preview.redd.it/anim.gif?f=mp4"}},
         },
     });
-    let expected =
-        ["two.jpg", "one.jpg", "anim.gif"].map(|name| format!("https://i.redd.it/{name}"));
+    let expected = ["two.jpg", "one.jpg", "bad.png#pending", "anim.gif"]
+        .map(|name| format!("https://i.redd.it/{name}"));
     assert_eq!(urls(&post), expected);
     post["gallery_data"] = Value::Null;
     assert!(urls(&post).is_empty());
@@ -218,4 +220,19 @@ fn every_real_post_gives_a_record_or_a_reason() {
     assert_eq!(kept + dropped.len(), 4_686);
     assert_eq!(dropped, ["promoted"; 4]);
     assert!(with_images > 2_000, "{with_images}");
+}
+
+#[test]
+fn a_blurred_preview_is_none() {
+    let post = |query: &str| {
+        let source = json!({"url": format!("https://external-preview.redd.it/a.jpg?{query}s=1")});
+        let blurred = json!({"url": "https://external-preview.redd.it/a.jpg?blur=40&s=2"});
+        json!({"id": "a", "title": "b", "url": "https://example.org/article", "preview": {"images":
+            [{"source": source, "variants": {"obfuscated": {"source": blurred}}}]}})
+    };
+    assert_eq!(
+        urls(&post("")),
+        ["https://external-preview.redd.it/a.jpg?s=1"]
+    );
+    assert!(urls(&post("blur=40&amp;format=pjpg&amp;")).is_empty());
 }

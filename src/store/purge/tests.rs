@@ -88,7 +88,10 @@ async fn filled(store: &Store) {
         ("http://i/3", "3"),
     ]
     .map(|(place, of)| (place.to_owned(), MediaOutcome::Stored(image(of))));
-    store.store_media_outcomes(&outcomes, WRITER).await.unwrap();
+    store
+        .store_media_outcomes(&outcomes, &[], WRITER)
+        .await
+        .unwrap();
     let caption = |text: &str| StoredCaption {
         caption: text.to_owned(),
         details: json!({}),

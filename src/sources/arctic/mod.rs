@@ -1,0 +1,233 @@
+//! Arctic Shift: a volunteers' archive of posts that is searched without an account.
+//!
+//! It reads each post again 36 hours after it was made and then has that score, so that a day that
+//! is two days old comes with mature labels. It is off unless `arctic.url` names a host.
+
+mod answer;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use url::Url;
+
+use self::answer::{Found, ask};
+use super::{Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits};
+use crate::{clock::Timestamp, corpus::Observation};
+
+/// The name of the data set.
+pub const DATASET: &str = "arctic";
+/// Who asks the archive should have read this.
+pub const TERMS: &str = "Arctic Shift is run by volunteers who promise neither availability nor \
+     speed (https://github.com/ArthurHeitmann/arctic_shift): ask it sparingly, and take the monthly \
+     dumps for whole communities. The posts are their authors' all the same: what was deleted since \
+     must be deleted here, and Reddit's terms do not license training on them without permission";
+
+/// The most posts of an answer.
+const LIMIT: usize = 100;
+/// The most ids of a question.
+const IDS: usize = 500;
+/// How far back a community is read of which nothing is known, where nothing says since when.
+const FIRST: Duration = Duration::from_hours(7 * 24);
+/// A walk goes so far below what is known: the archive may take a post in late.
+const MARGIN: Duration = Duration::from_hours(1);
+
+/// The archive at one address.
+#[derive(Debug)]
+pub struct ArcticSource {
+    http: reqwest::Client,
+    base: Url,
+}
+
+impl ArcticSource {
+    /// The archive at `base`, asked by `http`, which follows no redirects.
+    pub const fn new(http: reqwest::Client, base: Url) -> Self {
+        Self { http, base }
+    }
+
+    /// The address of a search of one community: posts made from `after` on up to `before`, oldest
+    /// first, both in seconds.
+    fn search(&self, community: &str, after: i64, before: i64) -> Result<Url, Error> {
+        let mut url = self.at("api/posts/search")?;
+        url.query_pairs_mut()
+            .append_pair("subreddit", community)
+            .append_pair("after", &after.to_string())
+            .append_pair("before", &before.to_string())
+            .append_pair("sort", "asc")
+            .append_pair("limit", &LIMIT.to_string());
+        Ok(url)
+    }
+
+    fn at(&self, path: &str) -> Result<Url, Error> {
+        let base = self.base.as_str().trim_end_matches('/');
+        Url::parse(&format!("{base}/{path}"))
+            .map_err(|error| Error::Wrong(format!("`arctic.url`: `{base}` is no address: {error}")))
+    }
+
+    async fn scrape_all(
+        &self,
+        request: ScrapeRequest,
+        pages: mpsc::Sender<Page>,
+    ) -> Result<ScrapeSummary, Error> {
+        let Some(communities) = request.communities.clone() else {
+            return Err(Error::Wrong(
+                "the source `arctic` reads communities by name; say which by `subreddits`, as in \
+                 `--param subreddits=pics,aww`"
+                    .to_owned(),
+            ));
+        };
+        tracing::info!("{TERMS}");
+        let mut summary = ScrapeSummary::default();
+        for community in communities {
+            if let Some(newest) = self.walk(&community, &request, &pages).await? {
+                summary.watermarks.insert(community, newest);
+            }
+        }
+        Ok(summary)
+    }
+
+    /// Reads one community from its oldest wanted post on; when its newest one was made.
+    async fn walk(
+        &self,
+        community: &str,
+        request: &ScrapeRequest,
+        pages: &mpsc::Sender<Page>,
+    ) -> Result<Option<Timestamp>, Error> {
+        let known = request.watermarks.get(community).copied();
+        let from = match (known, request.since) {
+            (Some(known), Some(since)) => (known - MARGIN).max(since),
+            (Some(known), None) => known - MARGIN,
+            (None, Some(since)) => since,
+            (None, None) => request.as_of - FIRST,
+        };
+        // Whether the bounds themselves count is the server's secret: a second is asked for too
+        // many at both ends, and what comes twice is known.
+        let (mut after, before) = (seconds(from) - 1, seconds(request.as_of) + 2);
+        let mut newest = known;
+        let mut at_the_edge: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let found = ask(&self.http, self.search(community, after, before)?).await?;
+            let length = found.posts.len() + count(&found.dropped);
+            let last = found.posts.iter().filter_map(|p| p.record.created_at).max();
+            let (page, fresh) = page(found, request, &at_the_edge);
+            for (record, _) in &page.records {
+                newest = newest.max(record.created_at);
+            }
+            at_the_edge = fresh.edge;
+            if pages.send(page).await.is_err() {
+                return Err(Error::Cancelled);
+            }
+            let Some(last) = last.filter(|_| length >= LIMIT) else {
+                return Ok(newest);
+            };
+            // More posts in one second than an answer holds cannot be told apart: they are passed.
+            let stuck = seconds(last) - 1 <= after && !fresh.any;
+            after = if stuck {
+                after + 1
+            } else {
+                (seconds(last) - 1).max(after)
+            };
+        }
+    }
+
+    async fn observe_all(&self, due: &[Due]) -> Result<Vec<Observation>, Error> {
+        let mut observations = Vec::new();
+        for some in due.chunks(IDS) {
+            let ids: Vec<&str> = some.iter().map(|due| due.id.as_str()).collect();
+            let mut url = self.at("api/posts/ids")?;
+            url.query_pairs_mut().append_pair("ids", &ids.join(","));
+            let found = ask(&self.http, url).await?;
+            // Also those that were not read again yet: the post is known, its reading is not due.
+            observations.extend(found.posts.into_iter().map(|post| post.observation));
+        }
+        Ok(observations)
+    }
+}
+
+/// What an answer had that the one before had not.
+struct Fresh {
+    /// Ids of the last two seconds: the next answer has them again.
+    edge: BTreeSet<String>,
+    /// Whether there was anything.
+    any: bool,
+}
+
+/// The posts of an answer that are wanted and new, and what became of the others.
+fn page(found: Found, request: &ScrapeRequest, before: &BTreeSet<String>) -> (Page, Fresh) {
+    let mut page = Page {
+        dropped: found.dropped,
+        bytes: found.bytes,
+        decoded: found.bytes,
+        ..Page::default()
+    };
+    let last = found
+        .posts
+        .iter()
+        .filter_map(|post| post.record.created_at)
+        .max();
+    let edge = last.map(|last| last - Duration::from_secs(2));
+    let mut fresh = Fresh {
+        edge: BTreeSet::new(),
+        any: false,
+    };
+    for post in found.posts {
+        if post.record.created_at >= edge {
+            fresh.edge.insert(post.record.id.clone());
+        }
+        if before.contains(&post.record.id) {
+            continue;
+        }
+        fresh.any = true;
+        match request.unwanted(&post.record) {
+            Some(reason) => *page.dropped.entry(reason.to_owned()).or_default() += 1,
+            None => page.records.push((post.record, Some(post.observation))),
+        }
+    }
+    (page, fresh)
+}
+
+fn count(dropped: &BTreeMap<String, u64>) -> usize {
+    usize::try_from(dropped.values().sum::<u64>()).unwrap_or(usize::MAX)
+}
+
+const fn seconds(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(1000)
+}
+
+impl Source for ArcticSource {
+    fn dataset(&self) -> &str {
+        DATASET
+    }
+
+    fn traits(&self) -> SourceTraits {
+        SourceTraits {
+            observes: true,
+            by_community: true,
+            live: true,
+            replays: true,
+        }
+    }
+
+    fn scrape(
+        &self,
+        request: ScrapeRequest,
+        pages: mpsc::Sender<Page>,
+    ) -> BoxFuture<'_, Result<ScrapeSummary, Error>> {
+        Box::pin(self.scrape_all(request, pages))
+    }
+
+    fn observe<'a>(
+        &'a self,
+        due: &'a [Due],
+        _as_of: Timestamp,
+    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
+        Box::pin(self.observe_all(due))
+    }
+}
+
+#[cfg(test)]
+#[path = "arctic_tests.rs"]
+mod tests;

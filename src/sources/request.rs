@@ -1,0 +1,78 @@
+//! What a source is asked for.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::{
+    clock::Timestamp,
+    corpus::{FileCursor, Record},
+};
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct ScrapeRequest {
+    /// Nothing published after this moment is wanted.
+    pub as_of: Timestamp,
+    /// Only these communities; `None` for all that the source has.
+    pub communities: Option<Vec<String>>,
+    /// Nothing published before this moment is wanted, of a file; a live source may send it.
+    pub since: Option<Timestamp>,
+    /// By community: everything published up to this moment is known already.
+    pub watermarks: BTreeMap<String, Timestamp>,
+    /// Ids of records that are known, of the time shortly before the watermarks. A source that
+    /// reads newest first may stop where it meets them; without any it looks further back, for
+    /// what has appeared late.
+    pub known: HashSet<String>,
+    /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
+    /// and an `as_of` that was not later.
+    pub cursors: Vec<FileCursor>,
+}
+
+impl ScrapeRequest {
+    /// All that there is at `as_of`; nothing is known yet.
+    pub fn everything(as_of: Timestamp) -> Self {
+        Self {
+            as_of,
+            communities: None,
+            since: None,
+            watermarks: BTreeMap::new(),
+            known: HashSet::new(),
+            cursors: Vec::new(),
+        }
+    }
+
+    /// Which records are wanted, apart from `as_of`: equal texts choose the same ones. Empty
+    /// where all are.
+    pub fn choice(&self) -> String {
+        let mut communities = self.communities.clone();
+        for name in communities.iter_mut().flatten() {
+            name.make_ascii_lowercase();
+        }
+        if let Some(names) = &mut communities {
+            names.sort();
+            names.dedup();
+        }
+        let communities = communities.map(|names| format!("communities={}", names.join(",")));
+        let since = self.since.map(|since| format!("since={since}"));
+        let parts: Vec<String> = communities.into_iter().chain(since).collect();
+        parts.join(";")
+    }
+
+    /// Why `record` is not wanted, if so.
+    pub(super) fn unwanted(&self, record: &Record) -> Option<&'static str> {
+        if let Some(at) = record.created_at {
+            if at > self.as_of {
+                return Some("after_as_of");
+            }
+            if self.since.is_some_and(|since| at < since) {
+                return Some("before_since");
+            }
+        }
+        let communities = self.communities.as_ref()?;
+        let is_wanted = record.community.as_ref().is_some_and(|community| {
+            communities
+                .iter()
+                .any(|wanted| wanted.eq_ignore_ascii_case(community))
+        });
+        (!is_wanted).then_some("other_community")
+    }
+}
