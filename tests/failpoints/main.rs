@@ -9,6 +9,7 @@ mod home;
 mod effects;
 mod commands;
 mod notices;
+mod purges;
 mod ticks;
 
 use std::{

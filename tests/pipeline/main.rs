@@ -8,6 +8,7 @@ mod three_days;
 mod kill;
 mod processes;
 mod purge;
+mod deleted;
 mod bad_input;
 mod bad_encoding;
 mod served;

@@ -12,11 +12,12 @@ use super::{
     listing::{ListingPage, read_child},
     pack::packs,
     post::ParsedPost,
+    standing,
 };
 use crate::{
     clock::{Clock, Timestamp},
     corpus::{AuthorReading, CommunityReading, Observation},
-    sources::{Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits},
+    sources::{Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits, Standings},
 };
 
 /// A walk goes so far below what is known: a post may come out of the filter for spam late.
@@ -311,6 +312,26 @@ impl Source for RedditSource {
         as_of: Timestamp,
     ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
         Box::pin(self.observe_all(due, as_of))
+    }
+
+    fn standings<'a>(
+        &'a self,
+        ids: &'a [String],
+        as_of: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Standings>, Error>> {
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(ids.len());
+            for ids in ids.chunks(BATCH) {
+                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                let names = fullnames(&ids);
+                let listing = self
+                    .client
+                    .info(&names, CallClass::DeletionSync, as_of)
+                    .await?;
+                found.extend(standing::standings(&listing));
+            }
+            Ok(Some(found))
+        })
     }
 }
 
