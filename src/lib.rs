@@ -31,6 +31,14 @@
 //!    against the newer ones beside the baselines, [`operators::Persist`] files it as a version.
 //! 8. [`operators::Score`] lets the champion predict the posts whose label is still to come.
 //!
+//! # How a post is forgotten
+//!
+//! A purge is noted first, and from that commit on no source brings the post back; whoever finds
+//! the note then removes its rows, images, captions, vectors and predictions, and its rows in
+//! matrices, evaluations, logs and exports, as often as something dies. A keyed hash of the id
+//! stays. [`operators::SyncDeletions`] notes what is gone at a live source. Weights stay as they
+//! are: a version tells how many of the rows are purged that it has learned from.
+//!
 //! # How an encoder is changed
 //!
 //! A pipeline's profile names its encoders. A new profile's results are made by a run of the tasks

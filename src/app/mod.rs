@@ -158,6 +158,7 @@ impl App {
             caption_server: captioner(&settings),
             device: device(&settings)?,
             open_source: open_source::opener(&settings, home, &clock),
+            training_gate: reddit::training_gate(&settings),
             sources: tokio::sync::Mutex::new(BTreeMap::new()),
             loaded: Loaded::default(),
         };
@@ -288,6 +289,7 @@ fn catalogue(environment: &Arc<Environment>) -> Catalogue {
         .with(operators::Stored)
         .with(operators::Refresh(with()))
         .with(operators::ReadPeople(with()))
+        .with(operators::SyncDeletions(with()))
         .with(operators::Filter(with()))
         .with(operators::FetchImages(with()))
         .with(operators::Embed(with()))

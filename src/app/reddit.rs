@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     config::{Settings, Transport},
     net,
+    operators::TrainingGate,
     sources::{
         self, SourceSpec,
         reddit::{
@@ -48,6 +49,59 @@ impl App {
     }
 }
 
+/// What Reddit's terms say of training, and what is to be done.
+const NOT_PERMITTED: &str = "models are not trained on what Reddit's API gives without permission: \
+     its Data API Terms (2.4, 3.2) and its Responsible Builder Policy allow no use of the data to \
+     train machine learning or AI models unless Reddit has agreed to it. Where it has, say so in \
+     your own words in `trendmill.toml`: under `[reddit]`, `permission = \"who agreed, when, to \
+     what\"`. The sandbox, dumps and tables are not asked for";
+
+/// What is said when the live source is first used in a home.
+const TERMS: &str = "Reddit's terms, told once: its API may be used for the use case for which the \
+     application was approved; machine learning on what it gives needs Reddit's permission \
+     (`reddit.permission`), and so does selling or sharing it; what people delete must go here too, \
+     which `sync_deletions` in a pipeline does within 48 h; when the approval ends, the data and \
+     the models made of it must go";
+
+/// The file that says that they were told.
+const TOLD: &str = "reddit-terms-told";
+
+/// Tells on what must not be trained: what the live source gave, unless the settings say by whose
+/// permission. A server on this machine is no Reddit.
+pub(super) fn training_gate(settings: &Settings) -> TrainingGate {
+    let reddit = &settings.reddit;
+    let permitted = reddit
+        .permission
+        .as_deref()
+        .is_some_and(|words| !words.trim().is_empty());
+    let is_local = reddit.oauth_url.as_deref().is_some_and(|url| {
+        let url = Url::parse(url).ok();
+        url.is_some_and(|url| match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        })
+    });
+    let closed = !permitted && !is_local;
+    Box::new(move |dataset| {
+        (closed && dataset == open_source::LIVE).then(|| NOT_PERMITTED.to_owned())
+    })
+}
+
+/// Tells the terms where this home was never told them.
+fn tell_terms(data: &Path) {
+    let told = data.join(TOLD);
+    if !told.exists() {
+        tracing::warn!("{TERMS}");
+        // Where it cannot be noted they are told again.
+        let noted = fs_err::create_dir_all(data).and_then(|()| fs_err::write(&told, TERMS));
+        if let Err(error) = noted {
+            tracing::debug!(%error, "the terms will be told again");
+        }
+    }
+}
+
 /// The live source.
 pub(super) fn source(
     settings: &Settings,
@@ -70,6 +124,7 @@ pub(super) fn source(
     let net_settings = super::settings::net(settings);
     let http = net::api_client(&url, &agent, &net_settings).map_err(open_source::no_client)?;
     let is_elsewhere = endpoint != Endpoint::reddit();
+    tell_terms(data);
     let access = Access {
         http,
         endpoint,
@@ -109,4 +164,51 @@ fn ledger(settings: &Settings, data: &Path, credentials: &Credentials) -> Ledger
     let folder = settings.reddit.budget_dir.clone();
     let folder: PathBuf = folder.unwrap_or_else(|| data.join("budgets"));
     Ledger::in_folder(&folder, credentials.client_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn training_on_the_live_source_asks_for_permission() {
+        let refused = |settings: &str, dataset: &str| {
+            let settings = Settings::from_layers(settings, []).unwrap();
+            training_gate(&settings)(dataset)
+        };
+        let reason = refused("", "reddit").unwrap();
+        for words in [
+            "train machine learning",
+            "`trendmill.toml`",
+            "permission = ",
+        ] {
+            assert!(reason.contains(words), "{reason}");
+        }
+        assert!(refused("[reddit]\npermission = \" \"", "reddit").is_some());
+        let agreed = "[reddit]\npermission = \"agreed with Reddit on 2026-01-01, contract 7\"";
+        assert_eq!(refused(agreed, "reddit"), None);
+        for other in ["sandbox:posts=3", "dump:posts.ndjson", "table:a.csv"] {
+            assert_eq!(refused("", other), None);
+        }
+        let local = "[reddit]\noauth_url = \"http://127.0.0.1:99\"";
+        assert_eq!(refused(local, "reddit"), None);
+        let far = "[reddit]\noauth_url = \"https://reddit.example\"";
+        assert!(refused(far, "reddit").is_some());
+    }
+
+    #[test]
+    fn the_terms_are_told_once() {
+        let data = tempfile::tempdir().unwrap();
+        tell_terms(data.path());
+        let told = fs_err::metadata(data.path().join(TOLD))
+            .unwrap()
+            .modified()
+            .unwrap();
+        tell_terms(data.path());
+        let again = fs_err::metadata(data.path().join(TOLD))
+            .unwrap()
+            .modified()
+            .unwrap();
+        assert_eq!(told, again);
+    }
 }

@@ -28,6 +28,9 @@ use crate::{
 pub type SourceOpener =
     Box<dyn Fn(String) -> BoxFuture<'static, Result<OpenedSource, sources::Error>> + Send + Sync>;
 
+/// Why models must not be trained on a data set, where they must not.
+pub type TrainingGate = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// A source that is ready to be read.
 #[derive(Clone, Debug)]
 pub struct OpenedSource {
@@ -82,6 +85,8 @@ pub struct Environment {
     pub device: DeviceSpec,
     /// Makes sources.
     pub open_source: SourceOpener,
+    /// Tells on what must not be trained.
+    pub training_gate: TrainingGate,
     /// Sources that are open.
     pub sources: tokio::sync::Mutex<BTreeMap<String, OpenedSource>>,
     /// Encoders that are loaded.

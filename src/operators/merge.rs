@@ -153,6 +153,7 @@ impl Merge {
             }
             None => HashMap::new(),
         };
+        let kept_out = self.0.store.kept_out(&selection.dataset).await?;
         let media = media_of(&self.0, &selection.records).await?;
         let mut blocks = self
             .blocks(&context, &settings.blocks, &selection.records)
@@ -160,7 +161,10 @@ impl Merge {
 
         let mut rows = Vec::with_capacity(selection.records.len());
         for record in &selection.records {
-            let label = match label_of(&target, record, readings.get(&record.id), horizon)? {
+            // What was taken away at the source is not learned from.
+            let reading = readings.get(&record.id);
+            let reading = reading.filter(|_| !kept_out.contains(&record.id));
+            let label = match label_of(&target, record, reading, horizon)? {
                 Ok(label) => label,
                 Err(reason) => {
                     *outcome.dropped.entry(reason).or_default() += 1;

@@ -6,7 +6,12 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Environment, device, merge::MergeOutput, report::blocking, settings};
+use super::{
+    Environment, device,
+    merge::MergeOutput,
+    report::{blocking, upstream},
+    settings,
+};
 use crate::{
     artifacts,
     corpus::ContentHash,
@@ -146,6 +151,11 @@ impl Train {
                 "too few mature labels: {} where at least {LEAST_LABELS} are needed",
                 merged.labelled
             )));
+        }
+        if let Some(dataset) = upstream(&context, "dataset").and_then(Value::as_str)
+            && let Some(reason) = (self.0.training_gate)(dataset)
+        {
+            return Err(TaskError::fail(anyhow::anyhow!(reason)));
         }
         let content_key = content_key(&merged, &training);
         let mut outcome = TaskOutcome {

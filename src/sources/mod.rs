@@ -84,6 +84,16 @@ pub trait Source: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<People, Error>> {
         Box::pin(async { Ok(People::default()) })
     }
+
+    /// How these records stand at the source as of `as_of`, or now where it is live; those that it
+    /// does not know are left out. `None` where the source cannot say.
+    fn standings<'a>(
+        &'a self,
+        _ids: &'a [String],
+        _as_of: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Standings>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// What a source knows of authors and communities.
@@ -93,6 +103,22 @@ pub struct People {
     pub authors: Vec<AuthorReading>,
     /// The communities.
     pub communities: Vec<CommunityReading>,
+}
+
+/// How records stand at their source, each by its id.
+pub type Standings = Vec<(String, Standing)>;
+
+/// How a record stands at its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is there.
+    There,
+    /// It is there, and who published it is not any more.
+    AuthorGone,
+    /// Who published it has deleted it.
+    Deleted,
+    /// A moderator or the source has taken it away; in the source's word.
+    Removed(String),
 }
 
 /// What a source can do.

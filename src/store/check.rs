@@ -67,6 +67,7 @@ impl Store {
         runs::check(&mut state, &mut faults).await?;
         attempts::check(&mut state, &mut faults).await?;
         content::check(&mut state, &mut content, &mut faults).await?;
+        content::purged(&self.purge_key, &mut content, &mut faults).await?;
         Ok(faults.0)
     }
 }

@@ -23,6 +23,7 @@ mod encoded;
 mod progress;
 mod models;
 mod predictions;
+mod standings;
 mod turns;
 mod runs;
 mod run_pages;
@@ -75,6 +76,7 @@ pub use run_pages::RunFilter;
 pub use runs::{RunRow, TaskRow};
 pub use schedules::{ScheduleRow, SkippedTicks, UnfinishedTick};
 pub use slots::OccupiedRow;
+pub use standings::{Checked, DueCheck};
 pub use tokens::TokenRow;
 pub use transitions::EventRow;
 pub use turns::{

@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../pipeline/home.rs"]
-#[expect(dead_code, reason = "the pipeline's tests use the rest of it")]
 mod home;
 #[path = "../proofs/effects.rs"]
 mod effects;
 mod commands;
 mod notices;
+mod purges;
 mod ticks;
 
 use std::{

@@ -192,6 +192,10 @@ fn spoken(path: &Path) -> usize {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a home with everything in it takes minutes to make"
+)]
 fn no_byte_of_a_purged_author_stays() {
     let server =
         Captions::that(|asked| Reply::Say(format!("words about picture {}", asked.number)));

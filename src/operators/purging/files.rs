@@ -95,7 +95,7 @@ impl Search {
             };
             for file in files_below(&run)? {
                 for ids in &ids {
-                    gone_is_fine(self.run_file(&file, ids, &mut done))?;
+                    gone_is_fine(run_file(&file, ids, &mut done))?;
                 }
                 gone_is_fine(self.look(&file, &mut done))?;
             }
@@ -116,20 +116,6 @@ impl Search {
             }
         }
         Ok(done)
-    }
-
-    fn run_file(&self, path: &Path, ids: &Ids, done: &mut FilesPurged) -> io::Result<()> {
-        let rewritten = match extension(path) {
-            "json" => documents::rewrite_json(path, ids)?,
-            "jsonl" => documents::rewrite_lines(path, documents::is_line_of(ids))?,
-            "safetensors" => {
-                done.matrices += u64::from(rewrite_matrix(path, ids)?);
-                0
-            }
-            _ => 0,
-        };
-        done.files += u64::from(rewritten > 0);
-        Ok(())
     }
 
     fn export(
@@ -157,6 +143,21 @@ impl Search {
         }
         Ok(())
     }
+}
+
+/// Takes the rows of purged records from a file of a run.
+fn run_file(path: &Path, ids: &Ids, done: &mut FilesPurged) -> io::Result<()> {
+    let rewritten = match extension(path) {
+        "json" => documents::rewrite_json(path, ids)?,
+        "jsonl" => documents::rewrite_lines(path, documents::is_line_of(ids))?,
+        "safetensors" => {
+            done.matrices += u64::from(rewrite_matrix(path, ids)?);
+            0
+        }
+        _ => 0,
+    };
+    done.files += u64::from(rewritten > 0);
+    Ok(())
 }
 
 /// Removes the files that processes have left behind which died while they wrote them.

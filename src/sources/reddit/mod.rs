@@ -13,6 +13,7 @@ mod pack;
 mod people;
 pub(crate) mod post;
 mod source;
+mod standing;
 mod token;
 mod user_agent;
 

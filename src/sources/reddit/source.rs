@@ -13,12 +13,14 @@ use super::{
     listing::{ListingPage, read_child},
     pack::packs,
     post::ParsedPost,
+    standing,
 };
 use crate::{
     clock::{Clock, Timestamp},
     corpus::{Gap, Observation},
     sources::{
         BATCH, Due, Error, Page, People, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+        Standings,
     },
 };
 
@@ -329,6 +331,26 @@ impl Source for RedditSource {
                 authors: self.client.authors(authors, as_of).await?,
                 communities: self.client.communities(communities, as_of).await?,
             })
+        })
+    }
+
+    fn standings<'a>(
+        &'a self,
+        ids: &'a [String],
+        as_of: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Standings>, Error>> {
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(ids.len());
+            for ids in ids.chunks(BATCH) {
+                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                let names = fullnames(&ids);
+                let listing = self
+                    .client
+                    .info(&names, CallClass::DeletionSync, as_of)
+                    .await?;
+                found.extend(standing::standings(&listing));
+            }
+            Ok(Some(found))
         })
     }
 }

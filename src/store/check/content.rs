@@ -1,10 +1,11 @@
 //! Content, by itself and beside what the state says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sqlx::SqliteConnection;
 
 use super::{Error, Faults, rules};
+use crate::store::purge::PurgeKey;
 
 pub(super) async fn check(
     state: &mut SqliteConnection,
@@ -65,6 +66,39 @@ async fn lost_content(
         })
     });
     faults.add("lost_content", lost.collect());
+    Ok(())
+}
+
+/// Records that are purged, and are there although nobody is about to remove them.
+pub(super) async fn purged(
+    key: &PurgeKey,
+    content: &mut SqliteConnection,
+    faults: &mut Faults,
+) -> Result<(), Error> {
+    let hashes: HashSet<Vec<u8>> = sqlx::query_scalar!("SELECT id_hash FROM purged")
+        .fetch_all(&mut *content)
+        .await?
+        .into_iter()
+        .collect();
+    if hashes.is_empty() {
+        return Ok(());
+    }
+    let stored = sqlx::query!(
+        "SELECT dataset, id FROM records
+         WHERE (dataset, id) NOT IN (SELECT dataset, record_id FROM purges)"
+    )
+    .fetch_all(&mut *content)
+    .await?;
+    let mut back = Vec::new();
+    for row in stored {
+        if hashes.contains(key.hash(&row.dataset, &row.id)?.as_slice()) {
+            back.push(format!(
+                "record `{}` of data set `{}` is purged, and is there",
+                row.id, row.dataset
+            ));
+        }
+    }
+    faults.add("purged_record", back);
     Ok(())
 }
 

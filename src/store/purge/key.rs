@@ -52,7 +52,7 @@ impl PurgeKey {
     /// # Errors
     ///
     /// Where there is no key, or it cannot be read.
-    pub(super) fn hash(&self, dataset: &str, id: &str) -> Result<[u8; 32], Error> {
+    pub(in crate::store) fn hash(&self, dataset: &str, id: &str) -> Result<[u8; 32], Error> {
         let key = match self.bytes.get() {
             Some(key) => *key,
             None => self.read()?,
@@ -63,7 +63,7 @@ impl PurgeKey {
 
     fn read(&self) -> Result<[u8; 32], Error> {
         let Some(path) = &self.path else {
-            return self.keep(random()?);
+            return Ok(self.keep(random()?));
         };
         let missing = |error: io::Error| {
             Error::Conflict(format!(
@@ -79,7 +79,7 @@ impl PurgeKey {
                 path.display()
             )))
         };
-        self.keep(bytes.try_into().map_err(|_| short())?)
+        Ok(self.keep(bytes.try_into().map_err(|_| short())?))
     }
 
     /// Makes the key where there is none yet; it is durable when this returns.
@@ -109,8 +109,8 @@ impl PurgeKey {
         write().map_err(failed)
     }
 
-    fn keep(&self, key: [u8; 32]) -> Result<[u8; 32], Error> {
-        Ok(*self.bytes.get_or_init(|| key))
+    fn keep(&self, key: [u8; 32]) -> [u8; 32] {
+        *self.bytes.get_or_init(|| key)
     }
 }
 

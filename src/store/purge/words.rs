@@ -15,7 +15,10 @@ impl Store {
     ///
     /// Where the database fails; then none is replaced.
     #[tracing::instrument(name = "db.purge.words", skip_all)]
-    pub async fn forget_words(&self, names: impl Fn(&str) -> bool + Send) -> Result<u64, Error> {
+    pub async fn forget_words(
+        &self,
+        names: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<u64, Error> {
         let mut transaction = self.state.write().await?;
         let mut replaced = 0;
         macro_rules! forget {

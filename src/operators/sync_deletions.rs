@@ -1,0 +1,226 @@
+//! `sync_deletions`: what is gone at the source goes here too.
+//!
+//! When a record is gone: the source says that its author deleted it; or it is absent from two
+//! answers at least [`CONFIRM`] apart, each of which held another record. One absence may be a
+//! fault of the server, and so may be an answer that holds nothing: where no answer holds anything,
+//! nothing is purged. So that there is something to hold, each batch asks for a few records too
+//! that were there when they were last asked about.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Environment,
+    purging::Others,
+    report::{checkpoint, upstream_text},
+    settings,
+};
+use crate::{
+    clock::Timestamp,
+    engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
+    sources::Standing,
+    store::{Checked, DueCheck, RecordKey},
+};
+
+/// How long a record must be absent before it is believed to be gone.
+const CONFIRM: Duration = Duration::from_hours(1);
+
+/// By when everything must have been asked about again: what Reddit and others ask for.
+const LONGEST_CYCLE: Duration = Duration::from_hours(48);
+
+/// How many due records are asked about together, and how many more that were there.
+const BATCH: usize = 95;
+const ANCHORS: usize = 5;
+/// Among so many that were there some are not due.
+const ASKED: u32 = 100;
+
+/// `sync_deletions`: asks a live source about each record that is kept, at least once a cycle.
+#[derive(Clone, Debug)]
+pub struct SyncDeletions(pub Arc<Environment>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// The source, as people write it; that of the task upstream where it is not given.
+    source: Option<String>,
+    /// After how long a record is asked about again: `24h`, and less than 48 h.
+    #[serde(default = "a_day")]
+    cycle: String,
+    /// What is done with what moderators and the like took away.
+    #[serde(default)]
+    removed: RemovedRule,
+}
+
+fn a_day() -> String {
+    "24h".to_owned()
+}
+
+/// What is done with what moderators and the like took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RemovedRule {
+    /// It is purged.
+    #[default]
+    Purge,
+    /// It is kept, and not trained on.
+    KeepOut,
+}
+
+impl Settings {
+    fn cycle(&self) -> Result<Duration, SettingsError> {
+        let cycle = settings::length("cycle", &self.cycle)?;
+        if cycle >= LONGEST_CYCLE {
+            return Err(settings::wrong(
+                "cycle",
+                format!("`{}` is too long", self.cycle),
+                "every record is asked about within 48 h; write 24h, say".to_owned(),
+            ));
+        }
+        Ok(cycle)
+    }
+}
+
+impl Operator for SyncDeletions {
+    fn name(&self) -> &'static str {
+        "sync_deletions"
+    }
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
+        settings::parse::<Settings>(settings)?.cycle().map(drop)
+    }
+
+    fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
+        Box::pin(self.sync(context))
+    }
+}
+
+impl SyncDeletions {
+    async fn sync(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
+        let store = &self.0.store;
+        let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
+        let cycle = settings.cycle().map_err(TaskError::fail)?;
+        let text = match &settings.source {
+            Some(source) => source.clone(),
+            None => upstream_text(&context, "source", "scrape")?,
+        };
+        let source = self.0.source(&text).await?.source;
+        let dataset = source.dataset().to_owned();
+        let now = context.clock.now();
+        let due = store.due_checks(&dataset, now, cycle, CONFIRM).await?;
+        let mut outcome = TaskOutcome {
+            rows_in: due.len() as u64,
+            output: json!({ "dataset": dataset, "source": text }),
+            ..TaskOutcome::default()
+        };
+        context.progress.expect(due.len() as u64);
+        let mut gone: BTreeMap<&str, Vec<RecordKey>> = BTreeMap::new();
+        for batch in due.chunks(BATCH) {
+            checkpoint(&context)?;
+            let asked = self.with_anchors(&dataset, batch).await?;
+            let Some(answer) = source.standings(&asked, context.as_of).await? else {
+                return Err(TaskError::skip("the source cannot be asked what is gone"));
+            };
+            let answer: HashMap<String, Standing> = answer.into_iter().collect();
+            let found = judge(batch, &answer, settings.removed, now);
+            if answer.is_empty() {
+                outcome
+                    .dropped
+                    .insert("empty_answer".to_owned(), batch.len() as u64);
+            }
+            store.keep_checks(&dataset, &found.checked, now).await?;
+            for (id, reason) in found.gone {
+                *outcome.dropped.entry(reason.to_owned()).or_default() += 1;
+                let key = RecordKey {
+                    dataset: dataset.clone(),
+                    id,
+                };
+                gone.entry(reason).or_default().push(key);
+            }
+            context.progress.advance(batch.len() as u64);
+        }
+        for (reason, keys) in &gone {
+            store.note_purges(keys, reason, now).await?;
+        }
+        // Also what others have noted, or what this task had noted before it died.
+        let purged = self
+            .0
+            .carry_out_purges(Others::Runs(&context.run_id), now)
+            .await?;
+        store.sync_content().await?;
+        outcome.rows_computed = purged.removed.records;
+        outcome.rows_out = outcome.rows_in - gone.values().map(Vec::len).sum::<usize>() as u64;
+        outcome.message = (purged.removed.records > 0)
+            .then(|| format!("{} records purged", purged.removed.records));
+        Ok(outcome)
+    }
+
+    /// The ids of a batch, and of records that are likely to be there.
+    async fn with_anchors(
+        &self,
+        dataset: &str,
+        batch: &[DueCheck],
+    ) -> Result<Vec<String>, TaskError> {
+        let mut asked: Vec<String> = batch.iter().map(|due| due.id.clone()).collect();
+        let known: HashSet<&str> = batch.iter().map(|due| due.id.as_str()).collect();
+        let anchors = self.0.store.lately_there(dataset, ASKED);
+        let anchors = anchors.await?;
+        let anchors = anchors
+            .into_iter()
+            .filter(|id| !known.contains(id.as_str()));
+        asked.extend(anchors.take(ANCHORS));
+        Ok(asked)
+    }
+}
+
+/// What an answer means.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Judged {
+    checked: Checked,
+    /// What is gone for good, and why.
+    gone: Vec<(String, &'static str)>,
+}
+
+fn judge(
+    batch: &[DueCheck],
+    answer: &HashMap<String, Standing>,
+    rule: RemovedRule,
+    now: Timestamp,
+) -> Judged {
+    let mut judged = Judged::default();
+    if answer.is_empty() {
+        return judged;
+    }
+    for DueCheck { id, absent_since } in batch {
+        let checked = &mut judged.checked;
+        match (answer.get(id), absent_since) {
+            (Some(Standing::There), _) => checked.there.push(id.clone()),
+            (Some(Standing::AuthorGone), _) => {
+                checked.there.push(id.clone());
+                checked.authorless.push(id.clone());
+            }
+            (Some(Standing::Deleted), _) => judged.gone.push((id.clone(), "deleted")),
+            (Some(Standing::Removed(reason)), _) => match rule {
+                RemovedRule::Purge => judged.gone.push((id.clone(), "removed")),
+                RemovedRule::KeepOut => {
+                    checked.removed.insert(id.clone(), reason.clone());
+                }
+            },
+            (None, Some(since)) if now.since(*since) >= CONFIRM => {
+                judged.gone.push((id.clone(), "absent"));
+            }
+            (None, _) => checked.absent.push(id.clone()),
+        }
+    }
+    judged
+}
+
+#[cfg(test)]
+#[path = "sync_deletions_tests.rs"]
+mod tests;
