@@ -172,6 +172,8 @@ fn curl(urls: &[String]) -> anyhow::Result<Duration> {
             &at_once,
         ])
         .args([FilePath::new("--config"), &list])
+        // Many transfers show a meter even when told to be silent.
+        .stderr(std::process::Stdio::null())
         .status()
         .context("curl is needed")?;
     let took = began.elapsed();
