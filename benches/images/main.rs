@@ -160,7 +160,7 @@ fn curl(urls: &[String]) -> anyhow::Result<Duration> {
         format!("url = \"{url}\"\noutput = \"{}\"\n", file.display())
     };
     let lines: String = urls.iter().enumerate().map(line).collect();
-    std::fs::write(&list, lines)?;
+    fs_err::write(&list, lines)?;
     let at_once = FetchSettings::default().per_host.to_string();
     let began = Instant::now();
     let status = Command::new("curl")
@@ -172,6 +172,8 @@ fn curl(urls: &[String]) -> anyhow::Result<Duration> {
             &at_once,
         ])
         .args([FilePath::new("--config"), &list])
+        // Many transfers show a meter even when told to be silent.
+        .stderr(std::process::Stdio::null())
         .status()
         .context("curl is needed")?;
     let took = began.elapsed();

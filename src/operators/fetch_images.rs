@@ -277,7 +277,7 @@ mod tests {
             "{said}"
         );
         assert!(said.contains("records show r00"), "{said}");
-        assert_eq!(suspects(&records[1..], &known).is_some(), true);
+        assert!(suspects(&records[1..], &known).is_some());
         assert_eq!(suspects(&records[2..], &known), None);
     }
 }
