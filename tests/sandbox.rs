@@ -88,11 +88,8 @@ async fn scraped(
 ) -> (Vec<Page>, ScrapeSummary) {
     let (sender, mut receiver) = mpsc::channel(4);
     let request = ScrapeRequest {
-        as_of,
-        communities: None,
-        since: None,
         watermarks: watermarks.clone(),
-        cursors: Vec::new(),
+        ..ScrapeRequest::everything(as_of)
     };
     let pages = async {
         let mut pages = Vec::new();
@@ -313,11 +310,8 @@ async fn says_what_is_wrong_with_a_request() {
     let served = served().await;
     let (sender, _receiver) = mpsc::channel(1);
     let request = ScrapeRequest {
-        as_of: time("2026-01-02"),
         communities: Some(vec!["nobody".to_owned()]),
-        since: None,
-        watermarks: BTreeMap::new(),
-        cursors: Vec::new(),
+        ..ScrapeRequest::everything(time("2026-01-02"))
     };
     let error = served
         .source()

@@ -142,6 +142,7 @@ impl App {
 
     fn with_store(home: &Path, settings: Settings, store: Store) -> Result<Self, Error> {
         let settings = Arc::new(settings);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let registry = Registry::new(home.join("model_registry"), store.clone());
         let environment = Environment {
             home: home.to_owned(),
@@ -155,7 +156,7 @@ impl App {
             weights: weights(&settings),
             caption_server: captioner(&settings),
             device: device(&settings)?,
-            open_source: open_source::opener(&settings, home),
+            open_source: open_source::opener(&settings, home, &clock),
             sources: tokio::sync::Mutex::new(BTreeMap::new()),
             loaded: Loaded::default(),
         };
@@ -164,15 +165,23 @@ impl App {
             data_dir: home.join("data"),
             working_dir: std::env::current_dir().unwrap_or_else(|_| home.to_owned()),
             settings,
-            clock: Arc::new(SystemClock),
+            clock,
             environment: Arc::new(environment),
             cgroups: OnceLock::new(),
         })
     }
 
-    /// The same with another source of time: what is scheduled follows it.
+    /// The same with another source of time: what is scheduled follows it, and what is read from a
+    /// live source is read at its time. It is given before anything is started.
+    ///
+    /// # Panics
+    ///
+    /// Where something was started.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        let environment =
+            Arc::get_mut(&mut self.environment).expect("nothing works in the environment yet");
+        environment.open_source = open_source::opener(&self.settings, &self.home, &clock);
         self.clock = clock;
         self
     }
@@ -277,6 +286,7 @@ fn catalogue(environment: &Arc<Environment>) -> Catalogue {
         .with(operators::Scrape(with()))
         .with(operators::Stored)
         .with(operators::Refresh(with()))
+        .with(operators::ReadPeople(with()))
         .with(operators::Filter(with()))
         .with(operators::FetchImages(with()))
         .with(operators::Embed(with()))

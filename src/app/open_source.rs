@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::{
-    clock::{SystemClock, Timestamp},
+    clock::{Clock, SystemClock, Timestamp},
     config::Settings,
     net::{self, Fetcher},
     operators::{OpenedSource, SourceOpener},
@@ -34,9 +34,16 @@ pub(super) const LIVE: &str = "reddit";
 const TRUTH_DAYS: u64 = 400;
 
 /// What makes a source of its text, for the home at `home`.
-pub(super) fn opener(settings: &Arc<Settings>, home: &Path) -> SourceOpener {
-    let (settings, data) = (Arc::clone(settings), home.join("data"));
-    Box::new(move |text| Box::pin(open(text, Arc::clone(&settings), data.clone())))
+pub(super) fn opener(
+    settings: &Arc<Settings>,
+    home: &Path,
+    clock: &Arc<dyn Clock>,
+) -> SourceOpener {
+    let (settings, data, clock) = (Arc::clone(settings), home.join("data"), Arc::clone(clock));
+    Box::new(move |text| {
+        let (settings, data, clock) = (Arc::clone(&settings), data.clone(), Arc::clone(&clock));
+        Box::pin(open(text, settings, data, clock))
+    })
 }
 
 /// Makes a source of its text.
@@ -46,13 +53,18 @@ pub(super) fn opener(settings: &Arc<Settings>, home: &Path) -> SourceOpener {
 /// # Errors
 ///
 /// Where the text is wrong or the source cannot be had.
-async fn open(text: String, settings: Arc<Settings>, data: PathBuf) -> Result<OpenedSource, Error> {
+async fn open(
+    text: String,
+    settings: Arc<Settings>,
+    data: PathBuf,
+    clock: Arc<dyn Clock>,
+) -> Result<OpenedSource, Error> {
     match text.parse()? {
         SourceSpec::Sandbox(options) => sandbox(&options, &settings).await,
         SourceSpec::Dump(path) => plain(Arc::new(DumpSource::open(&path)?), &settings),
         spec @ SourceSpec::Table(_) => plain(table(spec)?, &settings),
         SourceSpec::Reddit => plain(
-            Arc::new(super::reddit::source(&settings, &data)?),
+            Arc::new(super::reddit::source(&settings, &data, clock)?),
             &settings,
         ),
     }

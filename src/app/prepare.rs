@@ -126,7 +126,11 @@ impl App {
             Some(times) => times,
             None => self.usual_times(request.date, source.as_ref())?,
         };
-        let as_of = interval.end + horizon;
+        let mut as_of = interval.end + horizon;
+        if matches!(source, Some(SourceSpec::Reddit)) {
+            // It answers as of now: nothing can be read at a moment that is still to come.
+            as_of = as_of.min(self.clock().now());
+        }
         let arguments = RunArguments {
             params,
             profile: request.profile.clone(),

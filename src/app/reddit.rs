@@ -9,11 +9,11 @@ use url::Url;
 
 use super::{App, Error, open_source};
 use crate::{
-    clock::SystemClock,
+    clock::Clock,
     config::{Settings, Transport},
     net,
     sources::{
-        self,
+        self, SourceSpec,
         reddit::{
             Access, BudgetSheet, Credentials, Endpoint, Ledger, Manners, RedditSource, RouxClients,
             user_agent,
@@ -22,6 +22,19 @@ use crate::{
 };
 
 impl App {
+    /// Whether a source can be asked at all: the live one needs an application. A schedule waits
+    /// for it, instead of making a run that fails at each of its ticks.
+    ///
+    /// # Errors
+    ///
+    /// Where none is set, with what to set.
+    pub(super) fn check_live(&self, source: &str) -> Result<(), Error> {
+        if let SourceSpec::Reddit = source.parse()? {
+            credentials(self.settings())?;
+        }
+        Ok(())
+    }
+
     /// How much the application of the settings may ask of Reddit now. Asks nobody.
     ///
     /// # Errors
@@ -36,7 +49,11 @@ impl App {
 }
 
 /// The live source.
-pub(super) fn source(settings: &Settings, data: &Path) -> Result<RedditSource, sources::Error> {
+pub(super) fn source(
+    settings: &Settings,
+    data: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<RedditSource, sources::Error> {
     let credentials = credentials(settings)?;
     let reddit = &settings.reddit;
     let agent = user_agent(reddit.user_agent.as_deref(), reddit.username.as_deref())?;
@@ -62,7 +79,7 @@ pub(super) fn source(settings: &Settings, data: &Path) -> Result<RedditSource, s
             calls_per_window: reddit.calls_per_window,
             total_timeout: settings.net.total_timeout,
         },
-        clock: Arc::new(SystemClock),
+        clock,
     };
     let source = RedditSource::new(access, open_source::LIVE.to_owned(), Vec::new())?;
     match reddit.transport {

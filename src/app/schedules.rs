@@ -197,6 +197,9 @@ impl App {
         };
         let prepared =
             self.prepare_for(definition, &request, Some((interval, tick.scheduled_for)))?;
+        if let Some(source) = &prepared.source {
+            self.check_live(source)?;
+        }
         self.request_of(prepared, &Wanted::default()).await
     }
 }

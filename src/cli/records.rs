@@ -1,10 +1,13 @@
 //! `records`: what the store holds.
 
+mod growth;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
+use self::growth::Growth;
 use super::{
     failure::Failure,
     output::{Output, table},
@@ -38,6 +41,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    Growth(Growth),
     Scan(Scan),
 }
 
@@ -87,6 +91,7 @@ pub(crate) async fn run(
     match command {
         Command::Scan(scan) => scan::run(scan, app, output).await,
         Command::List => list(app, output).await,
+        Command::Growth(growth) => growth::run(growth, app, output).await,
         Command::Export {
             dataset,
             format,

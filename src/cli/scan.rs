@@ -84,13 +84,7 @@ pub(crate) async fn run(scan: Scan, app: &App, output: Output) -> Result<(), Fai
 
 /// What the parameters ask for.
 fn request(params: &[(String, String)], now: Timestamp) -> Result<ScrapeRequest, Failure> {
-    let mut request = ScrapeRequest {
-        as_of: now,
-        communities: None,
-        since: None,
-        watermarks: BTreeMap::new(),
-        cursors: Vec::new(),
-    };
+    let mut request = ScrapeRequest::everything(now);
     for (name, value) in params {
         let time = || {
             let parsed = value.parse::<Timestamp>();

@@ -1,5 +1,9 @@
 //! How far a file was read, so that it is not read again.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use super::ContentHash;
 
 /// What tells a file from one that takes its place.
@@ -38,4 +42,28 @@ pub struct DecodeStart {
     pub raw: u64,
     /// What [`FileCursor::offset`] counts before it.
     pub offset: u64,
+}
+
+/// What a walk through files has counted up to its cursor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Records that were kept.
+    pub kept: u64,
+    /// Rows that were not, by reason code.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+impl Counted {
+    /// Counts rows that were dropped.
+    pub fn drop_rows(&mut self, reason: &str, rows: u64) {
+        *self.dropped.entry(reason.to_owned()).or_default() += rows;
+    }
+
+    /// Counts what another walk has counted.
+    pub fn add(&mut self, other: &Self) {
+        self.kept += other.kept;
+        for (reason, rows) in &other.dropped {
+            self.drop_rows(reason, *rows);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! No IO and no tokio here: every other layer speaks in these words.
 
 mod cursor;
+mod gap;
 mod embedding;
 mod hash;
 mod matrix;
@@ -11,8 +12,9 @@ mod observation;
 mod people;
 mod record;
 
-pub use cursor::{DecodeStart, FileCursor, FileIdentity};
+pub use cursor::{Counted, DecodeStart, FileCursor, FileIdentity};
 pub use embedding::{Fingerprint, Vector, VectorType};
+pub use gap::Gap;
 pub use hash::ContentHash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};
 pub use media::{MediaInfo, MediaLocation, MediaOutcome};

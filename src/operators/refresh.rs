@@ -1,6 +1,6 @@
-//! `refresh`: the numbers again at the label's horizon.
+//! `refresh`: the numbers again at fixed ages, the label's horizon among them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -12,34 +12,87 @@ use super::{
     settings,
 };
 use crate::{
+    clock::Timestamp,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    sources::Due,
-    store::Horizon,
+    sources::{BATCH, Due},
+    store::{DueCounts, DueReading, Horizon},
 };
 
 /// How many readings are asked for and committed together.
-const BATCH: usize = 1000;
+const TOGETHER: usize = 10 * BATCH;
 
-/// `refresh`: reads the score again of every record whose label is due.
+/// `refresh`: reads the score again of every record that has reached one of the ages.
+///
+/// The reading at the horizon is the label; those at other ages show how the score has grown. What
+/// is due is asked for in the order of its due time, all ages together, so that they share
+/// batches. A reading that is made later than the tolerance is kept and noted as late; it is no
+/// label. A record that the source no longer knows is asked for once an age.
 #[derive(Clone, Debug)]
 pub struct Refresh(pub Arc<Environment>);
 
-/// At which age a reading is a label.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HorizonSettings {
+struct Settings {
     /// The age at which the label is read: `36h`.
     horizon: String,
-    /// How much later it may be read: `1h`.
+    /// How much later a reading may be made: `1h`.
     tolerance: String,
+    /// The source that is asked; by default that of the `scrape` task upstream.
+    #[serde(default)]
+    source: Option<String>,
+    /// How long a reading may wait for others to be asked for with: `4m`. Without it none waits.
+    #[serde(default)]
+    patience: Option<String>,
+    /// Other ages at which the numbers are read: `["1h", "6h"]`.
+    #[serde(default)]
+    ages: Vec<String>,
 }
 
-impl HorizonSettings {
-    pub(super) fn horizon(&self) -> Result<Horizon, SettingsError> {
+impl Settings {
+    fn tolerance(&self) -> Result<Duration, SettingsError> {
+        settings::length("tolerance", &self.tolerance)
+    }
+
+    fn horizon(&self) -> Result<Horizon, SettingsError> {
         Ok(Horizon {
             age: settings::length("horizon", &self.horizon)?,
-            tolerance: settings::length("tolerance", &self.tolerance)?,
+            tolerance: self.tolerance()?,
         })
+    }
+
+    fn patience(&self) -> Result<Duration, SettingsError> {
+        let patience = self.patience.as_deref();
+        patience.map_or(Ok(Duration::ZERO), |text| {
+            settings::length("patience", text)
+        })
+    }
+
+    /// All ages in ascending order, the label's among them.
+    fn ages(&self) -> Result<Vec<Horizon>, SettingsError> {
+        let tolerance = self.tolerance()?;
+        let mut ages = vec![self.horizon()?.age];
+        for age in &self.ages {
+            ages.push(settings::length("ages", age)?);
+        }
+        ages.sort_unstable();
+        ages.dedup();
+        if ages.windows(2).any(|pair| pair[1] - pair[0] <= tolerance) {
+            return Err(settings::wrong(
+                "ages",
+                format!(
+                    "two ages are closer together than the tolerance, `{}`: one reading would \
+                     stand for both",
+                    self.tolerance
+                ),
+                "choose ages that are further apart (`horizon` is one of them), or a smaller \
+                 `tolerance`"
+                    .to_owned(),
+            ));
+        }
+        Ok(ages
+            .into_iter()
+            .map(|age| Horizon { age, tolerance })
+            .collect())
     }
 }
 
@@ -49,9 +102,9 @@ impl Operator for Refresh {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        settings::parse::<HorizonSettings>(settings)?
-            .horizon()
-            .map(drop)
+        let settings: Settings = settings::parse(settings)?;
+        settings.patience()?;
+        settings.ages().map(drop)
     }
 
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
@@ -62,34 +115,62 @@ impl Operator for Refresh {
 impl Refresh {
     async fn refresh(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
         let store = &self.0.store;
-        let horizon = settings::parse::<HorizonSettings>(&context.settings)
-            .and_then(|settings| settings.horizon())
-            .map_err(TaskError::fail)?;
-        let dataset = upstream_text(&context, "dataset", "scrape")?;
+        let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
+        let horizon = settings.horizon().map_err(TaskError::fail)?;
+        let ages = settings.ages().map_err(TaskError::fail)?;
+        let patience = settings.patience().map_err(TaskError::fail)?;
         let output =
             json!({ "horizon": horizon.age.as_secs(), "tolerance": horizon.tolerance.as_secs() });
-        if upstream(&context, "observes") != Some(&Value::Bool(true)) {
-            return Ok(TaskOutcome {
-                message: Some("the source gives each score once".to_owned()),
-                output,
-                ..TaskOutcome::default()
-            });
+        let source = match settings.source {
+            Some(source) => source,
+            None => upstream_text(&context, "source", "scrape")?,
+        };
+        let tells_once = || TaskOutcome {
+            message: Some("the source gives each score once".to_owned()),
+            output: output.clone(),
+            ..TaskOutcome::default()
+        };
+        // One that stands upstream in place of `scrape` may not want to be asked.
+        if !context.upstream.is_empty()
+            && upstream(&context, "observes") != Some(&Value::Bool(true))
+        {
+            return Ok(tells_once());
         }
-        let source = upstream_text(&context, "source", "scrape")?;
         let opened = self.0.source(&source).await?;
-        let due: Vec<Due> = store
-            .due_observations(&dataset, context.as_of, horizon)
-            .await?
-            .into_iter()
-            .map(|(id, at)| Due { id, at })
-            .collect();
+        if !opened.source.traits().observes {
+            return Ok(tells_once());
+        }
+        let dataset = opened.source.dataset().to_owned();
+        let replays = opened.source.traits().replays;
+        let mut due = store
+            .due_readings(&dataset, context.as_of, &ages, replays)
+            .await?;
+        if !replays {
+            due.truncate(in_whole_batches(&due, context.as_of, patience));
+        }
         context.progress.expect(due.len() as u64);
-        for batch in due.chunks(BATCH) {
+        let mut counts = DueCounts::default();
+        for batch in due.chunks(TOGETHER) {
             checkpoint(&context)?;
-            let observations = opened.source.observe(batch, context.as_of).await?;
-            store
-                .store_observations(&dataset, &observations, writer(&context))
+            let asked: Vec<Due> = batch
+                .iter()
+                .map(|due| Due {
+                    id: due.record_id.clone(),
+                    at: due.due_at,
+                })
+                .collect();
+            let observations = opened.source.observe(&asked, context.as_of).await?;
+            let stored = store
+                .store_due_readings(
+                    &dataset,
+                    batch,
+                    &observations,
+                    context.as_of,
+                    writer(&context),
+                )
                 .await?;
+            counts.late += stored.late;
+            counts.absent += stored.absent;
             context.progress.advance(batch.len() as u64);
         }
         store.sync_content().await?;
@@ -102,8 +183,66 @@ impl Refresh {
             rows_out: labels,
             rows_computed: progress.rows_computed,
             rows_reused: labels.saturating_sub(progress.rows_computed),
+            message: in_words(counts),
             output,
             ..TaskOutcome::default()
         })
+    }
+}
+
+/// How many of these readings are asked for now: whole batches, and all where what is over has
+/// waited for as long as it may.
+fn in_whole_batches(due: &[DueReading], as_of: Timestamp, patience: Duration) -> usize {
+    let whole = due.len() - due.len() % BATCH;
+    match due.get(whole) {
+        Some(first) if as_of.since(first.due_at) < patience => whole,
+        _ => due.len(),
+    }
+}
+
+/// What a person should know of readings that are no labels.
+fn in_words(counts: DueCounts) -> Option<String> {
+    let mut words = Vec::new();
+    if counts.late > 0 {
+        words.push(format!(
+            "{} readings were made too late to be at their age",
+            counts.late
+        ));
+    }
+    if counts.absent > 0 {
+        words.push(format!(
+            "{} could not be made: the source no longer knows the record",
+            counts.absent
+        ));
+    }
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_waits_for_others_only_so_long() {
+        let at = |minutes| Timestamp::from_millis(1_767_225_600_000 + minutes * 60_000);
+        let due = |count: i64| -> Vec<DueReading> {
+            let horizon = Horizon {
+                age: Duration::from_hours(36),
+                tolerance: Duration::from_mins(10),
+            };
+            (0..count)
+                .map(|n| DueReading {
+                    record_id: n.to_string(),
+                    due_at: at(n / 100),
+                    horizon,
+                })
+                .collect()
+        };
+        let patience = Duration::from_mins(4);
+        assert_eq!(in_whole_batches(&due(199), at(4), patience), 100);
+        assert_eq!(in_whole_batches(&due(199), at(5), patience), 199);
+        assert_eq!(in_whole_batches(&due(200), at(4), patience), 200);
+        assert_eq!(in_whole_batches(&due(99), at(0), Duration::ZERO), 99);
+        assert_eq!(in_whole_batches(&[], at(0), patience), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! `scrape`: the outside world → records and first readings.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -8,14 +8,15 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    Environment,
+    Environment, cadence,
     report::{checkpoint, writer},
     settings,
 };
 use crate::{
     clock::Timestamp,
+    corpus::Counted,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    sources::{Error, Page, ScrapeRequest},
+    sources::{Error, Page, ScrapeRequest, ScrapeSummary},
     store::ReadTo,
 };
 
@@ -34,6 +35,19 @@ struct Settings {
     /// Only what was published since this moment, where the source is a file.
     #[serde(default)]
     since: Option<Timestamp>,
+    /// How long a community of a live source may wait of which little is expected: `30m`. Without
+    /// it each community is asked each time.
+    #[serde(default)]
+    patience: Option<String>,
+}
+
+impl Settings {
+    fn patience(&self) -> Result<Option<Duration>, SettingsError> {
+        let patience = self.patience.as_deref();
+        patience
+            .map(|text| settings::length("patience", text))
+            .transpose()
+    }
 }
 
 impl Operator for Scrape {
@@ -42,7 +56,7 @@ impl Operator for Scrape {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        settings::parse::<Settings>(settings).map(drop)
+        settings::parse::<Settings>(settings)?.patience().map(drop)
     }
 
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
@@ -54,11 +68,11 @@ impl Scrape {
     async fn scrape(&self, context: TaskContext) -> Result<TaskOutcome, TaskError> {
         let store = &self.0.store;
         let settings: Settings = settings::parse(&context.settings).map_err(TaskError::fail)?;
+        let patience = settings.patience().map_err(TaskError::fail)?;
         let opened = self.0.source(&settings.source).await?;
         let source = Arc::clone(&opened.source);
         let dataset = source.dataset().to_owned();
         let mut request = ScrapeRequest {
-            as_of: context.as_of,
             communities: settings.communities,
             since: settings.since,
             watermarks: if context.force {
@@ -70,27 +84,43 @@ impl Scrape {
                 known.retain(|_, newest| *newest <= context.as_of);
                 known
             },
-            cursors: Vec::new(),
+            ..ScrapeRequest::everything(context.as_of)
         };
+        let is_one_named = request.communities.as_ref().is_none_or(|c| !c.is_empty());
+        if let Some(patience) = patience.filter(|_| source.traits().live && !context.force) {
+            cadence::plan(store, &dataset, &mut request, patience).await?;
+        }
+        let is_nobodys_turn =
+            is_one_named && request.communities.as_ref().is_some_and(Vec::is_empty);
         let choice = request.choice();
-        // An attempt that goes on where another died begins at the beginnings of the files, so that
-        // it counts what the whole task has read; nothing is stored twice.
-        let before = store
-            .task_progress(&context.run_id, &context.task_id)
-            .await?;
-        if !context.force && before.bytes == 0 && before.rows_computed == 0 {
+        // An attempt goes on counting where the one before it died.
+        let mut counted = Counted::default();
+        if !context.force {
             request.cursors = store.file_cursors(&dataset, &choice, context.as_of).await?;
+            counted = store.counted(&context.run_id, &context.task_id).await?;
         }
         // One page ahead: the source reads the next one while this one is stored.
         let (sender, pages) = mpsc::channel::<Page>(1);
-        let walk = source.scrape(request, sender);
-        let mut outcome = TaskOutcome::default();
+        let walk = async {
+            if is_nobodys_turn {
+                drop(sender);
+                return Ok(ScrapeSummary::default());
+            }
+            source.scrape(request, sender).await
+        };
         let keep_pages = async {
             // Ours, so that it closes where a page cannot be kept: the source then stops walking.
             let mut pages = pages;
+            let before = counted.clone();
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
+                counted.kept += rows;
+                for (reason, rows) in &page.dropped {
+                    counted.drop_rows(reason, *rows);
+                }
+                let mut up_to_cursor = before.clone();
+                up_to_cursor.add(&page.counted);
                 store
                     .store_walked_page(
                         &dataset,
@@ -100,46 +130,73 @@ impl Scrape {
                         page.cursor.as_ref().map(|cursor| ReadTo {
                             choice: &choice,
                             cursor,
+                            counted: &up_to_cursor,
                         }),
                         writer(&context),
                     )
                     .await?;
-                outcome.rows_in += rows + page.dropped.values().sum::<u64>();
-                outcome.rows_out += rows;
-                for (reason, rows) in page.dropped {
-                    *outcome.dropped.entry(reason).or_default() += rows;
-                }
                 context.progress.advance(rows);
             }
-            Ok::<(), TaskError>(())
+            Ok::<Counted, TaskError>(counted)
         };
         let (walked, kept) = futures::join!(walk, keep_pages);
-        kept?;
+        let Counted { kept, dropped } = kept?;
         let summary = match walked {
             Ok(summary) => summary,
             Err(error) => {
                 // What was read before the fault is worth keeping.
                 store.sync_content().await?;
-                return Err(describe(error, outcome.rows_out));
+                return Err(describe(error, kept));
             }
         };
         store
-            .raise_watermarks(&dataset, &summary.watermarks)
+            .store_walks(
+                &dataset,
+                &summary.watermarks,
+                &summary.walked,
+                &summary.gaps,
+                context.as_of,
+                writer(&context),
+            )
             .await?;
         store.sync_content().await?;
         let progress = store
             .task_progress(&context.run_id, &context.task_id)
             .await?;
-        outcome.rows_computed = progress.rows_computed;
-        outcome.rows_reused = outcome.rows_out.saturating_sub(progress.rows_computed);
-        outcome.bytes = progress.bytes;
-        outcome.output = json!({
-            "dataset": dataset,
-            "source": settings.source,
-            "observes": source.traits().observes,
-        });
-        Ok(outcome)
+        Ok(TaskOutcome {
+            rows_in: kept + dropped.values().sum::<u64>(),
+            rows_out: kept,
+            rows_computed: progress.rows_computed,
+            rows_reused: kept.saturating_sub(progress.rows_computed),
+            bytes: progress.bytes,
+            dropped,
+            message: in_words(&summary, is_nobodys_turn),
+            output: json!({
+                "dataset": dataset,
+                "source": settings.source,
+                "observes": source.traits().observes,
+            }),
+            ..TaskOutcome::default()
+        })
     }
+}
+
+/// What a person should know of a walk.
+fn in_words(summary: &ScrapeSummary, is_nobodys_turn: bool) -> Option<String> {
+    if is_nobodys_turn {
+        return Some("no community's turn has come: little is expected of each".to_owned());
+    }
+    let gaps: Vec<String> = summary
+        .gaps
+        .iter()
+        .map(|gap| format!("of {} between {} and {}", gap.community, gap.from, gap.to))
+        .collect();
+    (!gaps.is_empty()).then(|| {
+        format!(
+            "records may have been missed, for the source shows only so many: {}; read more often",
+            gaps.join(", ")
+        )
+    })
 }
 
 /// A broken source tells how much of it was kept.

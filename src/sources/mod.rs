@@ -11,7 +11,11 @@ pub mod reddit;
 mod spec;
 mod table;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -24,8 +28,11 @@ pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
 use crate::{
     clock::Timestamp,
-    corpus::{FileCursor, Observation, Record},
+    corpus::{AuthorReading, CommunityReading, Counted, FileCursor, Gap, Observation, Record},
 };
+
+/// How many things a live source answers for at once.
+pub const BATCH: usize = 100;
 
 /// A source of records.
 pub trait Source: Send + Sync + fmt::Debug {
@@ -61,6 +68,32 @@ pub trait Source: Send + Sync + fmt::Debug {
         due: &'a [Due],
         as_of: Timestamp,
     ) -> BoxFuture<'a, Result<Vec<Observation>, Error>>;
+
+    /// Reads what is known of these authors, by the source's ids, and of these communities.
+    ///
+    /// Those that the source no longer knows are left out of the answer. A source that tells
+    /// nothing of people answers with nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::observe`].
+    fn people<'a>(
+        &'a self,
+        _authors: &'a [String],
+        _communities: &'a [String],
+        _as_of: Timestamp,
+    ) -> BoxFuture<'a, Result<People, Error>> {
+        Box::pin(async { Ok(People::default()) })
+    }
+}
+
+/// What a source knows of authors and communities.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct People {
+    /// The authors.
+    pub authors: Vec<AuthorReading>,
+    /// The communities.
+    pub communities: Vec<CommunityReading>,
 }
 
 /// What a source can do.
@@ -73,6 +106,8 @@ pub struct SourceTraits {
     /// Whether it reads again and again from the outside world, as opposed to a file that is
     /// there as a whole.
     pub live: bool,
+    /// Whether it can be asked for numbers as they were at a past moment.
+    pub replays: bool,
 }
 
 /// What to read.
@@ -86,12 +121,28 @@ pub struct ScrapeRequest {
     pub since: Option<Timestamp>,
     /// By community: everything published up to this moment is known already.
     pub watermarks: BTreeMap<String, Timestamp>,
+    /// Ids of records that are known, of the time shortly before the watermarks. A source that
+    /// reads newest first may stop where it meets them; without any it looks further back, for
+    /// what has appeared late.
+    pub known: HashSet<String>,
     /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
     /// and an `as_of` that was not later.
     pub cursors: Vec<FileCursor>,
 }
 
 impl ScrapeRequest {
+    /// All that there is at `as_of`; nothing is known yet.
+    pub fn everything(as_of: Timestamp) -> Self {
+        Self {
+            as_of,
+            communities: None,
+            since: None,
+            watermarks: BTreeMap::new(),
+            known: HashSet::new(),
+            cursors: Vec::new(),
+        }
+    }
+
     /// Which records are wanted, apart from `as_of`: equal texts choose the same ones. Empty
     /// where all are.
     pub fn choice(&self) -> String {
@@ -142,6 +193,9 @@ pub struct Page {
     pub decoded: u64,
     /// Up to where the source's file is known once this page is stored.
     pub cursor: Option<FileCursor>,
+    /// What this walk has counted up to the cursor: not more than there is in this page and those
+    /// before it.
+    pub counted: Counted,
 }
 
 /// What a finished [`Source::scrape`] has learned.
@@ -149,6 +203,10 @@ pub struct Page {
 pub struct ScrapeSummary {
     /// By community: everything published up to this moment is now known.
     pub watermarks: BTreeMap<String, Timestamp>,
+    /// The communities that were walked to what was known, whether they have any records.
+    pub walked: Vec<String>,
+    /// What may have been missed.
+    pub gaps: Vec<Gap>,
 }
 
 /// A record whose numbers are to be read again.

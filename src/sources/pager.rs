@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::{Error, Page, ScrapeRequest};
-use crate::corpus::{FileCursor, Observation, Record};
+use crate::corpus::{Counted, FileCursor, Observation, Record};
 
 /// Records of one page.
 const RECORDS: usize = 500;
@@ -16,8 +16,10 @@ pub(super) struct Pager {
     pages: mpsc::Sender<Page>,
     page: Page,
     dropped: u64,
-    /// All records sent or waiting to be.
-    pub(super) kept: u64,
+    /// All rows sent or waiting to be.
+    pub(super) counted: Counted,
+    /// Those of them that were there when the cursor was moved last.
+    up_to_cursor: Counted,
     /// Up to where everything is in the pages sent and the one that is sent next.
     pub(super) cursor: Option<FileCursor>,
 }
@@ -29,7 +31,8 @@ impl Pager {
             pages,
             page: Page::default(),
             dropped: 0,
-            kept: 0,
+            counted: Counted::default(),
+            up_to_cursor: Counted::default(),
             cursor: None,
         }
     }
@@ -39,8 +42,12 @@ impl Pager {
         self.request.unwanted(record)
     }
 
-    /// Everything up to `cursor` was added, or will be before the next page goes out.
-    pub(super) fn reached(&mut self, cursor: &FileCursor) {
+    /// Everything up to `cursor` was added, and what was added reaches to there; or it reaches
+    /// further where the walk `waits` there for a later one.
+    pub(super) fn reached(&mut self, cursor: &FileCursor, waits: bool) {
+        if !waits {
+            self.up_to_cursor.clone_from(&self.counted);
+        }
         match &mut self.cursor {
             Some(known) if known.file == cursor.file => {
                 known.offset = cursor.offset;
@@ -57,22 +64,35 @@ impl Pager {
         record: Record,
         reading: Option<Observation>,
     ) -> Result<(), Error> {
+        self.add(record, reading);
+        self.send_if_full()
+    }
+
+    /// Adds a record to the page, which does not go out before it is told to.
+    pub(super) fn add(&mut self, record: Record, reading: Option<Observation>) {
         self.page.records.push((record, reading));
-        self.kept += 1;
-        if self.page.records.len() >= RECORDS {
-            self.send()?;
-        }
-        Ok(())
+        self.counted.kept += 1;
     }
 
     /// Counts `rows` rows that are dropped.
     pub(super) fn drop_rows(&mut self, reason: &str, rows: u64) -> Result<(), Error> {
+        self.add_dropped(reason, rows);
+        self.send_if_full()
+    }
+
+    /// Counts `rows` rows that are dropped; the page does not go out before it is told to.
+    pub(super) fn add_dropped(&mut self, reason: &str, rows: u64) {
         if rows == 0 {
-            return Ok(());
+            return;
         }
         *self.page.dropped.entry(reason.to_owned()).or_default() += rows;
+        self.counted.drop_rows(reason, rows);
         self.dropped += rows;
-        if self.dropped >= DROPPED {
+    }
+
+    /// Sends the page where it is full.
+    pub(super) fn send_if_full(&mut self) -> Result<(), Error> {
+        if self.page.records.len() >= RECORDS || self.dropped >= DROPPED {
             self.send()?;
         }
         Ok(())
@@ -92,6 +112,7 @@ impl Pager {
             return Ok(());
         }
         page.cursor.clone_from(&self.cursor);
+        page.counted.clone_from(&self.up_to_cursor);
         self.pages.blocking_send(page).map_err(|_| Error::Cancelled)
     }
 }

@@ -51,13 +51,7 @@ async fn read(spec: &str) -> (Vec<(Record, Option<Observation>)>, BTreeMap<Strin
         other => panic!("`{other}` is no file"),
     };
     let (send, mut receive) = mpsc::channel::<Page>(2);
-    let request = ScrapeRequest {
-        as_of: "2026-12-31".parse().unwrap(),
-        communities: None,
-        since: None,
-        watermarks: BTreeMap::new(),
-        cursors: Vec::new(),
-    };
+    let request = ScrapeRequest::everything("2026-12-31".parse().unwrap());
     let (mut records, mut dropped) = (Vec::new(), BTreeMap::new());
     let collect = async {
         while let Some(page) = receive.recv().await {

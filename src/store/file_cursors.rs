@@ -5,7 +5,7 @@ use sqlx::{Sqlite, Transaction};
 use super::{Error, Store};
 use crate::{
     clock::Timestamp,
-    corpus::{ContentHash, DecodeStart, FileCursor, FileIdentity},
+    corpus::{ContentHash, Counted, DecodeStart, FileCursor, FileIdentity},
 };
 
 /// Up to where a file was read, and what for.
@@ -15,6 +15,8 @@ pub struct ReadTo<'a> {
     pub choice: &'a str,
     /// The place in the file.
     pub cursor: &'a FileCursor,
+    /// What the task has counted up to there, over all its attempts.
+    pub counted: &'a Counted,
 }
 
 impl Store {
@@ -77,7 +79,7 @@ pub(super) async fn note(
     as_of: Timestamp,
     read_to: ReadTo<'_>,
 ) -> Result<(), Error> {
-    let ReadTo { choice, cursor } = read_to;
+    let ReadTo { choice, cursor, .. } = read_to;
     let as_of = as_of.as_millis();
     let FileIdentity {
         modified,
@@ -143,6 +145,10 @@ mod tests {
         };
         for offset in [5, 6] {
             cursor.offset = offset;
+            let counted = Counted {
+                kept: offset,
+                dropped: [("duplicate".to_owned(), 1)].into(),
+            };
             let writer = Writer {
                 run_id: "r",
                 task_id: "scrape",
@@ -151,6 +157,7 @@ mod tests {
             let read_to = ReadTo {
                 choice: "communities=pics",
                 cursor: &cursor,
+                counted: &counted,
             };
             store
                 .store_walked_page("d", &[], day("2026-01-03"), 0, Some(read_to), writer)
@@ -162,5 +169,10 @@ mod tests {
         assert_eq!(known("communities=pics", "2026-01-03").await, [cursor]);
         assert_eq!(known("communities=pics", "2026-01-02").await, []);
         assert_eq!(known("", "2026-01-03").await, []);
+        let counted = store.counted("r", "scrape").await.unwrap();
+        assert_eq!(counted.kept, 6);
+        assert_eq!(counted.dropped["duplicate"], 1);
+        let of_another = store.counted("r2", "scrape").await.unwrap();
+        assert_eq!(of_another, Counted::default());
     }
 }

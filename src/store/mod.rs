@@ -12,6 +12,8 @@ mod records;
 mod file_cursors;
 mod picked;
 mod observations;
+mod due_readings;
+mod walks;
 mod media;
 mod people;
 mod embeddings;
@@ -39,6 +41,7 @@ mod made_up;
 mod notices;
 mod retention;
 mod growth;
+mod curves;
 
 use std::path::Path;
 
@@ -47,7 +50,9 @@ pub use backfills::{BackfillInterval, BackfillRow};
 pub use backup::{BackedUp, SchemaVersions};
 pub use cancels::CancelRequest;
 pub use check::Fault;
+pub use curves::CurvePoint;
 pub use database::Database;
+pub use due_readings::{DueCounts, DueReading};
 pub use embeddings::StoredCaption;
 pub use encoded::{Encoded, EncodedKind};
 pub use error::{Error, is_disk_full};

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::{Map, Value};
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, Store, Writer, picked::AT_ONCE, progress};
+use super::{Error, Store, Writer, picked::AT_ONCE};
 use crate::{
     clock::Timestamp,
     corpus::{LabelAge, Observation},
@@ -32,62 +32,6 @@ pub struct LabelReading {
 }
 
 impl Store {
-    /// Stores readings in one transaction; returns how many were not there before.
-    ///
-    /// # Errors
-    ///
-    /// Where the database fails; then none is stored.
-    #[tracing::instrument(name = "db.observations.store", skip_all, fields(rows = observations.len()))]
-    pub async fn store_observations(
-        &self,
-        dataset: &str,
-        observations: &[Observation],
-        writer: Writer<'_>,
-    ) -> Result<u64, Error> {
-        let mut transaction = self.content.write().await?;
-        let mut new = 0;
-        for observation in observations {
-            new += insert(&mut transaction, dataset, observation, writer).await?;
-        }
-        progress::add(&mut transaction, writer, new, 0).await?;
-        self.content.commit(transaction, "content").await?;
-        Ok(new)
-    }
-
-    /// Records whose label was due by `as_of` and was not read, with the moment at which it was
-    /// due, earliest first.
-    ///
-    /// # Errors
-    ///
-    /// Where the database fails.
-    pub async fn due_observations(
-        &self,
-        dataset: &str,
-        as_of: Timestamp,
-        horizon: Horizon,
-    ) -> Result<Vec<(String, Timestamp)>, Error> {
-        let (age, tolerance) = (millis(horizon.age), millis(horizon.tolerance));
-        let as_of = as_of.as_millis();
-        let rows = sqlx::query!(
-            r#"SELECT id, created_at + ?2 AS "due!: i64" FROM records
-               WHERE dataset = ?1 AND created_at + ?2 <= ?4 AND NOT EXISTS (
-                   SELECT 1 FROM observations
-                   WHERE observations.dataset = records.dataset AND record_id = records.id
-                     AND age BETWEEN ?2 AND ?2 + ?3)
-               ORDER BY created_at, id"#,
-            dataset,
-            age,
-            tolerance,
-            as_of,
-        )
-        .fetch_all(self.content.read())
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.id, Timestamp::from_millis(row.due)))
-            .collect())
-    }
-
     /// By record id: the last reading; one without a time counts as the first.
     ///
     /// # Errors
@@ -241,7 +185,8 @@ pub(super) async fn insert(
     Ok(done.rows_affected())
 }
 
-fn millis(duration: Duration) -> i64 {
+/// A length of time as it is stored.
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -1,5 +1,7 @@
 //! What was known of authors and communities, each time that it was read.
 
+use std::{collections::HashSet, time::Duration};
+
 use super::{Error, Store};
 use crate::{
     clock::Timestamp,
@@ -59,6 +61,101 @@ impl Store {
             .await?;
         }
         self.content.commit(transaction, "content").await
+    }
+
+    /// Keeps the answer for these authors, who were asked for at `asked_at`. One who is not in the
+    /// answer is kept as known by nothing but the id: the source no longer knows the account.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn put_asked_authors(
+        &self,
+        dataset: &str,
+        asked: &[String],
+        found: &[AuthorReading],
+        asked_at: Timestamp,
+    ) -> Result<(), Error> {
+        let known: HashSet<&str> = found.iter().map(|author| author.id.as_str()).collect();
+        let unknown = asked.iter().filter(|id| !known.contains(id.as_str()));
+        let unknown = unknown.map(|id| AuthorReading {
+            id: id.clone(),
+            read_at: asked_at,
+            name: None,
+            created_at: None,
+            link_karma: None,
+            comment_karma: None,
+        });
+        let authors: Vec<AuthorReading> = found.iter().cloned().chain(unknown).collect();
+        self.put_people(dataset, &authors, &[]).await
+    }
+
+    /// The authors of records of the time `every` before `as_of` of whom nothing was read since that
+    /// time before their record, with the publication of their first such record, the earliest
+    /// first. `field` is that of a record which holds the id of its author.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.people.authors_to_read", skip_all)]
+    pub async fn authors_to_read(
+        &self,
+        dataset: &str,
+        field: &str,
+        as_of: Timestamp,
+        every: Duration,
+    ) -> Result<Vec<(String, Timestamp)>, Error> {
+        let (since, as_of) = ((as_of - every).as_millis(), as_of.as_millis());
+        let stands = as_of - since;
+        let rows = sqlx::query!(
+            r#"SELECT fields ->> ?2 AS "author!: String", min(created_at) AS "published!: i64"
+               FROM records
+               WHERE dataset = ?1 AND created_at > ?3 AND created_at <= ?4
+                 AND fields ->> ?2 IS NOT NULL
+                 AND NOT EXISTS (
+                     SELECT 1 FROM author_readings
+                     WHERE author_readings.dataset = records.dataset
+                       AND author_readings.author = fields ->> ?2
+                       AND read_at > records.created_at - ?5)
+               GROUP BY fields ->> ?2 ORDER BY min(created_at), fields ->> ?2"#,
+            dataset,
+            field,
+            since,
+            as_of,
+            stands,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.author, Timestamp::from_millis(row.published)))
+            .collect())
+    }
+
+    /// Those of these communities of which nothing was read in the time `every` before `as_of`.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn communities_to_read(
+        &self,
+        dataset: &str,
+        names: &[String],
+        as_of: Timestamp,
+        every: Duration,
+    ) -> Result<Vec<String>, Error> {
+        let (since, as_of) = ((as_of - every).as_millis(), as_of.as_millis());
+        let read = sqlx::query_scalar!(
+            r#"SELECT DISTINCT lower(community) AS "community!: String" FROM community_readings
+             WHERE dataset = ? AND read_at BETWEEN ? AND ?"#,
+            dataset,
+            since,
+            as_of,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        let is_known = |name: &&String| !read.contains(&name.to_ascii_lowercase());
+        Ok(names.iter().filter(is_known).cloned().collect())
     }
 
     /// What was known of an author at `at`: the latest reading until then.
@@ -170,6 +267,17 @@ mod tests {
         assert_eq!(known(1).await, None);
         assert_eq!(known(4).await, Some(Some(10.0)));
         assert_eq!(known(6).await, Some(Some(21.0)));
+        // One who was asked for and is not there is not asked for again at once.
+        let asked = ["t2_a".to_owned(), "t2_gone".to_owned()];
+        store
+            .put_asked_authors("reddit", &asked, &[author(7, 22.0)], at(7))
+            .await
+            .unwrap();
+        let gone = store.author_at("reddit", "t2_gone", at(7)).await.unwrap();
+        assert_eq!(
+            gone.map(|gone| (gone.name, gone.link_karma)),
+            Some((None, None))
+        );
         let other = store.author_at("dump", "t2_a", at(6)).await.unwrap();
         assert_eq!(other, None, "another data set has its own");
         let found = store.community_at("reddit", "pics", at(3)).await.unwrap();

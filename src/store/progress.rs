@@ -3,6 +3,7 @@
 use sqlx::{Sqlite, Transaction};
 
 use super::{Error, Store, Writer};
+use crate::corpus::Counted;
 
 /// What a task has done for a run so far, over all attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,31 @@ impl Store {
             rows_computed: row.rows_computed.unsigned_abs(),
             bytes: row.bytes.unsigned_abs(),
         }))
+    }
+
+    /// What a task has counted for a run up to the cursors of its files, over all attempts.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails or the row cannot be read.
+    pub async fn counted(&self, run_id: &str, task_id: &str) -> Result<Counted, Error> {
+        let counted = sqlx::query_scalar!(
+            "SELECT counted FROM task_progress WHERE run_id = ? AND task_id = ?",
+            run_id,
+            task_id,
+        )
+        .fetch_optional(self.content.read())
+        .await?
+        .flatten();
+        let Some(counted) = counted else {
+            return Ok(Counted::default());
+        };
+        serde_json::from_str(&counted).map_err(|error| Error::Inconsistent {
+            table: "task_progress",
+            column: "counted",
+            row: format!("{run_id} {task_id}"),
+            message: error.to_string(),
+        })
     }
 
     /// Makes all content committed so far durable.
@@ -63,6 +89,24 @@ pub(super) async fn add(
         writer.task_id,
         rows,
         bytes,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Notes what a task has counted, inside the transaction that stores its batch, after [`add`].
+pub(super) async fn note_counted(
+    transaction: &mut Transaction<'static, Sqlite>,
+    writer: Writer<'_>,
+    counted: &Counted,
+) -> Result<(), Error> {
+    let counted = serde_json::json!(counted).to_string();
+    sqlx::query!(
+        "UPDATE task_progress SET counted = ? WHERE run_id = ? AND task_id = ?",
+        counted,
+        writer.run_id,
+        writer.task_id,
     )
     .execute(&mut **transaction)
     .await?;

@@ -82,9 +82,6 @@ impl Store {
                     observations::insert(&mut transaction, dataset, observation, writer).await?;
             }
         }
-        if let Some(read_to) = read_to {
-            file_cursors::note(&mut transaction, dataset, seen_at, read_to).await?;
-        }
         progress::add(
             &mut transaction,
             writer,
@@ -92,6 +89,10 @@ impl Store {
             bytes,
         )
         .await?;
+        if let Some(read_to) = read_to {
+            file_cursors::note(&mut transaction, dataset, seen_at, read_to).await?;
+            progress::note_counted(&mut transaction, writer, read_to.counted).await?;
+        }
         self.content.commit(transaction, "content").await?;
         Ok(changes)
     }
@@ -112,33 +113,6 @@ impl Store {
             .into_iter()
             .map(|r| (r.community, Timestamp::from_millis(r.seen_to)))
             .collect())
-    }
-
-    /// Moves watermarks forward after a finished walk; never back.
-    ///
-    /// # Errors
-    ///
-    /// Where the database fails.
-    pub async fn raise_watermarks(
-        &self,
-        dataset: &str,
-        watermarks: &BTreeMap<String, Timestamp>,
-    ) -> Result<(), Error> {
-        let mut transaction = self.content.write().await?;
-        for (community, seen_to) in watermarks {
-            let seen_to = seen_to.as_millis();
-            sqlx::query!(
-                "INSERT INTO watermarks (dataset, community, seen_to) VALUES (?, ?, ?)
-                 ON CONFLICT (dataset, community) DO UPDATE SET seen_to = max(seen_to, excluded.seen_to)",
-                dataset,
-                community,
-                seen_to,
-            )
-            .execute(&mut *transaction)
-            .await?;
-        }
-        self.content.commit(transaction, "content").await?;
-        Ok(())
     }
 
     /// All records of a data set that were published and seen by `as_of`, by creation time and

@@ -206,10 +206,15 @@ fn dies_at(point: &str, counts: &[u32], more: &[&str]) {
         }
 
         let resumed = home.json(&arguments[1..]);
-        assert_eq!(result(&resumed), *undisturbed(), "{place}");
         effects::is_sound(&home);
         let runs = effects::runs(home.path());
         assert!(runs.len() <= 2, "{place}");
+        let mut expected = undisturbed().clone();
+        if runs.len() == 2 {
+            // What died had done its work: a second run has found nothing new in the files.
+            expected["tasks"][0] = json!(["scrape", "succeeded", 0, 0]);
+        }
+        assert_eq!(result(&resumed), expected, "{place}");
         for (run, _) in &runs {
             assert_eq!(run.state, RunState::Succeeded, "{place}: {run:?}");
         }

@@ -21,4 +21,5 @@ mod watched;
 mod visual;
 mod sharing;
 mod checkpoints;
+mod collecting;
 mod encoders;

@@ -354,7 +354,16 @@ async fn a_data_set_without_new_records_is_told_until_there_is_one() {
     // A table that was read once is not walked again and again.
     assert!(standing(&store).await.is_empty());
     let marks = [("pics".to_owned(), clock.now())].into();
-    store.raise_watermarks("reddit", &marks).await.unwrap();
+    let writer = Writer {
+        run_id: "r1",
+        task_id: "scrape",
+        stored_at: clock.now(),
+    };
+    let walked = ["pics".to_owned()];
+    store
+        .store_walks("reddit", &marks, &walked, &[], clock.now(), writer)
+        .await
+        .unwrap();
     notifier.look().await.unwrap();
     assert_eq!(
         standing(&store).await,

@@ -40,11 +40,8 @@ async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
     let source = DumpSource::open(path).unwrap();
     let (send, mut receive) = mpsc::channel::<Page>(1);
     let request = ScrapeRequest {
-        as_of: "2026-12-01".parse().unwrap(),
         communities: communities.map(|all| all.iter().map(|c| (*c).to_owned()).collect()),
-        since: None,
-        watermarks: BTreeMap::new(),
-        cursors: Vec::new(),
+        ..ScrapeRequest::everything("2026-12-01".parse().unwrap())
     };
     let mut all = Page::default();
     let collect = async {
@@ -169,13 +166,7 @@ async fn a_reader_that_is_gone_ends_the_walk() {
     let source = DumpSource::open(folder.path()).unwrap();
     let (send, receive) = mpsc::channel(1);
     drop(receive);
-    let request = ScrapeRequest {
-        as_of: "2026-12-01".parse().unwrap(),
-        communities: None,
-        since: None,
-        watermarks: BTreeMap::new(),
-        cursors: Vec::new(),
-    };
+    let request = ScrapeRequest::everything("2026-12-01".parse().unwrap());
     let end = source.scrape(request, send).await;
     assert!(matches!(end, Err(Error::Cancelled)));
 }

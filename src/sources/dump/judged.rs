@@ -32,15 +32,28 @@ impl Place {
     }
 }
 
+/// How many lines were dropped, by reason.
+pub(super) type Dropped = BTreeMap<Cow<'static, str>, u64>;
+
+/// A post that is wanted.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) post: ParsedPost,
+    /// The place behind it.
+    pub(super) end: Place,
+    /// The lines that were dropped between the post before it and this one.
+    pub(super) dropped: Dropped,
+}
+
 /// What became of some lines.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     /// How many lines there were, empty ones too.
     pub(super) lines: u64,
-    /// The posts that are wanted, each with the place behind it.
-    pub(super) kept: Vec<(Place, ParsedPost)>,
-    /// How many lines were dropped, by reason.
-    pub(super) dropped: BTreeMap<Cow<'static, str>, u64>,
+    /// The posts that are wanted.
+    pub(super) kept: Vec<Kept>,
+    /// The lines that were dropped behind the last of them.
+    pub(super) dropped: Dropped,
     /// Numbers of the first lines that are no JSON objects, from 1.
     pub(super) malformed: Vec<u64>,
     /// Where the first line begins that is too young to be read now.
@@ -62,11 +75,12 @@ impl Judged {
                     offset: span.end,
                     lines: self.lines,
                 };
-                self.kept.push((end, post));
+                let dropped = std::mem::take(&mut self.dropped);
+                self.kept.push(Kept { post, end, dropped });
                 return;
             }
-            Err(Dropped::For(reason)) => Cow::Borrowed(reason),
-            Err(Dropped::Unread(reason)) => Cow::Owned(reason.to_string()),
+            Err(Refused::For(reason)) => Cow::Borrowed(reason),
+            Err(Refused::Unread(reason)) => Cow::Owned(reason.to_string()),
         };
         if reason == "after_as_of" {
             self.late.get_or_insert(Place {
@@ -87,23 +101,23 @@ impl Judged {
 }
 
 /// Why a line is no post that is wanted.
-enum Dropped {
+enum Refused {
     /// It is another one than is asked for.
     For(&'static str),
     /// It cannot be read.
     Unread(Reason),
 }
 
-fn judge(wanted: &Wanted, line: &[u8]) -> Result<ParsedPost, Dropped> {
+fn judge(wanted: &Wanted, line: &[u8]) -> Result<ParsedPost, Refused> {
     if line.len() > LONGEST_LINE {
-        return Err(Dropped::Unread(Reason::Malformed));
+        return Err(Refused::Unread(Reason::Malformed));
     }
     if let Some(reason) = wanted.passes_over(line) {
-        return Err(Dropped::For(reason));
+        return Err(Refused::For(reason));
     }
-    let post = parse_post(line).map_err(Dropped::Unread)?;
+    let post = parse_post(line).map_err(Refused::Unread)?;
     match wanted.request().unwanted(&post.record) {
-        Some(reason) => Err(Dropped::For(reason)),
+        Some(reason) => Err(Refused::For(reason)),
         None => Ok(post),
     }
 }

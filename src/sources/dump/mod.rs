@@ -105,6 +105,7 @@ impl Source for DumpSource {
             observes: false,
             by_community: false,
             live: false,
+            replays: false,
         }
     }
 

@@ -36,11 +36,9 @@ impl Reader {
         let source = DumpSource::open(path).unwrap();
         let (send, mut receive) = mpsc::channel::<Page>(1);
         let request = ScrapeRequest {
-            as_of: self.as_of.unwrap_or("2026-12-01").parse().unwrap(),
-            communities: None,
             since: self.since.map(|text| text.parse().unwrap()),
-            watermarks: BTreeMap::new(),
             cursors: self.cursors.values().cloned().collect(),
+            ..ScrapeRequest::everything(self.as_of.unwrap_or("2026-12-01").parse().unwrap())
         };
         let mut news = News::default();
         let take = async {

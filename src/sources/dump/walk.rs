@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use super::{
     identity::{goes_on, identity},
-    judged::{Batch, Judged, LINES, LONGEST_LINE, Place},
+    judged::{Batch, Dropped, Judged, LINES, LONGEST_LINE, Place},
     pieces::{Cutter, Format, Spare},
     seen::Seen,
     threads,
@@ -50,7 +50,7 @@ impl Walk {
         let mut file = fs::File::open(path).map_err(unopened)?;
         let cursor = self.cursor(path, &mut file).map_err(unopened)?;
         let (start, offset) = (cursor.start, cursor.offset);
-        let kept_before = self.pager.kept;
+        let kept_before = self.pager.counted.kept;
         let mut progress = Progress {
             at: Place {
                 offset: start.offset,
@@ -104,7 +104,7 @@ impl Walk {
                     "cannot be decoded"
                 },
                 progress.at.lines,
-                sink.pager.kept - kept_before,
+                sink.pager.counted.kept - kept_before,
             ),
             source: Some(Box::new(error)),
         })
@@ -140,8 +140,8 @@ struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    /// Keeps a post, unless a later reading of it was kept.
-    fn post(&mut self, post: ParsedPost) -> Result<(), Error> {
+    /// Adds a post, unless a later reading of it was added.
+    fn post(&mut self, post: ParsedPost) {
         let ParsedPost {
             record,
             observation,
@@ -151,13 +151,11 @@ impl Sink<'_> {
         let is_earlier = matches!((before, read_at), (Some(before), Some(now)) if now < before);
         if !is_earlier {
             self.seen.note(&record.id, read_at);
-            self.pager.keep(record, Some(observation))?;
+            self.pager.add(record, Some(observation));
         }
-        // Last: a page that goes out before the post is in it must not tell that it was read.
         if before.is_some() {
-            self.pager.drop_rows("duplicate", 1)?;
+            self.pager.add_dropped("duplicate", 1);
         }
-        Ok(())
     }
 }
 
@@ -208,9 +206,10 @@ impl Progress {
             self.line_at = end - batch.tail.len() as u64;
             self.line = batch.tail;
         }
-        if self.line.is_empty() && !self.is_endless {
-            self.reached(self.at, sink);
-        }
+        let is_between = self.line.is_empty() && !self.is_endless;
+        let offset = if is_between { end } else { self.line_at };
+        let lines = self.at.lines;
+        self.reached(Place { offset, lines }, sink);
         Ok(())
     }
 
@@ -264,22 +263,28 @@ impl Progress {
         if let Some(late) = judged.late {
             self.late.get_or_insert(late.after(base));
         }
-        for (end, post) in judged.kept {
-            self.reached(end.after(base), sink);
-            sink.post(post)?;
+        for kept in judged.kept {
+            self.count_dropped(kept.dropped, sink);
+            sink.post(kept.post);
+            self.reached(kept.end.after(base), sink);
+            sink.pager.send_if_full()?;
         }
         for number in judged.malformed {
             if self.malformed.len() < LINES {
                 self.malformed.push(base.lines + number);
             }
         }
-        for (reason, lines) in judged.dropped {
+        self.count_dropped(judged.dropped, sink);
+        sink.pager.send_if_full()
+    }
+
+    fn count_dropped(&mut self, dropped: Dropped, sink: &mut Sink<'_>) {
+        for (reason, lines) in dropped {
             if reason == "malformed_line" {
                 self.bad_lines += lines;
             }
-            sink.pager.drop_rows(&reason, lines)?;
+            sink.pager.add_dropped(&reason, lines);
         }
-        Ok(())
     }
 
     /// The file has ended, and perhaps its last line without an end of its own.
@@ -304,12 +309,10 @@ impl Progress {
         Ok(())
     }
 
-    /// Everything before `place` will be in the page that is sent next.
+    /// Everything before `place` is in pages, and nothing behind it.
     fn reached(&mut self, place: Place, sink: &mut Sink<'_>) {
-        let place = match self.late {
-            Some(late) if late.offset < place.offset => late,
-            _ => place,
-        };
+        let late = self.late.filter(|late| late.offset < place.offset);
+        let place = late.unwrap_or(place);
         if place.offset < self.cursor.offset {
             return;
         }
@@ -327,6 +330,6 @@ impl Progress {
                 offset: place.offset,
             };
         }
-        sink.pager.reached(&self.cursor);
+        sink.pager.reached(&self.cursor, late.is_some());
     }
 }

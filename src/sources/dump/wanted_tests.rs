@@ -1,17 +1,13 @@
 //! What is passed over is never wanted.
 
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::sources::reddit::post::parse_post;
 
 fn wanted(communities: Option<&[&str]>, since: Option<&str>) -> Wanted {
     Wanted::new(ScrapeRequest {
-        as_of: "2020-01-02".parse().unwrap(),
         communities: communities.map(|all| all.iter().map(|name| (*name).to_owned()).collect()),
         since: since.map(|text| text.parse().unwrap()),
-        watermarks: BTreeMap::new(),
-        cursors: Vec::new(),
+        ..ScrapeRequest::everything("2020-01-02".parse().unwrap())
     })
 }
 

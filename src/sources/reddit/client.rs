@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     corpus::{AuthorReading, CommunityReading},
-    sources::Error,
+    sources::{BATCH, Error},
 };
 
 /// The header by which a simulated Reddit is told as of when to answer.
@@ -31,9 +31,6 @@ const TIME_HEADER: &str = "x-sandbox-time";
 
 /// How often one request is tried.
 pub(super) const TRIES: u32 = 6;
-
-/// How many things one request can ask for.
-pub(super) const BATCH: usize = 100;
 
 /// The first of the pauses between tries, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -242,7 +239,7 @@ impl RedditClient {
     }
 
     /// When an answer as of `as_of` is read: a live server answers as of now.
-    fn read_at(&self, as_of: Timestamp) -> Timestamp {
+    pub(super) fn read_at(&self, as_of: Timestamp) -> Timestamp {
         if self.endpoint.simulated_time {
             as_of
         } else {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     budget::{BudgetSheet, CallClass, Ledger, Limiter, Manners, SystemTimer},
     by_roux::RouxClients,
-    client::{BATCH, Fault, RedditClient},
+    client::{Fault, RedditClient},
     endpoint::{Credentials, Endpoint},
     listing::{ListingPage, read_child},
     pack::packs,
@@ -16,8 +16,10 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    corpus::{AuthorReading, CommunityReading, Observation},
-    sources::{Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits},
+    corpus::{Gap, Observation},
+    sources::{
+        BATCH, Due, Error, Page, People, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+    },
 };
 
 /// A walk goes so far below what is known: a post may come out of the filter for spam late.
@@ -25,6 +27,10 @@ const MARGIN: Duration = Duration::from_hours(1);
 
 /// A listing ends at about a thousand posts, however many there are.
 const CAP: usize = 900;
+
+/// How many known posts a walk meets before it is sure that all below is known: one alone may have
+/// been put back to its place late.
+const ENOUGH: usize = 2;
 
 /// How many requests for readings are under way at a time.
 const AT_A_TIME: usize = 8;
@@ -123,33 +129,6 @@ impl RedditSource {
         self.client.sheet()
     }
 
-    /// What is known of these accounts (`t2_…`) as of `as_of`, or now where the server is live; a
-    /// hundred by a call. Those that are gone are left out.
-    ///
-    /// # Errors
-    ///
-    /// As [`Source::observe`].
-    pub async fn authors(
-        &self,
-        ids: &[String],
-        as_of: Timestamp,
-    ) -> Result<Vec<AuthorReading>, Error> {
-        Ok(self.client.authors(ids, as_of).await?)
-    }
-
-    /// What is known of these communities; a hundred by a call. Those that are gone are left out.
-    ///
-    /// # Errors
-    ///
-    /// As [`Source::observe`].
-    pub async fn communities(
-        &self,
-        names: &[String],
-        as_of: Timestamp,
-    ) -> Result<Vec<CommunityReading>, Error> {
-        Ok(self.client.communities(names, as_of).await?)
-    }
-
     /// Asks a simulated server for readings in other steps of time.
     #[must_use]
     pub fn with_reading_step(mut self, step: ReadingStep) -> Self {
@@ -181,7 +160,16 @@ impl RedditSource {
         let mut refused = None;
         while let Some(pack) = walks.pop() {
             match self.walk(&pack, &request, &pages).await {
-                Ok(Walk::Whole(newest)) => summary.watermarks.extend(newest),
+                Ok(Walk::Whole { newest, gap }) => {
+                    for name in pack {
+                        let known = request.watermarks.get(name).copied();
+                        if let Some(newest) = newest.max(known) {
+                            summary.watermarks.insert(name.to_owned(), newest);
+                        }
+                        summary.walked.push(name.to_owned());
+                    }
+                    summary.gaps.extend(gap);
+                }
                 Ok(Walk::CutShort) => walks.extend(pack.iter().rev().map(|name| vec![*name])),
                 Err(Fault::Refused { .. }) if pack.len() > 1 => {
                     walks.extend(pack.iter().rev().map(|name| vec![*name]));
@@ -210,6 +198,8 @@ impl RedditSource {
     ) -> Result<Walk, Fault> {
         let as_of = request.as_of;
         let known = |name: &str| request.watermarks.get(name).copied();
+        // Up to here all of them are known.
+        let all_known = pack.iter().map(|name| known(name)).min().flatten();
         let stops: BTreeMap<&str, Option<Timestamp>> = pack
             .iter()
             .map(|name| (*name, known(name).map(|known| known - MARGIN)))
@@ -218,11 +208,13 @@ impl RedditSource {
         let bottom = stops.values().min().copied().flatten();
         let is_below =
             |created: Option<Timestamp>, stop: Option<Timestamp>| stop.is_some() && created < stop;
-        let mut newest: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        let mut newest: Option<Timestamp> = None;
+        let mut oldest: Option<Timestamp> = None;
         let mut cursor: Option<String> = None;
-        let mut seen = 0;
+        let (mut seen, mut met) = (0, 0);
         loop {
             let listing = self.client.newest(pack, cursor.as_deref(), as_of).await?;
+            let read_at = self.client.read_at(as_of);
             seen += listing.children.len();
             let mut page = Page {
                 bytes: listing.bytes,
@@ -230,7 +222,7 @@ impl RedditSource {
             };
             let mut reached_known = false;
             for child in &listing.children {
-                let post = match read_child(child, as_of) {
+                let post = match read_child(child, read_at) {
                     Ok(post) => post,
                     Err(reason) => {
                         *page.dropped.entry(reason.to_string()).or_insert(0) += 1;
@@ -239,13 +231,12 @@ impl RedditSource {
                 };
                 let created = post.record.created_at;
                 let name = asked_name(pack, &post);
-                reached_known |= is_below(created, bottom);
+                met += usize::from(created <= all_known && request.known.contains(&post.record.id));
+                reached_known |= is_below(created, bottom) || met >= ENOUGH;
+                oldest = created.or(oldest);
                 let stop = name.and_then(|name| stops.get(name).copied().flatten());
                 if created <= Some(as_of) && !is_below(created, stop) {
-                    if let Some((name, created)) = name.zip(created) {
-                        let newest = newest.entry(name).or_insert(created);
-                        *newest = (*newest).max(created);
-                    }
+                    newest = newest.max(created);
                     page.records.push((post.record, Some(post.observation)));
                 }
             }
@@ -256,11 +247,14 @@ impl RedditSource {
                 return Ok(Walk::CutShort);
             }
             if reached_known || next.is_none() {
-                let newest = pack.iter().filter_map(|name| {
-                    let newest = newest.get(name).copied().max(known(name))?;
-                    Some(((*name).to_owned(), newest))
+                let cut = (!reached_known && seen >= CAP).then_some(());
+                let gap = cut.and(all_known).zip(oldest).map(|(from, to)| Gap {
+                    community: pack[0].to_owned(),
+                    from,
+                    to,
                 });
-                return Ok(Walk::Whole(newest.collect()));
+                // What one listing has shown of its newest is known of all that it shows.
+                return Ok(Walk::Whole { newest, gap });
             }
             cursor = next;
         }
@@ -284,7 +278,7 @@ impl RedditSource {
         let read: Vec<Vec<Observation>> = stream::iter(requests)
             .map(|(moment, names)| async move {
                 let listing = self.client.info(&names, CallClass::ReRead, moment).await?;
-                Ok::<_, Error>(observations(&listing, moment))
+                Ok::<_, Error>(observations(&listing, self.client.read_at(moment)))
             })
             .buffered(AT_A_TIME)
             .try_collect()
@@ -303,6 +297,7 @@ impl Source for RedditSource {
             observes: true,
             by_community: true,
             live: true,
+            replays: self.client.endpoint().simulated_time,
         }
     }
 
@@ -321,12 +316,32 @@ impl Source for RedditSource {
     ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
         Box::pin(self.observe_all(due, as_of))
     }
+
+    /// Accounts are named as `t2_…`; a hundred accounts or communities are one call.
+    fn people<'a>(
+        &'a self,
+        authors: &'a [String],
+        communities: &'a [String],
+        as_of: Timestamp,
+    ) -> BoxFuture<'a, Result<People, Error>> {
+        Box::pin(async move {
+            Ok(People {
+                authors: self.client.authors(authors, as_of).await?,
+                communities: self.client.communities(communities, as_of).await?,
+            })
+        })
+    }
 }
 
 /// How a walk has ended.
 enum Walk {
-    /// Everything new was seen; by community, when its newest post was made.
-    Whole(Vec<(String, Timestamp)>),
+    /// Everything new was seen that is still shown.
+    Whole {
+        /// When the newest post was made.
+        newest: Option<Timestamp>,
+        /// What is no longer shown, though it may be new.
+        gap: Option<Gap>,
+    },
     /// The listing ended before what is known, for it shows only so many: loud communities must be
     /// read alone.
     CutShort,

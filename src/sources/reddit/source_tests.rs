@@ -5,7 +5,7 @@ use axum::{http::StatusCode, response::Response};
 use super::{
     super::{
         budget::Ledger,
-        served_tests::{Calls, TOKEN_PATH, counted, json, serve, token},
+        served_tests::{Call, Calls, TOKEN_PATH, counted, json, serve, token},
     },
     *,
 };
@@ -26,12 +26,19 @@ fn rounds_a_due_time_up_to_its_step() {
 async fn source(
     listing: impl Fn(&str) -> Response + Clone + Send + Sync + 'static,
 ) -> (RedditSource, Calls) {
+    serve_with(move |call| listing(call.path.trim_start_matches("/r/").trim_end_matches("/new")))
+        .await
+}
+
+/// A source at a server that answers so, and what it was asked.
+async fn serve_with(
+    answer: impl Fn(&Call) -> Response + Clone + Send + Sync + 'static,
+) -> (RedditSource, Calls) {
     let (base, calls) = serve(move |call| {
         if call.path == TOKEN_PATH {
             return token("t");
         }
-        let names = call.path.trim_start_matches("/r/").trim_end_matches("/new");
-        counted(listing(names), SystemClock.now(), 1, 1000)
+        counted(answer(call), SystemClock.now(), 1, 1000)
     })
     .await;
     let access = Access {
@@ -54,14 +61,19 @@ async fn read(
 ) -> (Vec<String>, Result<ScrapeSummary, Error>) {
     let names = || communities.iter().map(|name| (*name).to_owned());
     let request = ScrapeRequest {
-        as_of: Timestamp::from_seconds(1e9),
         communities: Some(names().collect()),
         watermarks: names()
             .map(|name| (name, Timestamp::from_seconds(known)))
             .collect(),
-        since: None,
-        cursors: Vec::new(),
+        ..ScrapeRequest::everything(Timestamp::from_seconds(1e9))
     };
+    scrape(source, request).await
+}
+
+async fn scrape(
+    source: &RedditSource,
+    request: ScrapeRequest,
+) -> (Vec<String>, Result<ScrapeSummary, Error>) {
     let (send, mut receive) = mpsc::channel(100);
     let summary = source.scrape(request, send).await;
     let mut ids = Vec::new();
@@ -98,10 +110,74 @@ async fn quiet_communities_share_one_call() {
     assert_eq!(ids, ["c", "b"], "what is old is left out");
     let known = summary.unwrap().watermarks;
     assert_eq!(known["pics"], Timestamp::from_seconds(90_003.0));
-    assert_eq!(known["aww"], Timestamp::from_seconds(90_002.0));
+    // Of all that one listing shows as much is known: a quiet one is not walked down to its last
+    // post again and again.
+    assert_eq!(known["aww"], Timestamp::from_seconds(90_003.0));
     let calls = calls.lock().unwrap();
     let paths: Vec<&str> = calls.iter().map(|call| call.path.as_str()).collect();
     assert_eq!(paths, [TOKEN_PATH, "/r/pics+aww/new"]);
+}
+
+/// A listing of 1,000 posts in pages of 100, the newest made at the second 1,000,000, one a second.
+fn thousand(after: Option<u32>) -> Response {
+    let first = after.unwrap_or(1_000_001) - 1;
+    let children: Vec<_> = (first - 99..=first)
+        .rev()
+        .map(|second| {
+            serde_json::json!({"kind": "t3", "data": {"id": format!("p{second}"), "title": "t",
+                "subreddit": "pics", "created_utc": second}})
+        })
+        .collect();
+    let after = (first - 99 > 999_001).then(|| format!("t3_p{}", first - 99));
+    let body = serde_json::json!({"data": {"children": children, "after": after}});
+    json(StatusCode::OK, body.to_string())
+}
+
+/// A source of `pics` with [`thousand`] posts, and what it was asked.
+async fn loud() -> (RedditSource, Calls) {
+    serve_with(|call| {
+        let after = call
+            .query
+            .split('&')
+            .find_map(|part| part.strip_prefix("after=t3_p"));
+        thousand(after.map(|after| after.parse().unwrap()))
+    })
+    .await
+}
+
+fn loud_request(known_to: f64, known: &[&str]) -> ScrapeRequest {
+    ScrapeRequest {
+        communities: Some(vec!["pics".to_owned()]),
+        watermarks: [("pics".to_owned(), Timestamp::from_seconds(known_to))].into(),
+        known: known.iter().map(|id| (*id).to_owned()).collect(),
+        ..ScrapeRequest::everything(Timestamp::from_seconds(1e9))
+    }
+}
+
+#[tokio::test]
+async fn a_walk_ends_where_it_meets_what_is_known() {
+    let (source, calls) = loud().await;
+    // What a walk that died has stored above the watermark tells nothing of what is below.
+    let known = ["p999999", "p999998", "p999850", "p999849"];
+    let (ids, summary) = scrape(&source, loud_request(999_850.0, &known)).await;
+    assert_eq!(ids.len(), 200);
+    assert_eq!(summary.unwrap().gaps, []);
+    assert_eq!(calls.lock().unwrap().len(), 1 + 2);
+}
+
+#[tokio::test]
+async fn what_the_listing_no_longer_shows_is_a_gap() {
+    let (source, _) = loud().await;
+    let (ids, summary) = scrape(&source, loud_request(900_000.0, &[])).await;
+    assert_eq!(ids.len(), 1000);
+    let gap = Gap {
+        community: "pics".to_owned(),
+        from: Timestamp::from_seconds(900_000.0),
+        to: Timestamp::from_seconds(999_001.0),
+    };
+    let summary = summary.unwrap();
+    assert_eq!(summary.gaps, [gap]);
+    assert_eq!(summary.walked, ["pics"]);
 }
 
 #[tokio::test]

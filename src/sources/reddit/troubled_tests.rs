@@ -63,11 +63,8 @@ async fn scraped(
 ) -> Result<ScrapeSummary, Error> {
     let (sender, mut receiver) = mpsc::channel(4);
     let request = ScrapeRequest {
-        as_of,
-        communities: None,
-        since: None,
         watermarks: watermarks.clone(),
-        cursors: Vec::new(),
+        ..ScrapeRequest::everything(as_of)
     };
     let receive = async {
         while let Some(page) = receiver.recv().await {
@@ -117,10 +114,10 @@ async fn a_strict_and_failing_server_costs_time_and_no_posts() {
     let read: BTreeSet<String> = read.into_iter().map(|reading| reading.record_id).collect();
     assert!(read.iter().eq(known.keys()));
     let authors: Vec<String> = authors.into_iter().collect();
-    let told = patiently(&time, async || source.authors(&authors, as_of).await).await;
-    assert_eq!(told.len(), authors.len());
     let all = communities();
-    let told = patiently(&time, async || source.communities(&all, as_of).await).await;
+    let told = patiently(&time, async || source.people(&authors, &all, as_of).await).await;
+    assert_eq!(told.authors.len(), authors.len());
+    let told = told.communities;
     assert!(told.iter().all(|told| told.subscribers > Some(1e6)) && told.len() == 4);
     assert!(
         known.len() > 800 && odd > 5,

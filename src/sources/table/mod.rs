@@ -201,6 +201,7 @@ impl Source for TableSource {
             observes: false,
             by_community: false,
             live: false,
+            replays: false,
         }
     }
 

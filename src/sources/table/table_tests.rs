@@ -232,11 +232,9 @@ async fn a_folder_is_one_table_in_pages() {
     let source = open(folder.path(), "").unwrap();
     let (send, mut receive) = mpsc::channel(1);
     let request = ScrapeRequest {
-        as_of: "2026-01-01".parse().unwrap(),
         communities: Some(vec!["pics".to_owned()]),
-        since: None,
         watermarks: std::collections::BTreeMap::default(),
-        cursors: Vec::new(),
+        ..ScrapeRequest::everything("2026-01-01".parse().unwrap())
     };
     let collect = async {
         let mut pages = Vec::new();

@@ -37,7 +37,7 @@ INSERT INTO model_aliases VALUES ('m', 'champion', 1, 0, '');
 "#;
 
 const SOUND_CONTENT: &str = "
-INSERT INTO task_progress VALUES ('new', 'a', 7, 0);
+INSERT INTO task_progress VALUES ('new', 'a', 7, 0, NULL);
 INSERT INTO predictions VALUES ('d', 'r', 'm', 1, 0, 0, 0, 0, 'old');
 INSERT INTO media VALUES (x'01', 1, 'png', 1, 1, 1, 0);
 INSERT INTO media_places VALUES ('u', 'stored', NULL, x'01', 0, 'old');
