@@ -114,14 +114,10 @@ async fn a_strict_and_failing_server_costs_time_and_no_posts() {
     let read: BTreeSet<String> = read.into_iter().map(|reading| reading.record_id).collect();
     assert!(read.iter().eq(known.keys()));
     let authors: Vec<String> = authors.into_iter().collect();
-    let told = patiently(&time, async || source.people(&authors, &[], as_of).await)
-        .await
-        .authors;
-    assert_eq!(told.len(), authors.len());
     let all = communities();
-    let told = patiently(&time, async || source.people(&[], &all, as_of).await)
-        .await
-        .communities;
+    let told = patiently(&time, async || source.people(&authors, &all, as_of).await).await;
+    assert_eq!(told.authors.len(), authors.len());
+    let told = told.communities;
     assert!(told.iter().all(|told| told.subscribers > Some(1e6)) && told.len() == 4);
     assert!(
         known.len() > 800 && odd > 5,
