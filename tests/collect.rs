@@ -1,6 +1,8 @@
 //! Days of collecting from a simulated Reddit in simulated time: how many calls it takes, and how
 //! many scores are read at their ages.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
@@ -170,7 +172,6 @@ async fn ten_thousand_posts_take_less_than_a_thousand_calls() {
     for (class, count) in machine.windows.values().flatten() {
         *calls.entry(class).or_default() += count;
     }
-    println!("{calls:?}");
     assert!(calls.values().sum::<u64>() <= 1_000, "{calls:?}");
     let ten_minutes = Duration::from_mins(10);
     assert_eq!(read_in_time(&machine, ten_minutes).await, [10_000; 4]);
@@ -205,7 +206,6 @@ async fn a_week_with_outages_has_its_labels() {
         }
     }
     let in_time = read_in_time(&machine, Duration::from_mins(15)).await;
-    println!("{in_time:?} of 2000");
     assert!(
         in_time.iter().all(|read| *read >= 2000 * 98 / 100),
         "{in_time:?}"
