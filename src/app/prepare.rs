@@ -128,8 +128,11 @@ impl App {
         };
         let mut as_of = interval.end + horizon;
         if matches!(source, Some(SourceSpec::Reddit)) {
-            // It answers as of now: nothing can be read at a moment that is still to come.
-            as_of = as_of.min(self.clock().now());
+            // It answers as of now: nothing can be read at a moment that is still to come. Who asks
+            // for no day asks for now.
+            let now = self.clock().now();
+            let is_for_now = times.is_none() && request.date.is_none();
+            as_of = if is_for_now { now } else { as_of.min(now) };
         }
         let arguments = RunArguments {
             params,
@@ -220,3 +223,6 @@ fn without_communities(graph: Graph) -> Graph {
     }
     Graph::new(nodes).expect("settings do not change the shape of a graph")
 }
+
+#[cfg(test)]
+mod tests;

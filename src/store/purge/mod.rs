@@ -1,10 +1,10 @@
 //! Records that are to be gone everywhere: chosen, noted, removed, and never stored again.
 //!
-//! A purge is noted first ([`Store::note_purges`]): from that commit on no page brings the record
+//! A purge is noted first ([`super::Store::note_purges`]): from that commit on no page brings the record
 //! back, and whoever finds the note carries it out, however often something dies. Each step may be
-//! done again without harm. Only when nothing is left the note goes ([`Store::finish_purges`]), and
+//! done again without harm. Only when nothing is left the note goes ([`super::Store::finish_purges`]), and
 //! what stays is a keyed hash of the id; then the databases are written anew, because freed pages
-//! keep their bytes ([`Store::scrub`]).
+//! keep their bytes ([`super::Store::scrub`]).
 
 mod choose;
 mod key;
