@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::config::Settings;
 
-/// Two schedules that have intervals for the same moments, and a task that fails.
+/// Two schedules that have intervals for the same moments, and a task that fails once there is a
+/// file `go` in the home.
 const TWO: &str = r#"
 name = "two"
 
@@ -21,12 +22,13 @@ cron = "0 * * * *"
 id = "a"
 op = "shell"
 retries = 0
-argv = ["false"]
+argv = ["sh", "-c", "until [ -e HOME/go ]; do sleep 0.02; done; exit 1"]
 "#;
 
 async fn app(folder: &std::path::Path) -> Arc<App> {
     fs_err::create_dir(folder.join("pipelines")).unwrap();
-    fs_err::write(folder.join("pipelines/two.toml"), TWO).unwrap();
+    let two = TWO.replace("HOME", &folder.display().to_string());
+    fs_err::write(folder.join("pipelines/two.toml"), two).unwrap();
     let settings = Settings::from_layers("[engine]\nexecutor = \"inline\"", []).unwrap();
     Arc::new(App::open(folder, settings).await.unwrap())
 }
@@ -74,6 +76,8 @@ async fn the_same_words_go_on_and_what_failed_is_done_again() {
     app.pause_backfill(&id).await.unwrap();
     let (_, intervals) = app.backfill(&id).await.unwrap();
     let run = intervals[0].run_id.as_ref().unwrap();
+    // Now that no other interval can get a run.
+    fs_err::write(folder.path().join("go"), "").unwrap();
     assert_eq!(engine.wait(run).await.unwrap().state, RunState::Failed);
     scheduler.stop().await;
 
