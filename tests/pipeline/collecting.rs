@@ -59,6 +59,7 @@ fn all_readings(home: &Home, run: &[&str]) -> Vec<Value> {
 }
 
 /// How often the collecting process is killed; `TRENDMILL_COLLECT_KILLS=50` for the proof.
+#[expect(clippy::disallowed_methods, reason = "the proof says how many")]
 fn kills() -> u32 {
     let wanted = std::env::var("TRENDMILL_COLLECT_KILLS");
     wanted.map_or(8, |kills| kills.parse().unwrap())
