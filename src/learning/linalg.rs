@@ -47,6 +47,12 @@ impl Matrix {
         from_tensor(columns, columns, a.clone().transpose().matmul(a))
     }
 
+    /// `A·B`, shape `[rows of A, columns of B]`.
+    pub(crate) fn times(self, other: Self) -> Self {
+        let (rows, columns) = (self.rows, other.columns);
+        from_tensor(rows, columns, self.into_tensor().matmul(other.into_tensor()))
+    }
+
     fn into_tensor(self) -> Tensor<2> {
         let data = TensorData::new(self.values, [self.rows, self.columns]);
         Tensor::from_data(data, (&Device::flex(), DType::F64))
@@ -222,7 +228,9 @@ mod tests {
     fn products_are_products() {
         let a = Matrix::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!(a.clone().outer_gram().values, [14.0, 32.0, 32.0, 77.0]);
-        assert_eq!(a.gram().values[..4], [17.0, 22.0, 27.0, 22.0]);
+        assert_eq!(a.clone().gram().values[..4], [17.0, 22.0, 27.0, 22.0]);
+        let b = Matrix::new(3, 1, vec![1.0, -1.0, 2.0]);
+        assert_eq!(a.times(b).values, [5.0, 11.0]);
         assert_eq!(dot(&[1.0; 19], &[2.0_f64; 19]), 38.0);
         assert_eq!(dot(&[1.0; 19], &[2.0_f32; 19]), 38.0);
     }

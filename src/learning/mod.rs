@@ -18,6 +18,7 @@
 
 mod baselines;
 mod bootstrap;
+mod components;
 mod design;
 mod error;
 mod evaluate;
@@ -32,6 +33,7 @@ mod span;
 mod splits;
 mod target;
 mod train;
+mod trees;
 mod watch;
 
 #[cfg(test)]
@@ -50,4 +52,5 @@ pub use settings::{HeadKind, TargetKind, TrainSettings};
 pub use span::Span;
 pub use splits::{LEAST_LABELS, Split, SplitBasis, SplitSettings, Splits, split};
 pub use train::{Choices, Fitted, train};
+pub use trees::TreeSettings;
 pub use watch::{Progress, Unwatched, Watch};

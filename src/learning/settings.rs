@@ -9,6 +9,7 @@ use super::{
     metrics::Inverse,
     span::{Span, duration_text},
     splits::SplitSettings,
+    trees::TreeSettings,
 };
 
 /// Which learner is trained.
@@ -20,6 +21,22 @@ pub enum HeadKind {
     FusionMlp,
     /// Ridge regression alone.
     Ridge,
+    /// Ridge regression, and gradient-boosted trees on what it leaves.
+    Trees,
+    /// Ridge regression, and both networks and trees on what it leaves, as far as each helps.
+    Stack,
+}
+
+impl HeadKind {
+    /// Whether it has fusion networks.
+    pub(crate) const fn has_networks(self) -> bool {
+        matches!(self, Self::FusionMlp | Self::Stack)
+    }
+
+    /// Whether it has trees.
+    pub(crate) const fn has_trees(self) -> bool {
+        matches!(self, Self::Trees | Self::Stack)
+    }
 }
 
 /// On which scale the target is learned.
@@ -39,7 +56,7 @@ pub enum TargetKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
-    /// Which learner: `fusion_mlp` or `ridge`.
+    /// Which learner: `fusion_mlp`, `ridge`, `trees` or `stack`.
     pub head: HeadKind,
     /// What all randomness comes from.
     pub seed: u64,
@@ -65,6 +82,8 @@ pub struct TrainSettings {
     pub input_dropout: f64,
     /// The share of rows for which a training step leaves a whole block out.
     pub modality_dropout: f64,
+    /// How trees are grown.
+    pub trees: TreeSettings,
     /// On which scale the target is learned.
     pub target: TargetKind,
     /// The part that tests: `20%` of the labelled rows, or the last `3d`.
@@ -102,6 +121,7 @@ impl Default for TrainSettings {
             dropout: 0.3,
             input_dropout: 0.3,
             modality_dropout: 0.1,
+            trees: TreeSettings::default(),
             target: TargetKind::default(),
             test: Span::Share(0.2),
             validation: Span::Share(0.15),
@@ -203,6 +223,7 @@ impl TrainSettings {
                 "write 0 to less than 0.95",
             )?;
         }
+        self.trees.check()?;
         let coverage = self.coverage;
         number(
             "coverage",

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     panic::resume_unwind,
     thread::{self, ScopedJoinHandle},
 };
@@ -9,12 +10,15 @@ use std::{
 use burn::tensor::Device;
 
 use super::{
-    Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
+    Error, Split, SplitBasis, TargetKind, TrainSettings,
     design::{Design, Designed, Group},
-    heads::{Choice, Epoch, Head, Network, Problem, Products, Task, train_network},
+    heads::{
+        Choice, Epoch, Forest, Head, Linear, Network, Problem, Products, Task, train_network,
+    },
     rank::{Ranked, spearman},
     splits::{Splits, split},
     target::{Curve, Reach, TargetScale},
+    trees::{Inputs, Lesson, TreeSettings, boost},
     watch::{Progress, Watch},
 };
 use crate::corpus::{ContentHash, FeatureMatrix};
@@ -50,6 +54,9 @@ pub struct Choices {
     pub target: TargetKind,
     /// How much of the networks' output is used, 0 to 1.
     pub blend: f64,
+    /// How many trees there are, and how much of their output is used, 0 to 1.
+    #[serde(default)]
+    pub trees: (usize, f64),
 }
 
 /// Trains a head on the labelled rows of `matrix`.
@@ -57,10 +64,11 @@ pub struct Choices {
 /// 1. The rows are split by time; the design is fitted on the training rows.
 /// 2. A ridge regression is fitted; its penalty is the one that predicts left-out folds of the
 ///    training rows (runs of neighbours in time) best.
-/// 3. For `fusion_mlp`, networks learn what the ridge leaves over on folds it had not seen, and
-///    stop by the validation rows; their mean is added as far as it helps there.
+/// 3. For `fusion_mlp` and `stack`, networks learn what the ridge leaves over on folds it had not
+///    seen, and stop by the validation rows; for `trees` and `stack`, trees do the same. The
+///    networks' mean and the trees are added as far as they help there.
 /// 4. The validation rows tell how wide intervals are; then the ridge is fitted once more, with
-///    them.
+///    them, and the trees are grown once more.
 ///
 /// The test rows play no part. On Flex, equal arguments give equal bytes.
 ///
@@ -164,17 +172,29 @@ impl Fit {
         let linear = problem.fit(&train_targets, &chosen.strength)?;
         let mut unseen = linear.predict_all(rows, &self.validation);
 
-        let (mut members, mut history, mut blend) = (Vec::new(), Vec::new(), 0.0);
-        if settings.head == HeadKind::FusionMlp {
-            let left = difference(&train_targets, &chosen.unseen);
-            let left_to_validate = difference(&wanted, &unseen);
+        let left = difference(&train_targets, &chosen.unseen);
+        let left_to_validate = difference(&wanted, &unseen);
+        let (mut members, mut history, mut by_networks) = (Vec::new(), Vec::new(), Vec::new());
+        if settings.head.has_networks() {
             (members, history) = self.members(settings, &left, &left_to_validate, device, watch)?;
-            let added = self.mean_of(&members, &self.validation);
-            blend = best_blend(&added, &left_to_validate);
-            for (value, added) in unseen.iter_mut().zip(&added) {
-                *value += blend * added;
+            by_networks = self.mean_of(&members, &self.validation);
+        }
+        let (mut grown, mut by_trees) = (None, Vec::new());
+        if settings.head.has_trees() {
+            watch.progress(&Progress::Stage("trees".to_owned()));
+            let others = problem.fits_of_others(&train_targets, &chosen.strength)?;
+            let woods = self.grow(settings, &left, &left_to_validate, &others, &linear, watch)?;
+            by_trees.clone_from(&woods.validated);
+            grown = Some(woods);
+        }
+        let [blend, share] = best_blend([&by_networks, &by_trees], &left_to_validate);
+        for (added, part) in [(&by_networks, blend), (&by_trees, share)] {
+            for (value, added) in unseen.iter_mut().zip(added) {
+                *value += part * added;
             }
         }
+        let forest = grown.map(|woods| woods.grown_again(settings, share, watch));
+        let forest = forest.transpose()?.flatten();
 
         let reach = Reach::fit(&difference(&wanted, &unseen), settings.coverage);
         let curve = (kind == TargetKind::Rank).then(|| {
@@ -194,6 +214,9 @@ impl Fit {
             weights: names.zip(chosen.strength.weights).collect(),
             target: kind,
             blend,
+            trees: forest
+                .as_ref()
+                .map_or((0, 0.0), |forest| (forest.boosted.trees.len(), forest.share)),
         };
         let head = Head {
             kind: settings.head,
@@ -204,6 +227,7 @@ impl Fit {
             linear,
             blend,
             members,
+            forest,
         };
         Ok((head, history, choices))
     }
@@ -296,6 +320,35 @@ impl Fit {
         Ok((members, history))
     }
 
+    /// Trees on what the line leaves: `others` are the fits that had not seen each fold of the
+    /// training rows, `linear` is the one that had not seen the validation rows.
+    fn grow(
+        &self,
+        settings: &TrainSettings,
+        left: &[f64],
+        left_to_validate: &[f64],
+        others: &[(Range<usize>, Linear)],
+        linear: &Linear,
+        watch: &dyn Watch,
+    ) -> Result<Woods, Error> {
+        let (rows, trees) = (&self.rows, &settings.trees);
+        let inputs = Inputs::fit(rows, &self.groups, &self.train, trees.components)?;
+        let learned: Vec<(usize, &Linear)> = others
+            .iter()
+            .flat_map(|(fold, linear)| self.train[fold.clone()].iter().map(move |&row| (row, linear)))
+            .collect();
+        let unseen: Vec<(usize, &Linear)> = self.validation.iter().map(|&row| (row, linear)).collect();
+        let learned = inputs.lesson(rows, &learned, left);
+        let unseen = inputs.lesson(rows, &unseen, left_to_validate);
+        let boosted = boost(&learned, Some(&unseen), trees, settings.seed, watch)?;
+        Ok(Woods {
+            validated: boosted.predict_all(&unseen),
+            count: boosted.trees.len(),
+            inputs,
+            lesson: learned.and(&unseen),
+        })
+    }
+
     fn mean_of(&self, members: &[Network], rows: &[usize]) -> Vec<f64> {
         let mut mean = vec![0.0; rows.len()];
         for member in members {
@@ -307,15 +360,67 @@ impl Fit {
     }
 }
 
-/// The share of `added`, from 0 to 1, that leaves the least squared error of `left`.
-fn best_blend(added: &[f64], left: &[f64]) -> f64 {
-    let product: f64 = added.iter().zip(left).map(|(a, b)| a * b).sum();
-    let square: f64 = added.iter().map(|a| a * a).sum();
-    if square > 0.0 {
-        (product / square).clamp(0.0, 1.0)
-    } else {
-        0.0
+/// Trees that were tried on the validation rows.
+struct Woods {
+    inputs: Inputs,
+    /// The training and the validation rows.
+    lesson: Lesson,
+    /// How many trees predict the validation rows best.
+    count: usize,
+    /// What they say of them.
+    validated: Vec<f64>,
+}
+
+impl Woods {
+    /// As many trees once more, with the validation rows; none where they do not help.
+    fn grown_again(
+        self,
+        settings: &TrainSettings,
+        share: f64,
+        watch: &dyn Watch,
+    ) -> Result<Option<Forest>, Error> {
+        if self.count == 0 || share == 0.0 {
+            return Ok(None);
+        }
+        let trees = TreeSettings {
+            count: self.count,
+            ..settings.trees.clone()
+        };
+        let boosted = boost(&self.lesson, None, &trees, settings.seed, watch)?;
+        Ok(Some(Forest {
+            inputs: self.inputs,
+            boosted,
+            share,
+        }))
     }
+}
+
+/// The shares of two learners' answers, each from 0 to 1, that together leave the least squared
+/// error of `left`; an answer may be missing.
+fn best_blend(answers: [&[f64]; 2], left: &[f64]) -> [f64; 2] {
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let [a, b] = answers;
+    let (aa, bb, ab) = (product(a, a), product(b, b), product(a, b));
+    let (ay, by) = (product(a, left), product(b, left));
+    let alone = |square: f64, with: f64| if square > 0.0 { (with / square).clamp(0.0, 1.0) } else { 0.0 };
+    let error = |[p, q]: [f64; 2]| p * p * aa + q * q * bb + 2.0 * (p * q * ab - p * ay - q * by);
+    // The least error of a square lies inside, or on one of its sides.
+    let mut tried = vec![[alone(aa, ay), 0.0], [0.0, alone(bb, by)]];
+    tried.push([alone(aa, ay - ab), 1.0]);
+    tried.push([1.0, alone(bb, by - ab)]);
+    let determinant = aa * bb - ab * ab;
+    if determinant > 1e-12 * aa * bb {
+        let inside = [(ay * bb - by * ab) / determinant, (by * aa - ay * ab) / determinant];
+        if inside.iter().all(|share| (0.0..=1.0).contains(share)) {
+            tried.push(inside);
+        }
+    }
+    let missing = [a.is_empty(), b.is_empty()];
+    tried
+        .into_iter()
+        .map(|shares| [0, 1].map(|at| if missing[at] { 0.0 } else { shares[at] }))
+        .reduce(|best, other| if error(other) < error(best) { other } else { best })
+        .expect("four were tried")
 }
 
 fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {

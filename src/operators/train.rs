@@ -200,8 +200,8 @@ impl Train {
             artifacts::write_atomic(&path, &bytes)?;
             let choices = &fitted.choices;
             let summary = format!(
-                "ridge penalty {:.3}, networks blended in at {:.2}",
-                choices.penalty, choices.blend
+                "ridge penalty {:.3}, networks blended in at {:.2}, {} trees at {:.2}",
+                choices.penalty, choices.blend, choices.trees.0, choices.trees.1
             );
             Ok::<_, TaskError>((summary, ContentHash::of(&bytes)))
         })

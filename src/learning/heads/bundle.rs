@@ -11,7 +11,7 @@ use safetensors::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Head, Linear, Network};
+use super::{Forest, Head, Linear, Network};
 use crate::learning::{
     Error, HeadKind,
     design::Design,
@@ -21,8 +21,9 @@ use crate::learning::{
 
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "trendmill_head";
-/// What this program writes and reads.
-const FORMAT: u32 = 1;
+/// What this program writes and reads; a head without trees is written as 1, which programs before
+/// trees read too.
+const FORMATS: [u32; 2] = [1, 2];
 
 /// What is not a tensor.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +39,9 @@ struct Description {
     members: usize,
     hidden: usize,
     residual_blocks: usize,
+    /// What the trees' sum is multiplied with, and their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forest: Option<(f64, usize)>,
 }
 
 impl Head {
@@ -49,7 +53,7 @@ impl Head {
     pub fn to_safetensors(&self) -> Result<Vec<u8>, Error> {
         let first = self.members.first();
         let description = Description {
-            format: FORMAT,
+            format: FORMATS[usize::from(self.forest.is_some())],
             kind: self.kind,
             design: self.design.clone(),
             scale: self.scale.clone(),
@@ -60,13 +64,16 @@ impl Head {
             members: self.members.len(),
             hidden: first.map_or(0, |member| member.mix.outputs),
             residual_blocks: first.map_or(0, |member| member.blocks.len()),
+            forest: self
+                .forest
+                .as_ref()
+                .map(|forest| (forest.share, forest.boosted.trees.len())),
         };
         let text = serde_json::to_string(&description).map_err(format_error)?;
 
-        let mut tensors: Vec<(String, Dtype, usize, Vec<u8>)> = Vec::new();
-        let single = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let mut tensors: Vec<Stored> = Vec::new();
         for (name, values) in self.design.tensors() {
-            tensors.push((name, Dtype::F32, values.len(), single(values)));
+            tensors.push((name, Dtype::F32, values.len(), bytes_of(values)));
         }
         let weights = &self.linear.weights;
         let bytes = weights.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -79,8 +86,11 @@ impl Head {
         for (at, mut member) in self.members.iter().cloned().enumerate() {
             for (name, values) in member.tensors_mut() {
                 let name = format!("members.{at}.{name}");
-                tensors.push((name, Dtype::F32, values.len(), single(values)));
+                tensors.push((name, Dtype::F32, values.len(), bytes_of(values)));
             }
+        }
+        if let Some(forest) = &self.forest {
+            forest.push_tensors(&mut tensors);
         }
         let mut views = Vec::with_capacity(tensors.len());
         for (name, kind, length, bytes) in &tensors {
@@ -106,10 +116,10 @@ impl Head {
             .and_then(|metadata| metadata.get(KEY))
             .ok_or_else(|| Error::Format(format!("its metadata have no `{KEY}`")))?;
         let description: Description = serde_json::from_str(text).map_err(format_error)?;
-        if description.format != FORMAT {
-            let found = description.format;
+        if !FORMATS.contains(&description.format) {
+            let (found, [first, last]) = (description.format, FORMATS);
             return Err(Error::Format(format!(
-                "it has format {found}; this program reads {FORMAT}"
+                "it has format {found}; this program reads {first} to {last}"
             )));
         }
         let file = SafeTensors::deserialize(bytes).map_err(format_error)?;
@@ -138,6 +148,9 @@ impl Head {
             }
             members.push(member);
         }
+        let forest = description.forest.map(|(share, trees)| {
+            Forest::read(groups, share, trees, |name, kind| tensor(&file, name, kind))
+        });
         Ok(Self {
             kind: description.kind,
             design,
@@ -150,8 +163,30 @@ impl Head {
             },
             blend: description.blend,
             members,
+            forest: forest.transpose()?,
         })
     }
+}
+
+/// A tensor of one dimension that is to be stored: its name, kind, length and bytes.
+pub(super) type Stored = (String, Dtype, usize, Vec<u8>);
+
+/// Numbers as they are stored.
+pub(super) fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// The bytes of a tensor of one dimension.
+fn tensor<'a>(file: &SafeTensors<'a>, name: &str, kind: Dtype) -> Result<&'a [u8], Error> {
+    let tensor = file.tensor(name).map_err(format_error)?;
+    if tensor.dtype() != kind || tensor.shape().len() != 1 {
+        return Err(Error::Format(format!(
+            "its tensor `{name}` is {:?} {:?}, not {kind:?} of one dimension",
+            tensor.dtype(),
+            tensor.shape(),
+        )));
+    }
+    Ok(tensor.data())
 }
 
 fn read<'a>(

@@ -1,6 +1,7 @@
 //! What is trained, saved and asked.
 
 mod bundle;
+mod forest;
 mod fusion;
 mod network;
 mod products;
@@ -11,6 +12,7 @@ mod training;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use forest::Forest;
 pub(crate) use network::Network;
 pub(crate) use products::Products;
 pub(crate) use ridge::{Choice, Linear, Problem};
@@ -38,9 +40,9 @@ pub struct Prediction {
 /// A trained head with everything that was fitted for it: scalers, vocabularies, weights, the way
 /// back to the target and the width of intervals.
 ///
-/// The value of a row is `ridge(row) + blend · mean of members(row)` on the scale that was learned,
-/// then led back to the target. It depends on that row alone, bit for bit, whatever else is in the
-/// matrix.
+/// The value of a row is `ridge(row) + blend · mean of members(row) + share · trees(row)` on the
+/// scale that was learned, then led back to the target. It depends on that row alone, bit for bit,
+/// whatever else is in the matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
     pub(crate) kind: HeadKind,
@@ -53,6 +55,8 @@ pub struct Head {
     /// What the mean of the members is multiplied with.
     pub(crate) blend: f64,
     pub(crate) members: Vec<Network>,
+    /// The trees, where the learner has some.
+    pub(crate) forest: Option<Forest>,
 }
 
 impl Head {
@@ -86,6 +90,12 @@ impl Head {
         for (row, value) in values.iter_mut().enumerate() {
             let sum: f64 = members.iter().map(|values| values[row]).sum();
             *value += self.blend * (sum / members.len().max(1) as f64);
+        }
+        if let Some(forest) = &self.forest {
+            let added = forest.predict_all(design, &self.linear);
+            for (value, added) in values.iter_mut().zip(added) {
+                *value += added;
+            }
         }
         values
     }

@@ -283,6 +283,24 @@ impl<'a> Problem<'a> {
         Ok(choice)
     }
 
+    /// The rows of each fold, as places among all, with the fit of the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`fit`](Self::fit).
+    pub(crate) fn fits_of_others(
+        &self,
+        target: &[f64],
+        strength: &Strength,
+    ) -> Result<Vec<(Range<usize>, Linear)>, Error> {
+        let targets = [target];
+        let wanted = self.wanted(&targets);
+        let folds = self.folds.iter().cloned().enumerate();
+        folds
+            .map(|(at, fold)| Ok((fold, self.solve(&wanted, strength, Some(at))?.remove(0))))
+            .collect()
+    }
+
     /// The predictions of each fold by a fit of the others.
     fn left_out(
         &self,
