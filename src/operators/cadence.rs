@@ -49,9 +49,13 @@ pub(super) async fn plan(
     // One that was never walked has no watermark and is walked alone.
     if let Some(last) = last.flatten().min()
         && block(last) == block(as_of)
-        && let Some(from) = request.watermarks.values().min()
     {
-        request.known = store.ids_published(dataset, *from - KNOWN, as_of).await?;
+        if let Some(from) = request.watermarks.values().min() {
+            request.known = store.ids_published(dataset, *from - KNOWN, as_of).await?;
+        }
+    } else {
+        // Down to where the thorough walk before began, so that each post is seen twice.
+        request.look_back = THOROUGH + KNOWN;
     }
     Ok(())
 }

@@ -1,11 +1,17 @@
 //! What a source is asked for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use crate::{
     clock::Timestamp,
     corpus::{FileCursor, Record},
 };
+
+/// A post may come out of the filter for spam late, and then stands at the place of its creation.
+const LOOK_BACK: Duration = Duration::from_hours(1);
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -18,9 +24,10 @@ pub struct ScrapeRequest {
     pub since: Option<Timestamp>,
     /// By community: everything published up to this moment is known already.
     pub watermarks: BTreeMap<String, Timestamp>,
+    /// How far below the watermarks a live source looks, for what has appeared late.
+    pub look_back: Duration,
     /// Ids of records that are known, of the time shortly before the watermarks. A source that
-    /// reads newest first may stop where it meets them; without any it looks further back, for
-    /// what has appeared late.
+    /// reads newest first may stop where it meets them.
     pub known: HashSet<String>,
     /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
     /// and an `as_of` that was not later.
@@ -35,6 +42,7 @@ impl ScrapeRequest {
             communities: None,
             since: None,
             watermarks: BTreeMap::new(),
+            look_back: LOOK_BACK,
             known: HashSet::new(),
             cursors: Vec::new(),
         }

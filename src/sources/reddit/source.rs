@@ -24,9 +24,6 @@ use crate::{
     },
 };
 
-/// A walk goes so far below what is known: a post may come out of the filter for spam late.
-const MARGIN: Duration = Duration::from_hours(1);
-
 /// A listing ends at about a thousand posts, however many there are.
 const CAP: usize = 900;
 
@@ -204,7 +201,7 @@ impl RedditSource {
         let all_known = pack.iter().map(|name| known(name)).min().flatten();
         let stops: BTreeMap<&str, Option<Timestamp>> = pack
             .iter()
-            .map(|name| (*name, known(name).map(|known| known - MARGIN)))
+            .map(|name| (*name, known(name).map(|known| known - request.look_back)))
             .collect();
         // Below this nothing new is left in any of them.
         let bottom = stops.values().min().copied().flatten();
@@ -245,6 +242,8 @@ impl RedditSource {
             // A cursor that comes again would be walked for ever.
             let next = listing.after.filter(|after| Some(after) != cursor.as_ref());
             pages.send(page).await.map_err(|_| Error::Cancelled)?;
+            // Where the listing ends below what is known of all, nothing was missed.
+            let reached_known = reached_known || (next.is_none() && oldest < all_known);
             if next.is_none() && !reached_known && pack.len() > 1 && seen >= CAP {
                 return Ok(Walk::CutShort);
             }

@@ -166,6 +166,20 @@ async fn a_walk_ends_where_it_meets_what_is_known() {
 }
 
 #[tokio::test]
+async fn a_thorough_walk_looks_further_back_and_takes_the_end_of_a_listing_for_no_gap() {
+    let (source, calls) = loud().await;
+    let mut request = loud_request(999_850.0, &[]);
+    request.look_back = Duration::from_secs(400);
+    let (ids, summary) = scrape(&source, request.clone()).await;
+    assert_eq!(ids.last().map(String::as_str), Some("p999450"));
+    assert_eq!(summary.unwrap().gaps, []);
+    assert_eq!(calls.lock().unwrap().len(), 1 + 6);
+    request.look_back = Duration::from_hours(7);
+    let (ids, summary) = scrape(&source, request).await;
+    assert_eq!((ids.len(), summary.unwrap().gaps), (1000, Vec::new()));
+}
+
+#[tokio::test]
 async fn what_the_listing_no_longer_shows_is_a_gap() {
     let (source, _) = loud().await;
     let (ids, summary) = scrape(&source, loud_request(900_000.0, &[])).await;

@@ -82,13 +82,21 @@ impl PurgeKey {
         Ok(self.keep(bytes.try_into().map_err(|_| short())?))
     }
 
-    /// Makes the key where there is none yet; it is durable when this returns.
-    pub(super) fn make(&self) -> Result<(), Error> {
+    /// Makes the key where there is none yet; it is durable when this returns. Where records were
+    /// purged before (`in_use`) there was one, and another would let them all come back.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is lost, or the disk refuses.
+    pub(super) fn make(&self, in_use: bool) -> Result<(), Error> {
         let Some(path) = &self.path else {
             return Ok(());
         };
         if path.exists() {
             return Ok(());
+        }
+        if in_use {
+            return self.read().map(drop);
         }
         let failed = |error| Error::Database(sqlx::Error::Io(error));
         let folder = path.parent().unwrap_or(Path::new("."));

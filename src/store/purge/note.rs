@@ -54,7 +54,9 @@ impl Store {
         cause: &str,
         now: Timestamp,
     ) -> Result<u64, Error> {
-        self.purge_key.make()?;
+        let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM purged) AS "any!: bool""#);
+        let in_use = any.fetch_one(self.content.read()).await?;
+        self.purge_key.make(in_use)?;
         let now = now.as_millis();
         let mut new = 0;
         let mut transaction = self.content.write().await?;

@@ -207,6 +207,14 @@ async fn nothing_brings_it_back() {
     let store = Store::open(folder.path()).await.unwrap();
     let error = store.store_page("dump:other", &page, NOW, 0, WRITER).await;
     assert!(error.unwrap_err().to_string().contains("purge.key"));
+    // Nor is another key made: it would let back in all that was purged under the lost one.
+    let key = RecordKey {
+        dataset: "dump:other".to_owned(),
+        id: "four".to_owned(),
+    };
+    let error = store.note_purges(&[key], "asked", NOW).await.unwrap_err();
+    assert!(error.to_string().contains("purge.key"), "{error}");
+    assert!(!folder.path().join("purge.key").exists());
 }
 
 #[tokio::test]
