@@ -79,7 +79,16 @@ impl Reddit {
             reddit_url: reader.get("reddit.reddit_url", None),
             oauth_url: reader.get("reddit.oauth_url", None),
             transport: reader.get("reddit.transport", Transport::default()),
-            calls_per_window: reader.get("reddit.calls_per_window", None),
+            calls_per_window: reader.checked(
+                "reddit.calls_per_window",
+                None,
+                |calls| match calls {
+                    Some(0) => {
+                        Err("write at least 1: with none nothing could ever be asked".to_owned())
+                    }
+                    _ => Ok(()),
+                },
+            ),
             budget_dir: reader.get("reddit.budget_dir", None),
             permission: reader.get("reddit.permission", None),
         }

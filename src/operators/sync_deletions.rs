@@ -112,6 +112,11 @@ impl SyncDeletions {
         };
         let source = self.0.source(&text).await?.source;
         let dataset = source.dataset().to_owned();
+        if !source.traits().live {
+            return Err(TaskError::skip(format!(
+                "`{text}` cannot be asked what is gone; only a live source can"
+            )));
+        }
         let now = context.clock.now();
         let due = store.due_checks(&dataset, now, cycle, CONFIRM).await?;
         let mut outcome = TaskOutcome {
@@ -159,7 +164,15 @@ impl SyncDeletions {
         store.sync_content().await?;
         outcome.rows_computed = purged.removed.records;
         outcome.rows_out = outcome.rows_in - gone;
-        outcome.message = message(purged.removed.records, untold);
+        outcome.message = message(purged.removed.records, untold).or_else(|| {
+            let all_asked = || {
+                format!(
+                    "no record is due: each was asked about within {}",
+                    settings.cycle
+                )
+            };
+            due.is_empty().then(all_asked)
+        });
         Ok(outcome)
     }
 

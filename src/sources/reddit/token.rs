@@ -104,7 +104,9 @@ impl Asker<'_> {
             match answer.rule() {
                 Rule::Done => {
                     if let Some(given) = given {
-                        let lasts = lifetime(&given.expires_in).saturating_sub(EARLY).max(Duration::from_secs(1));
+                        let lasts = lifetime(&given.expires_in)
+                            .saturating_sub(EARLY)
+                            .max(Duration::from_secs(1));
                         return Ok((given.access_token, heard_at + lasts));
                     }
                 }
