@@ -25,6 +25,8 @@ pub struct ScrapeRequest {
     /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
     /// and an `as_of` that was not later.
     pub cursors: Vec<FileCursor>,
+    /// Whether pages should have the records as they came, where the source can tell.
+    pub raw: bool,
 }
 
 impl ScrapeRequest {
@@ -37,6 +39,7 @@ impl ScrapeRequest {
             watermarks: BTreeMap::new(),
             known: HashSet::new(),
             cursors: Vec::new(),
+            raw: false,
         }
     }
 
