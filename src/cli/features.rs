@@ -70,18 +70,18 @@ pub(crate) async fn run(
 }
 
 fn about(check: &FeatureCheck) -> String {
-    let mut text = check.pipeline.clone();
-    if let Some(profile) = &check.profile {
-        text += &format!(" with profile {profile}");
-    }
-    text += &format!(": {} records", check.records);
-    if let Some(dataset) = &check.dataset {
-        text += &format!(" of {dataset}");
-    }
-    if let (Some(oldest), Some(newest)) = (check.oldest, check.newest) {
-        text += &format!(", published from {oldest} to {newest}");
-    }
-    text
+    let with = check.profile.as_ref();
+    let with = with.map_or_else(String::new, |profile| format!(" with profile {profile}"));
+    let dataset = check.dataset.as_ref();
+    let dataset = dataset.map_or_else(String::new, |dataset| format!(" of {dataset}"));
+    let times = check.oldest.zip(check.newest);
+    let times = times.map_or_else(String::new, |(oldest, newest)| {
+        format!(", published from {oldest} to {newest}")
+    });
+    format!(
+        "{}{with}: {} records{dataset}{times}",
+        check.pipeline, check.records
+    )
 }
 
 fn features(spans: &[FeatureSpan]) -> String {

@@ -270,9 +270,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             }
             predict::run(command, &App::read(&home, settings).await?, output).await?;
         }
-        Command::Records(command) => {
-            records::run(command, &home, settings, output).await?;
-        }
+        Command::Records(command) => records::run(command, &home, settings, output).await?,
         Command::Reddit(command) => {
             reddit::run(&command, &App::detached(&home, settings).await?, output)?;
         }

@@ -276,8 +276,8 @@ mod tests {
         let authors = [author("ann"), author("bob")];
         store.put_people("live", &authors, &[]).await.unwrap();
         sqlx::raw_sql(
-            "INSERT INTO raw VALUES ('live', 'a', 0, 0, x'28b52ffd2002110000', NULL),
-                                    ('live', 'c', 0, 0, x'28b52ffd2002110000', NULL)",
+            "INSERT INTO raw VALUES ('live', 'a', 0, 0, x'28b52ffd00581100007b7d', NULL),
+                                    ('live', 'c', 0, 0, x'28b52ffd00581100007b7d', NULL)",
         )
         .execute(store.content.writer())
         .await

@@ -64,17 +64,19 @@ impl App {
         let graph = &prepared.compiled.graph;
         let dataset = encoding::dataset_of(&prepared)?;
         let merge = position_of(graph, "merge");
+        // A run that is made today stands for a moment that may be to come.
+        let as_of = self.clock().now().max(prepared.as_of);
         let records = match (&dataset, merge) {
             (Some(dataset), Some(merge)) => {
-                let now = self.clock().now();
-                records_at(graph, merge, self.store(), dataset, now).await?
+                records_at(graph, merge, self.store(), dataset, as_of).await?
             }
-            (Some(dataset), None) => self.store().records(dataset, self.clock().now()).await?,
+            (Some(dataset), None) => self.store().records(dataset, as_of).await?,
             (None, _) => Vec::new(),
         };
         let known = Known {
             app: self,
             dataset: dataset.as_deref().unwrap_or_default(),
+            as_of,
             records: &records,
         };
         let mut features = known.encoded(&prepared, merge).await?;
@@ -106,6 +108,7 @@ impl App {
 struct Known<'a> {
     app: &'a App,
     dataset: &'a str,
+    as_of: Timestamp,
     /// In the order of their publication.
     records: &'a [Record],
 }
@@ -175,7 +178,6 @@ impl Known<'_> {
             return Ok(None);
         };
         let horizon = Horizon { age, tolerance };
-        let now = self.app.clock().now();
         let ids: Vec<&str> = self
             .records
             .iter()
@@ -184,7 +186,7 @@ impl Known<'_> {
         let labels = self
             .app
             .store()
-            .labels(self.dataset, &ids, now, horizon)
+            .labels(self.dataset, &ids, self.as_of, horizon)
             .await?;
         let kept_out = self.app.store().kept_out(self.dataset).await?;
         let span = FeatureSpan::over(self.records, ("target", "label"), |record| {

@@ -91,14 +91,10 @@ fn count_all(raw: &KeptRaw, found: &mut BTreeMap<String, RawField>) {
     let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(&raw.json).unwrap_or_default();
     for (name, value) in fields {
         let is_null = value.get() == "null";
-        match found.get_mut(&name) {
-            Some(field) => field.count(raw.received_at, is_null),
-            None => {
-                let mut field = RawField::named(&name);
-                field.count(raw.received_at, is_null);
-                found.insert(name, field);
-            }
-        }
+        found
+            .entry(name)
+            .or_insert_with_key(|name| RawField::named(name))
+            .count(raw.received_at, is_null);
     }
 }
 
