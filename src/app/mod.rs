@@ -21,6 +21,7 @@ mod services;
 mod rebuild;
 mod reload;
 mod retention;
+mod features;
 mod settings;
 mod systemd;
 mod timetable;
@@ -42,6 +43,7 @@ pub use encoding::{
     Basis, Collected, Collection, EncoderPlan, IntervalPlan, Lacking, PlanTotal, PlannedEncoding,
 };
 pub use error::Error;
+pub use features::{FeatureCheck, FeatureSpan, RawField};
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
 pub use rebuild::Rebuilt;
@@ -159,6 +161,7 @@ impl App {
             device: device(&settings)?,
             open_source: open_source::opener(&settings, home, &clock),
             training_gate: reddit::training_gate(&settings),
+            keeps_raw: settings::keeps_raw(&settings),
             sources: tokio::sync::Mutex::new(BTreeMap::new()),
             loaded: Loaded::default(),
         };

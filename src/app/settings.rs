@@ -3,11 +3,12 @@
 use super::{App, Error};
 use crate::{
     artifacts,
-    config::{self, Settings},
+    config::{self, RawKept, Settings},
     encoders::{DeviceSpec, ParseDeviceError, WeightsSettings, openai},
     engine::{DiskRoom, Slots},
     media::Limits,
     net::{FetchSettings, NetSettings},
+    operators::KeepsRaw,
 };
 
 impl App {
@@ -42,6 +43,15 @@ pub(super) fn slots(settings: &Settings) -> Slots {
         parallelism: engine.parallelism,
         pools: engine.pools.clone(),
         disk_reserve: engine.disk_reserve.0,
+    }
+}
+
+/// Of which sources the records are kept as they came.
+pub(super) const fn keeps_raw(settings: &Settings) -> KeepsRaw {
+    let is_kept = !matches!(settings.retention.raw, RawKept::Never);
+    KeepsRaw {
+        live: is_kept,
+        files: is_kept && settings.retention.raw_dumps,
     }
 }
 

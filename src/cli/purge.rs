@@ -195,10 +195,11 @@ fn say_purged(keys: &[RecordKey], purged: &Purged, output: Output) -> Result<(),
     }
     let removed = &purged.removed;
     output.data(format!(
-        "{} records purged: {} readings, {} images, {} captions, {} vectors, {} predictions, {} \
+        "{} records purged: {} readings, {} bodies of JSON, {} images, {} captions, {} vectors, {} predictions, {} \
          author readings; rows in {} matrices and {} other files, {} lines of logs",
         removed.records,
         removed.observations,
+        removed.raw,
         removed.images,
         removed.captions,
         removed.embeddings,

@@ -52,6 +52,9 @@ pub(crate) enum Command {
         /// The data set; by default that of the newest run.
         #[arg(long)]
         dataset: Option<String>,
+        /// Print the JSON of it alone, as the source sent it when the record was first seen.
+        #[arg(long)]
+        raw: bool,
     },
     Scan(Scan),
     Purge(Purge),
@@ -108,8 +111,11 @@ pub(crate) async fn run(
         Command::Scan(_) | Command::Purge(_) => Ok(()),
         Command::List => list(app, output).await,
         Command::Growth(growth) => growth::run(growth, app, output).await,
-        Command::Show { id, dataset } => {
+        Command::Show { id, dataset, raw } => {
             let dataset = choose(app, dataset, output).await?;
+            if raw {
+                return record::show_raw(app, &dataset, &id, output).await;
+            }
             record::show(app, &dataset, &id, output).await
         }
         Command::Export {

@@ -44,7 +44,7 @@ pub use self::media::Media;
 pub use self::net::Net;
 pub use self::notify::{NoticeKind, Notify};
 pub use self::reddit::{Reddit, Transport};
-pub use self::retention::Retention;
+pub use self::retention::{RawKept, Retention};
 pub use self::server::Server;
 pub use self::setting::Secret;
 pub use self::size::Size;

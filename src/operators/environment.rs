@@ -20,7 +20,7 @@ use crate::{
     media::{Limits, MediaStore},
     net::{self, FetchSettings, Fetcher},
     registry::Registry,
-    sources::{self, Source},
+    sources::{self, Source, SourceTraits},
     store::Store,
 };
 
@@ -61,6 +61,22 @@ impl OpenedSource {
     }
 }
 
+/// Of which sources the records are kept as they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepsRaw {
+    /// Of live ones.
+    pub live: bool,
+    /// Of files.
+    pub files: bool,
+}
+
+impl KeepsRaw {
+    /// Whether those of a source are.
+    pub(super) const fn of(self, source: SourceTraits) -> bool {
+        if source.live { self.live } else { self.files }
+    }
+}
+
 /// What operators may touch: the store, the registry, the media, the sources and the encoders.
 pub struct Environment {
     /// The home's folder, from which on directories of checkpoints are looked for.
@@ -85,6 +101,8 @@ pub struct Environment {
     pub device: DeviceSpec,
     /// Makes sources.
     pub open_source: SourceOpener,
+    /// Of which sources the records are kept as they came.
+    pub keeps_raw: KeepsRaw,
     /// Tells on what must not be trained.
     pub training_gate: TrainingGate,
     /// Sources that are open.

@@ -27,7 +27,9 @@ pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
 use crate::{
     clock::Timestamp,
-    corpus::{AuthorReading, CommunityReading, Counted, FileCursor, Gap, Observation, Record},
+    corpus::{
+        AuthorReading, CommunityReading, Counted, FileCursor, Gap, Observation, RawBody, Record,
+    },
 };
 
 /// How many things a live source answers for at once.
@@ -141,6 +143,8 @@ pub struct SourceTraits {
 pub struct Page {
     /// Records with their first reading.
     pub records: Vec<(Record, Option<Observation>)>,
+    /// By record id: what was sent of it, as it came; where that was asked for and is at hand.
+    pub raw: BTreeMap<String, RawBody>,
     /// Rows that could not be read, by reason code (`malformed_line`, `missing:title`, …).
     pub dropped: BTreeMap<String, u64>,
     /// Bytes read from the outside for this page.

@@ -32,6 +32,8 @@ pub struct ScrapeRequest {
     /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
     /// and an `as_of` that was not later.
     pub cursors: Vec<FileCursor>,
+    /// Whether pages should have the records as they came, where the source can tell.
+    pub raw: bool,
 }
 
 impl ScrapeRequest {
@@ -45,6 +47,7 @@ impl ScrapeRequest {
             look_back: LOOK_BACK,
             known: HashSet::new(),
             cursors: Vec::new(),
+            raw: false,
         }
     }
 

@@ -1,6 +1,9 @@
 //! What was known of authors and communities, each time that it was read.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{Error, Store};
 use crate::{
@@ -129,6 +132,49 @@ impl Store {
         Ok(rows
             .into_iter()
             .map(|row| (row.author, Timestamp::from_millis(row.published)))
+            .collect())
+    }
+
+    /// The authors of whom something was read, by the source's ids, each with the moment of the
+    /// first reading.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn authors_read(&self, dataset: &str) -> Result<HashMap<String, Timestamp>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT author AS "author!", min(read_at) AS "read_at!: i64" FROM author_readings
+               WHERE dataset = ? AND name IS NOT NULL GROUP BY author"#,
+            dataset,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        let read = rows.into_iter();
+        Ok(read
+            .map(|row| (row.author, Timestamp::from_millis(row.read_at)))
+            .collect())
+    }
+
+    /// The communities of which something was read, in lower case, each with the moment of the
+    /// first reading.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn communities_read(
+        &self,
+        dataset: &str,
+    ) -> Result<HashMap<String, Timestamp>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT lower(community) AS "community!: String", min(read_at) AS "read_at!: i64"
+               FROM community_readings WHERE dataset = ? GROUP BY lower(community)"#,
+            dataset,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        let read = rows.into_iter();
+        Ok(read
+            .map(|row| (row.community, Timestamp::from_millis(row.read_at)))
             .collect())
     }
 

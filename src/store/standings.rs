@@ -7,7 +7,7 @@ use std::{
 
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, Store};
+use super::{Error, Store, raw};
 use crate::clock::Timestamp;
 
 /// A record that is to be asked about.
@@ -171,6 +171,8 @@ async fn forget_authors(
         )
         .execute(&mut **transaction)
         .await?;
+        // Who published it stands in what was sent of it too.
+        raw::forget(transaction, dataset, &serde_json::json!([id]).to_string()).await?;
         sqlx::query!(
             "DELETE FROM author_readings WHERE dataset = ?1 AND (author = ?2 OR name = ?3)
                AND NOT EXISTS (SELECT 1 FROM records WHERE dataset = ?1
@@ -273,6 +275,13 @@ mod tests {
         };
         let authors = [author("ann"), author("bob")];
         store.put_people("live", &authors, &[]).await.unwrap();
+        sqlx::raw_sql(
+            "INSERT INTO raw VALUES ('live', 'a', 0, 0, x'28b52ffd00581100007b7d', NULL),
+                                    ('live', 'c', 0, 0, x'28b52ffd00581100007b7d', NULL)",
+        )
+        .execute(store.content.writer())
+        .await
+        .unwrap();
         let checked = Checked {
             there: vec!["a".to_owned(), "b".to_owned()],
             authorless: vec!["a".to_owned(), "b".to_owned()],
@@ -290,6 +299,10 @@ mod tests {
         let known = async |id| store.author_at("live", id, START).await.unwrap().is_some();
         assert!(!known("t2_ann").await);
         assert!(known("t2_bob").await, "another record is by him");
+        let mut sent = Vec::new();
+        let visited = store.visit_raw("live", |raw| sent.push(raw.record_id));
+        visited.await.unwrap();
+        assert_eq!(sent, ["c"]);
         let out = store.kept_out("live").await.unwrap();
         assert_eq!(out, HashSet::from(["c".to_owned()]));
     }

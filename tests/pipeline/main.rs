@@ -9,6 +9,7 @@ mod kill;
 mod resume;
 mod processes;
 mod purge;
+mod raw;
 mod deleted;
 mod bad_input;
 mod bad_encoding;

@@ -21,6 +21,8 @@ const LONGEST_WAIT: Duration = Duration::from_mins(2);
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) posts: Vec<ParsedPost>,
+    /// What each of them was read from.
+    pub(super) sent: Vec<Box<RawValue>>,
     /// What is no post, by reason.
     pub(super) dropped: BTreeMap<String, u64>,
     /// How long the answer was.
@@ -86,7 +88,10 @@ fn read(status: StatusCode, body: &[u8], shown: &str) -> Result<Found, Error> {
     };
     for child in children {
         match parse_post(child.get().as_bytes()) {
-            Ok(post) => found.posts.push(post),
+            Ok(post) => {
+                found.posts.push(post);
+                found.sent.push(child);
+            }
             Err(reason) => *found.dropped.entry(reason.to_string()).or_default() += 1,
         }
     }

@@ -124,15 +124,22 @@ async fn every_post_comes_once_however_they_lie_on_the_edges_of_answers() {
     let newest = Timestamp::from_millis((NOON + 83) * 1000);
     assert_eq!(summary.unwrap().watermarks["pics"], newest);
     assert_eq!(archive.asked.lock().unwrap().len(), 3);
+    assert!(pages.iter().all(|page| page.raw.is_empty()), "nobody asked");
     let reading = pages[0].records[0].1.as_ref().unwrap();
     assert_eq!(reading.age, LabelAge::Known(Duration::from_hours(36)));
 
     // The next day begins an hour below what is known.
     let again = ScrapeRequest {
         watermarks: BTreeMap::from([("pics".to_owned(), newest)]),
+        raw: true,
         ..request(Some("pics"))
     };
-    scrape(&source, again).await.0.unwrap();
+    let (summary, pages) = scrape(&source, again).await;
+    summary.unwrap();
+    let (record, _) = &pages[0].records[0];
+    let body: Value = serde_json::from_slice(&pages[0].raw[&record.id].json).unwrap();
+    assert_eq!(body["title"], json!(record.title));
+    assert_eq!(pages[0].raw.len(), pages[0].records.len());
     let asked = archive.asked.lock().unwrap();
     assert_eq!(asked[3]["after"], (NOON + 83 - 3600 - 1).to_string());
 }

@@ -173,7 +173,7 @@ fn page(found: Found, request: &ScrapeRequest, before: &BTreeSet<String>) -> (Pa
         edge: BTreeSet::new(),
         any: false,
     };
-    for post in found.posts {
+    for (post, sent) in found.posts.into_iter().zip(found.sent) {
         if post.record.created_at >= edge {
             fresh.edge.insert(post.record.id.clone());
         }
@@ -181,10 +181,15 @@ fn page(found: Found, request: &ScrapeRequest, before: &BTreeSet<String>) -> (Pa
             continue;
         }
         fresh.any = true;
-        match request.unwanted(&post.record) {
-            Some(reason) => *page.dropped.entry(reason.to_owned()).or_default() += 1,
-            None => page.records.push((post.record, Some(post.observation))),
+        if let Some(reason) = request.unwanted(&post.record) {
+            *page.dropped.entry(reason.to_owned()).or_default() += 1;
+            continue;
         }
+        if request.raw {
+            let raw = post.raw(sent.get().as_bytes());
+            page.raw.insert(post.record.id.clone(), raw);
+        }
+        page.records.push((post.record, Some(post.observation)));
     }
     (page, fresh)
 }

@@ -63,6 +63,28 @@ async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
     }
 }
 
+/// The first line of a post is what was known first.
+#[tokio::test]
+async fn lines_come_as_they_are_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ndjson");
+    let first = r#"{ "id":"a", "title" : "t","odd":[1.0,1e2],"created_utc":1600000000}"#;
+    let then = first.replace("odd", "even");
+    fs::write(&path, format!("{first}\n\n {then} \n")).unwrap();
+    let source = DumpSource::open(&path).unwrap();
+    for raw in [false, true] {
+        let request = ScrapeRequest {
+            raw,
+            ..ScrapeRequest::everything("2026-12-01".parse().unwrap())
+        };
+        let (send, mut receive) = mpsc::channel::<Page>(9);
+        source.scrape(request, send).await.unwrap();
+        let page = receive.recv().await.unwrap();
+        let sent = page.raw.get("a").map(|raw| raw.json.to_vec());
+        assert_eq!(sent, raw.then(|| first.as_bytes().to_vec()));
+    }
+}
+
 #[tokio::test]
 async fn every_line_is_sent_or_counted() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,10 @@ use super::{
     pieces::{Data, Piece, Spare, wrong},
     wanted::Wanted,
 };
-use crate::sources::reddit::post::{ParsedPost, Reason, parse_post};
+use crate::{
+    corpus::RawBody,
+    sources::reddit::post::{ParsedPost, Reason, parse_post},
+};
 
 /// The longest line that is read as a post; the longest real ones have some hundred kilobytes.
 pub(super) const LONGEST_LINE: usize = 16 << 20;
@@ -39,6 +42,8 @@ pub(super) type Dropped = BTreeMap<Cow<'static, str>, u64>;
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) post: ParsedPost,
+    /// Its line, where that is asked for.
+    pub(super) raw: Option<RawBody>,
     /// The place behind it.
     pub(super) end: Place,
     /// The lines that were dropped between the post before it and this one.
@@ -76,7 +81,13 @@ impl Judged {
                     lines: self.lines,
                 };
                 let dropped = std::mem::take(&mut self.dropped);
-                self.kept.push(Kept { post, end, dropped });
+                let raw = wanted.request().raw.then(|| post.raw(line));
+                self.kept.push(Kept {
+                    post,
+                    raw,
+                    end,
+                    dropped,
+                });
                 return;
             }
             Err(Refused::For(reason)) => Cow::Borrowed(reason),

@@ -14,7 +14,7 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    corpus::{DecodeStart, FileCursor},
+    corpus::{DecodeStart, FileCursor, RawBody},
     sources::{Error, ScrapeRequest, pager::Pager, reddit::post::ParsedPost},
 };
 
@@ -141,16 +141,18 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     /// Adds a post, unless a later reading of it was added.
-    fn post(&mut self, post: ParsedPost) {
+    fn post(&mut self, post: ParsedPost, raw: Option<RawBody>) {
         let ParsedPost {
             record,
             observation,
+            ..
         } = post;
         let read_at = observation.observed_at;
         let before = self.seen.reading(&record.id);
         let is_earlier = matches!((before, read_at), (Some(before), Some(now)) if now < before);
         if !is_earlier {
             self.seen.note(&record.id, read_at);
+            self.pager.add_raw(&record.id, raw);
             self.pager.add(record, Some(observation));
         }
         if before.is_some() {
@@ -265,7 +267,7 @@ impl Progress {
         }
         for kept in judged.kept {
             self.count_dropped(kept.dropped, sink);
-            sink.post(kept.post);
+            sink.post(kept.post, kept.raw);
             self.reached(kept.end.after(base), sink);
             sink.pager.send_if_full()?;
         }

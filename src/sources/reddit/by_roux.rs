@@ -87,7 +87,12 @@ impl ByRoux {
         let page = found
             .ok()
             .and_then(|listing| serde_json::to_vec(&listing).ok())
-            .and_then(|body| ListingPage::read(&body).ok());
+            .and_then(|body| ListingPage::read(&body).ok())
+            // `roux` keeps to itself what was sent; this is what it understood.
+            .map(|page| ListingPage {
+                is_as_sent: false,
+                ..page
+            });
         if page.is_none() {
             tracing::debug!(why, "asking again without roux");
         }

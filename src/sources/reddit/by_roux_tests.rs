@@ -132,6 +132,11 @@ async fn walked(client: &RedditClient) -> BTreeMap<String, ParsedPost> {
 #[tokio::test]
 async fn both_transports_give_equal_rows_where_roux_has_the_field() {
     let (own, by_roux, _) = both("strict").await;
+    let now: Timestamp = "2026-01-03".parse().unwrap();
+    for (client, is_as_sent) in [(&own, true), (&by_roux, false)] {
+        let page = client.newest(&["pics"], None, now).await.unwrap();
+        assert_eq!(page.is_as_sent, is_as_sent, "roux hides what was sent");
+    }
     let (own, mut by_roux) = (walked(&own).await, walked(&by_roux).await);
     assert!(own.len() > 300 && own.len() == by_roux.len());
     let (mut galleries, mut lacking) = (0, 0);

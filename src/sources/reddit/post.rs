@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::media;
 use crate::{
     clock::Timestamp,
-    corpus::{LabelAge, Observation, Record},
+    corpus::{LabelAge, Observation, RawBody, Record},
 };
 
 /// A post that could be read.
@@ -24,6 +24,18 @@ pub(crate) struct ParsedPost {
     pub(crate) record: Record,
     /// What was read of its numbers, and when.
     pub(crate) observation: Observation,
+    /// Ids and authors of the posts that it repeats, which it has within it.
+    pub(crate) tells_of: Vec<String>,
+}
+
+impl ParsedPost {
+    /// The text that it was read from, as it is kept.
+    pub(crate) fn raw(&self, json: &[u8]) -> RawBody {
+        RawBody {
+            json: json.into(),
+            tells_of: self.tells_of.clone(),
+        }
+    }
 }
 
 /// Why a post was given up; shown as the code under which it is counted.
@@ -108,7 +120,26 @@ fn parse(json: &[u8], read_at: Option<Timestamp>) -> Result<ParsedPost, Reason> 
     Ok(ParsedPost {
         record,
         observation,
+        tells_of: repeated(&post),
     })
+}
+
+/// The ids and authors of the posts that a post repeats.
+fn repeated(post: &Map<String, Value>) -> Vec<String> {
+    let parents = post.get("crosspost_parent_list").and_then(Value::as_array);
+    let names = |parent: &Value| {
+        let id = text(parent.get("id")).or_else(|| text(parent.get("name")));
+        let id = id.map(|id| id.strip_prefix("t3_").unwrap_or(id));
+        let author = text(parent.get("author"));
+        let account = text(parent.get("author_fullname"));
+        [id, author, account].map(|name| name.map(str::to_owned))
+    };
+    parents
+        .into_iter()
+        .flatten()
+        .flat_map(names)
+        .flatten()
+        .collect()
 }
 
 /// What is read again and again.

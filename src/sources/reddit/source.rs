@@ -10,7 +10,7 @@ use super::{
     by_roux::RouxClients,
     client::{Fault, RedditClient},
     endpoint::{Credentials, Endpoint},
-    listing::{ListingPage, read_child},
+    listing::{ListingPage, post_of, read_child},
     pack::packs,
     post::ParsedPost,
     standing,
@@ -236,6 +236,13 @@ impl RedditSource {
                 let stop = name.and_then(|name| stops.get(name).copied().flatten());
                 if created <= Some(as_of) && !is_below(created, stop) {
                     newest = newest.max(created);
+                    if request.raw
+                        && listing.is_as_sent
+                        && let Ok(sent) = post_of(child)
+                    {
+                        let raw = post.raw(sent.get().as_bytes());
+                        page.raw.insert(post.record.id.clone(), raw);
+                    }
                     page.records.push((post.record, Some(post.observation)));
                 }
             }

@@ -84,6 +84,33 @@ async fn scrape(
     (ids, summary)
 }
 
+/// Byte by byte, also what a parser would write otherwise.
+#[tokio::test]
+async fn posts_come_as_they_were_sent_where_that_is_asked_for() {
+    const SENT: &str = r#"{ "id":"a","title" : "t\u00e9","score": 5.0,"odd":{"b":1,"a":2},
+        "crosspost_parent_list":[{"id":"p","author":"ann","author_fullname":"t2_ann"}]}"#;
+    let (source, _) = source(|_| {
+        let body = format!(r#"{{"data":{{"children":[{{"kind":"t3","data":{SENT}}}, 7]}}}}"#);
+        json(StatusCode::OK, body)
+    })
+    .await;
+    for raw in [false, true] {
+        let request = ScrapeRequest {
+            communities: Some(vec!["pics".to_owned()]),
+            raw,
+            ..ScrapeRequest::everything(Timestamp::from_seconds(1e9))
+        };
+        let (send, mut receive) = mpsc::channel(9);
+        source.scrape(request, send).await.unwrap();
+        let page: Page = receive.recv().await.unwrap();
+        assert_eq!(page.raw.len(), usize::from(raw));
+        if let Some(sent) = page.raw.get("a") {
+            assert_eq!(&*sent.json, SENT.as_bytes());
+            assert_eq!(sent.tells_of, ["p", "ann", "t2_ann"]);
+        }
+    }
+}
+
 fn listing(posts: &[(&str, &str, u32)]) -> Response {
     let children: Vec<_> = posts
         .iter()

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     corpus::{ContentHash, MediaLocation},
-    store::{Error, Store, hashes},
+    store::{Error, Store, hashes, raw},
 };
 
 /// How many rows were removed.
@@ -22,6 +22,8 @@ pub struct Removed {
     pub records: u64,
     /// Readings of their numbers.
     pub observations: u64,
+    /// What was sent of them, and of others that have their words.
+    pub raw: u64,
     /// Predictions for them.
     pub predictions: u64,
     /// What was known of authors that nothing else is by.
@@ -105,6 +107,7 @@ impl Removal {
         }
         for (dataset, ids) in by_dataset {
             let ids = json!(ids).to_string();
+            self.removed.raw += raw::forget(&mut self.transaction, dataset, &ids).await?;
             self.removed.observations += sqlx::query!(
                 "DELETE FROM observations
                  WHERE dataset = ? AND record_id IN (SELECT value FROM json_each(?))",
@@ -175,11 +178,14 @@ impl Removal {
     }
 
     async fn people(&mut self, noted: &[(RecordKey, Traces)], held: &Held) -> Result<(), Error> {
-        let gone = noted
-            .iter()
-            .flat_map(|(_, traces)| traces.author.iter().chain(&traces.account))
-            .filter(|name| !held.people.contains(*name));
-        let gone = json_of(gone);
+        let gone = gone_people(noted, held);
+        let told_of = json_of(
+            gone.iter()
+                .copied()
+                .chain(noted.iter().map(|(key, _)| &key.id)),
+        );
+        let gone = json_of(gone.into_iter());
+        self.removed.raw += raw::forget_about(&mut self.transaction, &told_of).await?;
         self.removed.author_readings += sqlx::query!(
             "DELETE FROM author_readings WHERE author IN (SELECT value FROM json_each(?1))
                 OR name IN (SELECT value FROM json_each(?1))",
@@ -340,6 +346,15 @@ impl Removal {
         .rows_affected();
         Ok(())
     }
+}
+
+/// Authors, by name and by account, by whom nothing is left.
+fn gone_people<'a>(noted: &'a [(RecordKey, Traces)], held: &Held) -> Vec<&'a String> {
+    noted
+        .iter()
+        .flat_map(|(_, traces)| traces.author.iter().chain(&traces.account))
+        .filter(|name| !held.people.contains(*name))
+        .collect()
 }
 
 fn all_of(

@@ -7,9 +7,9 @@ use crate::{
     clock::Timestamp,
     corpus::{
         AuthorReading, ContentHash, Fingerprint, LabelAge, MediaInfo, MediaLocation, MediaOutcome,
-        Observation, Record, Vector, VectorType,
+        Observation, RawBody, Record, Vector, VectorType,
     },
-    store::{Store, StoredCaption, Writer},
+    store::{Store, StoredCaption, WalkedPage, Writer},
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -42,6 +42,18 @@ fn record(id: &str, title: &str, author: &str, images: &[&str]) -> (Record, Opti
     (record, Some(observation))
 }
 
+/// What was sent of a record, which has the words of others.
+fn sent(record: &Record, tells_of: &[&str]) -> (String, RawBody) {
+    let raw = RawBody {
+        json: json!({ "id": record.id, "title": record.title, "author": record.author })
+            .to_string()
+            .into_bytes()
+            .into(),
+        tells_of: tells_of.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    (record.id.clone(), raw)
+}
+
 fn image(of: &str) -> MediaInfo {
     MediaInfo {
         content: ContentHash::of(of),
@@ -68,8 +80,14 @@ async fn filled(store: &Store) {
         record("two", "the same words", "ann", &["http://i/shared"]),
         record("three", "the same words", "bob", &["http://i/3"]),
     ];
+    let page = WalkedPage {
+        records: &page,
+        raw: &page.iter().map(|(record, _)| sent(record, &[])).collect(),
+        bytes: 0,
+        read_to: None,
+    };
     store
-        .store_page("reddit", &page, NOW, 0, WRITER)
+        .store_walked_page("reddit", page, NOW, WRITER)
         .await
         .unwrap();
     let dump = [record("one", "a red house", "ann", &[])];
@@ -160,6 +178,7 @@ async fn what_others_have_too_stays() {
         // Of the dump too, which tells of the same post.
         records: 2,
         observations: 2,
+        raw: 1,
         predictions: 0,
         author_readings: 0,
         media_places: 1,
@@ -246,23 +265,90 @@ async fn no_byte_stays_in_the_databases() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
     filled(&store).await;
-    let found = |word: &str| {
+    let found = |word: &[u8]| {
         ["state.db", "content.db", "state.db-wal", "content.db-wal"]
             .iter()
             .any(|name| {
                 let bytes = fs_err::read(folder.path().join(name)).unwrap_or_default();
-                bytes
-                    .windows(word.len())
-                    .any(|window| window == word.as_bytes())
+                bytes.windows(word.len()).any(|window| window == word)
             })
     };
-    assert!(found("a red house") && found("seen alone") && found("t2_ann"));
+    assert!(found(b"a red house") && found(b"seen alone") && found(b"t2_ann"));
+    let bodies: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT body FROM raw WHERE record_id IN ('one', 'two')")
+            .fetch_all(store.content.read())
+            .await
+            .unwrap();
+    assert!(bodies.len() == 2 && bodies.iter().all(|body| found(body)));
     purge(&store, ids(&["one", "two"])).await;
     assert_eq!(store.scrub_due().await.unwrap(), Some(NOW));
     assert!(store.scrub(NOW).await.unwrap());
     for word in ["a red house", "seen alone", "t2_ann", "http://i/1"] {
-        assert!(!found(word), "{word}");
+        assert!(!found(word.as_bytes()), "{word}");
     }
-    assert!(found("the same words") && found("bob"));
+    assert!(!bodies.iter().any(|body| found(body)));
+    assert!(found(b"the same words") && found(b"bob"));
     assert_eq!(store.scrub_due().await.unwrap(), None);
+}
+
+/// What repeats a post has its title and its author in it.
+#[tokio::test]
+async fn what_was_sent_of_others_goes_too() {
+    let store = Store::in_memory().await.unwrap();
+    filled(&store).await;
+    let page = [
+        record("of one", "look at this", "eve", &[]),
+        record("of bob", "and at this", "eve", &[]),
+        record("of two", "this too", "eve", &[]),
+    ];
+    let told = [
+        &["one", "ann", "t2_ann"],
+        &["x", "bob", "t2_bob"],
+        &["two", "ann", "t2_ann"],
+    ];
+    let raw = || {
+        page.iter()
+            .zip(told)
+            .map(|((record, _), told)| sent(record, told))
+    };
+    let keep = async |dataset: &str| {
+        let page = WalkedPage {
+            records: &page,
+            raw: &raw().collect(),
+            bytes: 0,
+            read_to: None,
+        };
+        store
+            .store_walked_page(dataset, page, NOW, WRITER)
+            .await
+            .unwrap();
+    };
+    let left = async |dataset: &str| {
+        let mut left = Vec::new();
+        let visited = store.visit_raw(dataset, |raw| left.push(raw.record_id));
+        visited.await.unwrap();
+        left.sort();
+        left
+    };
+    keep("reddit").await;
+    let removed = purge(&store, ids(&["one"])).await;
+    assert_eq!((removed.records, removed.raw), (2, 2));
+    // Ann has another post, whose own words are not purged.
+    assert_eq!(left("reddit").await, ["of bob", "of two", "three", "two"]);
+    let wish = PurgeWish {
+        dataset: "reddit".to_owned(),
+        author: Some("bob".to_owned()),
+        ..PurgeWish::default()
+    };
+    assert_eq!(purge(&store, wish).await.raw, 2);
+    assert_eq!(left("reddit").await, ["of two", "two"]);
+    // Nor does a repetition that is found later bring the words back.
+    keep("dump:d").await;
+    assert_eq!(left("dump:d").await, ["of bob", "of two"]);
+    let said: String = sqlx::query_scalar("SELECT tells_of FROM raw WHERE record_id = 'of bob'")
+        .fetch_one(store.content.read())
+        .await
+        .unwrap();
+    assert_eq!(said, r#"["x","bob","t2_bob"]"#);
+    assert_eq!(store.faults().await.unwrap(), []);
 }
