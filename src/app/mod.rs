@@ -44,6 +44,7 @@ pub use encoding::{
 pub use error::Error;
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
+pub use purge::{PurgeDone, PurgeMeant};
 pub use rebuild::Rebuilt;
 pub use request::Wanted;
 pub use retention::Retained;
