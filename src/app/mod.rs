@@ -8,6 +8,7 @@ mod error;
 mod executors;
 mod face;
 mod housekeeping;
+mod looks;
 mod notify;
 mod open_source;
 mod prepare;

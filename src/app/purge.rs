@@ -8,19 +8,20 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::{App, Error};
 use crate::{
     clock::Clock,
-    engine::HomeLock,
+    engine::{EngineEvent, Handle, HomeLock},
     operators::{Environment, Others, Purged},
     server::PurgeWanted,
     store::{PurgeWish, PurgedRows, RecordKey, family},
     telemetry::chain,
 };
 
-/// How often the daemon looks whether a purge was not carried out to its end.
+/// How often the daemon looks at least whether a purge was not carried out to its end.
 const EVERY: Duration = Duration::from_mins(10);
 
 /// What is noted as the cause.
@@ -159,10 +160,11 @@ impl App {
     }
 
     /// What carries out purges to their end while the daemon runs.
-    pub(super) fn purger(&self) -> Purger {
+    pub(super) fn purger(&self, engine: &Handle) -> Purger {
         Purger {
             environment: self.environment(),
             clock: Arc::clone(self.clock()),
+            events: engine.subscribe(),
         }
     }
 }
@@ -172,25 +174,39 @@ impl App {
 pub(super) struct Purger {
     environment: Arc<Environment>,
     clock: Arc<dyn Clock>,
+    events: broadcast::Receiver<EngineEvent>,
 }
 
 impl Purger {
-    /// Looks again and again, until it is told to end.
+    /// Looks at once, whenever a run has ended, and from time to time, until it is told to end.
     ///
     /// # Errors
     ///
     /// None: what cannot be removed now may be later.
-    pub(super) async fn run(self, ending: CancellationToken) -> Result<(), Infallible> {
+    pub(super) async fn run(mut self, ending: CancellationToken) -> Result<(), Infallible> {
         loop {
-            tokio::select! {
-                () = ending.cancelled() => return Ok(()),
-                () = tokio::time::sleep(EVERY) => {}
-            }
             let now = self.clock.now();
             let done = self.environment.carry_out_purges(Others::Runs(""), now);
             if let Err(error) = done.await {
                 tracing::warn!("purges wait: {}", chain(&error));
             }
+            tokio::select! {
+                () = ending.cancelled() => return Ok(()),
+                () = run_ended(&mut self.events) => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+}
+
+/// Waits until a run has ended.
+async fn run_ended(events: &mut broadcast::Receiver<EngineEvent>) {
+    loop {
+        match events.recv().await {
+            // Among what was missed there may be an end.
+            Ok(EngineEvent::RunEnded { .. }) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

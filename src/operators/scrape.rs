@@ -177,6 +177,7 @@ impl Scrape {
         let mut request = ScrapeRequest {
             communities: settings.communities,
             since: settings.since,
+            images: opened.images,
             watermarks: if context.force {
                 BTreeMap::new()
             } else {

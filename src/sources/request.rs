@@ -25,6 +25,19 @@ pub struct ScrapeRequest {
     /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
     /// and an `as_of` that was not later.
     pub cursors: Vec<FileCursor>,
+    /// Which files of images are taken, of a source that has several.
+    pub images: ImageSize,
+}
+
+/// Which file of an image is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageSize {
+    /// The original.
+    #[default]
+    Original,
+    /// The smallest preview whose shorter side has at least so many pixels, where there is one: it
+    /// costs a tenth of the original's bytes.
+    Preview(u64),
 }
 
 impl ScrapeRequest {
@@ -37,6 +50,7 @@ impl ScrapeRequest {
             watermarks: BTreeMap::new(),
             known: HashSet::new(),
             cursors: Vec::new(),
+            images: ImageSize::Original,
         }
     }
 

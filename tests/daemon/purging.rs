@@ -4,6 +4,11 @@ use std::{fmt::Write as _, process::Output};
 
 use serde_json::{Value, json};
 
+use trendmill::{
+    clock::Timestamp,
+    store::{RecordKey, Store},
+};
+
 use crate::kit::Home;
 
 const SCRAPE: &str = r#"
@@ -55,6 +60,16 @@ fn said(home: &Home, output: &Output) -> (Option<i32>, String, String) {
         text(&output.stdout),
         text(&output.stderr),
     )
+}
+
+/// Waits until the daemon has carried out all that was noted.
+async fn until_through(home: &Home) {
+    let store = Store::open_read_only(&home.path().join("data"))
+        .await
+        .unwrap();
+    while !store.noted_purges().await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn holds(home: &Home, words: &str) -> bool {
@@ -116,6 +131,7 @@ async fn a_purge_beside_a_run_is_carried_out_again_after_it() {
     // The run's own log goes on in the same file.
     home.open();
     assert_eq!(daemon.ended(&run_id).await["state"], "succeeded");
+    until_through(&home).await;
     let said = fs_err::read_to_string(&log).unwrap();
     assert!(
         said.contains("through") && !said.contains("post4"),
@@ -140,4 +156,26 @@ async fn a_purge_beside_a_run_is_carried_out_again_after_it() {
         .post("/api/v1/records/purge", json!({ "id": "post4" }))
         .await;
     assert_eq!(status, 422, "a name that is not known is told");
+}
+
+#[tokio::test]
+async fn a_purge_that_was_cut_off_is_carried_out_by_the_next_daemon() {
+    let home = home();
+    {
+        // As far as a process came that died after its first step.
+        let store = Store::open(&home.path().join("data")).await.unwrap();
+        let (dataset, _) = store.datasets().await.unwrap().swap_remove(0);
+        let keys = [RecordKey {
+            dataset,
+            id: "post7".to_owned(),
+        }];
+        let noted = store.note_purges(&keys, "a test", Timestamp::from_millis(0));
+        assert_eq!(noted.await.unwrap(), 1);
+    }
+    assert!(holds(&home, "headline number 7"));
+    let daemon = home.up();
+    until_through(&home).await;
+    let (_, datasets) = daemon.get("/api/v1/records").await;
+    assert_eq!(datasets[0]["records"], 9, "{datasets}");
+    assert_eq!(json_of(&home, &["db", "check"])["sound"], true);
 }

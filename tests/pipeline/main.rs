@@ -10,6 +10,7 @@ mod resume;
 mod processes;
 mod purge;
 mod deleted;
+mod permission;
 mod bad_input;
 mod bad_encoding;
 mod served;

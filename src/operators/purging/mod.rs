@@ -8,7 +8,10 @@ mod documents;
 mod files;
 mod needles;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +69,24 @@ pub struct Purged {
     pub scrub_due: bool,
 }
 
+/// Waits until nobody else carries out purges on this data folder; the turn lasts until the file is
+/// dropped. Of two that take different rows out of one file, the second would bring back what the
+/// first had taken; and who makes a copy of an image must not do so while the image goes.
+///
+/// # Errors
+///
+/// Where the disk refuses.
+pub(crate) async fn purge_turn(data_dir: &Path) -> Result<fs_err::File, TaskError> {
+    let path = data_dir.join("purge.lock");
+    let file = blocking(move || {
+        let file = fs_err::File::create(path)?;
+        file.file().lock()?;
+        Ok::<_, std::io::Error>(file)
+    })
+    .await??;
+    Ok(file)
+}
+
 impl Environment {
     /// Carries out what is noted.
     ///
@@ -79,7 +100,7 @@ impl Environment {
     ) -> Result<Purged, TaskError> {
         let mut purged = Purged::default();
         if !self.store.noted_purges().await?.is_empty() {
-            let turn = self.purge_turn().await?;
+            let turn = purge_turn(&self.home.join("data")).await?;
             let (removed, noted) = self.store.remove_noted(now).await?;
             purged.removed = removed;
             purged.image_files = self.remove_images(&noted).await?;
@@ -117,19 +138,6 @@ impl Environment {
             purged.scrub_due = !self.store.scrub(now).await?;
         }
         Ok(purged)
-    }
-
-    /// Waits until nobody else carries out purges: of two that take different rows out of one file,
-    /// the second would bring back what the first had taken.
-    async fn purge_turn(&self) -> Result<fs_err::File, TaskError> {
-        let path = self.home.join("data/purge.lock");
-        let file = blocking(move || {
-            let file = fs_err::File::create(path)?;
-            file.file().lock()?;
-            Ok::<_, std::io::Error>(file)
-        })
-        .await??;
-        Ok(file)
     }
 
     async fn remove_images(&self, noted: &[NotedPurge]) -> Result<u64, TaskError> {

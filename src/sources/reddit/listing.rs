@@ -7,7 +7,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::post::{ParsedPost, Reason, parse_post_read_at};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, sources::ImageSize};
 
 /// One page of a listing.
 #[derive(Debug, Default)]
@@ -78,7 +78,11 @@ fn children<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Box<RawVal
 }
 
 /// Reads one child of a listing as a post: `{"kind": "t3", "data": {…}}`.
-pub(super) fn read_child(child: &RawValue, read_at: Timestamp) -> Result<ParsedPost, Reason> {
+pub(super) fn read_child(
+    child: &RawValue,
+    read_at: Timestamp,
+    images: ImageSize,
+) -> Result<ParsedPost, Reason> {
     #[derive(Deserialize)]
     struct Child<'a> {
         #[serde(borrow)]
@@ -90,7 +94,7 @@ pub(super) fn read_child(child: &RawValue, read_at: Timestamp) -> Result<ParsedP
     if child.kind.is_some_and(|kind| kind != "t3") {
         return Err(Reason::OtherThing);
     }
-    parse_post_read_at(child.data.get().as_bytes(), read_at)
+    parse_post_read_at(child.data.get().as_bytes(), read_at, images)
 }
 
 #[cfg(test)]
