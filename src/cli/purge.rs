@@ -77,12 +77,11 @@ pub(super) async fn run(
             ask(meant.records.len(), &meant.models)?;
         }
     }
-    let done = match Remote::of(home).await? {
-        Some(remote) => remote.post("/records/purge", &wanted).await?,
-        None => {
-            let app = App::open(home, settings).await?;
-            app.purge(app.chosen(&wanted).await?).await?
-        }
+    let done = if let Some(remote) = Remote::of(home).await? {
+        remote.post("/records/purge", &wanted).await?
+    } else {
+        let app = App::open(home, settings).await?;
+        app.purge(app.chosen(&wanted).await?).await?
     };
     say_done(&done, output)
 }

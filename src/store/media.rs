@@ -138,7 +138,7 @@ impl Store {
     pub async fn note_looks(&self, looks: &[(ContentHash, Option<Look>)]) -> Result<(), Error> {
         let mut transaction = self.content.write().await?;
         store_looks(&mut transaction, looks).await?;
-        self.content.commit(transaction, "looks").await
+        self.content.commit(transaction, "content").await
     }
 
     /// What is known of these images, by content; unknown ones are left out.

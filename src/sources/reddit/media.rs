@@ -1,5 +1,7 @@
 //! Where a post's images are, in the author's order.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -115,7 +117,10 @@ fn linked_file(post: &Map<String, Value>, size: ImageSize) -> Option<String> {
         let of = preview_of(post)?.get("source")?.get("url")?.as_str()?;
         Some(original(&Url::parse(&unescape(of)).ok()?)? == url)
     };
-    if !url.ends_with(".gif")
+    let is_animation = Path::new(&url)
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gif"));
+    if !is_animation
         && is_of_it() == Some(true)
         && let Some(smaller) = smaller_preview(post, size)
     {

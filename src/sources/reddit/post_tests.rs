@@ -197,7 +197,7 @@ fn takes_the_smallest_preview_that_is_large_enough() {
         taken(&post("x1.gif", ""), 384),
         ["https://i.redd.it/x1.gif"]
     );
-    let mut other = photo.clone();
+    let mut other = photo;
     other["url"] = json!("https://i.redd.it/x2.jpg");
     assert_eq!(taken(&other, 384), ["https://i.redd.it/x2.jpg"]);
     // What a link shows.
