@@ -14,12 +14,14 @@ use trendmill::{
     dag::RunState,
     engine::{EngineEvent, Handle, scheduler::SchedulerHandle},
     sandbox::{self, SandboxSettings, SandboxState},
+    sources::Standing,
     store::Horizon,
 };
 
 /// Half a minute behind the windows of the server, whose end is only known to some seconds.
 const START: &str = "2026-01-01T00:00:30Z";
 const COLLECT: &str = include_str!("../pipelines/reddit_collect.toml");
+const DELETIONS: &str = include_str!("../pipelines/reddit_deletions.toml");
 
 /// A simulated Reddit, a home that collects from it, and their common clock.
 struct Machine {
@@ -58,7 +60,7 @@ impl Machine {
         let communities = format!("subreddits = {:?}", sandbox::communities());
         let named = "subreddits = [\"art\", \"aww\", \"pics\", \"earthporn\"]";
         assert!(pipeline.contains(named));
-        fs_err::create_dir(home.join("pipelines")).unwrap();
+        fs_err::create_dir_all(home.join("pipelines")).unwrap();
         let pipeline = change(pipeline.replace(named, &communities));
         fs_err::write(home.join("pipelines/reddit_collect.toml"), pipeline).unwrap();
         let settings = format!(
@@ -212,5 +214,94 @@ async fn a_week_with_outages_has_its_labels() {
     );
     let counts = machine.app.store().due_counts("reddit").await.unwrap();
     assert!(counts.late > 0, "what is read after an outage is flagged");
+    machine.stop().await;
+}
+
+/// The ids of the stored posts.
+async fn stored(machine: &Machine) -> Vec<String> {
+    let now = machine.clock.now();
+    let records = machine.app.store().records("reddit", now).await.unwrap();
+    records.into_iter().map(|record| record.id).collect()
+}
+
+/// How these posts stand at the server now; those that it does not find are left out.
+async fn standings(machine: &Machine, ids: &[String]) -> BTreeMap<String, Standing> {
+    let source = machine.app.environment().source("reddit").await.unwrap();
+    let mut standings = BTreeMap::new();
+    for some in ids.chunks(100) {
+        let now = machine.clock.now();
+        let answer = source.source.standings(some, now).await.unwrap();
+        standings.extend(answer.unwrap());
+    }
+    standings
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_at_the_server_goes_within_the_cycle() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let world = SandboxSettings {
+        posts_per_day: 300,
+        days: Some(1),
+        removed_percent: 40,
+        ..SandboxSettings::default()
+    };
+    let deletions = DELETIONS.replace("cycle = \"36h\"", "cycle = \"6h\"");
+    assert_ne!(deletions, DELETIONS);
+    let pipelines = folder.path().join("pipelines");
+    fs_err::create_dir(&pipelines).unwrap();
+    fs_err::write(pipelines.join("reddit_deletions.toml"), deletions).unwrap();
+    let mut machine = Machine::start(folder.path(), world, |pipeline| {
+        pipeline
+            .replace("every = \"3m\"", "every = \"1h\"")
+            .replace("patience = \"6m\"", "patience = \"0s\"")
+    })
+    .await;
+    let hour = Duration::from_hours(1);
+    // The last post is a day old at most when the last of the posts have met their fate, 72 hours
+    // after they were made; then the cycle passes, and an absence is confirmed.
+    let (mut most, mut seen_absent_and_kept) = (0, 0);
+    for number in 0..24 + 72 + 6 + 4 {
+        machine.tick(hour).await;
+        if number % 8 == 7 {
+            let ids = stored(&machine).await;
+            most = most.max(ids.len());
+            let there = standings(&machine, &ids).await;
+            seen_absent_and_kept += ids.iter().filter(|id| !there.contains_key(*id)).count();
+        }
+    }
+    let ids = stored(&machine).await;
+    let there = standings(&machine, &ids).await;
+    let gone: Vec<_> = ids
+        .iter()
+        .filter(|id| !matches!(there.get(*id), Some(Standing::There | Standing::AuthorGone)))
+        .collect();
+    assert!(gone.is_empty(), "{gone:?}");
+    assert!(
+        ids.len() > 150 && most > ids.len(),
+        "{most} and {}",
+        ids.len()
+    );
+    assert!(seen_absent_and_kept > 0, "one absence is not believed");
+    let mut reasons = BTreeMap::<String, u64>::new();
+    for run in machine
+        .app
+        .store()
+        .runs(Some("reddit_deletions"), 1000)
+        .await
+        .unwrap()
+    {
+        for task in machine.app.store().tasks(&run.id).await.unwrap() {
+            let outcome: serde_json::Value =
+                serde_json::from_str(task.outcome.as_deref().unwrap()).unwrap();
+            for (reason, count) in outcome["dropped"].as_object().unwrap() {
+                *reasons.entry(reason.clone()).or_default() += count.as_u64().unwrap();
+            }
+        }
+    }
+    for reason in ["deleted", "removed", "absent"] {
+        assert!(reasons.contains_key(reason), "{reasons:?}");
+    }
+    assert_eq!(machine.app.store().faults().await.unwrap(), []);
+    assert!(machine.app.store().noted_purges().await.unwrap().is_empty());
     machine.stop().await;
 }

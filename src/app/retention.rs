@@ -22,6 +22,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
     media::MediaStore,
+    operators::purge_turn,
     store::{RunAge, Store},
     telemetry::chain,
 };
@@ -211,6 +212,7 @@ impl Retainer {
     async fn drop_originals(&self, before: Timestamp, done: &mut Retained) -> Result<(), Error> {
         let mut after = None;
         loop {
+            let turn = purge_turn(&self.data_dir).await?;
             let old = self
                 .store
                 .media_older(before, after, IMAGES_AT_ONCE)
@@ -231,6 +233,7 @@ impl Retainer {
                 Ok((gone, bytes))
             })
             .await?;
+            drop(turn);
             done.originals += gone;
             done.bytes += bytes;
         }

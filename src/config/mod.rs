@@ -40,7 +40,7 @@ pub use self::encoders::Encoders;
 pub use self::engine::{DISK_RESERVE, Engine, ExecutorMode};
 pub use self::layers::Origin;
 pub use self::log::{Log, LogFormat};
-pub use self::media::Media;
+pub use self::media::{Media, MediaSize};
 pub use self::net::Net;
 pub use self::notify::{NoticeKind, Notify};
 pub use self::reddit::{Reddit, Transport};

@@ -20,7 +20,7 @@ use crate::{
     media::{Limits, MediaStore},
     net::{self, FetchSettings, Fetcher},
     registry::Registry,
-    sources::{self, Source, SourceTraits},
+    sources::{self, ImageSize, Source, SourceTraits},
     store::Store,
 };
 
@@ -36,6 +36,8 @@ pub type TrainingGate = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub struct OpenedSource {
     /// The source.
     pub source: Arc<dyn Source>,
+    /// Which files of its images are taken.
+    pub images: ImageSize,
     /// Where hosts of its images really are: a simulated source serves them on loopback.
     pub routes: BTreeMap<String, SocketAddr>,
     /// Fetches its images; a simulated source's may go to loopback.

@@ -181,6 +181,7 @@ impl Scrape {
             communities: settings.communities,
             since: settings.since,
             raw: self.0.keeps_raw.of(opened.source.traits()),
+            images: opened.images,
             watermarks: if context.force {
                 BTreeMap::new()
             } else {

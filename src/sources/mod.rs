@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 pub use dump::DumpSource;
 pub use images::ImageIndex;
 pub use obtain::{Obtained, obtain};
-pub use request::ScrapeRequest;
+pub use request::{ImageSize, ScrapeRequest};
 pub use spec::SourceSpec;
 pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 

@@ -34,6 +34,19 @@ pub struct ScrapeRequest {
     pub cursors: Vec<FileCursor>,
     /// Whether pages should have the records as they came, where the source can tell.
     pub raw: bool,
+    /// Which files of images are taken, of a source that has several.
+    pub images: ImageSize,
+}
+
+/// Which file of an image is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageSize {
+    /// The original.
+    #[default]
+    Original,
+    /// The smallest preview whose shorter side has at least so many pixels, where there is one: it
+    /// costs a tenth of the original's bytes.
+    Preview(u64),
 }
 
 impl ScrapeRequest {
@@ -48,6 +61,7 @@ impl ScrapeRequest {
             known: HashSet::new(),
             cursors: Vec::new(),
             raw: false,
+            images: ImageSize::Original,
         }
     }
 

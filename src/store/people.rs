@@ -67,7 +67,8 @@ impl Store {
     }
 
     /// Keeps the answer for these authors, who were asked for at `asked_at`. One who is not in the
-    /// answer is kept as known by nothing but the id: the source no longer knows the account.
+    /// answer is kept as known by nothing but the id: the source no longer knows the account, and
+    /// where it knows another what was read of this one before is removed.
     ///
     /// # Errors
     ///
@@ -89,8 +90,32 @@ impl Store {
             link_karma: None,
             comment_karma: None,
         });
-        let authors: Vec<AuthorReading> = found.iter().cloned().chain(unknown).collect();
+        let unknown: Vec<AuthorReading> = unknown.collect();
+        if !found.is_empty() {
+            self.forget_accounts(dataset, &unknown).await?;
+        }
+        let authors = [found, &unknown].concat();
         self.put_people(dataset, &authors, &[]).await
+    }
+
+    /// Removes all readings of these accounts.
+    async fn forget_accounts(
+        &self,
+        dataset: &str,
+        accounts: &[AuthorReading],
+    ) -> Result<(), Error> {
+        let ids: Vec<&str> = accounts.iter().map(|account| account.id.as_str()).collect();
+        let ids = serde_json::json!(ids).to_string();
+        let mut transaction = self.content.write().await?;
+        sqlx::query!(
+            "DELETE FROM author_readings
+             WHERE dataset = ? AND author IN (SELECT value FROM json_each(?))",
+            dataset,
+            ids,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.content.commit(transaction, "content").await
     }
 
     /// The authors of records of the time `every` before `as_of` of whom nothing was read since that
@@ -324,6 +349,23 @@ mod tests {
             gone.map(|gone| (gone.name, gone.link_karma)),
             Some((None, None))
         );
+        // An account that goes takes along what was known of it, unless the answer knows nobody.
+        let one = ["t2_a".to_owned()];
+        store
+            .put_asked_authors("reddit", &one, &[], at(8))
+            .await
+            .unwrap();
+        assert_eq!(known(6).await, Some(Some(21.0)));
+        let both = ["t2_a".to_owned(), "t2_b".to_owned()];
+        let answer = AuthorReading {
+            id: "t2_b".to_owned(),
+            ..author(9, 1.0)
+        };
+        store
+            .put_asked_authors("reddit", &both, &[answer], at(9))
+            .await
+            .unwrap();
+        assert_eq!((known(6).await, known(9).await), (None, Some(None)));
         let other = store.author_at("dump", "t2_a", at(6)).await.unwrap();
         assert_eq!(other, None, "another data set has its own");
         let found = store.community_at("reddit", "pics", at(3)).await.unwrap();

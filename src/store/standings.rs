@@ -71,6 +71,28 @@ impl Store {
             .collect())
     }
 
+    /// Lets these records be asked about next, whenever they were asked about last: something of
+    /// them is gone.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn check_soon(&self, dataset: &str, ids: &[&str]) -> Result<(), Error> {
+        let ids = serde_json::json!(ids).to_string();
+        let mut transaction = self.content.write().await?;
+        sqlx::query!(
+            "INSERT INTO standings (dataset, record_id, checked_at)
+             SELECT dataset, id, 0 FROM records
+             WHERE dataset = ?1 AND id IN (SELECT value FROM json_each(?2))
+             ON CONFLICT DO UPDATE SET checked_at = 0",
+            dataset,
+            ids,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.content.commit(transaction, "content").await
+    }
+
     /// Records that were there when they were last asked about, the latest first.
     ///
     /// # Errors
@@ -79,6 +101,7 @@ impl Store {
     pub async fn lately_there(&self, dataset: &str, limit: u32) -> Result<Vec<String>, Error> {
         Ok(sqlx::query_scalar!(
             "SELECT record_id FROM standings WHERE dataset = ? AND absent_since IS NULL
+               AND checked_at > 0
              ORDER BY checked_at DESC, record_id LIMIT ?",
             dataset,
             limit,
@@ -260,6 +283,10 @@ mod tests {
             .await
             .unwrap();
         assert!(due(&store, later + 2 * HOUR).await.is_empty());
+        // One of which something is gone is asked about at once, and is no witness until then.
+        store.check_soon("live", &["c", "nobody"]).await.unwrap();
+        assert_eq!(due(&store, later + 2 * HOUR).await, ["c"]);
+        assert_eq!(store.lately_there("live", 9).await.unwrap(), ["a", "b"]);
     }
 
     #[tokio::test]

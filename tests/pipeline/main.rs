@@ -11,6 +11,7 @@ mod processes;
 mod purge;
 mod raw;
 mod deleted;
+mod permission;
 mod bad_input;
 mod bad_encoding;
 mod served;

@@ -363,9 +363,18 @@ fn no_byte_of_a_purged_author_stays() {
     assert_eq!(verified.status.code(), Some(1));
     let said = stderr(&verified);
     assert!(
-        said.contains(&format!("not reproducible: {lost} row")),
+        said.contains(&format!("all/1 is not reproducible: {lost} rows purged")),
         "{said}"
     );
+    let verified = home.run(&["--json", "models", "verify", "all"]);
+    assert_eq!(verified.status.code(), Some(1));
+    let verified: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(
+        verified["reason"],
+        format!("not reproducible: {lost} rows purged"),
+        "{verified}"
+    );
+    assert_eq!(verified["reproducible"], false);
     let checked = home.json(&["db", "check"]);
     assert_eq!(checked["sound"], true, "{checked}");
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use self::answer::{Found, ask};
-use super::{Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits};
+use super::{Due, Error, ImageSize, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits};
 use crate::{clock::Timestamp, corpus::Observation};
 
 /// The name of the data set.
@@ -109,7 +109,12 @@ impl ArcticSource {
         let mut newest = known;
         let mut at_the_edge: BTreeSet<String> = BTreeSet::new();
         loop {
-            let found = ask(&self.http, self.search(community, after, before)?).await?;
+            let found = ask(
+                &self.http,
+                self.search(community, after, before)?,
+                request.images,
+            )
+            .await?;
             let length = found.posts.len() + count(&found.dropped);
             let last = found.posts.iter().filter_map(|p| p.record.created_at).max();
             let (page, fresh) = page(found, request, &at_the_edge);
@@ -139,7 +144,7 @@ impl ArcticSource {
             let ids: Vec<&str> = some.iter().map(|due| due.id.as_str()).collect();
             let mut url = self.at("api/posts/ids")?;
             url.query_pairs_mut().append_pair("ids", &ids.join(","));
-            let found = ask(&self.http, url).await?;
+            let found = ask(&self.http, url, ImageSize::Original).await?;
             // Also those that were not read again yet: the post is known, its reading is not due.
             observations.extend(found.posts.into_iter().map(|post| post.observation));
         }

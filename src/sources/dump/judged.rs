@@ -126,7 +126,7 @@ fn judge(wanted: &Wanted, line: &[u8]) -> Result<ParsedPost, Refused> {
     if let Some(reason) = wanted.passes_over(line) {
         return Err(Refused::For(reason));
     }
-    let post = parse_post(line).map_err(Refused::Unread)?;
+    let post = parse_post(line, wanted.request().images).map_err(Refused::Unread)?;
     match wanted.request().unwanted(&post.record) {
         Some(reason) => Err(Refused::For(reason)),
         None => Ok(post),

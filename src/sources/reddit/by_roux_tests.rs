@@ -29,6 +29,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     sandbox::{SandboxState, communities, serve},
+    sources::ImageSize,
 };
 
 const AUTHORITY: &[u8] = include_bytes!("../../../tests/fixtures/tls/ca.pem");
@@ -118,7 +119,7 @@ async fn walked(client: &RedditClient) -> BTreeMap<String, ParsedPost> {
     loop {
         let page = client.newest(&names, after.as_deref(), now).await.unwrap();
         for child in &page.children {
-            if let Ok(post) = read_child(child, now) {
+            if let Ok(post) = read_child(child, now, ImageSize::Original) {
                 posts.insert(post.record.id.clone(), post);
             }
         }

@@ -7,7 +7,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::post::{ParsedPost, Reason, parse_post_read_at};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, sources::ImageSize};
 
 /// One page of a listing.
 #[derive(Debug, Default)]
@@ -81,8 +81,12 @@ fn children<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Box<RawVal
 }
 
 /// Reads one child of a listing as a post: `{"kind": "t3", "data": {…}}`.
-pub(super) fn read_child(child: &RawValue, read_at: Timestamp) -> Result<ParsedPost, Reason> {
-    parse_post_read_at(post_of(child)?.get().as_bytes(), read_at)
+pub(super) fn read_child(
+    child: &RawValue,
+    read_at: Timestamp,
+    images: ImageSize,
+) -> Result<ParsedPost, Reason> {
+    parse_post_read_at(post_of(child)?.get().as_bytes(), read_at, images)
 }
 
 /// The post in a child of a listing, as it was sent.

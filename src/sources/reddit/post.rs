@@ -15,6 +15,7 @@ use super::media;
 use crate::{
     clock::Timestamp,
     corpus::{LabelAge, Observation, RawBody, Record},
+    sources::ImageSize,
 };
 
 /// A post that could be read.
@@ -66,16 +67,20 @@ impl fmt::Display for Reason {
 ///
 /// A score that was read again for maturity (`_meta.retrieved_2nd_on`) has that time; any other
 /// has the time of the first reading, or none.
-pub(crate) fn parse_post(json: &[u8]) -> Result<ParsedPost, Reason> {
-    parse(json, None)
+pub(crate) fn parse_post(json: &[u8], images: ImageSize) -> Result<ParsedPost, Reason> {
+    parse(json, None, images)
 }
 
 /// Reads a post that a server has sent as it was at `read_at`.
-pub(crate) fn parse_post_read_at(json: &[u8], read_at: Timestamp) -> Result<ParsedPost, Reason> {
-    parse(json, Some(read_at))
+pub(crate) fn parse_post_read_at(
+    json: &[u8],
+    read_at: Timestamp,
+    images: ImageSize,
+) -> Result<ParsedPost, Reason> {
+    parse(json, Some(read_at), images)
 }
 
-fn parse(json: &[u8], read_at: Option<Timestamp>) -> Result<ParsedPost, Reason> {
+fn parse(json: &[u8], read_at: Option<Timestamp>, images: ImageSize) -> Result<ParsedPost, Reason> {
     let post: Fields = serde_json::from_slice(json).map_err(|_| Reason::Malformed)?;
     if post.is_advertisement {
         return Err(Reason::Promoted);
@@ -114,7 +119,7 @@ fn parse(json: &[u8], read_at: Option<Timestamp>) -> Result<ParsedPost, Reason> 
             .map(str::to_owned),
         title: Some(title),
         created_at,
-        media: media::locations(&post),
+        media: media::locations(&post, images),
         fields: fields(&post),
     };
     Ok(ParsedPost {

@@ -19,8 +19,8 @@ use crate::{
     clock::{Clock, Timestamp},
     corpus::{Gap, Observation},
     sources::{
-        BATCH, Due, Error, Page, People, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
-        Standings,
+        BATCH, Due, Error, ImageSize, Page, People, ScrapeRequest, ScrapeSummary, Source,
+        SourceTraits, Standings,
     },
 };
 
@@ -221,7 +221,7 @@ impl RedditSource {
             };
             let mut reached_known = false;
             for child in &listing.children {
-                let post = match read_child(child, read_at) {
+                let post = match read_child(child, read_at, request.images) {
                     Ok(post) => post,
                     Err(reason) => {
                         *page.dropped.entry(reason.to_string()).or_insert(0) += 1;
@@ -395,13 +395,15 @@ fn observations(listing: &ListingPage, moment: Timestamp) -> Vec<Observation> {
     listing
         .children
         .iter()
-        .filter_map(|child| match read_child(child, moment) {
-            Ok(post) => Some(post.observation),
-            Err(reason) => {
-                tracing::warn!(%reason, "a reading could not be read");
-                None
-            }
-        })
+        .filter_map(
+            |child| match read_child(child, moment, ImageSize::Original) {
+                Ok(post) => Some(post.observation),
+                Err(reason) => {
+                    tracing::warn!(%reason, "a reading could not be read");
+                    None
+                }
+            },
+        )
         .collect()
 }
 

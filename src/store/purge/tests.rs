@@ -13,6 +13,7 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+const LATER: Timestamp = Timestamp::from_millis(1_767_225_700_000);
 const WRITER: Writer<'static> = Writer {
     run_id: "r",
     task_id: "t",
@@ -153,9 +154,12 @@ async fn filled(store: &Store) {
 async fn purge(store: &Store, wish: PurgeWish) -> Removed {
     let keys = store.chosen(&wish).await.unwrap();
     store.note_purges(&keys, "a test", NOW).await.unwrap();
-    let removed = store.remove_noted().await.unwrap();
-    // A process that died here does it again.
-    assert_eq!(store.remove_noted().await.unwrap(), Removed::default());
+    let (removed, noted) = store.remove_noted(NOW).await.unwrap();
+    assert!(noted.iter().all(|purge| purge.removed_at == Some(NOW)));
+    // A process that died here does it again, and they are gone since the first time.
+    let (again, noted) = store.remove_noted(LATER).await.unwrap();
+    assert_eq!(again, Removed::default());
+    assert!(noted.iter().all(|purge| purge.removed_at == Some(NOW)));
     let keys: Vec<&RecordKey> = keys.iter().collect();
     store.finish_purges(&keys, NOW).await.unwrap();
     removed
@@ -234,6 +238,46 @@ async fn nothing_brings_it_back() {
     let error = store.note_purges(&[key], "asked", NOW).await.unwrap_err();
     assert!(error.to_string().contains("purge.key"), "{error}");
     assert!(!folder.path().join("purge.key").exists());
+}
+
+#[tokio::test]
+async fn what_is_noted_meanwhile_is_for_the_next_one() {
+    let store = Store::in_memory().await.unwrap();
+    filled(&store).await;
+    let note = async |id: &str| {
+        let keys = store.chosen(&ids(&[id])).await.unwrap();
+        store.note_purges(&keys, "a test", NOW).await.unwrap();
+    };
+    note("one").await;
+    let (_, first) = store.remove_noted(NOW).await.unwrap();
+    note("two").await;
+    let keys: Vec<&RecordKey> = first.iter().map(|purge| &purge.key).collect();
+    store.finish_purges(&keys, NOW).await.unwrap();
+    let left = store.noted_purges().await.unwrap();
+    assert_eq!((left.len(), &*left[0].key.id), (1, "two"));
+    assert_eq!(left[0].removed_at, None);
+    assert_eq!(store.remove_noted(NOW).await.unwrap().0.records, 1);
+}
+
+#[tokio::test]
+async fn one_that_came_back_is_a_fault() {
+    let store = Store::in_memory().await.unwrap();
+    filled(&store).await;
+    purge(&store, ids(&["one"])).await;
+    assert_eq!(store.faults().await.unwrap(), []);
+    // As a copy of the tables would bring it.
+    sqlx::query(
+        "INSERT INTO records SELECT dataset, 'one', community, author, title, created_at, '[]',
+             fields, observed_at, stored_at, run_id
+         FROM records WHERE dataset = 'reddit' AND id = 'two'",
+    )
+    .execute(store.content.writer())
+    .await
+    .unwrap();
+    let faults = store.faults().await.unwrap();
+    let purged = faults.iter().find(|fault| fault.code == "purged_record");
+    let purged = purged.unwrap_or_else(|| panic!("{faults:?}"));
+    assert!(purged.message.contains("`one`"), "{purged:?}");
 }
 
 #[tokio::test]
