@@ -39,16 +39,26 @@ impl App {
         Ok((keys, versions))
     }
 
-    /// Purges these records, and those that were noted before: they are gone from everything that
-    /// the home holds, and nothing brings them back.
+    /// Purges these records, which are what the wish means, and those that were noted before: they
+    /// are gone from everything that the home holds, and nothing brings them back. Of an author
+    /// who is named nothing is stored any more.
     ///
     /// # Errors
     ///
     /// Where another process is at work on the home, or the store or the disk refuses. What was
     /// noted is carried out by the next purge, or by the daemon.
-    pub async fn purge(&self, keys: &[RecordKey], cause: &str) -> Result<Purged, Error> {
+    pub async fn purge(
+        &self,
+        wish: &PurgeWish,
+        keys: &[RecordKey],
+        cause: &str,
+    ) -> Result<Purged, Error> {
         let now = self.clock().now();
         let lock = HomeLock::acquire(self.data_dir(), now)?;
+        if let Some(author) = &wish.author {
+            // While their records still tell which accounts are theirs.
+            self.store().note_author(&wish.dataset, author, now).await?;
+        }
         if !keys.is_empty() {
             self.store().note_purges(keys, cause, now).await?;
         }

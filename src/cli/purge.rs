@@ -38,7 +38,7 @@ pub(crate) struct Purge {
     /// A file with an id a line; `-` for stdin.
     #[arg(long, value_name = "FILE")]
     ids_from: Option<PathBuf>,
-    /// Everything by this author.
+    /// Everything by this author, and whatever comes by them later.
     #[arg(long)]
     author: Option<String>,
     /// Everything in this community.
@@ -75,10 +75,15 @@ pub(super) async fn run(
         && purge.ids_from.is_none()
         && purge.author.is_none()
         && purge.community.is_none();
+    let wish = if goes_on {
+        PurgeWish::default()
+    } else {
+        wish(&app, &purge).await?
+    };
     let keys = if goes_on {
         Vec::new()
     } else {
-        let (keys, models) = app.meant(&wish(&app, &purge).await?).await?;
+        let (keys, models) = app.meant(&wish).await?;
         if keys.is_empty() {
             output.say("there is no such record")?;
         } else if !purge.yes {
@@ -86,7 +91,9 @@ pub(super) async fn run(
         }
         keys
     };
-    let purged = app.purge(&keys, "asked for by `records purge`").await?;
+    let purged = app
+        .purge(&wish, &keys, "asked for by `records purge`")
+        .await?;
     say_purged(&keys, &purged, output)
 }
 

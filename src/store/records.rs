@@ -20,7 +20,7 @@ pub struct PageChanges {
     pub changed: u64,
     /// Readings that were not there before, or that are others than before.
     pub observations: u64,
-    /// Records that are purged and stay away.
+    /// Records that are purged, or whose author is, and stay away.
     pub purged: u64,
 }
 
@@ -73,13 +73,15 @@ impl Store {
     ) -> Result<PageChanges, Error> {
         let mut transaction = self.content.write().await?;
         let mut changes = PageChanges::default();
-        let ids = page.iter().map(|(record, _)| record.id.as_str());
-        let refused = purge::refused(self, &mut transaction, dataset, ids).await?;
+        let records = page.iter().map(|(record, _)| record);
+        let away = purge::kept_away(self, &mut transaction, dataset, records).await?;
         for (record, observation) in page {
-            if refused.contains(record.id.as_str()) {
+            if away.has(record) {
                 changes.purged += 1;
                 continue;
             }
+            let nameless = away.without_person(record);
+            let record = nameless.as_ref().unwrap_or(record);
             match store_record(&mut transaction, dataset, record, seen_at, writer).await? {
                 Stored::New => changes.new += 1,
                 Stored::Changed => changes.changed += 1,
