@@ -224,8 +224,7 @@ impl Host for Face {
             if wanted.dry_run {
                 return Ok(json!(app.meant(&wanted).await?));
             }
-            let keys = app.chosen(&wanted).await?;
-            Ok::<_, Error>(json!(app.purge_beside_runs(keys).await?))
+            Ok::<_, Error>(json!(app.purge_beside_runs(&wanted).await?))
         });
         Box::pin(async {
             match work.await {

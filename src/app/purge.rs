@@ -51,22 +51,17 @@ pub struct PurgeDone {
 }
 
 impl App {
-    /// The records that are wanted to be gone; none where nothing says which.
-    ///
-    /// # Errors
-    ///
-    /// Where it is not clear which data set is meant, or the store cannot be read.
-    pub async fn chosen(&self, wanted: &PurgeWanted) -> Result<Vec<RecordKey>, Error> {
+    /// What is wanted to be gone, with the data set; none where nothing says which.
+    async fn wish(&self, wanted: &PurgeWanted) -> Result<Option<PurgeWish>, Error> {
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let wish = PurgeWish {
+        Ok(Some(PurgeWish {
             dataset: self.purged_dataset(wanted.dataset.as_deref()).await?,
             ids: wanted.ids.clone(),
             author: wanted.author.clone(),
             community: wanted.community.clone(),
-        };
-        Ok(self.store().chosen(&wish).await?)
+        }))
     }
 
     /// The data set that is meant: it is guessed only where there is nothing to be mistaken.
@@ -98,7 +93,10 @@ impl App {
     ///
     /// Where it is not clear which data set is meant, or the store or the registry cannot be read.
     pub async fn meant(&self, wanted: &PurgeWanted) -> Result<PurgeMeant, Error> {
-        let records = self.chosen(wanted).await?;
+        let records = match self.wish(wanted).await? {
+            Some(wish) => self.store().chosen(&wish).await?,
+            None => Vec::new(),
+        };
         let ids: HashSet<(&str, &str)> = records
             .iter()
             .map(|key| (family(&key.dataset), key.id.as_str()))
@@ -114,16 +112,17 @@ impl App {
         })
     }
 
-    /// Purges these records, and those that were noted before: they are gone from everything that
-    /// the home holds, and nothing brings them back.
+    /// Purges the records that are wanted to be gone, and those that were noted before: they are
+    /// gone from everything that the home holds, and nothing brings them back. Of an author who is
+    /// named nothing is stored any more.
     ///
     /// # Errors
     ///
-    /// Where another process is at work on the home, or the store or the disk refuses. What was
-    /// noted is carried out by the next purge, or by the daemon.
-    pub async fn purge(&self, records: Vec<RecordKey>) -> Result<PurgeDone, Error> {
+    /// Where another process is at work on the home, it is not clear which data set is meant, or the
+    /// store or the disk refuses. What was noted is carried out by the next purge, or by the daemon.
+    pub async fn purge(&self, wanted: &PurgeWanted) -> Result<PurgeDone, Error> {
         let lock = HomeLock::acquire(self.data_dir(), self.clock().now())?;
-        let done = self.purge_beside(records, Others::None).await?;
+        let done = self.purge_beside(wanted, Others::None).await?;
         drop(lock);
         Ok(done)
     }
@@ -133,22 +132,31 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Where the store or the disk refuses. What was noted is carried out later.
+    /// Where it is not clear which data set is meant, or the store or the disk refuses. What was
+    /// noted is carried out later.
     pub(super) async fn purge_beside_runs(
         &self,
-        records: Vec<RecordKey>,
+        wanted: &PurgeWanted,
     ) -> Result<PurgeDone, Error> {
-        self.purge_beside(records, Others::RunsAndAPerson).await
+        self.purge_beside(wanted, Others::RunsAndAPerson).await
     }
 
     async fn purge_beside(
         &self,
-        records: Vec<RecordKey>,
+        wanted: &PurgeWanted,
         others: Others<'_>,
     ) -> Result<PurgeDone, Error> {
+        let (store, now) = (self.store(), self.clock().now());
+        let mut records = Vec::new();
+        if let Some(wish) = self.wish(wanted).await? {
+            records = store.chosen(&wish).await?;
+            if let Some(author) = &wish.author {
+                // While their records still tell which accounts are theirs.
+                store.note_author(&wish.dataset, author, now).await?;
+            }
+        }
         if !records.is_empty() {
-            let now = self.clock().now();
-            self.store().note_purges(&records, CAUSE, now).await?;
+            store.note_purges(&records, CAUSE, now).await?;
         }
         let now = self.clock().now();
         let purged = self.environment.carry_out_purges(others, now).await?;

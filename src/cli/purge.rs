@@ -37,7 +37,7 @@ pub(crate) struct Purge {
     /// A file with an id a line; `-` for stdin.
     #[arg(long, value_name = "FILE")]
     ids_from: Option<PathBuf>,
-    /// Everything by this author.
+    /// Everything by this author, and whatever comes by them later.
     #[arg(long)]
     author: Option<String>,
     /// Everything in this community.
@@ -81,7 +81,7 @@ pub(super) async fn run(
         remote.post("/records/purge", &wanted).await?
     } else {
         let app = App::open(home, settings).await?;
-        app.purge(app.chosen(&wanted).await?).await?
+        app.purge(&wanted).await?
     };
     say_done(&done, output)
 }

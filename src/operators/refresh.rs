@@ -26,7 +26,8 @@ const TOGETHER: usize = 10 * BATCH;
 /// The reading at the horizon is the label; those at other ages show how the score has grown. What
 /// is due is asked for in the order of its due time, all ages together, so that they share
 /// batches. A reading that is made later than the tolerance is kept and noted as late; it is no
-/// label. A record that the source no longer knows is asked for once an age.
+/// label. A record that the source no longer knows is asked for once an age, and so is one whose
+/// reading it should have had by then.
 #[derive(Clone, Debug)]
 pub struct Refresh(pub Arc<Environment>);
 
@@ -145,9 +146,11 @@ impl Refresh {
         }
         let dataset = opened.source.dataset().to_owned();
         let replays = opened.source.traits().replays;
+        let settles = opened.source.settles();
         let mut due = store
             .due_readings(&dataset, context.as_of, &ages, replays)
             .await?;
+        due.retain(|due| due.due_at + settles <= context.as_of);
         if !replays {
             due.truncate(in_whole_batches(&due, context.as_of, patience));
         }
@@ -214,7 +217,8 @@ fn in_words(counts: DueCounts) -> Option<String> {
     }
     if counts.absent > 0 {
         words.push(format!(
-            "{} could not be made: the source no longer knows the record",
+            "{} could not be made: the source no longer knows the record, or never read it at that \
+             age",
             counts.absent
         ));
     }

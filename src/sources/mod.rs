@@ -70,6 +70,12 @@ pub trait Source: Send + Sync + fmt::Debug {
         as_of: Timestamp,
     ) -> BoxFuture<'a, Result<Vec<Observation>, Error>>;
 
+    /// How long after a reading is due the source can be expected to have it: it is not asked for
+    /// before, and given up when it is not there then.
+    fn settles(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Reads what is known of these authors, by the source's ids, and of these communities.
     ///
     /// Those that the source no longer knows are left out of the answer. A source that tells

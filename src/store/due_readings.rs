@@ -1,6 +1,6 @@
 //! Readings that are due when a record reaches an age, and what became of them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Sqlite, Transaction};
 
@@ -9,6 +9,10 @@ use crate::{
     clock::Timestamp,
     corpus::{LabelAge, Observation},
 };
+
+/// How long after it was due a reading is waited for where the source has earlier ones only. No
+/// clock is so far behind.
+const PATIENCE: Duration = Duration::from_hours(6);
 
 /// A reading that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub struct DueCounts {
     pub read: u64,
     /// Made too late to count as made at the age.
     pub late: u64,
-    /// Not to be had: the source no longer knew the record.
+    /// Not to be had: the source no longer knew the record, or had no reading of the age.
     pub absent: u64,
 }
 
@@ -147,7 +151,9 @@ impl Store {
                 Some(made) => match became(due, made) {
                     Some(became) => became,
                     // Read too early, by a clock that is behind: it is still due.
-                    None => continue,
+                    None if asked_at < due.due_at + PATIENCE => continue,
+                    // By then it should have been there: it will not come.
+                    None => (Became::Absent, asked_at),
                 },
             };
             match became {
@@ -238,8 +244,6 @@ async fn note(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::Map;
 
     use super::*;
@@ -360,10 +364,16 @@ mod tests {
             values: Map::new(),
         };
         let counts = store
-            .store_due_readings("d", &due_now, &[early], at(60), writer("r"))
+            .store_due_readings("d", &due_now, &[early.clone()], at(60), writer("r"))
             .await
             .unwrap();
         assert_eq!(counts, DueCounts::default());
-        assert_eq!(due(&store, 60, false).await, [1]);
+        assert_eq!(due(&store, 60, true).await, [1]);
+
+        // Not for ever: what an archive has not read by then, it will not read.
+        let (seven, late) = (at(7 * 60), [early]);
+        let stored = store.store_due_readings("d", &due_now, &late, seven, writer("r"));
+        assert_eq!(stored.await.unwrap().absent, 1);
+        assert_eq!(due(&store, 7 * 60, true).await, [0; 0]);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, Store};
+use super::{Error, Store, purge};
 use crate::{
     clock::Timestamp,
     corpus::{AuthorReading, CommunityReading},
@@ -13,7 +13,7 @@ use crate::{
 
 impl Store {
     /// Keeps readings of authors and communities. One of the same moment takes the place of the
-    /// other.
+    /// other. Nothing is kept of an author who was purged or forgotten.
     ///
     /// # Errors
     ///
@@ -26,7 +26,18 @@ impl Store {
         communities: &[CommunityReading],
     ) -> Result<(), Error> {
         let mut transaction = self.content.write().await?;
+        let people: Vec<&str> = authors
+            .iter()
+            .flat_map(|author| author.name.iter().chain([&author.id]))
+            .map(String::as_str)
+            .collect();
+        let away = purge::kept_away_people(self, &mut transaction, dataset, &people).await?;
         for author in authors {
+            let name = author.name.as_deref();
+            let is_away = name.is_some_and(|name| away.contains(name));
+            if is_away || away.contains(author.id.as_str()) {
+                continue;
+            }
             let (read_at, created_at) = (
                 author.read_at.as_millis(),
                 author.created_at.map(Timestamp::as_millis),

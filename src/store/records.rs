@@ -20,7 +20,7 @@ pub struct PageChanges {
     pub changed: u64,
     /// Readings that were not there before, or that are others than before.
     pub observations: u64,
-    /// Records that are purged and stay away.
+    /// Records that are purged, or whose author is, and stay away.
     pub purged: u64,
 }
 
@@ -93,23 +93,26 @@ impl Store {
     ) -> Result<PageChanges, Error> {
         let mut transaction = self.content.write().await?;
         let mut changes = PageChanges::default();
-        let ids = page.records.iter().map(|(record, _)| record.id.as_str());
+        let records = page.records.iter().map(|(record, _)| record);
         let others = page.raw.values().flat_map(|raw| &raw.tells_of);
-        let ids = ids.chain(others.map(String::as_str));
-        let refused = purge::refused(self, &mut transaction, dataset, ids).await?;
-        let mut kept = raw::Keeper::new(page.raw, &refused, seen_at, writer.stored_at);
+        let others = others.map(String::as_str);
+        let away = purge::kept_away(self, &mut transaction, dataset, records, others).await?;
+        let mut kept = raw::Keeper::new(page.raw, away.told_of(), seen_at, writer.stored_at);
         for (record, observation) in page.records {
-            if refused.contains(record.id.as_str()) {
+            if away.has(record) {
                 changes.purged += 1;
                 continue;
             }
-            let stored = store_record(&mut transaction, dataset, record, seen_at, writer).await?;
+            let nameless = away.without_person(record);
+            let of = nameless.as_ref().unwrap_or(record);
+            let stored = store_record(&mut transaction, dataset, of, seen_at, writer).await?;
             match stored.change {
                 Change::New => changes.new += 1,
                 Change::Changed => changes.changed += 1,
                 Change::None => {}
             }
-            if stored.is_first_sight {
+            // What was sent names who is to be forgotten.
+            if stored.is_first_sight && nameless.is_none() {
                 kept.keep(
                     &mut transaction,
                     dataset,

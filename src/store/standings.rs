@@ -7,7 +7,11 @@ use std::{
 
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, Store, raw};
+use super::{
+    Error, Store,
+    purge::{self, Fate, PurgeKey},
+    raw,
+};
 use crate::clock::Timestamp;
 
 /// A record that is to be asked about.
@@ -111,7 +115,8 @@ impl Store {
     }
 
     /// Keeps what an answer told, in one transaction. The author of an authorless record goes with
-    /// all that is known of the account, unless another record is by it.
+    /// all that is known of the account, unless another record is by it; no dump brings the name
+    /// back.
     ///
     /// # Errors
     ///
@@ -148,7 +153,8 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
-        forget_authors(&mut transaction, dataset, &checked.authorless).await?;
+        let key = &self.purge_key;
+        forget_authors(key, &mut transaction, dataset, &checked.authorless, now).await?;
         self.content.commit(transaction, "content").await
     }
 
@@ -170,9 +176,11 @@ impl Store {
 
 /// Removes who published these records, and readings of accounts by which no record is left.
 async fn forget_authors(
+    key: &PurgeKey,
     transaction: &mut Transaction<'static, Sqlite>,
     dataset: &str,
     ids: &[String],
+    now: Timestamp,
 ) -> Result<(), Error> {
     for id in ids {
         let row = sqlx::query!(
@@ -184,6 +192,9 @@ async fn forget_authors(
         .fetch_optional(&mut **transaction)
         .await?;
         let Some(row) = row else { continue };
+        let people = row.author.iter().chain(&row.account);
+        let people: Vec<&str> = people.map(String::as_str).collect();
+        purge::remember(key, transaction, Fate::Forgotten, dataset, &people, now).await?;
         sqlx::query!(
             "UPDATE records SET author = NULL,
                  fields = json_remove(fields, '$.author_fullname', '$.author_flair_text',
@@ -332,5 +343,35 @@ mod tests {
         assert_eq!(sent, ["c"]);
         let out = store.kept_out("live").await.unwrap();
         assert_eq!(out, HashSet::from(["c".to_owned()]));
+
+        // A dump has the name still, in a case of its own, or the account alone.
+        let dump = ["Ann", "eve"].map(|name| {
+            let mut record = records[0].clone();
+            record.id = format!("by {name}");
+            record.author = Some(name.to_owned());
+            (record, None)
+        });
+        let mut alone = records[0].clone();
+        alone
+            .fields
+            .insert("author_fullname".to_owned(), json!("t2_ann"));
+        let page = [&dump[..], &[(alone, None)]].concat();
+        let writer = Writer {
+            run_id: "r",
+            task_id: "t",
+            stored_at: START,
+        };
+        let stored = store.store_page("dump:d", &page, START, 0, writer).await;
+        assert_eq!(stored.unwrap().purged, 0);
+        let records = store.records("dump:d", START).await.unwrap();
+        let mut authors: Vec<_> = records.iter().map(|r| r.author.as_deref()).collect();
+        authors.sort_unstable();
+        assert_eq!(authors, [None, None, Some("eve")]);
+        assert!(records.iter().all(|record| record.fields.is_empty()));
+        store
+            .put_people("live", &[author("ann")], &[])
+            .await
+            .unwrap();
+        assert!(!known("t2_ann").await);
     }
 }

@@ -21,6 +21,8 @@ const NOON: i64 = 1_767_268_800;
 #[derive(Default)]
 struct Archive {
     made: Vec<i64>,
+    /// How many posts more than the least it answers with.
+    more: usize,
     asked: Mutex<Vec<BTreeMap<String, String>>>,
 }
 
@@ -53,7 +55,9 @@ async fn search(State(archive): State<Arc<Archive>>, Query(asked): Asked) -> Res
     let (after, before) = (bound("after"), bound("before"));
     let made = archive.made.iter().copied().enumerate();
     let found = made.filter(|(_, made)| after < *made && *made < before);
-    let posts: Vec<Value> = found.map(|(n, made)| post(n, made)).take(100).collect();
+    let posts = found.map(|(n, made)| post(n, made));
+    assert_eq!(asked["limit"], "auto");
+    let posts: Vec<Value> = posts.take(100 + archive.more).collect();
     let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "0")];
     (headers, Json(json!({ "data": posts }))).into_response()
 }
@@ -72,8 +76,13 @@ async fn ids(State(archive): State<Arc<Archive>>, Query(asked): Asked) -> Respon
 }
 
 async fn archive(made: Vec<i64>) -> (ArcticSource, Arc<Archive>) {
+    generous_archive(made, 0).await
+}
+
+async fn generous_archive(made: Vec<i64>, more: usize) -> (ArcticSource, Arc<Archive>) {
     let archive = Arc::new(Archive {
         made,
+        more,
         ..Archive::default()
     });
     let app = Router::new()
@@ -145,13 +154,34 @@ async fn every_post_comes_once_however_they_lie_on_the_edges_of_answers() {
 }
 
 #[tokio::test]
-async fn a_second_with_more_posts_than_an_answer_holds_does_not_hold_up() {
-    let (source, _) = archive([vec![5; 130], vec![6, 7]].concat()).await;
+async fn a_second_with_more_posts_than_an_answer_holds_is_a_gap_and_does_not_hold_up() {
+    let (source, archive) = archive([vec![1, 2], vec![5; 230], vec![6, 7]].concat()).await;
     let (summary, pages) = scrape(&source, request(Some("pics"))).await;
-    summary.unwrap();
+    let summary = summary.unwrap();
+    let second = |n: i64| Timestamp::from_millis((NOON + n) * 1000);
+    let gap = Gap {
+        community: "pics".to_owned(),
+        from: second(5),
+        to: second(6),
+    };
+    assert_eq!(summary.gaps, [gap]);
+    assert_eq!(summary.watermarks["pics"], second(7));
+    assert_eq!(archive.asked.lock().unwrap().len(), 3);
     let sent = sent(&pages);
-    assert_eq!(sent.len(), 102);
-    assert_eq!(sent.last().unwrap(), "p131");
+    // Two before it, an answer full of it, two behind it.
+    assert_eq!(sent.len(), 104);
+    assert_eq!(sent.last().unwrap(), "p233");
+}
+
+#[tokio::test]
+async fn an_answer_is_as_long_as_the_server_makes_it() {
+    // As many in a second as would be a gap in shorter answers.
+    let made: Vec<i64> = (0..1650).map(|n| n / 400).collect();
+    let (source, archive) = generous_archive(made, 900).await;
+    let (summary, pages) = scrape(&source, request(Some("pics"))).await;
+    assert_eq!(summary.unwrap().gaps, []);
+    assert_eq!(sent(&pages).len(), 1650);
+    assert!(archive.asked.lock().unwrap().len() <= 3);
 }
 
 #[tokio::test]

@@ -21,11 +21,11 @@ pub(super) fn compressed(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-struct Walk {
-    records: Vec<(Record, Option<Observation>)>,
-    dropped: BTreeMap<String, u64>,
-    bytes: u64,
-    end: Result<ScrapeSummary, Error>,
+pub(super) struct Walk {
+    pub(super) records: Vec<(Record, Option<Observation>)>,
+    pub(super) dropped: BTreeMap<String, u64>,
+    pub(super) bytes: u64,
+    pub(super) end: Result<ScrapeSummary, Error>,
 }
 
 impl Walk {
@@ -36,13 +36,17 @@ impl Walk {
     }
 }
 
-async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
-    let source = DumpSource::open(path).unwrap();
-    let (send, mut receive) = mpsc::channel::<Page>(1);
+pub(super) async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
     let request = ScrapeRequest {
         communities: communities.map(|all| all.iter().map(|c| (*c).to_owned()).collect()),
         ..ScrapeRequest::everything("2026-12-01".parse().unwrap())
     };
+    walk_request(path, request).await
+}
+
+pub(super) async fn walk_request(path: &Path, request: ScrapeRequest) -> Walk {
+    let source = DumpSource::open(path).unwrap();
+    let (send, mut receive) = mpsc::channel::<Page>(1);
     let mut all = Page::default();
     let collect = async {
         while let Some(page) = receive.recv().await {

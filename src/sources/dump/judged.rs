@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, io, ops::Range};
 
 use super::{
+    parquet::{Row, Rows},
     pieces::{Data, Piece, Spare, wrong},
     wanted::Wanted,
 };
@@ -68,14 +69,14 @@ pub(super) struct Judged {
 impl Judged {
     /// Judges a line that lies at `span`, an end of line with it.
     pub(super) fn line(&mut self, wanted: &Wanted, line: &[u8], span: Range<u64>) {
-        let before = self.lines;
-        self.lines += 1;
         let line = line.trim_ascii();
         if line.is_empty() {
+            self.lines += 1;
             return;
         }
         let reason = match judge(wanted, line) {
             Ok(post) => {
+                self.lines += 1;
                 let end = Place {
                     offset: span.end,
                     lines: self.lines,
@@ -93,21 +94,25 @@ impl Judged {
             Err(Refused::For(reason)) => Cow::Borrowed(reason),
             Err(Refused::Unread(reason)) => Cow::Owned(reason.to_string()),
         };
-        if reason == "after_as_of" {
-            self.late.get_or_insert(Place {
-                offset: span.start,
-                lines: before,
-            });
-        }
-        self.drop_line(reason);
+        self.pass(reason, 1, span.start);
     }
 
-    /// Counts a line that is no post, whatever it holds.
-    pub(super) fn drop_line(&mut self, reason: Cow<'static, str>) {
+    /// Counts `lines` lines from `offset` on that are no posts, or none that are wanted.
+    fn pass(&mut self, reason: Cow<'static, str>, lines: u64, offset: u64) {
+        if reason == "after_as_of" {
+            let lines = self.lines;
+            self.late.get_or_insert(Place { offset, lines });
+        }
+        self.lines += lines;
         if reason == "malformed_line" && self.malformed.len() < LINES {
             self.malformed.push(self.lines);
         }
-        *self.dropped.entry(reason).or_default() += 1;
+        *self.dropped.entry(reason).or_default() += lines;
+    }
+
+    /// Counts a line that is too long to be read.
+    pub(super) fn endless(&mut self) {
+        self.pass("malformed_line".into(), 1, 0);
     }
 }
 
@@ -197,7 +202,12 @@ impl Tools {
                 let length = length.filter(|length| *length <= LONGEST_BLOCK);
                 let length = length.ok_or_else(|| wrong("a block has no length".to_owned()))?;
                 self.unpack(&packed, length)?;
-                batch.rows(&self.text, skip, wanted)?;
+                batch.block(&self.text, skip, wanted)?;
+            }
+            Data::Rows(rows) => batch.rows(&rows, wanted),
+            Data::Passed { rows, reason } => {
+                batch.length = rows;
+                batch.judged.pass(reason.into(), rows, 0);
             }
         }
         Ok(batch)
@@ -237,8 +247,24 @@ impl Batch {
         self.tail = text[from..].to_vec();
     }
 
+    /// Judges rows of which some may be passed over already.
+    fn rows(&mut self, rows: &Rows, wanted: &Wanted) {
+        self.decoded = rows.text.len() as u64;
+        self.length = rows.rows.len() as u64;
+        let mut from = 0;
+        for (row, at) in rows.rows.iter().zip(0..) {
+            match *row {
+                Row::Line(end) => {
+                    self.judged.line(wanted, &rows.text[from..end], at..at + 1);
+                    from = end;
+                }
+                Row::Passed(reason) => self.judged.pass(reason.into(), 1, at),
+            }
+        }
+    }
+
     /// Judges the rows of a block, of which the first `skip` are known.
-    pub(super) fn rows(&mut self, block: &[u8], skip: usize, wanted: &Wanted) -> io::Result<()> {
+    pub(super) fn block(&mut self, block: &[u8], skip: usize, wanted: &Wanted) -> io::Result<()> {
         self.decoded = block.len() as u64;
         let cut = || wrong("a block ends before its rows do".to_owned());
         let number = |at: usize| -> io::Result<usize> {

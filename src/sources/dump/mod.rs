@@ -1,9 +1,10 @@
-//! Dumps of posts: one JSON object a line or row, compressed with zstd or plain.
+//! Dumps of posts: one JSON object a line or row, compressed with zstd or plain; or Parquet.
 
 #[cfg(test)]
 mod fuzzed;
 mod identity;
 mod judged;
+mod parquet;
 mod pieces;
 mod seen;
 mod threads;
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{clock::Timestamp, corpus::Observation};
 
-const ALLOWED: &str = "`.zst`, `.zst_blocks`, `.ndjson` or `.jsonl`";
+const ALLOWED: &str = "`.zst`, `.zst_blocks`, `.ndjson`, `.jsonl` or `.parquet`";
 
 /// A dump, or a folder of dumps that are read in the order of their names.
 ///
@@ -150,5 +151,7 @@ impl Source for DumpSource {
 
 #[cfg(test)]
 mod dump_tests;
+#[cfg(test)]
+mod parquet_tests;
 #[cfg(test)]
 mod resume_tests;

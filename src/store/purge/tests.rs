@@ -281,6 +281,54 @@ async fn one_that_came_back_is_a_fault() {
 }
 
 #[tokio::test]
+async fn an_author_who_was_purged_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    filled(&store).await;
+    store.note_author("reddit", "Ann", NOW).await.unwrap();
+    store
+        .note_author("reddit", "nobody_yet", NOW)
+        .await
+        .unwrap();
+    purge(&store, ids(&["one", "two"])).await;
+    let store = Store::open(folder.path()).await.unwrap();
+    let mut renamed = record("nine", "x", "other", &[]);
+    let account = json!("t2_ann");
+    renamed
+        .0
+        .fields
+        .insert("author_fullname".to_owned(), account);
+    let page = [
+        record("seven", "x", "ann", &[]),
+        record("eight", "x", "Nobody_Yet", &[]),
+        renamed,
+        record("ten", "x", "annabel", &[]),
+    ];
+    let dump = store.store_page("dump:other", &page, NOW, 0, WRITER).await;
+    let dump = dump.unwrap();
+    assert_eq!((dump.new, dump.purged), (1, 3));
+    let table = store.store_page("table:t", &page, NOW, 0, WRITER).await;
+    assert_eq!(table.unwrap().purged, 0, "its authors are its own");
+    let reading = AuthorReading {
+        id: "t2_x".to_owned(),
+        read_at: NOW,
+        name: Some("ANN".to_owned()),
+        created_at: None,
+        link_karma: Some(1.0),
+        comment_karma: None,
+    };
+    store.put_people("reddit", &[reading], &[]).await.unwrap();
+    assert!(
+        store
+            .author_at("reddit", "t2_x", NOW)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(store.faults().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn authors_and_communities_are_chosen_by_name() {
     let store = Store::in_memory().await.unwrap();
     filled(&store).await;
@@ -290,7 +338,7 @@ async fn authors_and_communities_are_chosen_by_name() {
         community: community.map(str::to_owned),
         ..PurgeWish::default()
     };
-    let chosen = store.chosen(&wish(Some("ann"), None)).await.unwrap();
+    let chosen = store.chosen(&wish(Some("Ann"), None)).await.unwrap();
     let named: Vec<_> = chosen
         .iter()
         .map(|key| (key.dataset.as_str(), key.id.as_str()))
