@@ -14,8 +14,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    sources::{BATCH, Due},
-    store::{DueCounts, DueReading, Horizon},
+    sources::{BATCH, Due, Readings, Standing},
+    store::{Checked, DueCounts, DueReading, Horizon},
 };
 
 /// How many readings are asked for and committed together.
@@ -162,16 +162,21 @@ impl Refresh {
                     at: due.due_at,
                 })
                 .collect();
-            let observations = opened.source.observe(&asked, context.as_of).await?;
+            let read = opened.source.observe(&asked, context.as_of).await?;
             let stored = store
                 .store_due_readings(
                     &dataset,
                     batch,
-                    &observations,
+                    &read.observations,
                     context.as_of,
                     writer(&context),
                 )
                 .await?;
+            if !replays {
+                let checked = checked(&read);
+                let now = context.clock.now();
+                store.keep_checks(&dataset, &checked, now).await?;
+            }
             counts.late += stored.late;
             counts.absent += stored.absent;
             context.progress.advance(batch.len() as u64);
@@ -201,6 +206,26 @@ fn in_whole_batches(due: &[DueReading], as_of: Timestamp, patience: Duration) ->
         Some(first) if as_of.since(first.due_at) < patience => whole,
         _ => due.len(),
     }
+}
+
+/// What the answers told of how records stand. `sync_deletions` need not ask about those that are
+/// there, and asks soon about all others.
+fn checked(read: &Readings) -> Checked {
+    let mut checked = Checked {
+        absent: read.absent.clone(),
+        ..Checked::default()
+    };
+    for (id, standing) in &read.standings {
+        match standing {
+            Standing::There => checked.there.push(id.clone()),
+            Standing::AuthorGone => {
+                checked.there.push(id.clone());
+                checked.authorless.push(id.clone());
+            }
+            Standing::Deleted | Standing::Removed(_) => checked.absent.push(id.clone()),
+        }
+    }
+    checked
 }
 
 /// What a person should know of readings that are no labels.

@@ -24,7 +24,7 @@ pub struct DueCheck {
 pub struct Checked {
     /// They are there.
     pub there: Vec<String>,
-    /// They are absent, and were not before.
+    /// They are absent or deleted there. What was taken away before stays kept out.
     pub absent: Vec<String>,
     /// They were taken away there, for this reason, and are kept out of training here.
     pub removed: BTreeMap<String, String>,
@@ -115,7 +115,7 @@ impl Store {
                  ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at,
                      absent_since = iif(excluded.absent_since IS NULL, NULL,
                                         ifnull(absent_since, excluded.absent_since)),
-                     removed = excluded.removed",
+                     removed = iif(excluded.absent_since IS NULL, excluded.removed, removed)",
                 dataset,
                 id,
                 now,

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use self::answer::{Found, ask};
-use super::{Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits};
+use super::{Due, Error, Page, Readings, ScrapeRequest, ScrapeSummary, Source, SourceTraits};
 use crate::{clock::Timestamp, corpus::Observation};
 
 /// The name of the data set.
@@ -223,8 +223,13 @@ impl Source for ArcticSource {
         &'a self,
         due: &'a [Due],
         _as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
-        Box::pin(self.observe_all(due))
+    ) -> BoxFuture<'a, Result<Readings, Error>> {
+        Box::pin(async {
+            Ok(Readings {
+                observations: self.observe_all(due).await?,
+                ..Readings::default()
+            })
+        })
     }
 }
 
