@@ -259,7 +259,6 @@ fn ten_thousand_posts_take_less_than_a_thousand_calls() {
         runtime.block_on(machine.work());
     }
     let calls = reddit.calls();
-    eprintln!("CALLS {calls}");
     assert!(calls <= 1_000, "{calls}");
     runtime.block_on(async {
         let ten_minutes = Duration::from_mins(10);

@@ -251,6 +251,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_reading_tells_how_records_stand() {
+        let standings = [
+            ("a", Standing::There),
+            ("b", Standing::AuthorGone),
+            ("c", Standing::Deleted),
+            ("d", Standing::Removed("moderator".to_owned())),
+        ];
+        let standings = standings.map(|(id, standing)| (id.to_owned(), standing));
+        let read = Readings {
+            standings: standings.to_vec(),
+            absent: vec!["e".to_owned()],
+            ..Readings::default()
+        };
+        let checked = checked(&read);
+        assert_eq!(checked.there, ["a", "b"]);
+        assert_eq!(checked.authorless, ["b"]);
+        assert_eq!(checked.absent, ["e", "c", "d"], "they are asked about soon");
+        assert!(checked.removed.is_empty());
+    }
+
+    #[test]
     fn what_is_over_waits_for_others_only_so_long() {
         let at = |minutes| Timestamp::from_millis(1_767_225_600_000 + minutes * 60_000);
         let due = |count: i64| -> Vec<DueReading> {

@@ -292,5 +292,18 @@ mod tests {
         assert!(known("t2_bob").await, "another record is by him");
         let out = store.kept_out("live").await.unwrap();
         assert_eq!(out, HashSet::from(["c".to_owned()]));
+        // Missing in an answer it is still what it was; back again it is like all others.
+        let missing = Checked {
+            absent: vec!["c".to_owned()],
+            ..Checked::default()
+        };
+        store.keep_checks("live", &missing, START).await.unwrap();
+        assert_eq!(store.kept_out("live").await.unwrap(), out);
+        let back = Checked {
+            there: vec!["c".to_owned()],
+            ..Checked::default()
+        };
+        store.keep_checks("live", &back, START).await.unwrap();
+        assert!(store.kept_out("live").await.unwrap().is_empty());
     }
 }
