@@ -1,5 +1,6 @@
 //! The composition root: a home with its settings, store, registry, sources and operators.
 
+mod collecting;
 mod daemon;
 mod daemon_file;
 mod doctor;

@@ -134,10 +134,7 @@ impl App {
     ///
     /// Where it is not clear which data set is meant, or the store or the disk refuses. What was
     /// noted is carried out later.
-    pub(super) async fn purge_beside_runs(
-        &self,
-        wanted: &PurgeWanted,
-    ) -> Result<PurgeDone, Error> {
+    pub(super) async fn purge_beside_runs(&self, wanted: &PurgeWanted) -> Result<PurgeDone, Error> {
         self.purge_beside(wanted, Others::RunsAndAPerson).await
     }
 

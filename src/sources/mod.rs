@@ -68,7 +68,7 @@ pub trait Source: Send + Sync + fmt::Debug {
         &'a self,
         due: &'a [Due],
         as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>>;
+    ) -> BoxFuture<'a, Result<Readings, Error>>;
 
     /// How long after a reading is due the source can be expected to have it: it is not asked for
     /// before, and given up when it is not there then.
@@ -102,6 +102,17 @@ pub trait Source: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Option<Standings>, Error>> {
         Box::pin(async { Ok(None) })
     }
+}
+
+/// What a source told when it was asked for numbers again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Readings {
+    /// The numbers.
+    pub observations: Vec<Observation>,
+    /// How the records stand, where the same answers tell it: then nobody has to ask for that.
+    pub standings: Standings,
+    /// Records that are missing in an answer that held others.
+    pub absent: Vec<String>,
 }
 
 /// What a source knows of authors and communities.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, Horizon, Store, Writer, observations, progress};
+use super::{Error, Horizon, Store, Writer, observations, progress, settled_readings::Settling};
 use crate::{
     clock::Timestamp,
     corpus::{LabelAge, Observation},
@@ -73,6 +73,8 @@ impl Store {
         replays: bool,
     ) -> Result<Vec<DueReading>, Error> {
         let mut due = Vec::new();
+        // A record that another writes meanwhile would be taken as settled: nobody does.
+        let mut transaction = self.content.write().await?;
         for (place, horizon) in ages.iter().enumerate() {
             let (age, tolerance) = (
                 observations::millis(horizon.age),
@@ -86,6 +88,14 @@ impl Store {
                     .saturating_sub(observations::millis(next.age))
             });
             let enough = if replays { age + tolerance } else { i64::MAX };
+            let settling = Settling {
+                dataset,
+                age,
+                stands_until: enough,
+                given_up_at: next.map_or(i64::MAX, |next| observations::millis(next.age)),
+            };
+            let settled_to = settling.settled_to(&mut transaction).await?;
+            let oldest = oldest.max(settled_to.unwrap_or(i64::MIN));
             let rows = sqlx::query!(
                 r#"SELECT id, created_at + ?2 AS "due!: i64" FROM records
                    WHERE dataset = ?1 AND created_at <= ?4 AND created_at > ?5
@@ -105,14 +115,19 @@ impl Store {
                 youngest,
                 oldest,
             )
-            .fetch_all(self.content.read())
+            .fetch_all(&mut *transaction)
             .await?;
+            let first_left = rows.first().map_or(youngest, |row| row.due - age - 1);
+            if Some(first_left) > settled_to {
+                settling.settle(&mut transaction, first_left).await?;
+            }
             due.extend(rows.into_iter().map(|row| DueReading {
                 record_id: row.id,
                 due_at: Timestamp::from_millis(row.due),
                 horizon: *horizon,
             }));
         }
+        self.content.commit(transaction, "content").await?;
         // Stable: equal moments stay in the order of ages and ids.
         due.sort_by_key(|due| due.due_at);
         Ok(due)
@@ -271,14 +286,14 @@ mod tests {
         }
     }
 
-    async fn store() -> Store {
-        let store = Store::in_memory().await.unwrap();
+    /// Stores a record that was made then.
+    async fn keep(store: &Store, id: &str, made: Timestamp) {
         let record = Record {
-            id: "a".to_owned(),
+            id: id.to_owned(),
             community: Some("pics".to_owned()),
             author: None,
             title: Some("t".to_owned()),
-            created_at: Some(at(0)),
+            created_at: Some(made),
             media: Vec::new(),
             fields: Map::new(),
         };
@@ -287,6 +302,11 @@ mod tests {
             .store_page("d", &page, at(1), 0, writer("r"))
             .await
             .unwrap();
+    }
+
+    async fn store() -> Store {
+        let store = Store::in_memory().await.unwrap();
+        keep(&store, "a", at(0)).await;
         store
     }
 
@@ -350,6 +370,26 @@ mod tests {
         let store = store().await;
         assert_eq!(due(&store, 25 * 60, false).await, [24]);
         assert_eq!(due(&store, 25 * 60, true).await, [1, 24]);
+    }
+
+    #[tokio::test]
+    async fn what_is_found_late_or_gets_another_time_is_still_due() {
+        let store = store().await;
+        assert_eq!(due(&store, 60, false).await, [1]);
+        assert_eq!(read(&store, 60, true).await.read, 1);
+        assert_eq!(due(&store, 80, false).await, [0; 0]);
+        keep(&store, "b", at(-5)).await;
+        assert_eq!(due(&store, 80, false).await, [1]);
+        let writer = writer("r");
+        let due_now = store.due_readings("d", at(80), &AGES, false).await.unwrap();
+        let stored = store.store_due_readings("d", &due_now, &[], at(80), writer);
+        assert_eq!(stored.await.unwrap().absent, 1);
+        assert_eq!(due(&store, 81, false).await, [0; 0]);
+        // The day's reading of all three.
+        keep(&store, "c", at(70)).await;
+        keep(&store, "c", at(-6)).await;
+        assert_eq!(due(&store, 82, false).await, [1]);
+        assert_eq!(due(&store, 24 * 60, false).await, [24, 24, 24]);
     }
 
     #[tokio::test]

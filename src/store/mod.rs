@@ -31,6 +31,7 @@ mod run_pages;
 mod attempts;
 mod lineage;
 mod schedules;
+mod settled_readings;
 mod profiles;
 mod backfills;
 mod cancels;

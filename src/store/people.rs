@@ -131,7 +131,8 @@ impl Store {
 
     /// The authors of records of the time `every` before `as_of` of whom nothing was read since that
     /// time before their record, with the publication of their first such record, the earliest
-    /// first. `field` is that of a record which holds the id of its author.
+    /// first. `field` is that of a record which holds the id of its author; where a record lacks it,
+    /// its author's name stands for it.
     ///
     /// # Errors
     ///
@@ -147,16 +148,16 @@ impl Store {
         let (since, as_of) = ((as_of - every).as_millis(), as_of.as_millis());
         let stands = as_of - since;
         let rows = sqlx::query!(
-            r#"SELECT fields ->> ?2 AS "author!: String", min(created_at) AS "published!: i64"
+            r#"SELECT ifnull(fields ->> ?2, author) AS "author!: String", min(created_at) AS "published!: i64"
                FROM records
                WHERE dataset = ?1 AND created_at > ?3 AND created_at <= ?4
-                 AND fields ->> ?2 IS NOT NULL
+                 AND ifnull(fields ->> ?2, author) IS NOT NULL
                  AND NOT EXISTS (
                      SELECT 1 FROM author_readings
                      WHERE author_readings.dataset = records.dataset
-                       AND author_readings.author = fields ->> ?2
+                       AND author_readings.author = ifnull(fields ->> ?2, records.author)
                        AND read_at > records.created_at - ?5)
-               GROUP BY fields ->> ?2 ORDER BY min(created_at), fields ->> ?2"#,
+               GROUP BY 1 ORDER BY 2, 1"#,
             dataset,
             field,
             since,

@@ -28,7 +28,7 @@ pub struct DueCheck {
 pub struct Checked {
     /// They are there.
     pub there: Vec<String>,
-    /// They are absent, and were not before.
+    /// They are absent or deleted there. What was taken away before stays kept out.
     pub absent: Vec<String>,
     /// They were taken away there, for this reason, and are kept out of training here.
     pub removed: BTreeMap<String, String>,
@@ -143,7 +143,7 @@ impl Store {
                  ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at,
                      absent_since = iif(excluded.absent_since IS NULL, NULL,
                                         ifnull(absent_since, excluded.absent_since)),
-                     removed = excluded.removed",
+                     removed = iif(excluded.absent_since IS NULL, excluded.removed, removed)",
                 dataset,
                 id,
                 now,
@@ -343,6 +343,19 @@ mod tests {
         assert_eq!(sent, ["c"]);
         let out = store.kept_out("live").await.unwrap();
         assert_eq!(out, HashSet::from(["c".to_owned()]));
+        // Missing in an answer it is still what it was; back again it is like all others.
+        let missing = Checked {
+            absent: vec!["c".to_owned()],
+            ..Checked::default()
+        };
+        store.keep_checks("live", &missing, START).await.unwrap();
+        assert_eq!(store.kept_out("live").await.unwrap(), out);
+        let back = Checked {
+            there: vec!["c".to_owned()],
+            ..Checked::default()
+        };
+        store.keep_checks("live", &back, START).await.unwrap();
+        assert!(store.kept_out("live").await.unwrap().is_empty());
 
         // A dump has the name still, in a case of its own, or the account alone.
         let dump = ["Ann", "eve"].map(|name| {

@@ -193,6 +193,7 @@ async fn all_that_is_known_is_answered_with_the_age_of_its_reading() {
     };
     let due = [due("p0", 36), due("p1", 36), due("p2", 40), due("gone", 36)];
     let read = source.observe(&due, request(None).as_of).await.unwrap();
+    let read = read.observations;
     let read: Vec<_> = read
         .iter()
         .map(|reading| {

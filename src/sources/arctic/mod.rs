@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use self::answer::{Found, ask};
-use super::{Due, Error, ImageSize, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits};
+use super::{
+    Due, Error, ImageSize, Page, Readings, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+};
 use crate::{
     clock::Timestamp,
     corpus::{Gap, Observation},
@@ -245,8 +247,13 @@ impl Source for ArcticSource {
         &'a self,
         due: &'a [Due],
         _as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
-        Box::pin(self.observe_all(due))
+    ) -> BoxFuture<'a, Result<Readings, Error>> {
+        Box::pin(async {
+            Ok(Readings {
+                observations: self.observe_all(due).await?,
+                ..Readings::default()
+            })
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write};
 use serde_json::json;
 
 use super::{judged::LONGEST_LINE, seen::short, *};
-use crate::corpus::Record;
+use crate::corpus::{Observation, Record};
 
 pub(super) fn post(id: &str, community: &str, read_at: u64) -> String {
     json!({"id": id, "title": format!("{id} {read_at}"), "subreddit": community,

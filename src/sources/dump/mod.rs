@@ -19,10 +19,10 @@ use tokio::sync::mpsc;
 
 use self::{pieces::Format, walk::Walk};
 use super::{
-    Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+    Due, Error, Page, Readings, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
     pager::{self, Pager},
 };
-use crate::{clock::Timestamp, corpus::Observation};
+use crate::clock::Timestamp;
 
 const ALLOWED: &str = "`.zst`, `.zst_blocks`, `.ndjson`, `.jsonl` or `.parquet`";
 
@@ -144,8 +144,8 @@ impl Source for DumpSource {
         &'a self,
         _due: &'a [Due],
         _as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
-        Box::pin(async { Ok(Vec::new()) })
+    ) -> BoxFuture<'a, Result<Readings, Error>> {
+        Box::pin(async { Ok(Readings::default()) })
     }
 }
 

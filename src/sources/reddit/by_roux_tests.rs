@@ -160,6 +160,48 @@ async fn both_transports_give_equal_rows_where_roux_has_the_field() {
 }
 
 #[tokio::test]
+async fn both_transports_know_the_same_of_an_account() {
+    let (own, by_roux, _) = both("strict").await;
+    let now: Timestamp = "2026-01-03".parse().unwrap();
+    let posts = walked(&own).await;
+    let known: BTreeMap<String, String> = posts
+        .into_values()
+        .filter_map(|mut post| {
+            let number = post.record.fields.remove("author_fullname")?;
+            Some((post.record.author?, number.as_str()?.to_owned()))
+        })
+        .take(12)
+        .collect();
+    let numbers: Vec<String> = known.values().cloned().collect();
+    let mut expected = own.authors(&numbers, now).await.unwrap();
+    for author in &mut expected {
+        author.id = author.name.clone().unwrap();
+    }
+    expected.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut names: Vec<String> = known.keys().cloned().collect();
+    names.extend(["nobody_at_all".to_owned(), "no/name".to_owned()]);
+    for client in [&by_roux, &own] {
+        let mut found = client.authors(&names, now).await.unwrap();
+        for author in &mut found {
+            // Each waits for its call.
+            author.read_at = now;
+        }
+        assert_eq!(found, expected);
+    }
+    let first = &expected[0];
+    assert!(first.link_karma > Some(0.0) && first.comment_karma.is_some());
+    assert!(first.created_at.is_some() && expected.len() > 5);
+    // A call for each of them; one that roux cannot read is asked for twice.
+    let calls = |client: &RedditClient| {
+        let classes = client.sheet().unwrap().classes;
+        let row = classes.iter().find(|row| row.class == CallClass::Authors);
+        row.unwrap().calls
+    };
+    let each = expected.len() as u64;
+    assert_eq!((calls(&by_roux), calls(&own)), (each + 2, 1 + each + 1));
+}
+
+#[tokio::test]
 async fn what_roux_cannot_read_is_asked_for_without_it() {
     let (own, by_roux, time) = both("strict,odd=100,tokens=90").await;
     let expected = walked(&own).await;

@@ -1,6 +1,10 @@
 //! Reddit as a [`Source`]: listings of what is new, and readings of what is due.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use tokio::sync::mpsc;
@@ -19,7 +23,7 @@ use crate::{
     clock::{Clock, Timestamp},
     corpus::{Gap, Observation},
     sources::{
-        BATCH, Due, Error, ImageSize, Page, People, ScrapeRequest, ScrapeSummary, Source,
+        BATCH, Due, Error, ImageSize, Page, People, Readings, ScrapeRequest, ScrapeSummary, Source,
         SourceTraits, Standings,
     },
 };
@@ -268,7 +272,7 @@ impl RedditSource {
         }
     }
 
-    async fn observe_all(&self, due: &[Due], as_of: Timestamp) -> Result<Vec<Observation>, Error> {
+    async fn observe_all(&self, due: &[Due], as_of: Timestamp) -> Result<Readings, Error> {
         // By the moment of the reading: a live server can only be asked now.
         let mut by_moment: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
         for due in due.iter().filter(|due| due.at <= as_of) {
@@ -279,19 +283,27 @@ impl RedditSource {
             };
             by_moment.entry(moment).or_default().push(&due.id);
         }
-        let requests: Vec<(Timestamp, String)> = by_moment
+        let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        let requests: Vec<(Timestamp, Vec<String>)> = by_moment
             .iter()
-            .flat_map(|(moment, ids)| ids.chunks(BATCH).map(|ids| (*moment, fullnames(ids))))
+            .flat_map(|(moment, ids)| ids.chunks(BATCH).map(|ids| (*moment, owned(ids))))
             .collect();
-        let read: Vec<Vec<Observation>> = stream::iter(requests)
-            .map(|(moment, names)| async move {
+        let answers: Vec<Readings> = stream::iter(requests)
+            .map(|(moment, ids)| async move {
+                let names = fullnames(&ids);
                 let listing = self.client.info(&names, CallClass::ReRead, moment).await?;
-                Ok::<_, Error>(observations(&listing, self.client.read_at(moment)))
+                Ok::<_, Error>(readings(&ids, &listing, self.client.read_at(moment)))
             })
             .buffered(AT_A_TIME)
             .try_collect()
             .await?;
-        Ok(read.into_iter().flatten().collect())
+        let mut all = Readings::default();
+        for answer in answers {
+            all.observations.extend(answer.observations);
+            all.standings.extend(answer.standings);
+            all.absent.extend(answer.absent);
+        }
+        Ok(all)
     }
 }
 
@@ -321,7 +333,7 @@ impl Source for RedditSource {
         &'a self,
         due: &'a [Due],
         as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
+    ) -> BoxFuture<'a, Result<Readings, Error>> {
         Box::pin(self.observe_all(due, as_of))
     }
 
@@ -348,8 +360,7 @@ impl Source for RedditSource {
         Box::pin(async move {
             let mut found = Vec::with_capacity(ids.len());
             for ids in ids.chunks(BATCH) {
-                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                let names = fullnames(&ids);
+                let names = fullnames(ids);
                 let listing = self
                     .client
                     .info(&names, CallClass::DeletionSync, as_of)
@@ -386,9 +397,26 @@ fn asked_name<'a>(pack: &[&'a str], post: &ParsedPost) -> Option<&'a str> {
         .find(|name| name.eq_ignore_ascii_case(community))
 }
 
-fn fullnames(ids: &[&str]) -> String {
+fn fullnames(ids: &[String]) -> String {
     let names: Vec<String> = ids.iter().map(|id| format!("t3_{id}")).collect();
     names.join(",")
+}
+
+/// What an answer tells of the posts that were asked about.
+fn readings(asked: &[String], listing: &ListingPage, moment: Timestamp) -> Readings {
+    let standings = standing::standings(listing);
+    let found: HashSet<&str> = standings.iter().map(|(id, _)| id.as_str()).collect();
+    // An answer that holds nothing tells nothing.
+    let absent = asked
+        .iter()
+        .filter(|id| !found.is_empty() && !found.contains(id.as_str()))
+        .cloned()
+        .collect();
+    Readings {
+        observations: observations(listing, moment),
+        absent,
+        standings,
+    }
 }
 
 fn observations(listing: &ListingPage, moment: Timestamp) -> Vec<Observation> {

@@ -9,7 +9,7 @@ use super::{
     },
     *,
 };
-use crate::clock::SystemClock;
+use crate::{clock::SystemClock, sources::Standing};
 
 #[test]
 fn rounds_a_due_time_up_to_its_step() {
@@ -235,4 +235,19 @@ async fn a_community_that_is_gone_does_not_cost_the_others() {
     let (_, summary) = read(&source_of_both, &["gone"], 90_000.0).await;
     let error = summary.unwrap_err().to_string();
     assert!(error.contains("it is not there"), "{error}");
+}
+
+#[test]
+fn what_an_answer_lacks_is_absent_where_it_holds_others() {
+    let now = Timestamp::from_millis(1_767_225_600_000);
+    let asked = ["a", "b"].map(str::to_owned);
+    let page = |children: &str| {
+        let body = format!(r#"{{"data": {{"children": [{children}]}}}}"#);
+        ListingPage::read(body.as_bytes()).unwrap()
+    };
+    let post = r#"{"kind": "t3", "data": {"id": "b", "title": "t", "created_utc": 1, "score": 3}}"#;
+    let told = readings(&asked, &page(post), now);
+    assert_eq!(told.absent, ["a"]);
+    assert_eq!(told.standings, [("b".to_owned(), Standing::There)]);
+    assert_eq!(readings(&asked, &page(""), now), Readings::default());
 }
