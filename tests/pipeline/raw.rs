@@ -114,24 +114,7 @@ fn what_was_sent_is_kept_and_says_since_when_a_feature_can_exist() {
         Some(2)
     );
 
-    // An encoder that has not read anything yet can: the titles are there.
-    fs_err::rename(
-        home.path().join("weights/tiny"),
-        home.path().join("weights/old"),
-    )
-    .unwrap();
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bert_tiny");
-    for file in fs_err::read_dir(fixture).unwrap() {
-        let file = file.unwrap();
-        let name = file.file_name().into_string().unwrap();
-        home.write(
-            &format!("weights/tiny/{name}"),
-            fs_err::read(file.path()).unwrap(),
-        );
-    }
-    let new = home.json(&check);
-    let title = feature(&new, "vectors", "title");
-    assert_eq!((&title["records"], &title["computable"]), (&0.into(), &all));
+    is_computable_by_another_encoder(&home, &check, &all);
 
     // What has had its time goes; the records stay.
     home.write("trendmill.toml", "[retention]\nraw = \"0s\"\n");
@@ -152,6 +135,27 @@ fn what_was_sent_is_kept_and_says_since_when_a_feature_can_exist() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("plain"), "{}", stderr(&unknown));
     assert_eq!(home.json(&["db", "check"])["sound"], true);
+}
+
+fn is_computable_by_another_encoder(home: &Home, check: &[&str], all: &Value) {
+    // An encoder that has not read anything yet can: the titles are there.
+    fs_err::rename(
+        home.path().join("weights/tiny"),
+        home.path().join("weights/old"),
+    )
+    .unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bert_tiny");
+    for file in fs_err::read_dir(fixture).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        home.write(
+            &format!("weights/tiny/{name}"),
+            fs_err::read(file.path()).unwrap(),
+        );
+    }
+    let new = home.json(check);
+    let title = feature(&new, "vectors", "title");
+    assert_eq!((&title["records"], &title["computable"]), (&0.into(), all));
 }
 
 #[test]
