@@ -210,7 +210,7 @@ struct Fields {
 }
 
 /// The name of a field: one that is read, a mark of an advertisement, or another.
-enum Key {
+pub(super) enum Key {
     Known(&'static str),
     Advertising,
     Other,
@@ -222,54 +222,8 @@ static READ: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     STRUCTURAL.iter().copied().chain(columns).collect()
 });
 
-/// What a field of a post holds, for whoever has no types of JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nature {
-    /// Nothing that is read.
-    Unread,
-    /// Yes or no.
-    Flag,
-    /// A whole number.
-    Count,
-    /// An object or an array.
-    Nested,
-    /// A text or any number.
-    Plain,
-}
-
-/// What the field of this name holds.
-pub(crate) fn nature_of(name: &str) -> Nature {
-    match Key::of(name) {
-        Key::Other => Nature::Unread,
-        Key::Advertising if name.starts_with("ad_") => Nature::Plain,
-        Key::Advertising => Nature::Flag,
-        Key::Known(
-            "over_18"
-            | "spoiler"
-            | "is_self"
-            | "is_video"
-            | "is_gallery"
-            | "is_original_content"
-            | "stickied"
-            | "author_premium"
-            | "hide_score",
-        ) => Nature::Flag,
-        Key::Known(
-            "num_comments"
-            | "num_crossposts"
-            | "gilded"
-            | "total_awards_received"
-            | "subreddit_subscribers",
-        ) => Nature::Count,
-        Key::Known(
-            "_meta" | "preview" | "gallery_data" | "media_metadata" | "crosspost_parent_list",
-        ) => Nature::Nested,
-        Key::Known(_) => Nature::Plain,
-    }
-}
-
 impl Key {
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         // Advertisements of all years carry `promoted`; those of later years `ad_…` besides.
         if matches!(name, "promoted" | "is_created_from_ads_ui") || name.starts_with("ad_") {
             Self::Advertising

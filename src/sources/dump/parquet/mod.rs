@@ -259,15 +259,12 @@ impl<'a> Group<'a> {
             column.read(rows)?;
         }
         for reason in passed {
-            some.rows.push(match reason {
-                Some(reason) => {
-                    self.columns.iter_mut().try_for_each(Column::next_row)?;
-                    Row::Passed(reason)
-                }
-                None => {
-                    shape::write_row(self.shapes.iter(), &mut self.columns, &mut some.text)?;
-                    Row::Line(some.text.len())
-                }
+            some.rows.push(if let Some(reason) = reason {
+                self.columns.iter_mut().try_for_each(Column::next_row)?;
+                Row::Passed(reason)
+            } else {
+                shape::write_row(self.shapes.iter(), &mut self.columns, &mut some.text)?;
+                Row::Line(some.text.len())
             });
             for column in &self.columns {
                 column.check_row()?;

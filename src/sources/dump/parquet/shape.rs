@@ -12,7 +12,7 @@ use parquet::{
 use serde_json::value::RawValue;
 
 use super::column::{Column, Value};
-use crate::sources::reddit::post::{Nature, nature_of};
+use crate::sources::reddit::nature::{Nature, nature_of};
 
 /// How a field of a row lies in columns.
 #[derive(Debug)]
@@ -166,13 +166,11 @@ impl Builder {
                 let pair = only.get_fields();
                 let key = self.field(&pair[0], def + 1, rep + 1, Nature::Plain);
                 let value = self.field(&pair[1], def + 1, rep + 1, Nature::Plain);
-                match (key, value) {
-                    (Some(key), Some(value)) => Kind::Map(rep + 1, Box::new(key), Box::new(value)),
-                    _ => {
-                        self.read.truncate(begin);
-                        return None;
-                    }
-                }
+                let (Some(key), Some(value)) = (key, value) else {
+                    self.read.truncate(begin);
+                    return None;
+                };
+                Kind::Map(rep + 1, Box::new(key), Box::new(value))
             }
             _ => {
                 let mut read = Vec::new();
@@ -329,6 +327,10 @@ fn write_fields<'a>(
 
 impl Meaning {
     /// Writes a value; false where it is no number and no text.
+    #[expect(
+        clippy::float_cmp,
+        reason = "a flag is written as 0 or 1, and nothing near them"
+    )]
     fn write(self, value: Value<'_>, out: &mut Vec<u8>) -> io::Result<bool> {
         match (self, value) {
             (Self::Flag, Value::Whole(number @ (0 | 1))) => write!(out, "{}", number == 1)?,
