@@ -128,9 +128,8 @@ fn is_at(bytes: &[u8], at: usize, text: &[u8]) -> bool {
     };
     // `t3_abc` names `abc`, and so does what follows an escaped end of line.
     let began_before = match &bytes[..at] {
-        [.., b'\\', _] => false,
+        [.., b'\\', _] | [] => false,
         [.., last] => last.is_ascii_alphanumeric(),
-        [] => false,
     };
     !goes_on && !began_before
 }
