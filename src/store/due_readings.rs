@@ -404,7 +404,13 @@ mod tests {
             values: Map::new(),
         };
         let counts = store
-            .store_due_readings("d", &due_now, &[early.clone()], at(60), writer("r"))
+            .store_due_readings(
+                "d",
+                &due_now,
+                std::slice::from_ref(&early),
+                at(60),
+                writer("r"),
+            )
             .await
             .unwrap();
         assert_eq!(counts, DueCounts::default());
