@@ -68,7 +68,15 @@ known = partial[author.name]
 assert (known.link_karma, known.comment_karma) == (author.link_karma, author.comment_karma)
 assert author.link_karma > 0 and author.fullname == here[0].author_fullname
 
+# A post by its id alone, which is fetched when it is looked at.
+lazy = reader.submission(names[0][3:])
+assert lazy.title == everything[0].title and lazy.num_comments >= 0
+assert len(lazy.comments) == 0 and lazy.subreddit.display_name == everything[0].subreddit.display_name
+
 # What cannot be had.
+fails(lambda: reader.submission("zzzzzzz").title, prawcore.NotFound)
+fails(lambda: list(reader.subreddit("hidden").new()), prawcore.Forbidden)
+fails(lambda: reader.subreddit("hidden").subscribers, prawcore.Forbidden)
 fails(lambda: list(reader.subreddit("nobody").new()), prawcore.Redirect)
 fails(lambda: reader.redditor("nobody_at_all").link_karma, prawcore.NotFound)
 

@@ -284,7 +284,7 @@ async fn readings_have_the_age_of_the_horizon() {
         at: time("2026-01-03"),
     });
     let as_of = time("2026-01-04T12:00:00Z");
-    let readings = source.observe(&due, as_of).await.unwrap();
+    let readings = source.observe(&due, as_of).await.unwrap().observations;
     let ripe: Vec<_> = planted
         .iter()
         .filter(|post| post.created_at + HORIZON <= as_of)

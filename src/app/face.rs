@@ -19,8 +19,8 @@ use crate::{
     pipelines,
     registry::Registry,
     server::{
-        BackfillMove, BackfillWanted, Fault, GuardSettings, Host, Metrics, Phase, RunWanted,
-        hash_token,
+        BackfillMove, BackfillWanted, Fault, GuardSettings, Host, Metrics, Phase, PurgeWanted,
+        RunWanted, hash_token,
     },
     store::Store,
     telemetry::chain,
@@ -214,6 +214,23 @@ impl Host for Face {
             let info = moved.map_err(timetable::ended)?;
             self.nudge().await;
             Ok(json!(info))
+        })
+    }
+
+    fn purge(&self, wanted: PurgeWanted) -> BoxFuture<'_, Result<Value, Fault>> {
+        let app = Arc::clone(&self.app);
+        // Whoever asks may go away before it is done.
+        let work = tokio::spawn(async move {
+            if wanted.dry_run {
+                return Ok(json!(app.meant(&wanted).await?));
+            }
+            Ok::<_, Error>(json!(app.purge_beside_runs(&wanted).await?))
+        });
+        Box::pin(async {
+            match work.await {
+                Ok(done) => Ok(done?),
+                Err(error) => Err(Fault::internal(chain(&error))),
+            }
         })
     }
 

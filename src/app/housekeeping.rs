@@ -33,8 +33,10 @@ pub(super) fn start(
     services.start("notifier", |ending| notifier.run(ending));
     let full = engine.disk_full();
     services.start("retention", |ending| retainer.run(full, ending));
-    let purger = app.purger();
+    let purger = app.purger(engine);
     services.start("purge", |ending| purger.run(ending));
+    let looker = app.looker();
+    services.start("looks", |ending| looker.run(ending));
     match Reloader::new(app.home(), changes, engine.clone()) {
         Ok(reloader) => services.start("reload of settings", |ending| reloader.run(ending)),
         Err(error) => tracing::warn!("settings are not read again: {error}"),

@@ -1,5 +1,6 @@
 //! The composition root: a home with its settings, store, registry, sources and operators.
 
+mod collecting;
 mod daemon;
 mod daemon_file;
 mod doctor;
@@ -8,6 +9,7 @@ mod error;
 mod executors;
 mod face;
 mod housekeeping;
+mod looks;
 mod notify;
 mod open_source;
 mod prepare;
@@ -21,6 +23,7 @@ mod services;
 mod rebuild;
 mod reload;
 mod retention;
+mod features;
 mod settings;
 mod systemd;
 mod timetable;
@@ -42,8 +45,10 @@ pub use encoding::{
     Basis, Collected, Collection, EncoderPlan, IntervalPlan, Lacking, PlanTotal, PlannedEncoding,
 };
 pub use error::Error;
+pub use features::{FeatureCheck, FeatureSpan, RawField};
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
+pub use purge::{PurgeDone, PurgeMeant};
 pub use rebuild::Rebuilt;
 pub use request::Wanted;
 pub use retention::Retained;
@@ -159,6 +164,7 @@ impl App {
             device: device(&settings)?,
             open_source: open_source::opener(&settings, home, &clock),
             training_gate: reddit::training_gate(&settings),
+            keeps_raw: settings::keeps_raw(&settings),
             sources: tokio::sync::Mutex::new(BTreeMap::new()),
             loaded: Loaded::default(),
         };

@@ -14,11 +14,11 @@ use url::Url;
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     config::Settings,
-    net::{self, Fetcher},
+    net::{self, FetchSettings, Fetcher},
     operators::{OpenedSource, SourceOpener},
     sandbox::{self, SandboxSettings, SandboxState},
     sources::{
-        DumpSource, Error, Source, SourceSpec, TableSource,
+        DumpSource, Error, ImageSize, Source, SourceSpec, TableSource,
         arctic::{self, ArcticSource},
         reddit::{Access, Credentials, Endpoint, Ledger, Manners, RedditSource},
     },
@@ -62,13 +62,13 @@ async fn open(
 ) -> Result<OpenedSource, Error> {
     match text.parse()? {
         SourceSpec::Sandbox(options) => sandbox(&options, &settings).await,
-        SourceSpec::Dump(path) => plain(Arc::new(DumpSource::open(&path)?), &settings),
-        spec @ SourceSpec::Table(_) => plain(table(spec)?, &settings),
-        SourceSpec::Reddit => plain(
+        SourceSpec::Dump(path) => of_reddit(Arc::new(DumpSource::open(&path)?), &settings),
+        spec @ SourceSpec::Table(_) => plain(table(spec)?, &super::settings::fetch(&settings)),
+        SourceSpec::Reddit => of_reddit(
             Arc::new(super::reddit::source(&settings, &data, clock)?),
             &settings,
         ),
-        SourceSpec::Arctic => plain(Arc::new(arctic(&settings)?), &settings),
+        SourceSpec::Arctic => of_reddit(Arc::new(arctic(&settings)?), &settings),
     }
 }
 
@@ -117,10 +117,19 @@ pub(super) fn sandbox_settings(options: &str) -> Result<SandboxSettings, Error> 
         .map_err(|error: sandbox::ParseSettingsError| Error::Wrong(error.to_string()))
 }
 
-fn plain(source: Arc<dyn Source>, settings: &Settings) -> Result<OpenedSource, Error> {
-    let fetcher = Fetcher::new(&super::settings::fetch(settings)).map_err(no_client)?;
+/// A source of Reddit's posts: their images may be said to be anywhere.
+fn of_reddit(source: Arc<dyn Source>, settings: &Settings) -> Result<OpenedSource, Error> {
+    Ok(OpenedSource {
+        images: super::settings::image_size(settings),
+        ..plain(source, &super::settings::fetch_of_reddit(settings))?
+    })
+}
+
+fn plain(source: Arc<dyn Source>, fetch: &FetchSettings) -> Result<OpenedSource, Error> {
+    let fetcher = Fetcher::new(fetch).map_err(no_client)?;
     Ok(OpenedSource {
         source,
+        images: ImageSize::Original,
         routes: BTreeMap::new(),
         fetcher,
         truth: None,
@@ -157,6 +166,7 @@ async fn sandbox(options: &str, settings: &Settings) -> Result<OpenedSource, Err
     let source = RedditSource::new(access, world.to_string(), sandbox::communities())?;
     Ok(OpenedSource {
         source: Arc::new(source),
+        images: ImageSize::Original,
         routes: BTreeMap::from([(SANDBOX_IMAGES.to_owned(), address)]),
         fetcher: Fetcher::new(&fetch).map_err(no_client)?,
         truth: Some(Arc::new(truth)),

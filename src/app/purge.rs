@@ -1,70 +1,175 @@
 //! Records that are to be gone everywhere in the home.
 
-use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::{App, Error};
 use crate::{
     clock::Clock,
-    engine::HomeLock,
+    engine::{EngineEvent, Handle, HomeLock},
     operators::{Environment, Others, Purged},
+    server::PurgeWanted,
     store::{PurgeWish, PurgedRows, RecordKey, family},
     telemetry::chain,
 };
 
-/// How often the daemon looks whether a purge was not carried out to its end.
+/// How often the daemon looks at least whether a purge was not carried out to its end.
 const EVERY: Duration = Duration::from_mins(10);
 
+/// What is noted as the cause.
+const CAUSE: &str = "asked for by `records purge`";
+
+/// What a purge would remove, as `records purge --dry-run --json` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PurgeMeant {
+    /// True.
+    pub dry_run: bool,
+    /// The records.
+    pub records: Vec<RecordKey>,
+    /// The versions that have learned from them or were measured by them.
+    pub models: Vec<PurgedRows>,
+}
+
+/// What a purge has removed, as `records purge --json` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeDone {
+    /// What has become of everything.
+    #[serde(flatten)]
+    pub purged: Purged,
+    /// False.
+    pub dry_run: bool,
+    /// The records.
+    pub records: Vec<RecordKey>,
+}
+
 impl App {
-    /// The records that a wish means, and the versions that have learned from them or were measured
-    /// by them. Changes nothing.
+    /// What is wanted to be gone, with the data set; none where nothing says which.
+    async fn wish(&self, wanted: &PurgeWanted) -> Result<Option<PurgeWish>, Error> {
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(PurgeWish {
+            dataset: self.purged_dataset(wanted.dataset.as_deref()).await?,
+            ids: wanted.ids.clone(),
+            author: wanted.author.clone(),
+            community: wanted.community.clone(),
+        }))
+    }
+
+    /// The data set that is meant: it is guessed only where there is nothing to be mistaken.
+    async fn purged_dataset(&self, wanted: Option<&str>) -> Result<String, Error> {
+        if let Some(wanted) = wanted {
+            // Ids of what is not here yet may be kept away too.
+            return Ok(wanted.to_owned());
+        }
+        let datasets = self.store().datasets().await?;
+        let names: Vec<String> = datasets.into_iter().map(|(dataset, _)| dataset).collect();
+        let families: BTreeSet<&str> = names.iter().map(|name| family(name)).collect();
+        match (names.first(), families.len()) {
+            (Some(only), 1) => Ok(only.clone()),
+            (None, _) => Err(Error::wrong(
+                "the store has no records yet",
+                "say by `--dataset` of which data set the ids are".to_owned(),
+            )),
+            _ => Err(Error::wrong(
+                "there are several data sets; say which by `--dataset`",
+                format!("the data sets are: `{}`", names.join("`, `")),
+            )),
+        }
+    }
+
+    /// The records that are wanted to be gone, and the versions that have learned from them or were
+    /// measured by them. Changes nothing.
     ///
     /// # Errors
     ///
-    /// Where the store or the registry cannot be read.
-    pub async fn meant(
-        &self,
-        wish: &PurgeWish,
-    ) -> Result<(Vec<RecordKey>, Vec<PurgedRows>), Error> {
-        let keys = self.store().chosen(wish).await?;
-        let ids: HashSet<(&str, &str)> = keys
+    /// Where it is not clear which data set is meant, or the store or the registry cannot be read.
+    pub async fn meant(&self, wanted: &PurgeWanted) -> Result<PurgeMeant, Error> {
+        let records = match self.wish(wanted).await? {
+            Some(wish) => self.store().chosen(&wish).await?,
+            None => Vec::new(),
+        };
+        let ids: HashSet<(&str, &str)> = records
             .iter()
             .map(|key| (family(&key.dataset), key.id.as_str()))
             .collect();
-        let versions = self
+        let models = self
             .registry()
             .versions_with(|dataset, id| ids.contains(&(family(dataset), id)))
             .await?;
-        Ok((keys, versions))
+        Ok(PurgeMeant {
+            dry_run: true,
+            records,
+            models,
+        })
     }
 
-    /// Purges these records, and those that were noted before: they are gone from everything that
-    /// the home holds, and nothing brings them back.
+    /// Purges the records that are wanted to be gone, and those that were noted before: they are
+    /// gone from everything that the home holds, and nothing brings them back. Of an author who is
+    /// named nothing is stored any more.
     ///
     /// # Errors
     ///
-    /// Where another process is at work on the home, or the store or the disk refuses. What was
-    /// noted is carried out by the next purge, or by the daemon.
-    pub async fn purge(&self, keys: &[RecordKey], cause: &str) -> Result<Purged, Error> {
-        let now = self.clock().now();
-        let lock = HomeLock::acquire(self.data_dir(), now)?;
-        if !keys.is_empty() {
-            self.store().note_purges(keys, cause, now).await?;
-        }
-        let purged = self
-            .environment
-            .carry_out_purges(Others::None, self.clock().now())
-            .await?;
+    /// Where another process is at work on the home, it is not clear which data set is meant, or the
+    /// store or the disk refuses. What was noted is carried out by the next purge, or by the daemon.
+    pub async fn purge(&self, wanted: &PurgeWanted) -> Result<PurgeDone, Error> {
+        let lock = HomeLock::acquire(self.data_dir(), self.clock().now())?;
+        let done = self.purge_beside(wanted, Others::None).await?;
         drop(lock);
-        Ok(purged)
+        Ok(done)
+    }
+
+    /// The same by the process that has the home, whose runs go on: what they had read of the
+    /// records is looked for again once they have ended.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not clear which data set is meant, or the store or the disk refuses. What was
+    /// noted is carried out later.
+    pub(super) async fn purge_beside_runs(&self, wanted: &PurgeWanted) -> Result<PurgeDone, Error> {
+        self.purge_beside(wanted, Others::RunsAndAPerson).await
+    }
+
+    async fn purge_beside(
+        &self,
+        wanted: &PurgeWanted,
+        others: Others<'_>,
+    ) -> Result<PurgeDone, Error> {
+        let (store, now) = (self.store(), self.clock().now());
+        let mut records = Vec::new();
+        if let Some(wish) = self.wish(wanted).await? {
+            records = store.chosen(&wish).await?;
+            if let Some(author) = &wish.author {
+                // While their records still tell which accounts are theirs.
+                store.note_author(&wish.dataset, author, now).await?;
+            }
+        }
+        if !records.is_empty() {
+            store.note_purges(&records, CAUSE, now).await?;
+        }
+        let now = self.clock().now();
+        let purged = self.environment.carry_out_purges(others, now).await?;
+        Ok(PurgeDone {
+            purged,
+            dry_run: false,
+            records,
+        })
     }
 
     /// What carries out purges to their end while the daemon runs.
-    pub(super) fn purger(&self) -> Purger {
+    pub(super) fn purger(&self, engine: &Handle) -> Purger {
         Purger {
             environment: self.environment(),
             clock: Arc::clone(self.clock()),
+            events: engine.subscribe(),
         }
     }
 }
@@ -74,25 +179,39 @@ impl App {
 pub(super) struct Purger {
     environment: Arc<Environment>,
     clock: Arc<dyn Clock>,
+    events: broadcast::Receiver<EngineEvent>,
 }
 
 impl Purger {
-    /// Looks again and again, until it is told to end.
+    /// Looks at once, whenever a run has ended, and from time to time, until it is told to end.
     ///
     /// # Errors
     ///
     /// None: what cannot be removed now may be later.
-    pub(super) async fn run(self, ending: CancellationToken) -> Result<(), Infallible> {
+    pub(super) async fn run(mut self, ending: CancellationToken) -> Result<(), Infallible> {
         loop {
-            tokio::select! {
-                () = ending.cancelled() => return Ok(()),
-                () = tokio::time::sleep(EVERY) => {}
-            }
             let now = self.clock.now();
             let done = self.environment.carry_out_purges(Others::Runs(""), now);
             if let Err(error) = done.await {
                 tracing::warn!("purges wait: {}", chain(&error));
             }
+            tokio::select! {
+                () = ending.cancelled() => return Ok(()),
+                () = run_ended(&mut self.events) => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+}
+
+/// Waits until a run has ended.
+async fn run_ended(events: &mut broadcast::Receiver<EngineEvent>) {
+    loop {
+        match events.recv().await {
+            // Among what was missed there may be an end.
+            Ok(EngineEvent::RunEnded { .. }) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

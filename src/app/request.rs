@@ -31,6 +31,9 @@ impl App {
         if wanted.fill {
             return self.fill_request(prepared).await;
         }
+        if let Some(advice) = self.collecting_advice(&prepared).await? {
+            tracing::warn!("{advice}");
+        }
         let mut request = whole(prepared, wanted.force);
         request.selection = wanted.selection(Earlier::default());
         let Err(mut refusal) = request.check_selection() else {

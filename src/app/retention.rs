@@ -1,8 +1,8 @@
 //! What has had its time is removed: logs, files of runs, matrices, rows.
 //!
 //! Records, vectors, captions and models are what the home is for; none of them is touched, and of
-//! images only those go of which a copy stays. What
-//! a run that has not ended may still read stays, and so does every run that made a version.
+//! images only those go of which a copy stays. What sources sent of records goes where the settings
+//! say so. What a run that has not ended may still read stays, and so does every run that made a version.
 
 use std::{
     collections::HashMap,
@@ -22,6 +22,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
     media::MediaStore,
+    operators::purge_turn,
     store::{RunAge, Store},
     telemetry::chain,
 };
@@ -32,6 +33,8 @@ const EVERY: Duration = Duration::from_hours(24);
 const FIRST: Duration = Duration::from_mins(10);
 /// How many runs go in one transaction: the engine waits for no longer than that.
 const RUNS_AT_ONCE: u32 = 50;
+/// How many bodies of JSON go in one transaction.
+const RAW_AT_ONCE: u32 = 2000;
 /// How many images are looked at together.
 const IMAGES_AT_ONCE: u32 = 500;
 /// A folder without a run may be that of one which is being made.
@@ -52,6 +55,8 @@ pub struct Retained {
     pub bytes: u64,
     /// Runs whose rows went.
     pub runs: u64,
+    /// Records whose JSON as it came went.
+    pub raw: u64,
 }
 
 /// Removes what has had its time.
@@ -169,6 +174,17 @@ impl Retainer {
             self.drop_originals(now - keep, &mut done).await?;
         }
 
+        if let Some(keep) = policy.raw.longest() {
+            loop {
+                match self.store.drop_raw(now - keep, RAW_AT_ONCE).await? {
+                    0 => break,
+                    gone => done.raw += gone,
+                }
+                // Another process that waits to write looks again only after a pause of its own.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+
         let before = now - policy.runs;
         let mut after = String::new();
         loop {
@@ -196,6 +212,7 @@ impl Retainer {
     async fn drop_originals(&self, before: Timestamp, done: &mut Retained) -> Result<(), Error> {
         let mut after = None;
         loop {
+            let turn = purge_turn(&self.data_dir).await?;
             let old = self
                 .store
                 .media_older(before, after, IMAGES_AT_ONCE)
@@ -216,6 +233,7 @@ impl Retainer {
                 Ok((gone, bytes))
             })
             .await?;
+            drop(turn);
             done.originals += gone;
             done.bytes += bytes;
         }

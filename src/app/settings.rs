@@ -3,11 +3,13 @@
 use super::{App, Error};
 use crate::{
     artifacts,
-    config::{self, Settings},
+    config::{self, MediaSize, RawKept, Settings},
     encoders::{DeviceSpec, ParseDeviceError, WeightsSettings, openai},
     engine::{DiskRoom, Slots},
     media::Limits,
     net::{FetchSettings, NetSettings},
+    operators::KeepsRaw,
+    sources::ImageSize,
 };
 
 impl App {
@@ -45,6 +47,15 @@ pub(super) fn slots(settings: &Settings) -> Slots {
     }
 }
 
+/// Of which sources the records are kept as they came.
+pub(super) const fn keeps_raw(settings: &Settings) -> KeepsRaw {
+    let is_kept = !matches!(settings.retention.raw, RawKept::Never);
+    KeepsRaw {
+        live: is_kept,
+        files: is_kept && settings.retention.raw_dumps,
+    }
+}
+
 /// How other machines are asked.
 pub(super) fn net(settings: &Settings) -> NetSettings {
     let net = &settings.net;
@@ -57,12 +68,29 @@ pub(super) fn net(settings: &Settings) -> NetSettings {
     }
 }
 
+/// How the images of Reddit's posts are fetched, which come from anywhere.
+pub(super) fn fetch_of_reddit(settings: &Settings) -> FetchSettings {
+    FetchSettings {
+        hosts: settings.media.only_hosts().map(<[String]>::to_vec),
+        ..fetch(settings)
+    }
+}
+
+/// Which file is taken of an image that Reddit has.
+pub(super) fn image_size(settings: &Settings) -> ImageSize {
+    match settings.media.size {
+        MediaSize::Original => ImageSize::Original,
+        MediaSize::Preview => ImageSize::Preview(settings.media.preview_side),
+    }
+}
+
 /// How images are fetched.
 pub(super) fn fetch(settings: &Settings) -> FetchSettings {
     FetchSettings {
         net: net(settings),
         max_bytes: settings.net.max_bytes,
         allow_addresses: settings.net.allow_addresses.clone(),
+        hosts: None,
         per_host: settings.net.per_host,
         at_once: settings.net.concurrency,
         use_proxy: settings.net.use_proxy,

@@ -105,6 +105,9 @@ mod tests {
         media.max_bytes                   25000000                                            default
         media.max_pixels                  50000000                                            default
         media.max_alloc                   268435456                                           default
+        media.hosts                       ["i.redd.it","preview.redd.it","external-preview.redd.it","i.imgur.com"]  default
+        media.size                        original                                            default
+        media.preview_side                384                                                 default
         media.copy_side                   640                                                 default
         reddit.client_id                  –                                                   default
         reddit.client_secret              –                                                   default
@@ -140,6 +143,8 @@ mod tests {
         retention.runs                    400d                                                default
         retention.originals               –                                                   default
         retention.versions                7                                                   default
+        retention.raw                     forever                                             default
+        retention.raw_dumps               false                                               default
         log.level                         debug                                               environment TRENDMILL_LOG__LEVEL
         log.format                        text                                                default
         "#);

@@ -210,13 +210,15 @@ async fn vacuum(app: &App, output: Output) -> Result<(), Failure> {
         return Ok(output.json(&document)?);
     }
     output.data(format!(
-        "removed: {} runs, {} of files (logs of {} runs, files of {}, {} matrices, {} images)",
+        "removed: {} runs, {} of files (logs of {} runs, files of {}, {} matrices, {} images), \
+         JSON of {} records",
         removed.runs,
         bytes(removed.bytes),
         removed.logs,
         removed.artifacts,
         removed.matrices,
         removed.originals,
+        removed.raw,
     ))?;
     output.data(format!("databases: {} → {}", bytes(before), bytes(after)))?;
     Ok(())

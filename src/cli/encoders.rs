@@ -11,7 +11,7 @@ mod visual;
 
 use std::{io::Write, path::PathBuf};
 
-pub(crate) use change::{Change, plan_table, reading, run as change};
+pub(crate) use change::{Change, Wanted, plan_table, reading, run as change};
 use clap::{Args, Subcommand};
 
 use crate::{

@@ -37,6 +37,7 @@ mod db;
 mod check;
 mod doctor;
 mod merge;
+mod features;
 
 use std::{
     ffi::OsString,
@@ -133,6 +134,9 @@ enum Command {
     /// A simulated Reddit.
     Sandbox(sandbox::SandboxArguments),
     Merge(merge::Command),
+    /// What features can be computed of, and since when.
+    #[command(subcommand)]
+    Features(features::Command),
     /// Say what keeps the home from working, and what mends it.
     Doctor,
     /// Look after the databases.
@@ -241,7 +245,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Backfill(command) => {
             return backfill::run(command, &home, settings, output).await;
         }
-        Command::Run(command) => return run::run(command, &home, settings, output).await,
+        Command::Run(command) => return Box::pin(run::run(command, &home, settings, output)).await,
         Command::Up(command) => return up::run(&command, &home, settings, output).await,
         Command::Attempt(_) => unreachable!("it has a telemetry of its own, see above"),
         Command::Pipelines(pipelines::Command::Pause { name }) => {
@@ -266,9 +270,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             }
             predict::run(command, &App::read(&home, settings).await?, output).await?;
         }
-        Command::Records(command) => {
-            records::run(command, &home, settings, output).await?;
-        }
+        Command::Records(command) => records::run(command, &home, settings, output).await?,
         Command::Reddit(command) => {
             reddit::run(&command, &App::detached(&home, settings).await?, output)?;
         }
@@ -279,7 +281,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             tokens::run(command, &App::open(&home, settings).await?, output).await?;
         }
         Command::Encoders(encoders::Command::Change(command)) => {
-            return encoders::change(command, &home, settings, output).await;
+            return Box::pin(encoders::change(command, &home, settings, output)).await;
         }
         Command::Encoders(command) => {
             if let Some(device) = command.device()
@@ -291,6 +293,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             encoders::run(command, weights, &captioner, output.json, &mut stdout).await?;
         }
         Command::Sandbox(arguments) => sandbox::run(arguments).await?,
+        Command::Features(command) => features::run(command, &home, settings, output).await?,
         Command::Merge(command) => return merge::run(command, &home, settings, output).await,
         Command::Doctor => return doctor::run(&home, settings, output).await,
         Command::Db(command) => db::run(command, &home, settings, output).await?,

@@ -157,6 +157,7 @@ async fn verify(app: &App, model: &str, output: Output) -> Result<(), Failure> {
             "name": manifest.name,
             "version": manifest.version,
             "reproducible": reason.is_none(),
+            "reason": reason,
             "purged_rows": version.purged_rows,
         }))?;
     }

@@ -1,20 +1,18 @@
 //! `records purge`: records that are to be gone everywhere in the home, for good.
 
 use std::{
-    collections::BTreeSet,
     io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use serde_json::{Value, json};
 
-use super::{failure::Failure, output::Output};
+use super::{failure::Failure, output::Output, remote::Remote};
 use crate::{
-    app::App,
+    app::{App, PurgeDone, PurgeMeant},
     config::Settings,
-    operators::Purged,
-    store::{PurgeWish, PurgedRows, RecordKey, family},
+    server::PurgeWanted,
+    store::PurgedRows,
 };
 
 /// Remove records everywhere in this home, and keep them from coming back.
@@ -22,7 +20,8 @@ use crate::{
 /// Their rows, images, captions, vectors and predictions go, and their rows in matrices,
 /// evaluations, selections, logs and exports. A keyed hash of each id stays, so that no dump brings
 /// it back. Model versions that learned from them stay and are named, and so are backups that hold
-/// them. Without a record to purge, it goes on with purges that were cut off.
+/// them. Where the daemon runs on the home, it does so beside the runs at work. Without a record to
+/// purge, it goes on with purges that were cut off.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  trendmill records purge --id 1abcde --dry-run\n  trendmill records \
@@ -38,7 +37,7 @@ pub(crate) struct Purge {
     /// A file with an id a line; `-` for stdin.
     #[arg(long, value_name = "FILE")]
     ids_from: Option<PathBuf>,
-    /// Everything by this author.
+    /// Everything by this author, and whatever comes by them later.
     #[arg(long)]
     author: Option<String>,
     /// Everything in this community.
@@ -63,35 +62,32 @@ pub(super) async fn run(
     settings: Settings,
     output: Output,
 ) -> Result<(), Failure> {
+    let wanted = wanted(&purge)?;
+    // What is meant is for whoever reads it; and opening makes databases where there are none, which
+    // would hide a home given wrongly.
+    let app = App::read(home, settings.clone()).await?;
+    let meant = app.meant(&wanted).await?;
     if purge.dry_run {
-        let app = App::read(home, settings).await?;
-        let (keys, models) = app.meant(&wish(&app, &purge).await?).await?;
-        return say_meant(&keys, &models, output);
+        return say_meant(&meant, output);
     }
-    // It makes databases where there are none, which would hide a home given wrongly.
-    App::read(home, settings.clone()).await?;
-    let app = App::open(home, settings).await?;
-    let goes_on = purge.ids.is_empty()
-        && purge.ids_from.is_none()
-        && purge.author.is_none()
-        && purge.community.is_none();
-    let keys = if goes_on {
-        Vec::new()
-    } else {
-        let (keys, models) = app.meant(&wish(&app, &purge).await?).await?;
-        if keys.is_empty() {
+    if !wanted.is_empty() {
+        if meant.records.is_empty() {
             output.say("there is no such record")?;
         } else if !purge.yes {
-            ask(keys.len(), &models)?;
+            ask(meant.records.len(), &meant.models)?;
         }
-        keys
+    }
+    let done = if let Some(remote) = Remote::of(home).await? {
+        remote.post("/records/purge", &wanted).await?
+    } else {
+        let app = App::open(home, settings).await?;
+        app.purge(&wanted).await?
     };
-    let purged = app.purge(&keys, "asked for by `records purge`").await?;
-    say_purged(&keys, &purged, output)
+    say_done(&done, output)
 }
 
 /// What the flags mean.
-async fn wish(app: &App, purge: &Purge) -> Result<PurgeWish, Failure> {
+fn wanted(purge: &Purge) -> Result<PurgeWanted, Failure> {
     let mut ids = purge.ids.clone();
     if let Some(file) = &purge.ids_from {
         let mut text = String::new();
@@ -104,32 +100,13 @@ async fn wish(app: &App, purge: &Purge) -> Result<PurgeWish, Failure> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         ids.extend(lines.map(str::to_owned));
     }
-    Ok(PurgeWish {
-        dataset: dataset(app, purge.dataset.as_deref()).await?,
+    Ok(PurgeWanted {
+        dataset: purge.dataset.clone(),
         ids,
         author: purge.author.clone(),
         community: purge.community.clone(),
+        dry_run: purge.dry_run,
     })
-}
-
-/// The data set that is meant: it is guessed only where there is nothing to be mistaken.
-async fn dataset(app: &App, wanted: Option<&str>) -> Result<String, Failure> {
-    let datasets = app.store().datasets().await?;
-    let names: Vec<String> = datasets.into_iter().map(|(dataset, _)| dataset).collect();
-    if let Some(wanted) = wanted {
-        // Ids of what is not here yet may be kept away too.
-        return Ok(wanted.to_owned());
-    }
-    let families: BTreeSet<&str> = names.iter().map(|name| family(name)).collect();
-    match (names.first(), families.len()) {
-        (Some(only), 1) => Ok(only.clone()),
-        (None, _) => Err(Failure::wrong_use("the store has no records yet")
-            .hint("say by `--dataset` of which data set the ids are")),
-        _ => Err(
-            Failure::wrong_use("there are several data sets; say which by `--dataset`")
-                .hint(format!("the data sets are: `{}`", names.join("`, `"))),
-        ),
-    }
 }
 
 fn ask(records: usize, models: &[PurgedRows]) -> Result<(), Failure> {
@@ -159,16 +136,16 @@ fn ask(records: usize, models: &[PurgedRows]) -> Result<(), Failure> {
     Err(Failure::failed("nothing was purged"))
 }
 
-fn say_meant(keys: &[RecordKey], models: &[PurgedRows], output: Output) -> Result<(), Failure> {
+fn say_meant(meant: &PurgeMeant, output: Output) -> Result<(), Failure> {
     if output.json {
-        let document = json!({ "dry_run": true, "records": keys, "models": models });
-        return Ok(output.json(&document)?);
+        return Ok(output.json(meant)?);
     }
-    for key in keys {
+    for key in &meant.records {
         output.data(format!("{} {}", key.dataset, key.id))?;
     }
-    say_models(models, output)?;
-    Ok(output.say(format!("{} records would be purged", keys.len()))?)
+    say_models(&meant.models, output)?;
+    let records = meant.records.len();
+    Ok(output.say(format!("{records} records would be purged"))?)
 }
 
 fn say_models(models: &[PurgedRows], output: Output) -> Result<(), Failure> {
@@ -186,19 +163,18 @@ fn say_models(models: &[PurgedRows], output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn say_purged(keys: &[RecordKey], purged: &Purged, output: Output) -> Result<(), Failure> {
+fn say_done(done: &PurgeDone, output: Output) -> Result<(), Failure> {
     if output.json {
-        let mut document = json!(purged);
-        document["dry_run"] = Value::Bool(false);
-        document["records"] = json!(keys);
-        return Ok(output.json(&document)?);
+        return Ok(output.json(done)?);
     }
+    let purged = &done.purged;
     let removed = &purged.removed;
     output.data(format!(
-        "{} records purged: {} readings, {} images, {} captions, {} vectors, {} predictions, {} \
+        "{} records purged: {} readings, {} bodies of JSON, {} images, {} captions, {} vectors, {} predictions, {} \
          author readings; rows in {} matrices and {} other files, {} lines of logs",
         removed.records,
         removed.observations,
+        removed.raw,
         removed.images,
         removed.captions,
         removed.embeddings,
@@ -214,6 +190,13 @@ fn say_purged(keys: &[RecordKey], purged: &Purged, output: Output) -> Result<(),
     }
     for path in &purged.left {
         output.data(format!("names such a record still: {}", path.display()))?;
+    }
+    if purged.waiting > 0 {
+        output.say(format!(
+            "{} of them may have been read before by runs that are at work: the daemon looks again \
+             once these have ended",
+            purged.waiting
+        ))?;
     }
     if purged.scrub_due {
         output.say(

@@ -25,12 +25,8 @@ pub(super) async fn show(
     output: Output,
 ) -> Result<(), Failure> {
     let store = app.store();
-    let record = store.record(dataset, id).await?.ok_or_else(|| {
-        Failure::wrong_use(format!(
-            "there is no record `{id}` in the data set `{dataset}`"
-        ))
-        .hint("`trendmill records export` writes all of them; `--dataset` names another set")
-    })?;
+    let record = store.record(dataset, id).await?;
+    let record = record.ok_or_else(|| unknown(dataset, id))?;
     let readings = store.last_readings(dataset).await?;
     let places: Vec<String> = record.media.iter().map(place).collect();
     let known = store.media_places(&places).await?;
@@ -61,6 +57,43 @@ pub(super) async fn show(
     }
     output.data(text(&shown))?;
     Ok(())
+}
+
+fn unknown(dataset: &str, id: &str) -> Failure {
+    Failure::wrong_use(format!(
+        "there is no record `{id}` in the data set `{dataset}`"
+    ))
+    .hint("`trendmill records export` writes all of them; `--dataset` names another set")
+}
+
+/// Prints the record's JSON as it came.
+///
+/// # Errors
+///
+/// Where there is no such record, or its JSON is not kept.
+pub(super) async fn show_raw(
+    app: &App,
+    dataset: &str,
+    id: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    let store = app.store();
+    let Some(raw) = store.raw(dataset, id).await? else {
+        if store.record(dataset, id).await?.is_none() {
+            return Err(unknown(dataset, id));
+        }
+        let why = store.raw_dropped(dataset).await?.map_or_else(
+            || {
+                "it is kept of what live sources send, and of dumps with `retention.raw_dumps`"
+                    .to_owned()
+            },
+            |before| {
+                format!("what was stored before {before} had had its time (`[retention] raw`)")
+            },
+        );
+        return Err(Failure::failed(format!("the JSON of record `{id}` is not kept")).hint(why));
+    };
+    Ok(output.data(String::from_utf8_lossy(&raw.json))?)
 }
 
 /// The records that have the same image, and one that looks like it.

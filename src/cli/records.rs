@@ -52,6 +52,9 @@ pub(crate) enum Command {
         /// The data set; by default that of the newest run.
         #[arg(long)]
         dataset: Option<String>,
+        /// Print the JSON of it alone, as the source sent it when the record was first seen.
+        #[arg(long)]
+        raw: bool,
     },
     Scan(Scan),
     Purge(Purge),
@@ -108,8 +111,11 @@ pub(crate) async fn run(
         Command::Scan(_) | Command::Purge(_) => Ok(()),
         Command::List => list(app, output).await,
         Command::Growth(growth) => growth::run(growth, app, output).await,
-        Command::Show { id, dataset } => {
+        Command::Show { id, dataset, raw } => {
             let dataset = choose(app, dataset, output).await?;
+            if raw {
+                return record::show_raw(app, &dataset, &id, output).await;
+            }
             record::show(app, &dataset, &id, output).await
         }
         Command::Export {
@@ -190,6 +196,41 @@ async fn newest(app: &App) -> Result<Option<String>, Failure> {
     Ok(None)
 }
 
+/// The folder of a file that is to be written, in full.
+fn folder_of(out: &Path, app: &App) -> Result<PathBuf, Failure> {
+    let wrong = |why: String| Failure::wrong_use(why).hint("give a file in a folder that is there");
+    if out.is_dir() || out.file_name().is_none() {
+        return Err(wrong(format!(
+            "`{}` is a folder, not a file",
+            out.display()
+        )));
+    }
+    match out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        None => Ok(app.working_dir().to_owned()),
+        Some(folder) => fs_err::canonicalize(folder)
+            .map_err(|error| wrong(format!("`{}` cannot be written: {error}", out.display()))),
+    }
+}
+
+/// Notes an export before it is written: a purge takes its rows from there too.
+fn note_export(
+    app: &App,
+    folder: &Path,
+    out: &Path,
+    format: Format,
+    dataset: &str,
+) -> Result<(), Failure> {
+    let copy = artifacts::Copy {
+        path: folder.join(out.file_name().unwrap_or_default()),
+        kind: match format {
+            Format::Jsonl => CopyKind::Jsonl,
+            Format::Csv => CopyKind::Csv,
+        },
+        dataset: Some(dataset.to_owned()),
+    };
+    Ok(artifacts::note_copy(app.data_dir(), &copy)?)
+}
+
 async fn export(
     app: &App,
     dataset: &str,
@@ -208,9 +249,9 @@ async fn export(
         .map(place)
         .collect();
     let known = store.media_places(&places).await?;
-    let folder = match out.and_then(Path::parent) {
-        Some(folder) if !folder.as_os_str().is_empty() => fs_err::canonicalize(folder)?,
-        _ => app.working_dir().to_owned(),
+    let folder = match out {
+        Some(out) => folder_of(out, app)?,
+        None => app.working_dir().to_owned(),
     };
     let image = |location: &MediaLocation| match known.get(&place(location)) {
         Some(PlaceState::Stored(info)) => app
@@ -229,18 +270,7 @@ async fn export(
     };
     match out {
         Some(path) => {
-            // A purge takes its rows from there too.
-            artifacts::note_copy(
-                app.data_dir(),
-                &artifacts::Copy {
-                    path: folder.join(path.file_name().unwrap_or_default()),
-                    kind: match format {
-                        Format::Jsonl => CopyKind::Jsonl,
-                        Format::Csv => CopyKind::Csv,
-                    },
-                    dataset: Some(dataset.to_owned()),
-                },
-            )?;
+            note_export(app, &folder, path, format, dataset)?;
             artifacts::write_atomic(path, text.as_bytes())?;
             output.say(format!(
                 "{} records written to {}",

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// A simulated Reddit: OAuth, listings, info, users, images; time moves as told
+/// A simulated Reddit: OAuth, listings, info, users, comments, images; time moves as told
 #[derive(Clone, Debug, Args)]
 pub(super) struct SandboxArguments {
     #[command(subcommand)]
@@ -39,6 +39,13 @@ pub(super) struct SandboxArguments {
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
 
+    /// How many seconds its clock moves in a second of this machine's; 0: only as it is told
+    ///
+    /// With 60 an hour passes in a minute: scores grow, posts come and go. Windows and tokens end
+    /// by this machine's clock.
+    #[arg(long, value_name = "N", default_value_t = 0.0, value_parser = read_speed)]
+    speed: f64,
+
     /// How strict the server is and what goes wrong with it, by the machine's clock and the count
     /// of requests [default: nothing]
     ///
@@ -55,6 +62,8 @@ pub(super) struct SandboxArguments {
     /// `cap=ITEMS`: what a listing shows over all of its pages.
     ///
     /// `redirects`: a community that does not exist leads to a search (302), in place of 404.
+    ///
+    /// `blocked`: the edge shuts this network out: 403 with a page to whatever is asked.
     ///
     /// `private=NAME+NAME`: communities that answer 403.
     ///
@@ -138,6 +147,13 @@ impl WorldArguments {
     }
 }
 
+fn read_speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok();
+    speed
+        .filter(|speed| (0.0..=1e6).contains(speed))
+        .ok_or_else(|| "write a number from 0 to 1000000, such as 60".to_owned())
+}
+
 /// The `as_of` of a first run: its interval begins 16 days after the start.
 fn first_run(settings: &SandboxSettings) -> Timestamp {
     Timestamp::at_midnight(settings.start) + Duration::from_hours(17 * 24) + HORIZON
@@ -168,7 +184,9 @@ pub(super) async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
         None => {
             let settings = arguments.world.settings(SandboxSettings::default());
             let now = arguments.now.unwrap_or_else(|| first_run(&settings));
-            let state = SandboxState::new(settings, now).with_troubles(arguments.trouble);
+            let state = SandboxState::new(settings, now)
+                .with_troubles(arguments.trouble)
+                .with_speed(arguments.speed);
             listen(state, &arguments.listen).await
         }
     }

@@ -6,13 +6,15 @@ use serde_json::Value;
 
 use super::{Secret, reader::Reader, setting::Setting};
 
-/// How listings are asked for.
+/// How listings and accounts are asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {
     /// In our own way.
     #[default]
     Own,
-    /// By the crate `roux`: fewer fields, and no sight of the server's count of calls.
+    /// By the crate `roux`: fewer fields (nothing of galleries, subscribers and the author's number),
+    /// no sight of the server's count of calls, and a call for each author, where our own way reads
+    /// a hundred.
     Roux,
 }
 
@@ -79,7 +81,16 @@ impl Reddit {
             reddit_url: reader.get("reddit.reddit_url", None),
             oauth_url: reader.get("reddit.oauth_url", None),
             transport: reader.get("reddit.transport", Transport::default()),
-            calls_per_window: reader.get("reddit.calls_per_window", None),
+            calls_per_window: reader.checked(
+                "reddit.calls_per_window",
+                None,
+                |calls| match calls {
+                    Some(0) => {
+                        Err("write at least 1: with none nothing could ever be asked".to_owned())
+                    }
+                    _ => Ok(()),
+                },
+            ),
             budget_dir: reader.get("reddit.budget_dir", None),
             permission: reader.get("reddit.permission", None),
         }

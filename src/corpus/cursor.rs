@@ -38,7 +38,7 @@ pub struct FileCursor {
 /// A place in a file at which decoding can begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecodeStart {
-    /// Bytes of the file before it.
+    /// Bytes of the file before it; where decoding can begin anywhere, the same as `offset`.
     pub raw: u64,
     /// What [`FileCursor::offset`] counts before it.
     pub offset: u64,

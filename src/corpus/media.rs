@@ -63,6 +63,6 @@ pub enum MediaOutcome {
     /// `forbidden`.
     Refused(&'static str),
     /// It could not be had now; a later run tries again. The reason is a short code:
-    /// `unreachable`, `timeout`, `server_error`, `rate_limited`, `pending`.
+    /// `unreachable`, `timeout`, `server_error`, `rate_limited`, `pending`, `host_not_allowed`.
     Unavailable(&'static str),
 }

@@ -11,6 +11,7 @@ mod matrix;
 mod media;
 mod observation;
 mod people;
+mod raw;
 mod record;
 
 pub use cursor::{Counted, DecodeStart, FileCursor, FileIdentity};
@@ -22,4 +23,5 @@ pub use matrix::{Block, FeatureMatrix, Label, Row};
 pub use media::{Look, MediaInfo, MediaLocation, MediaOutcome};
 pub use observation::{LabelAge, Observation};
 pub use people::{AuthorReading, CommunityReading};
+pub use raw::RawBody;
 pub use record::Record;

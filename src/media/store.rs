@@ -123,14 +123,17 @@ impl MediaStore {
     /// Stores images, all of which are durable when this returns. An image that is there stays as
     /// it is, and one that was dropped stays away. It blocks on the disk; a batch costs little more than one image.
     ///
-    /// Returns how they look, as far as they look like anything, where copies are made: large
-    /// images are decoded for these anyway. Without copies nothing is decoded.
+    /// Returns how they look, none of what looks like nothing, where copies are made: large images
+    /// are decoded for these anyway. Without copies nothing is decoded.
     ///
     /// # Errors
     ///
     /// Where the disk is full or cannot be written. Images of the batch may then be there, whole;
     /// nothing that was there before is lost.
-    pub fn put_all(&self, images: &[(&MediaInfo, &[u8])]) -> io::Result<Vec<(ContentHash, Look)>> {
+    pub fn put_all(
+        &self,
+        images: &[(&MediaInfo, &[u8])],
+    ) -> io::Result<Vec<(ContentHash, Option<Look>)>> {
         let scratch = self.root.join("tmp");
         let mut folders = BTreeSet::new();
         let mut waiting = Vec::new();
@@ -178,15 +181,48 @@ impl MediaStore {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let looks = Mutex::new(Vec::new());
         each_at_once(cores, &looking, |(copies, info, bytes)| {
-            if let Some(look) = self.look_at(*copies, info, bytes)? {
-                let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
-                looks.push((info.content, look));
-            }
+            let look = self.look_at(*copies, info, bytes)?;
+            let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
+            looks.push((info.content, look));
             Ok(())
         })?;
         let folders: Vec<_> = folders.into_iter().collect();
         each_at_once(SYNCS, &folders, |folder| fs::File::open(folder)?.sync_all())?;
         Ok(looks.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether images get a copy, and are looked at.
+    pub fn makes_copies(&self) -> bool {
+        self.copies.is_some()
+    }
+
+    /// How an image looks that is stored; its copy is made where it is missing. None where it looks
+    /// like nothing, is lost or has changed, or where no copies are made.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk refuses.
+    pub fn look_of(&self, info: &MediaInfo) -> io::Result<Option<Look>> {
+        let Some(copies) = self.copies else {
+            return Ok(None);
+        };
+        let bytes = if self.copy_path(&info.content).is_file() {
+            Vec::new()
+        } else {
+            match self.read(&info.content) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+                    ) =>
+                {
+                    tracing::debug!(%error, "an image is not looked at");
+                    return Ok(None);
+                }
+                bytes => bytes?,
+            }
+        };
+        self.look_at(copies, info, &bytes)
     }
 
     /// How an image looks; its copy, from which that is seen, is made where it is missing.
@@ -314,85 +350,5 @@ fn each_at_once<T: Sync>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn image(seed: u8) -> (MediaInfo, Vec<u8>) {
-        let bytes = vec![seed; 1000];
-        let info = MediaInfo {
-            content: ContentHash::of(&bytes),
-            bytes: 1000,
-            format: "png".to_owned(),
-            width: 1,
-            height: 1,
-        };
-        (info, bytes)
-    }
-
-    #[test]
-    fn holds_each_image_once_and_whole() {
-        let home = tempfile::tempdir().unwrap();
-        let store = MediaStore::new(home.path().join("media"));
-        let images: Vec<_> = [1, 2, 1, 3].map(image).into();
-        let batch: Vec<_> = images.iter().map(|(i, b)| (i, b.as_slice())).collect();
-        store.put_all(&batch).unwrap();
-        store.put_all(&batch).unwrap();
-        for (info, bytes) in &images {
-            assert_eq!(store.read(&info.content).unwrap(), *bytes);
-            assert_eq!(
-                store.find(&info.content),
-                Some(store.path(&info.content, Format::Png))
-            );
-        }
-        assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
-        store.put_all(&[]).unwrap();
-    }
-
-    #[test]
-    fn a_copy_stands_for_a_dropped_image() {
-        let home = tempfile::tempdir().unwrap();
-        let store = MediaStore::new(home.path()).with_copies(32, Limits::default());
-        let picture = |side: u32| {
-            let picture = RgbImage::from_pixel(side, side / 2, image::Rgb([9, 99, 199]));
-            let bytes = crate::media::encode_png(&picture).unwrap();
-            let info = crate::media::probe(&bytes, &Limits::default()).unwrap();
-            (info, bytes)
-        };
-        let (small, large) = (picture(32), picture(64));
-        for (info, bytes) in [&small, &large] {
-            store.put(info, bytes).unwrap();
-        }
-        assert!(!store.copy_path(&small.0.content).exists());
-        assert_eq!(store.drop_original(&small.0).unwrap(), None);
-        let copy = store.copy_path(&large.0.content);
-        assert_eq!(store.read(&large.0.content).unwrap(), large.1);
-        // One that was lost is made again before the image goes.
-        fs::remove_file(&copy).unwrap();
-        assert_eq!(store.drop_original(&large.0).unwrap(), Some(large.0.bytes));
-        assert_eq!(store.drop_original(&large.0).unwrap(), None);
-        assert_eq!(store.find(&large.0.content), Some(copy.clone()));
-        assert_eq!(
-            store.read(&large.0.content).unwrap(),
-            fs::read(&copy).unwrap()
-        );
-        store.put(&large.0, &large.1).unwrap();
-        assert_eq!(store.find(&large.0.content), Some(copy));
-    }
-
-    #[test]
-    fn a_changed_file_is_told_and_mended() {
-        let home = tempfile::tempdir().unwrap();
-        let store = MediaStore::new(home.path());
-        let (info, bytes) = image(7);
-        assert_eq!(
-            store.read(&info.content).unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
-        store.put(&info, &bytes).unwrap();
-        fs::write(store.path(&info.content, Format::Png), b"cut off").unwrap();
-        let error = store.read(&info.content).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        store.put(&info, &bytes).unwrap();
-        assert_eq!(store.read(&info.content).unwrap(), bytes);
-    }
-}
+#[path = "store_tests.rs"]
+mod tests;

@@ -5,6 +5,12 @@
 //! `blocked_address`, `redirects` (too many), `gone`, `forbidden`, `noai`, `html` and
 //! `too_big`; worth another run are `unreachable`, `timeout`, `server_error`, `rate_limited` and
 //! `pending`.
+//! `host_not_allowed` is too: the settings may allow the host by then, and nobody is asked until they
+//! do.
+//!
+//! Nothing asks whether an image has changed (`If-None-Match`): one that is stored is not asked for
+//! again, and where there is none no tag is known that could be sent. A run with `--force` wants the
+//! bytes themselves.
 
 use std::{error::Error as StdError, net::SocketAddr, sync::Arc};
 
@@ -18,7 +24,7 @@ use url::{Host, Url};
 
 use super::{
     Error, NetSettings, builder,
-    guard::{Blocked, Guard},
+    guard::{Blocked, Guard, OtherHost},
     hosts::{HostBook, Resolver, Unresolved},
 };
 use crate::corpus::{MediaLocation, MediaOutcome};
@@ -36,6 +42,8 @@ pub struct FetchSettings {
     /// Addresses with ports that may be asked although they are not public or the port is not
     /// the web's: a sandbox on `127.0.0.1:PORT`. They are named by number, never by a host name.
     pub allow_addresses: Vec<SocketAddr>,
+    /// The only hosts that are asked, besides `allow_addresses`; none: all.
+    pub hosts: Option<Vec<String>>,
     /// How many fetches may ask one host at a time.
     pub per_host: usize,
     /// How many fetches may be under way at a time.
@@ -51,6 +59,7 @@ impl Default for FetchSettings {
             net: NetSettings::default(),
             max_bytes: 25_000_000,
             allow_addresses: Vec::new(),
+            hosts: None,
             per_host: 8,
             at_once: 64,
             use_proxy: false,
@@ -111,6 +120,7 @@ impl Fetcher {
         let book = Arc::new(book);
         let guard = Arc::new(Guard {
             allowed: settings.allow_addresses.clone(),
+            hosts: settings.hosts.clone(),
         });
         // No `text/html`, which makes some image hosts answer with a page.
         let accept =
@@ -147,6 +157,9 @@ impl Fetcher {
         if let Err(blocked) = self.guard.check(&url) {
             tracing::debug!(%blocked, "an image is refused");
             return Err(Failure::Refused("blocked_address"));
+        }
+        if self.guard.host(&url).is_err() {
+            return Err(Failure::Unavailable("host_not_allowed"));
         }
         let host = host_of(&url);
         self.open(&host)?;
@@ -227,6 +240,9 @@ impl Fetcher {
         if cause::<Blocked>(error).is_some() {
             return Failure::Refused("blocked_address");
         }
+        if cause::<OtherHost>(error).is_some() {
+            return Failure::Unavailable("host_not_allowed");
+        }
         if cause::<TooManyRedirects>(error).is_some() {
             return Failure::Refused("redirects");
         }
@@ -305,9 +321,12 @@ fn redirects(guard: Arc<Guard>, most: usize) -> Policy {
         if attempt.previous().len() > most {
             return attempt.error(TooManyRedirects);
         }
-        match guard.check(attempt.url()) {
+        if let Err(blocked) = guard.check(attempt.url()) {
+            return attempt.error(blocked);
+        }
+        match guard.host(attempt.url()) {
             Ok(()) => attempt.follow(),
-            Err(blocked) => attempt.error(blocked),
+            Err(other) => attempt.error(other),
         }
     })
 }

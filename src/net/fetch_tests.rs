@@ -247,3 +247,37 @@ async fn a_host_that_asks_for_patience_gets_it() {
     let end = fetcher.fetch(&format!("http://{address}/ok")).await;
     assert_eq!(end.err(), Some(Failure::Unavailable("rate_limited")));
 }
+
+#[tokio::test]
+async fn other_hosts_are_not_asked_nor_followed_to() {
+    let server = serve().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let book = HostBook::with_lookup(
+        8,
+        Arc::new(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Err(io::ErrorKind::NotFound.into())
+        }),
+    );
+    let settings = FetchSettings {
+        hosts: Some(vec!["i.redd.it".to_owned()]),
+        ..settings(server)
+    };
+    let fetcher = Fetcher::with_book(&settings, book).unwrap();
+    let why = async |url: String| fetcher.fetch(&url).await.err();
+    let other = Some(Failure::Unavailable("host_not_allowed"));
+    assert_eq!(why("https://example.org/a.jpg".to_owned()).await, other);
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "no name is looked up");
+    let on = format!("http://{server}/to/https://example.org/a.jpg");
+    assert_eq!(why(on).await, other);
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    // What the settings allow by its number, and what they name.
+    assert_eq!(why(format!("http://{server}/ok")).await, None);
+    let named = why("https://i.redd.it/a.jpg".to_owned()).await;
+    assert_eq!(named, Some(Failure::Unavailable("unreachable")));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // What leads inside is told so, whatever is named.
+    let inside = why("http://127.0.0.1/a.jpg".to_owned()).await;
+    assert_eq!(inside, Some(Failure::Refused("blocked_address")));
+}

@@ -14,6 +14,8 @@ use url::{Host, Url};
 pub(super) struct Guard {
     /// Addresses with ports that the user has allowed in so many words.
     pub(super) allowed: Vec<SocketAddr>,
+    /// The only hosts that are asked besides these; none: all that are public.
+    pub(super) hosts: Option<Vec<String>>,
 }
 
 /// An address that must not be asked.
@@ -24,7 +26,34 @@ pub(super) struct Blocked {
     reason: &'static str,
 }
 
+/// A host that is not among those which are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its host is not among those that are asked")]
+pub(super) struct OtherHost;
+
 impl Guard {
+    /// Whether the host of `url`, which passed [`Guard::check`], is among those that are asked.
+    pub(super) fn host(&self, url: &Url) -> Result<(), OtherHost> {
+        let Some(hosts) = &self.hosts else {
+            return Ok(());
+        };
+        let port = url.port_or_known_default().unwrap_or(0);
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(Host::Domain(_)) | None => None,
+        };
+        let is_allowed =
+            address.is_some_and(|address| self.allowed.contains(&SocketAddr::new(address, port)));
+        // The root's dot does not make it another host.
+        let name = url.host_str().unwrap_or_default().trim_end_matches('.');
+        if is_allowed || hosts.iter().any(|host| host.eq_ignore_ascii_case(name)) {
+            Ok(())
+        } else {
+            Err(OtherHost)
+        }
+    }
+
     /// Whether `url` may be asked, as far as it can be told without resolving a name.
     pub(super) fn check(&self, url: &Url) -> Result<(), Blocked> {
         let blocked = |reason| {
@@ -109,6 +138,7 @@ mod tests {
     fn check(url: &str) -> Result<(), Blocked> {
         let guard = Guard {
             allowed: vec!["127.0.0.1:8123".parse().unwrap()],
+            hosts: None,
         };
         guard.check(&Url::parse(url).unwrap())
     }
@@ -171,6 +201,33 @@ mod tests {
             "http://2130706433:8123/a.jpg",
         ] {
             assert_eq!(check(url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_are_told_apart_by_their_whole_name() {
+        let guard = Guard {
+            allowed: vec!["127.0.0.1:8123".parse().unwrap()],
+            hosts: Some(vec!["i.redd.it".to_owned(), "93.184.216.34".to_owned()]),
+        };
+        let host = |url: &str| guard.host(&Url::parse(url).unwrap());
+        for url in [
+            "https://i.redd.it/a.jpg",
+            "http://I.REDD.IT./a.jpg",
+            "http://93.184.216.34/a.jpg",
+            "http://127.0.0.1:8123/a.jpg",
+        ] {
+            assert_eq!(host(url), Ok(()), "{url}");
+        }
+        for url in [
+            "https://redd.it/a.jpg",
+            "https://x.i.redd.it/a.jpg",
+            "https://i.redd.it.example.org/a.jpg",
+            "https://example.org/i.redd.it/a.jpg",
+            "http://127.0.0.1:8124/a.jpg",
+            "http://93.184.216.35/a.jpg",
+        ] {
+            assert_eq!(host(url), Err(OtherHost), "{url}");
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::{
     store::{self, Store},
 };
 
-/// How many records of a community are waited for before it is asked: half of a listing's page, so
-/// that none of them is missed where more come than were expected.
-const WORTH_A_CALL: f64 = 50.0;
+/// How many records of a community are waited for before it is asked: less than a listing's page of
+/// a hundred, so that mostly one is enough. Where more come than were expected a walk reads on.
+const WORTH_A_CALL: f64 = 75.0;
 
 /// Over how long the rate of publication is measured.
 const MEASURED: Duration = Duration::from_hours(24);
@@ -21,9 +21,9 @@ const THOROUGH: Duration = Duration::from_hours(6);
 /// How long before the watermarks records are told to the source as known.
 const KNOWN: Duration = Duration::from_hours(1);
 
-/// Leaves in `request` the communities whose turn it is: those of which half a page is expected by
-/// the rate of their last day, and those that were not asked for `patience`. Says what is known of
-/// them, unless it is time to look further back.
+/// Leaves in `request` the communities whose turn it is: those of which [`WORTH_A_CALL`] records are
+/// expected by the rate of their last day, and those that were not asked for `patience`. Says what
+/// is known of them, unless it is time to look further back.
 ///
 /// # Errors
 ///
@@ -49,9 +49,13 @@ pub(super) async fn plan(
     // One that was never walked has no watermark and is walked alone.
     if let Some(last) = last.flatten().min()
         && block(last) == block(as_of)
-        && let Some(from) = request.watermarks.values().min()
     {
-        request.known = store.ids_published(dataset, *from - KNOWN, as_of).await?;
+        if let Some(from) = request.watermarks.values().min() {
+            request.known = store.ids_published(dataset, *from - KNOWN, as_of).await?;
+        }
+    } else {
+        // Down to where the thorough walk before began, so that each post is seen twice.
+        request.look_back = THOROUGH + KNOWN;
     }
     Ok(())
 }
@@ -86,8 +90,8 @@ mod tests {
     fn the_loud_are_asked_more_often() {
         let half_an_hour = Duration::from_mins(30);
         let after = |minutes, rate| is_due(Duration::from_mins(minutes), half_an_hour, rate);
-        assert!(after(10, 300.0));
-        assert!(!after(9, 300.0));
+        assert!(after(15, 300.0));
+        assert!(!after(14, 300.0));
         assert!(!after(29, 0.0));
         assert!(after(30, 0.0));
     }

@@ -20,7 +20,7 @@ use crate::{
     media::{Limits, MediaStore},
     net::{self, FetchSettings, Fetcher},
     registry::Registry,
-    sources::{self, Source},
+    sources::{self, ImageSize, Source, SourceTraits},
     store::Store,
 };
 
@@ -36,6 +36,8 @@ pub type TrainingGate = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub struct OpenedSource {
     /// The source.
     pub source: Arc<dyn Source>,
+    /// Which files of its images are taken.
+    pub images: ImageSize,
     /// Where hosts of its images really are: a simulated source serves them on loopback.
     pub routes: BTreeMap<String, SocketAddr>,
     /// Fetches its images; a simulated source's may go to loopback.
@@ -58,6 +60,22 @@ impl OpenedSource {
             Some(MediaLocation::Url(url.into()))
         });
         routed.unwrap_or_else(|| location.clone())
+    }
+}
+
+/// Of which sources the records are kept as they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepsRaw {
+    /// Of live ones.
+    pub live: bool,
+    /// Of files.
+    pub files: bool,
+}
+
+impl KeepsRaw {
+    /// Whether those of a source are.
+    pub(super) const fn of(self, source: SourceTraits) -> bool {
+        if source.live { self.live } else { self.files }
     }
 }
 
@@ -85,6 +103,8 @@ pub struct Environment {
     pub device: DeviceSpec,
     /// Makes sources.
     pub open_source: SourceOpener,
+    /// Of which sources the records are kept as they came.
+    pub keeps_raw: KeepsRaw,
     /// Tells on what must not be trained.
     pub training_gate: TrainingGate,
     /// Sources that are open.

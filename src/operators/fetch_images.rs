@@ -1,6 +1,7 @@
 //! `fetch_images`: bytes checked, hashed and stored once.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
@@ -8,6 +9,7 @@ use std::{
 use futures::{StreamExt, future::BoxFuture, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::{
     Environment,
@@ -23,6 +25,9 @@ use crate::{
     sources::{Obtained, obtain},
     store::PlaceState,
 };
+
+/// The reason for which a host is not asked that the settings do not name.
+const HOST_NOT_ALLOWED: &str = "host_not_allowed";
 
 /// How many images are stored and committed together.
 const BATCH: usize = 64;
@@ -83,6 +88,12 @@ impl FetchImages {
         context.progress.expect(missing.len() as u64);
         self.fetch_missing(&context, &opened, &missing, &known)
             .await?;
+        let after = store.media_places(&places).await?;
+        let gone = newly_gone(&selection.records, &known, &after);
+        if !gone.is_empty() && opened.source.traits().live {
+            // Who deletes a post takes its images along.
+            store.check_soon(opened.source.dataset(), &gone).await?;
+        }
         store.sync_content().await?;
         self.outcome(&context, &selection, &places).await
     }
@@ -178,12 +189,60 @@ impl FetchImages {
                 outcome.rows_in
             ));
         }
-        if let Some(suspects) = suspects(&selection.records, &known) {
+        let more = [other_hosts(&known), suspects(&selection.records, &known)];
+        for words in more.into_iter().flatten() {
             let before = outcome.message.take().map(|message| message + "; ");
-            outcome.message = Some(before.unwrap_or_default() + &suspects);
+            outcome.message = Some(before.unwrap_or_default() + &words);
         }
         Ok(outcome)
     }
+}
+
+/// The records of which an image is gone since `before`.
+fn newly_gone<'a>(
+    records: &'a [Record],
+    before: &HashMap<String, PlaceState>,
+    after: &HashMap<String, PlaceState>,
+) -> Vec<&'a str> {
+    let is_gone = |state: Option<&PlaceState>| matches!(state, Some(PlaceState::Refused(reason)) if reason == "gone");
+    let has_gone = |location: &MediaLocation| {
+        let place = place(location);
+        is_gone(after.get(&place)) && !is_gone(before.get(&place))
+    };
+    let records = records.iter();
+    let gone = records.filter(|record| record.media.iter().any(has_gone));
+    gone.map(|record| record.id.as_str()).collect()
+}
+
+/// How many hosts are named.
+const NAMED: usize = 3;
+
+/// What is said of images at hosts that are not asked.
+fn other_hosts(known: &HashMap<String, PlaceState>) -> Option<String> {
+    let mut hosts: BTreeMap<String, u64> = BTreeMap::new();
+    for (place, state) in known {
+        if matches!(state, PlaceState::Unavailable(reason) if reason == HOST_NOT_ALLOWED) {
+            let url = Url::parse(place).ok();
+            // One of the list has sent the fetcher on to another.
+            let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+            *hosts.entry(host.to_owned()).or_default() += 1;
+        }
+    }
+    let mut most: Vec<(&str, u64)> = hosts.iter().map(|(host, n)| (host.as_str(), *n)).collect();
+    most.sort_by_key(|(_, images)| Reverse(*images));
+    let named: Vec<String> = most
+        .iter()
+        .take(NAMED)
+        .map(|(host, images)| format!("{host} ({images})"))
+        .collect();
+    (!most.is_empty()).then(|| {
+        format!(
+            "{} images are at hosts that are not asked, such as {}; `media.hosts` names those that \
+             are, and with `*` all",
+            hosts.values().sum::<u64>(),
+            named.join(", "),
+        )
+    })
 }
 
 /// How many records with the same image make it a suspect: few images are posted that often, but
@@ -232,52 +291,14 @@ fn is_known(known: Option<&PlaceState>, outcome: &MediaOutcome) -> bool {
         (Some(PlaceState::Stored(known)), MediaOutcome::Stored(found)) => {
             known.content == found.content
         }
+        // Nobody was asked.
+        (Some(PlaceState::Unavailable(known)), MediaOutcome::Unavailable(HOST_NOT_ALLOWED)) => {
+            known == HOST_NOT_ALLOWED
+        }
         _ => false,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::Limits;
-
-    #[test]
-    fn an_image_of_very_many_records_is_named() {
-        let record = |number: usize, url: String| Record {
-            id: format!("r{number:02}"),
-            community: None,
-            author: None,
-            title: None,
-            created_at: None,
-            media: vec![MediaLocation::Url(url)],
-            fields: Map::new(),
-        };
-        let bytes = |shade| {
-            let picture = image::RgbImage::from_pixel(4, 4, image::Rgb([shade; 3]));
-            crate::media::encode_png(&picture).unwrap()
-        };
-        let state = |shade| {
-            let info = crate::media::probe(&bytes(shade), &Limits::default()).unwrap();
-            PlaceState::Stored(info)
-        };
-        let mut records = Vec::new();
-        let mut known = HashMap::new();
-        for number in 0..SUSPECT {
-            let url = format!("https://x.example/{number}.png");
-            known.insert(url.clone(), state(1));
-            records.push(record(number, url));
-        }
-        // The same record twice is one.
-        records.push(record(0, "https://x.example/1.png".to_owned()));
-        known.insert("https://x.example/own.png".to_owned(), state(2));
-        records.push(record(90, "https://x.example/own.png".to_owned()));
-        let said = suspects(&records, &known).unwrap();
-        assert!(
-            said.starts_with("1 images are each in 10 records"),
-            "{said}"
-        );
-        assert!(said.contains("records show r00"), "{said}");
-        assert!(suspects(&records[1..], &known).is_some());
-        assert_eq!(suspects(&records[2..], &known), None);
-    }
-}
+#[path = "fetch_images_tests.rs"]
+mod tests;

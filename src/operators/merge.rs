@@ -161,9 +161,11 @@ impl Merge {
 
         let mut rows = Vec::with_capacity(selection.records.len());
         for record in &selection.records {
-            // What was taken away at the source is not learned from.
+            if kept_out.contains(&record.id) || is_taken_away(record) {
+                *outcome.dropped.entry("removed".to_owned()).or_default() += 1;
+                continue;
+            }
             let reading = readings.get(&record.id);
-            let reading = reading.filter(|_| !kept_out.contains(&record.id));
             let label = match label_of(&target, record, reading, horizon)? {
                 Ok(label) => label,
                 Err(reason) => {
@@ -255,6 +257,19 @@ impl Merge {
         }
         Ok(blocks)
     }
+}
+
+/// Whether the source told that its author, moderators or others have taken a record away: its
+/// score is that of a post that nobody saw any more. One that was put back counts as there.
+fn is_taken_away(record: &Record) -> bool {
+    let told = |field: &str| match record.fields.get(field) {
+        Some(Value::String(reason)) => !reason.is_empty(),
+        Some(Value::Bool(is_so)) => *is_so,
+        _ => false,
+    };
+    ["removed_by_category", "removal_type", "was_deleted_later"]
+        .into_iter()
+        .any(told)
 }
 
 /// One block before it is laid out in rows.
@@ -369,4 +384,33 @@ fn at_horizon(age: LabelAge, horizon: Option<Horizon>) -> LabelAge {
 fn order_of(order: Option<&Expression>, record: &Record) -> Result<Option<f64>, TaskError> {
     let Some(order) = order else { return Ok(None) };
     Ok(value_or_reason("order", order.number(&record_names(record)))?.ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_away_is_told_by_its_fields() {
+        let record = |fields: Value| Record {
+            id: "a".to_owned(),
+            community: None,
+            author: None,
+            title: None,
+            created_at: None,
+            media: Vec::new(),
+            fields: fields.as_object().cloned().unwrap_or_default(),
+        };
+        for (fields, is_away) in [
+            (json!({}), false),
+            (json!({"removed_by_category": null}), false),
+            (json!({"removed_by_category": "moderator"}), true),
+            (json!({"removal_type": "deleted"}), true),
+            (json!({"was_deleted_later": true}), true),
+            (json!({"was_deleted_later": false}), false),
+            (json!({"was_initially_deleted": true}), false),
+        ] {
+            assert_eq!(is_taken_away(&record(fields.clone())), is_away, "{fields}");
+        }
+    }
 }

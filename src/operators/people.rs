@@ -27,7 +27,8 @@ pub struct ReadPeople(pub Arc<Environment>);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// The field of a record that holds the source's id of its author.
+    /// The field of a record that holds the source's id of its author; who lacks it is asked for by
+    /// the author's name.
     author: String,
     /// The communities that are read.
     #[serde(default)]

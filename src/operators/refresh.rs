@@ -14,8 +14,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    sources::{BATCH, Due},
-    store::{DueCounts, DueReading, Horizon},
+    sources::{BATCH, Due, Readings, Standing},
+    store::{Checked, DueCounts, DueReading, Horizon},
 };
 
 /// How many readings are asked for and committed together.
@@ -26,7 +26,8 @@ const TOGETHER: usize = 10 * BATCH;
 /// The reading at the horizon is the label; those at other ages show how the score has grown. What
 /// is due is asked for in the order of its due time, all ages together, so that they share
 /// batches. A reading that is made later than the tolerance is kept and noted as late; it is no
-/// label. A record that the source no longer knows is asked for once an age.
+/// label. A record that the source no longer knows is asked for once an age, and so is one whose
+/// reading it should have had by then.
 #[derive(Clone, Debug)]
 pub struct Refresh(pub Arc<Environment>);
 
@@ -145,9 +146,11 @@ impl Refresh {
         }
         let dataset = opened.source.dataset().to_owned();
         let replays = opened.source.traits().replays;
+        let settles = opened.source.settles();
         let mut due = store
             .due_readings(&dataset, context.as_of, &ages, replays)
             .await?;
+        due.retain(|due| due.due_at + settles <= context.as_of);
         if !replays {
             due.truncate(in_whole_batches(&due, context.as_of, patience));
         }
@@ -162,16 +165,21 @@ impl Refresh {
                     at: due.due_at,
                 })
                 .collect();
-            let observations = opened.source.observe(&asked, context.as_of).await?;
+            let read = opened.source.observe(&asked, context.as_of).await?;
             let stored = store
                 .store_due_readings(
                     &dataset,
                     batch,
-                    &observations,
+                    &read.observations,
                     context.as_of,
                     writer(&context),
                 )
                 .await?;
+            if !replays {
+                let checked = checked(&read);
+                let now = context.clock.now();
+                store.keep_checks(&dataset, &checked, now).await?;
+            }
             counts.late += stored.late;
             counts.absent += stored.absent;
             context.progress.advance(batch.len() as u64);
@@ -203,6 +211,26 @@ fn in_whole_batches(due: &[DueReading], as_of: Timestamp, patience: Duration) ->
     }
 }
 
+/// What the answers told of how records stand. `sync_deletions` need not ask about those that are
+/// there, and asks soon about all others.
+fn checked(read: &Readings) -> Checked {
+    let mut checked = Checked {
+        absent: read.absent.clone(),
+        ..Checked::default()
+    };
+    for (id, standing) in &read.standings {
+        match standing {
+            Standing::There => checked.there.push(id.clone()),
+            Standing::AuthorGone => {
+                checked.there.push(id.clone());
+                checked.authorless.push(id.clone());
+            }
+            Standing::Deleted | Standing::Removed(_) => checked.absent.push(id.clone()),
+        }
+    }
+    checked
+}
+
 /// What a person should know of readings that are no labels.
 fn in_words(counts: DueCounts) -> Option<String> {
     let mut words = Vec::new();
@@ -214,7 +242,8 @@ fn in_words(counts: DueCounts) -> Option<String> {
     }
     if counts.absent > 0 {
         words.push(format!(
-            "{} could not be made: the source no longer knows the record",
+            "{} could not be made: the source no longer knows the record, or never read it at that \
+             age",
             counts.absent
         ));
     }
@@ -224,6 +253,27 @@ fn in_words(counts: DueCounts) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reading_tells_how_records_stand() {
+        let standings = [
+            ("a", Standing::There),
+            ("b", Standing::AuthorGone),
+            ("c", Standing::Deleted),
+            ("d", Standing::Removed("moderator".to_owned())),
+        ];
+        let standings = standings.map(|(id, standing)| (id.to_owned(), standing));
+        let read = Readings {
+            standings: standings.to_vec(),
+            absent: vec!["e".to_owned()],
+            ..Readings::default()
+        };
+        let checked = checked(&read);
+        assert_eq!(checked.there, ["a", "b"]);
+        assert_eq!(checked.authorless, ["b"]);
+        assert_eq!(checked.absent, ["e", "c", "d"], "they are asked about soon");
+        assert!(checked.removed.is_empty());
+    }
 
     #[test]
     fn what_is_over_waits_for_others_only_so_long() {

@@ -17,7 +17,7 @@ use crate::{
     corpus::Counted,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     sources::{Error, Page, ScrapeRequest, ScrapeSummary},
-    store::ReadTo,
+    store::{ReadTo, WalkedPage},
 };
 
 /// `scrape`: reads what the source has and stores it page by page.
@@ -102,14 +102,17 @@ impl Scrape {
                 let changes = store
                     .store_walked_page(
                         &dataset,
-                        &page.records,
+                        WalkedPage {
+                            records: &page.records,
+                            raw: &page.raw,
+                            bytes: page.bytes,
+                            read_to: page.cursor.as_ref().map(|cursor| ReadTo {
+                                choice: &choice,
+                                cursor,
+                                counted: &up_to_cursor,
+                            }),
+                        },
                         context.as_of,
-                        page.bytes,
-                        page.cursor.as_ref().map(|cursor| ReadTo {
-                            choice: &choice,
-                            cursor,
-                            counted: &up_to_cursor,
-                        }),
                         writer(&context),
                     )
                     .await?;
@@ -177,6 +180,8 @@ impl Scrape {
         let mut request = ScrapeRequest {
             communities: settings.communities,
             since: settings.since,
+            raw: self.0.keeps_raw.of(opened.source.traits()),
+            images: opened.images,
             watermarks: if context.force {
                 BTreeMap::new()
             } else {

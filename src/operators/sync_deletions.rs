@@ -26,7 +26,7 @@ use crate::{
     clock::Timestamp,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     sources::Standing,
-    store::{Checked, DueCheck, RecordKey},
+    store::{Checked, DueCheck, PurgeWish},
 };
 
 /// How long a record must be absent before it is believed to be gone.
@@ -112,6 +112,11 @@ impl SyncDeletions {
         };
         let source = self.0.source(&text).await?.source;
         let dataset = source.dataset().to_owned();
+        if !source.traits().live {
+            return Err(TaskError::skip(format!(
+                "`{text}` cannot be asked what is gone; only a live source can"
+            )));
+        }
         let now = context.clock.now();
         let due = store.due_checks(&dataset, now, cycle, CONFIRM).await?;
         let mut outcome = TaskOutcome {
@@ -120,7 +125,7 @@ impl SyncDeletions {
             ..TaskOutcome::default()
         };
         context.progress.expect(due.len() as u64);
-        let mut gone: BTreeMap<&str, Vec<RecordKey>> = BTreeMap::new();
+        let (mut gone, mut untold) = (0, 0);
         for batch in due.chunks(BATCH) {
             checkpoint(&context)?;
             let asked = self.with_anchors(&dataset, batch).await?;
@@ -130,23 +135,26 @@ impl SyncDeletions {
             let answer: HashMap<String, Standing> = answer.into_iter().collect();
             let found = judge(batch, &answer, settings.removed, now);
             if answer.is_empty() {
-                outcome
-                    .dropped
-                    .insert("empty_answer".to_owned(), batch.len() as u64);
+                untold += batch.len() as u64;
             }
             store.keep_checks(&dataset, &found.checked, now).await?;
-            for (id, reason) in found.gone {
-                *outcome.dropped.entry(reason.to_owned()).or_default() += 1;
-                let key = RecordKey {
+            gone += found.gone.len() as u64;
+            // At once: what an answer has told is not asked for again, whatever becomes of the rest.
+            for (reason, ids) in by_reason(found.gone) {
+                *outcome.dropped.entry(reason.to_owned()).or_default() += ids.len() as u64;
+                // A dump or an archive may tell of the same posts.
+                let wish = PurgeWish {
                     dataset: dataset.clone(),
-                    id,
+                    ids,
+                    ..PurgeWish::default()
                 };
-                gone.entry(reason).or_default().push(key);
+                let keys = store.chosen(&wish).await?;
+                store.note_purges(&keys, reason, now).await?;
             }
             context.progress.advance(batch.len() as u64);
         }
-        for (reason, keys) in &gone {
-            store.note_purges(keys, reason, now).await?;
+        if untold > 0 {
+            outcome.dropped.insert("empty_answer".to_owned(), untold);
         }
         // Also what others have noted, or what this task had noted before it died.
         let purged = self
@@ -155,9 +163,16 @@ impl SyncDeletions {
             .await?;
         store.sync_content().await?;
         outcome.rows_computed = purged.removed.records;
-        outcome.rows_out = outcome.rows_in - gone.values().map(Vec::len).sum::<usize>() as u64;
-        outcome.message = (purged.removed.records > 0)
-            .then(|| format!("{} records purged", purged.removed.records));
+        outcome.rows_out = outcome.rows_in - gone;
+        outcome.message = message(purged.removed.records, untold).or_else(|| {
+            let all_asked = || {
+                format!(
+                    "no record is due: each was asked about within {}",
+                    settings.cycle
+                )
+            };
+            due.is_empty().then(all_asked)
+        });
         Ok(outcome)
     }
 
@@ -177,6 +192,28 @@ impl SyncDeletions {
         asked.extend(anchors.take(ANCHORS));
         Ok(asked)
     }
+}
+
+/// What was done, where there is something to say.
+fn message(purged: u64, untold: u64) -> Option<String> {
+    let purged = (purged > 0).then(|| format!("{purged} records purged"));
+    let untold = (untold > 0).then(|| {
+        format!(
+            "of {untold} nothing is known: the source's answers held no record at all, which may \
+             be its own fault; where they are gone, remove them by `trendmill records purge`"
+        )
+    });
+    let parts: Vec<String> = purged.into_iter().chain(untold).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// What is gone, by why.
+fn by_reason(gone: Vec<(String, &'static str)>) -> BTreeMap<&'static str, Vec<String>> {
+    let mut by_reason: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for (id, reason) in gone {
+        by_reason.entry(reason).or_default().push(id);
+    }
+    by_reason
 }
 
 /// What an answer means.

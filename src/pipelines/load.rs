@@ -14,10 +14,20 @@ use crate::config::{
 
 /// The pipelines that come with the program, for a home that has no folder `pipelines/`: with them
 /// an empty folder is a home that works. A home that has the folder has exactly what lies there.
-const BUILT_IN: [(&str, &str); 1] = [(
-    "built-in/reddit.toml",
-    include_str!("../../pipelines/reddit.toml"),
-)];
+const BUILT_IN: [(&str, &str); 3] = [
+    (
+        "built-in/reddit.toml",
+        include_str!("../../pipelines/reddit.toml"),
+    ),
+    (
+        "built-in/reddit_collect.toml",
+        include_str!("../../pipelines/reddit_collect.toml"),
+    ),
+    (
+        "built-in/reddit_deletions.toml",
+        include_str!("../../pipelines/reddit_deletions.toml"),
+    ),
+];
 
 /// A pipeline file that has not been read.
 #[derive(Clone, Debug)]

@@ -241,9 +241,8 @@ impl ModelVersion {
 
     /// Why the version cannot be made again from what is stored, where it cannot.
     pub fn not_reproducible(&self) -> Option<String> {
-        let rows = if self.purged_rows == 1 { "row" } else { "rows" };
-        (self.purged_rows > 0)
-            .then(|| format!("not reproducible: {} {rows} purged", self.purged_rows))
+        let rows = self.purged_rows;
+        (rows > 0).then(|| format!("not reproducible: {rows} rows purged"))
     }
 
     /// The rows of the evaluation, as they were written, without those that are purged since.

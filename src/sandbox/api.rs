@@ -1,6 +1,6 @@
 //! The paths of the simulated API.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Extension, Json, Router,
@@ -33,6 +33,10 @@ pub(super) fn router() -> Router<Arc<SandboxState>> {
     Router::new()
         .route("/r/{communities}/{listing}", get(community_page))
         .route("/new", get(newest))
+        .route("/comments/{id}", get(comments))
+        .route("/comments/{id}/{words}", get(comments))
+        .route("/r/{communities}/comments/{id}", get(comments))
+        .route("/r/{communities}/comments/{id}/{words}", get(comments))
         .route("/api/info", get(info))
         .route("/by_id/{names}", get(by_id))
         .route("/api/user_data_by_account_ids", get(users))
@@ -200,6 +204,25 @@ async fn by_id(State(state): Shared, Path(names): Path<String>, headers: HeaderM
         .collect();
     let found = children(&state, &places, now, &headers);
     Ok(Json(wire::listing(&found, None)))
+}
+
+/// `/comments/ID`: a post, and a listing of what was said about it, which is nothing.
+async fn comments(
+    State(state): Shared,
+    Path(named): Path<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Answer {
+    let now = state.now(&headers)?;
+    let id = named.get("id").map(String::as_str).unwrap_or_default();
+    let place = made_until(&state, id, now).ok_or_else(Refusal::not_found)?;
+    let found = children(&state, &[place], now, &headers);
+    if found.is_empty() {
+        return Err(Refusal::not_found());
+    }
+    Ok(Json(json!([
+        wire::listing(&found, None),
+        wire::listing(&[], None)
+    ])))
 }
 
 /// The place of the post of this id, if it has been made.

@@ -14,8 +14,9 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::{
+    escape,
     gate::{Count, NoToken},
-    refusal::{Refusal, page},
+    refusal::{Refusal, page, shut_out},
     server::{SandboxState, Shared},
     troubles::{ODD_THINGS, Trouble},
 };
@@ -33,6 +34,9 @@ const PARTS: usize = 4;
 /// Gives a token.
 pub(super) async fn token(State(state): Shared, headers: HeaderMap, form: String) -> Response {
     let now = state.server_clock.now();
+    if state.troubles.blocked {
+        return shut_out();
+    }
     let given = state
         .gate
         .token(&state.troubles, state.seed(), now, &headers, &form);
@@ -57,6 +61,9 @@ pub(super) async fn attend(State(state): Shared, request: Request, next: Next) -
 
 async fn admit(state: &SandboxState, request: Request, next: Next, now: Timestamp) -> Response {
     let troubles = &state.troubles;
+    if troubles.blocked {
+        return shut_out();
+    }
     let Some(caller) = state.gate.caller(troubles, now, request.headers()) else {
         let mut response = page(StatusCode::UNAUTHORIZED, TOKEN_PAGE);
         put(
@@ -79,7 +86,11 @@ async fn admit(state: &SandboxState, request: Request, next: Next, now: Timestam
     };
     let mut request = request;
     request.extensions_mut().insert(caller);
+    let is_raw = escape::is_raw(request.uri().query());
     let mut response = next.run(request).await;
+    if !is_raw && response.status().is_success() {
+        response = plain(response).await;
+    }
     // A refusal does not tell what is left.
     if response.status().is_success() || response.status() == StatusCode::FORBIDDEN {
         tell(&mut response, count);
@@ -89,6 +100,14 @@ async fn admit(state: &SandboxState, request: Request, next: Next, now: Timestam
     } else {
         response
     }
+}
+
+/// An answer to who has not asked for texts as they are.
+async fn plain(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(escape::escaped(body)))
 }
 
 /// An answer with what goes wrong with it.

@@ -8,6 +8,7 @@ use std::{
 
 use axum::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Serialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -35,8 +36,8 @@ struct Books {
     /// How many tokens there were.
     given: u64,
     tokens: BTreeMap<String, (Caller, Timestamp)>,
-    /// The window of an application that was last in use, and its calls.
-    windows: BTreeMap<String, (i64, u64)>,
+    /// By application and window: how often it has asked, and how often in vain.
+    windows: BTreeMap<String, BTreeMap<i64, (u64, u64)>>,
 }
 
 /// Who asks.
@@ -46,6 +47,19 @@ pub(super) struct Caller {
     pub(super) client: String,
     /// The account, where the application does not ask for itself.
     pub(super) account: Option<String>,
+}
+
+/// How often an application has asked in a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WindowCount {
+    /// The application's id; empty for who had no token.
+    pub client: String,
+    /// When the window began.
+    pub start: Timestamp,
+    /// How many calls were counted.
+    pub calls: u64,
+    /// How many more were refused, as the window was spent.
+    pub refused: u64,
 }
 
 /// The count of a window, as the headers tell it.
@@ -141,15 +155,34 @@ impl Gate {
     pub(super) fn count(&self, troubles: &Troubles, client: &str, now: Timestamp) -> Option<Count> {
         let budget = troubles.budget.unwrap_or(BUDGET);
         let mut books = self.books();
-        let used = books.used(client, now) + 1;
-        let remaining = budget.checked_sub(used)?;
+        let windows = books.windows.entry(client.to_owned()).or_default();
         let window = now.as_millis().div_euclid(WINDOW);
-        books.windows.insert(client.to_owned(), (window, used));
+        let (used, refused) = windows.entry(window).or_default();
+        let Some(remaining) = budget.checked_sub(*used + 1) else {
+            *refused += 1;
+            return None;
+        };
+        *used += 1;
         Some(Count {
-            used,
+            used: *used,
             remaining,
             reset: (WINDOW - now.as_millis().rem_euclid(WINDOW) + 999) / 1000,
         })
+    }
+
+    /// All that was counted.
+    pub(super) fn calls(&self) -> Vec<WindowCount> {
+        let books = self.books();
+        let of = |client: &String, window: i64, (calls, refused): (u64, u64)| WindowCount {
+            client: client.clone(),
+            start: Timestamp::from_millis(window * WINDOW),
+            calls,
+            refused,
+        };
+        let windows = books.windows.iter();
+        windows
+            .flat_map(|(client, windows)| windows.iter().map(move |(at, n)| of(client, *at, *n)))
+            .collect()
     }
 
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {
@@ -161,9 +194,8 @@ impl Books {
     /// How many calls an application has made in the window of `now`.
     fn used(&self, client: &str, now: Timestamp) -> u64 {
         let window = now.as_millis().div_euclid(WINDOW);
-        let last = self.windows.get(client);
-        last.filter(|(last, _)| *last == window)
-            .map_or(0, |(_, used)| *used)
+        let counted = self.windows.get(client).and_then(|all| all.get(&window));
+        counted.map_or(0, |(used, _)| *used)
     }
 }
 
@@ -242,6 +274,16 @@ mod tests {
         assert_eq!(count("app", 599).map(|count| count.remaining), Some(0));
         assert_eq!(count("app", 599), None);
         assert_eq!(count("other", 599), Some(first));
+        let counted = gate.calls();
+        let of = |n: usize| {
+            (
+                counted[n].client.as_str(),
+                counted[n].calls,
+                counted[n].refused,
+            )
+        };
+        assert_eq!((of(0), of(1)), (("app", 2, 1), ("other", 1, 0)));
+        assert_eq!(counted[0].start, at(0));
         let form = "grant_type=client_credentials";
         let ask = |second| gate.token(&troubles, 7, at(second), &basic("app:"), form);
         assert_eq!(ask(599), Err(NoToken::TooMuch));

@@ -9,9 +9,11 @@ mod api;
 mod attend;
 mod communities;
 mod dice;
+mod escape;
 mod fate;
 mod files;
 mod gate;
+mod pace;
 mod picture;
 mod process;
 mod refusal;
@@ -28,7 +30,11 @@ mod world;
 mod server_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire_tests;
 
+pub use gate::WindowCount;
+pub use pace::WorldClock;
 pub use process::{Components, HORIZON};
 pub use server::{SandboxState, TIME_HEADER, serve};
 pub use settings::{MOST_POSTS_PER_DAY, ParseSettingsError, SandboxSettings};

@@ -90,6 +90,14 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// What the edge shows to a network that it has shut out, whatever it asks.
+pub(super) fn shut_out() -> Response {
+    let text = "<!doctype html>\n<html><head><title>Blocked</title></head><body><p>You've been \
+                blocked by network security.</p><p>To continue, log in to your Reddit account or \
+                use your developer token</p></body></html>\n";
+    (StatusCode::FORBIDDEN, Html(text)).into_response()
+}
+
 /// A page of about `size` bytes, as Reddit's edge shows one.
 pub(super) fn page(status: StatusCode, size: usize) -> Response {
     let what = status.canonical_reason().unwrap_or("reddit");

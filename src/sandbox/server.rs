@@ -19,10 +19,14 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 use super::{
-    SandboxSettings, Troubles, api, attend, files, gate::Gate, refusal::Refusal, truth::journal,
+    SandboxSettings, Troubles, api, attend, files,
+    gate::{Gate, WindowCount},
+    pace::WorldClock,
+    refusal::Refusal,
+    truth::journal,
     world::World,
 };
-use crate::clock::{Clock, ManualClock, SystemClock, Timestamp};
+use crate::clock::{Clock, SystemClock, Timestamp};
 
 /// A request that carries this header (an RFC 3339 time) is answered as of that time.
 pub const TIME_HEADER: &str = "x-sandbox-time";
@@ -31,7 +35,7 @@ pub const TIME_HEADER: &str = "x-sandbox-time";
 #[derive(Debug)]
 pub struct SandboxState {
     pub(super) world: World,
-    pub(super) clock: ManualClock,
+    pub(super) clock: WorldClock,
     /// The time of the server, by which tokens and windows end.
     pub(super) server_clock: Arc<dyn Clock>,
     pub(super) troubles: Troubles,
@@ -47,7 +51,7 @@ impl SandboxState {
     pub fn new(settings: SandboxSettings, now: Timestamp) -> Self {
         Self {
             world: World::new(settings),
-            clock: ManualClock::new(now),
+            clock: WorldClock::standing(now),
             server_clock: Arc::new(SystemClock),
             troubles: Troubles::default(),
             gate: Gate::default(),
@@ -79,8 +83,22 @@ impl SandboxState {
         self
     }
 
-    /// The clock, which stands still until it is set.
-    pub fn clock(&self) -> &ManualClock {
+    /// Lets the world's clock go by itself, `speed` times as fast as the server's, which is set
+    /// before.
+    #[must_use]
+    pub fn with_speed(mut self, speed: f64) -> Self {
+        let machine = Arc::clone(&self.server_clock);
+        self.clock = WorldClock::moving(self.clock.now(), speed, machine);
+        self
+    }
+
+    /// How often each application has asked in each window of ten minutes, by the server's clock.
+    pub fn calls(&self) -> Vec<WindowCount> {
+        self.gate.calls()
+    }
+
+    /// The world's clock, which stands still until it is set, unless it was given a speed.
+    pub fn clock(&self) -> &WorldClock {
         &self.clock
     }
 
@@ -138,6 +156,7 @@ fn router(state: Arc<SandboxState>) -> Router {
         .route("/api/v1/access_token", post(attend::token))
         .route("/media/{file}", get(files::image))
         .route("/sandbox/clock", get(read_clock).post(set_clock))
+        .route("/sandbox/calls", get(read_calls))
         .route("/sandbox/journal", get(read_journal))
         .merge(api::router().layer(attended))
         .fallback(|| async { Refusal::not_found() })
@@ -174,6 +193,11 @@ async fn read_clock(State(state): Shared) -> Json<Value> {
 async fn set_clock(State(state): Shared, Json(body): Json<ClockBody>) -> Json<Value> {
     state.clock.set(body.now);
     Json(json!({"now": body.now}))
+}
+
+/// What the server has counted.
+async fn read_calls(State(state): Shared) -> Json<Vec<WindowCount>> {
+    Json(state.calls())
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,15 +16,15 @@ use crate::clock::{ManualClock, Timestamp};
 /// When the servers' clocks stand at first: three seconds into a window.
 const NOW: Timestamp = Timestamp::from_millis(1_767_657_603_000);
 
-struct Served {
+pub(super) struct Served {
     base: String,
-    state: Arc<SandboxState>,
+    pub(super) state: Arc<SandboxState>,
     clock: Arc<ManualClock>,
     http: reqwest::Client,
 }
 
 /// A server whose world's clock stands at the end of its fifth day.
-async fn served(world: &str, troubles: &str) -> Served {
+pub(super) async fn served(world: &str, troubles: &str) -> Served {
     let clock = Arc::new(ManualClock::new(NOW));
     let now = "2026-01-06".parse().unwrap();
     let state = SandboxState::new(world.parse().unwrap(), now)
@@ -45,7 +45,7 @@ async fn served(world: &str, troubles: &str) -> Served {
 }
 
 impl Served {
-    async fn get(&self, path: &str, token: Option<&str>) -> Response {
+    pub(super) async fn get(&self, path: &str, token: Option<&str>) -> Response {
         let mut request = self.http.get(format!("{}{path}", self.base));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -53,11 +53,11 @@ impl Served {
         request.send().await.unwrap()
     }
 
-    async fn json(&self, path: &str) -> Value {
+    pub(super) async fn json(&self, path: &str) -> Value {
         self.get(path, None).await.json().await.unwrap()
     }
 
-    async fn ask_token(&self, form: &[(&str, &str)]) -> Response {
+    pub(super) async fn ask_token(&self, form: &[(&str, &str)]) -> Response {
         let url = format!("{}/api/v1/access_token", self.base);
         let request = self.http.post(url).basic_auth("app", Some("secret"));
         request.form(form).send().await.unwrap()
@@ -71,7 +71,7 @@ impl Served {
 
 const APPLICATION: &[(&str, &str)] = &[("grant_type", "client_credentials")];
 
-fn told<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+pub(super) fn told<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 

@@ -22,6 +22,8 @@ pub struct Troubles {
     pub cap: Option<usize>,
     /// Whether a community that does not exist leads to a search, in place of 404.
     pub redirects: bool,
+    /// Whether the edge shuts this network out: 403 with a page to whatever is asked.
+    pub blocked: bool,
     /// Communities that are private.
     pub private: Vec<String>,
     /// In how many of a hundred stretches of five requests up to four fail with a status of 5xx.
@@ -47,6 +49,7 @@ impl Default for Troubles {
             budget: None,
             cap: None,
             redirects: false,
+            blocked: false,
             private: Vec::new(),
             errors_percent: 0,
             malformed_percent: 0,
@@ -65,7 +68,7 @@ pub enum ParseTroubleError {
     /// A word that is not one of the troubles.
     #[error(
         "there is no trouble `{0}`; there are `strict`, `rough`, `tokens=SECONDS`, `budget=CALLS`, \
-         `cap=ITEMS`, `redirects`, `private=NAME+NAME`, `errors=PERCENT`, `malformed=PERCENT`, \
+         `cap=ITEMS`, `redirects`, `blocked`, `private=NAME+NAME`, `errors=PERCENT`, `malformed=PERCENT`, \
          `cut=PERCENT`, `odd=PERCENT`, `slow=PERCENT`, `pause=MILLISECONDS` and `images=PERCENT`"
     )]
     Unknown(String),
@@ -128,12 +131,13 @@ impl Troubles {
             percent.ok_or_else(|| wrong("how many in a hundred, from 0 to 100"))
         };
         match name {
-            "strict" | "rough" | "redirects" if !value.is_empty() => {
+            "strict" | "rough" | "redirects" | "blocked" if !value.is_empty() => {
                 return Err(wrong("the word alone"));
             }
             "strict" => self.be_strict(),
             "rough" => self.be_rough(),
             "redirects" => self.redirects = true,
+            "blocked" => self.blocked = true,
             "tokens" => {
                 let seconds = count().ok_or_else(|| wrong("a number of seconds, such as 3600"))?;
                 self.token_life = Some(Duration::from_secs(seconds));

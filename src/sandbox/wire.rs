@@ -132,7 +132,11 @@ fn single(world: &World, post: &Post, base: &str, fields: &mut Map<String, Value
         "images": [{
             "id": image_stem(post, 0),
             "source": {"url": url, "width": frame.width, "height": frame.height},
-            "resolutions": [],
+            "resolutions": [{
+                "url": format!("{url}?width=108&crop=smart&auto=webp"),
+                "width": 108,
+                "height": (frame.height * 108).div_ceil(frame.width.max(1)),
+            }],
             "variants": {},
         }],
     });

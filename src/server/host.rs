@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{BackfillMove, BackfillWanted, Fault, GuardSettings, Metrics, RunWanted};
+use super::{BackfillMove, BackfillWanted, Fault, GuardSettings, Metrics, PurgeWanted, RunWanted};
 use crate::{
     clock::{Clock, Timestamp},
     engine::{Handle, RunRequest},
@@ -108,6 +108,9 @@ pub trait Host: fmt::Debug + Send + Sync {
         id: &'a str,
         to: BackfillMove,
     ) -> BoxFuture<'a, Result<Value, Fault>>;
+
+    /// Purges records, or says what that would remove, as `records purge --json` tells it.
+    fn purge(&self, wanted: PurgeWanted) -> BoxFuture<'_, Result<Value, Fault>>;
 
     /// Checks a run that is wanted, and finds all that it needs.
     fn request(&self, wanted: RunWanted) -> BoxFuture<'_, Result<RunRequest, Fault>>;

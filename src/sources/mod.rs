@@ -21,13 +21,15 @@ use tokio::sync::mpsc;
 pub use dump::DumpSource;
 pub use images::ImageIndex;
 pub use obtain::{Obtained, obtain};
-pub use request::ScrapeRequest;
+pub use request::{ImageSize, ScrapeRequest};
 pub use spec::SourceSpec;
 pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
 use crate::{
     clock::Timestamp,
-    corpus::{AuthorReading, CommunityReading, Counted, FileCursor, Gap, Observation, Record},
+    corpus::{
+        AuthorReading, CommunityReading, Counted, FileCursor, Gap, Observation, RawBody, Record,
+    },
 };
 
 /// How many things a live source answers for at once.
@@ -66,7 +68,13 @@ pub trait Source: Send + Sync + fmt::Debug {
         &'a self,
         due: &'a [Due],
         as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>>;
+    ) -> BoxFuture<'a, Result<Readings, Error>>;
+
+    /// How long after a reading is due the source can be expected to have it: it is not asked for
+    /// before, and given up when it is not there then.
+    fn settles(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Reads what is known of these authors, by the source's ids, and of these communities.
     ///
@@ -94,6 +102,17 @@ pub trait Source: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Option<Standings>, Error>> {
         Box::pin(async { Ok(None) })
     }
+}
+
+/// What a source told when it was asked for numbers again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Readings {
+    /// The numbers.
+    pub observations: Vec<Observation>,
+    /// How the records stand, where the same answers tell it: then nobody has to ask for that.
+    pub standings: Standings,
+    /// Records that are missing in an answer that held others.
+    pub absent: Vec<String>,
 }
 
 /// What a source knows of authors and communities.
@@ -141,6 +160,8 @@ pub struct SourceTraits {
 pub struct Page {
     /// Records with their first reading.
     pub records: Vec<(Record, Option<Observation>)>,
+    /// By record id: what was sent of it, as it came; where that was asked for and is at hand.
+    pub raw: BTreeMap<String, RawBody>,
     /// Rows that could not be read, by reason code (`malformed_line`, `missing:title`, …).
     pub dropped: BTreeMap<String, u64>,
     /// Bytes read from the outside for this page.

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::{Error, Page, ScrapeRequest};
-use crate::corpus::{Counted, FileCursor, Observation, Record};
+use crate::corpus::{Counted, FileCursor, Observation, RawBody, Record};
 
 /// Records of one page.
 const RECORDS: usize = 500;
@@ -72,6 +72,13 @@ impl Pager {
     pub(super) fn add(&mut self, record: Record, reading: Option<Observation>) {
         self.page.records.push((record, reading));
         self.counted.kept += 1;
+    }
+
+    /// Adds what a record of the page was read from; the first of its lines stands.
+    pub(super) fn add_raw(&mut self, id: &str, raw: Option<RawBody>) {
+        if let Some(raw) = raw {
+            self.page.raw.entry(id.to_owned()).or_insert(raw);
+        }
     }
 
     /// Counts `rows` rows that are dropped.

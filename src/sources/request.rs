@@ -1,11 +1,17 @@
 //! What a source is asked for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use crate::{
     clock::Timestamp,
     corpus::{FileCursor, Record},
 };
+
+/// A post may come out of the filter for spam late, and then stands at the place of its creation.
+const LOOK_BACK: Duration = Duration::from_hours(1);
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -18,13 +24,29 @@ pub struct ScrapeRequest {
     pub since: Option<Timestamp>,
     /// By community: everything published up to this moment is known already.
     pub watermarks: BTreeMap<String, Timestamp>,
+    /// How far below the watermarks a live source looks, for what has appeared late.
+    pub look_back: Duration,
     /// Ids of records that are known, of the time shortly before the watermarks. A source that
-    /// reads newest first may stop where it meets them; without any it looks further back, for
-    /// what has appeared late.
+    /// reads newest first may stop where it meets them.
     pub known: HashSet<String>,
     /// Up to where files are known already, from requests with the same [`ScrapeRequest::choice`]
     /// and an `as_of` that was not later.
     pub cursors: Vec<FileCursor>,
+    /// Whether pages should have the records as they came, where the source can tell.
+    pub raw: bool,
+    /// Which files of images are taken, of a source that has several.
+    pub images: ImageSize,
+}
+
+/// Which file of an image is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageSize {
+    /// The original.
+    #[default]
+    Original,
+    /// The smallest preview whose shorter side has at least so many pixels, where there is one: it
+    /// costs a tenth of the original's bytes.
+    Preview(u64),
 }
 
 impl ScrapeRequest {
@@ -35,8 +57,11 @@ impl ScrapeRequest {
             communities: None,
             since: None,
             watermarks: BTreeMap::new(),
+            look_back: LOOK_BACK,
             known: HashSet::new(),
             cursors: Vec::new(),
+            raw: false,
+            images: ImageSize::Original,
         }
     }
 

@@ -1,14 +1,18 @@
 //! Readings that are due when a record reaches an age, and what became of them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, Horizon, Store, Writer, observations, progress};
+use super::{Error, Horizon, Store, Writer, observations, progress, settled_readings::Settling};
 use crate::{
     clock::Timestamp,
     corpus::{LabelAge, Observation},
 };
+
+/// How long after it was due a reading is waited for where the source has earlier ones only. No
+/// clock is so far behind.
+const PATIENCE: Duration = Duration::from_hours(6);
 
 /// A reading that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +32,7 @@ pub struct DueCounts {
     pub read: u64,
     /// Made too late to count as made at the age.
     pub late: u64,
-    /// Not to be had: the source no longer knew the record.
+    /// Not to be had: the source no longer knew the record, or had no reading of the age.
     pub absent: u64,
 }
 
@@ -69,6 +73,8 @@ impl Store {
         replays: bool,
     ) -> Result<Vec<DueReading>, Error> {
         let mut due = Vec::new();
+        // A record that another writes meanwhile would be taken as settled: nobody does.
+        let mut transaction = self.content.write().await?;
         for (place, horizon) in ages.iter().enumerate() {
             let (age, tolerance) = (
                 observations::millis(horizon.age),
@@ -82,6 +88,14 @@ impl Store {
                     .saturating_sub(observations::millis(next.age))
             });
             let enough = if replays { age + tolerance } else { i64::MAX };
+            let settling = Settling {
+                dataset,
+                age,
+                stands_until: enough,
+                given_up_at: next.map_or(i64::MAX, |next| observations::millis(next.age)),
+            };
+            let settled_to = settling.settled_to(&mut transaction).await?;
+            let oldest = oldest.max(settled_to.unwrap_or(i64::MIN));
             let rows = sqlx::query!(
                 r#"SELECT id, created_at + ?2 AS "due!: i64" FROM records
                    WHERE dataset = ?1 AND created_at <= ?4 AND created_at > ?5
@@ -101,14 +115,19 @@ impl Store {
                 youngest,
                 oldest,
             )
-            .fetch_all(self.content.read())
+            .fetch_all(&mut *transaction)
             .await?;
+            let first_left = rows.first().map_or(youngest, |row| row.due - age - 1);
+            if Some(first_left) > settled_to {
+                settling.settle(&mut transaction, first_left).await?;
+            }
             due.extend(rows.into_iter().map(|row| DueReading {
                 record_id: row.id,
                 due_at: Timestamp::from_millis(row.due),
                 horizon: *horizon,
             }));
         }
+        self.content.commit(transaction, "content").await?;
         // Stable: equal moments stay in the order of ages and ids.
         due.sort_by_key(|due| due.due_at);
         Ok(due)
@@ -147,7 +166,9 @@ impl Store {
                 Some(made) => match became(due, made) {
                     Some(became) => became,
                     // Read too early, by a clock that is behind: it is still due.
-                    None => continue,
+                    None if asked_at < due.due_at + PATIENCE => continue,
+                    // By then it should have been there: it will not come.
+                    None => (Became::Absent, asked_at),
                 },
             };
             match became {
@@ -238,8 +259,6 @@ async fn note(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::Map;
 
     use super::*;
@@ -267,14 +286,14 @@ mod tests {
         }
     }
 
-    async fn store() -> Store {
-        let store = Store::in_memory().await.unwrap();
+    /// Stores a record that was made then.
+    async fn keep(store: &Store, id: &str, made: Timestamp) {
         let record = Record {
-            id: "a".to_owned(),
+            id: id.to_owned(),
             community: Some("pics".to_owned()),
             author: None,
             title: Some("t".to_owned()),
-            created_at: Some(at(0)),
+            created_at: Some(made),
             media: Vec::new(),
             fields: Map::new(),
         };
@@ -283,6 +302,11 @@ mod tests {
             .store_page("d", &page, at(1), 0, writer("r"))
             .await
             .unwrap();
+    }
+
+    async fn store() -> Store {
+        let store = Store::in_memory().await.unwrap();
+        keep(&store, "a", at(0)).await;
         store
     }
 
@@ -349,6 +373,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_found_late_or_gets_another_time_is_still_due() {
+        let store = store().await;
+        assert_eq!(due(&store, 60, false).await, [1]);
+        assert_eq!(read(&store, 60, true).await.read, 1);
+        assert_eq!(due(&store, 80, false).await, [0; 0]);
+        keep(&store, "b", at(-5)).await;
+        assert_eq!(due(&store, 80, false).await, [1]);
+        let writer = writer("r");
+        let due_now = store.due_readings("d", at(80), &AGES, false).await.unwrap();
+        let stored = store.store_due_readings("d", &due_now, &[], at(80), writer);
+        assert_eq!(stored.await.unwrap().absent, 1);
+        assert_eq!(due(&store, 81, false).await, [0; 0]);
+        // The day's reading of all three.
+        keep(&store, "c", at(70)).await;
+        keep(&store, "c", at(-6)).await;
+        assert_eq!(due(&store, 82, false).await, [1]);
+        assert_eq!(due(&store, 24 * 60, false).await, [24, 24, 24]);
+    }
+
+    #[tokio::test]
     async fn a_reading_that_was_made_too_early_is_still_due() {
         let store = store().await;
         let due_now = store.due_readings("d", at(60), &AGES, false).await.unwrap();
@@ -360,10 +404,22 @@ mod tests {
             values: Map::new(),
         };
         let counts = store
-            .store_due_readings("d", &due_now, &[early], at(60), writer("r"))
+            .store_due_readings(
+                "d",
+                &due_now,
+                std::slice::from_ref(&early),
+                at(60),
+                writer("r"),
+            )
             .await
             .unwrap();
         assert_eq!(counts, DueCounts::default());
-        assert_eq!(due(&store, 60, false).await, [1]);
+        assert_eq!(due(&store, 60, true).await, [1]);
+
+        // Not for ever: what an archive has not read by then, it will not read.
+        let (seven, late) = (at(7 * 60), [early]);
+        let stored = store.store_due_readings("d", &due_now, &late, seven, writer("r"));
+        assert_eq!(stored.await.unwrap().absent, 1);
+        assert_eq!(due(&store, 7 * 60, true).await, [0; 0]);
     }
 }

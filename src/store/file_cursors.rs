@@ -125,7 +125,7 @@ pub(super) async fn note(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Writer;
+    use crate::store::{WalkedPage, Writer};
 
     #[tokio::test]
     async fn a_file_is_read_on_only_for_the_same_choice_at_a_later_moment() {
@@ -159,8 +159,14 @@ mod tests {
                 cursor: &cursor,
                 counted: &counted,
             };
+            let page = WalkedPage {
+                records: &[],
+                raw: &std::collections::BTreeMap::new(),
+                bytes: 0,
+                read_to: Some(read_to),
+            };
             store
-                .store_walked_page("d", &[], day("2026-01-03"), 0, Some(read_to), writer)
+                .store_walked_page("d", page, day("2026-01-03"), writer)
                 .await
                 .unwrap();
         }

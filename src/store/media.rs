@@ -84,7 +84,7 @@ impl Store {
     pub async fn store_media_outcomes(
         &self,
         batch: &[(String, MediaOutcome)],
-        looks: &[(ContentHash, Look)],
+        looks: &[(ContentHash, Option<Look>)],
         writer: Writer<'_>,
     ) -> Result<(), Error> {
         let mut transaction = self.content.write().await?;
@@ -97,15 +97,48 @@ impl Store {
             }
             store_place(&mut transaction, place, outcome, writer).await?;
         }
-        for (content, look) in looks {
-            let (content, look) = (content.as_bytes().as_slice(), look.0.cast_signed());
-            sqlx::query!("UPDATE media SET look = ? WHERE content = ?", look, content)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        store_looks(&mut transaction, looks).await?;
         progress::add(&mut transaction, writer, stored, bytes).await?;
         self.content.commit(transaction, "content").await?;
         Ok(())
+    }
+
+    /// Images at which nobody has looked how they look, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn media_not_looked_at(&self, limit: u32) -> Result<Vec<MediaInfo>, Error> {
+        let rows = sqlx::query!(
+            "SELECT content, bytes, format, width, height FROM media
+             WHERE looked = 0 ORDER BY content LIMIT ?",
+            limit,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let side = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+                Ok(MediaInfo {
+                    content: hashes::read("media", &row.content)?,
+                    bytes: row.bytes.unsigned_abs(),
+                    format: row.format,
+                    width: side(row.width),
+                    height: side(row.height),
+                })
+            })
+            .collect()
+    }
+
+    /// Notes how images look; none that they look like nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails; then nothing is noted.
+    pub async fn note_looks(&self, looks: &[(ContentHash, Option<Look>)]) -> Result<(), Error> {
+        let mut transaction = self.content.write().await?;
+        store_looks(&mut transaction, looks).await?;
+        self.content.commit(transaction, "content").await
     }
 
     /// What is known of these images, by content; unknown ones are left out.
@@ -178,6 +211,24 @@ impl Store {
             })
             .collect()
     }
+}
+
+async fn store_looks(
+    transaction: &mut Transaction<'static, Sqlite>,
+    looks: &[(ContentHash, Option<Look>)],
+) -> Result<(), Error> {
+    for (content, look) in looks {
+        let content = content.as_bytes().as_slice();
+        let look = look.map(|look| look.0.cast_signed());
+        sqlx::query!(
+            "UPDATE media SET look = ?, looked = 1 WHERE content = ?",
+            look,
+            content,
+        )
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
 }
 
 async fn store_info(

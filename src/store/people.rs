@@ -1,8 +1,11 @@
 //! What was known of authors and communities, each time that it was read.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use super::{Error, Store};
+use super::{Error, Store, purge};
 use crate::{
     clock::Timestamp,
     corpus::{AuthorReading, CommunityReading},
@@ -10,7 +13,7 @@ use crate::{
 
 impl Store {
     /// Keeps readings of authors and communities. One of the same moment takes the place of the
-    /// other.
+    /// other. Nothing is kept of an author who was purged or forgotten.
     ///
     /// # Errors
     ///
@@ -23,7 +26,18 @@ impl Store {
         communities: &[CommunityReading],
     ) -> Result<(), Error> {
         let mut transaction = self.content.write().await?;
+        let people: Vec<&str> = authors
+            .iter()
+            .flat_map(|author| author.name.iter().chain([&author.id]))
+            .map(String::as_str)
+            .collect();
+        let away = purge::kept_away_people(self, &mut transaction, dataset, &people).await?;
         for author in authors {
+            let name = author.name.as_deref();
+            let is_away = name.is_some_and(|name| away.contains(name));
+            if is_away || away.contains(author.id.as_str()) {
+                continue;
+            }
             let (read_at, created_at) = (
                 author.read_at.as_millis(),
                 author.created_at.map(Timestamp::as_millis),
@@ -64,7 +78,8 @@ impl Store {
     }
 
     /// Keeps the answer for these authors, who were asked for at `asked_at`. One who is not in the
-    /// answer is kept as known by nothing but the id: the source no longer knows the account.
+    /// answer is kept as known by nothing but the id: the source no longer knows the account, and
+    /// where it knows another what was read of this one before is removed.
     ///
     /// # Errors
     ///
@@ -86,13 +101,38 @@ impl Store {
             link_karma: None,
             comment_karma: None,
         });
-        let authors: Vec<AuthorReading> = found.iter().cloned().chain(unknown).collect();
+        let unknown: Vec<AuthorReading> = unknown.collect();
+        if !found.is_empty() {
+            self.forget_accounts(dataset, &unknown).await?;
+        }
+        let authors = [found, &unknown].concat();
         self.put_people(dataset, &authors, &[]).await
+    }
+
+    /// Removes all readings of these accounts.
+    async fn forget_accounts(
+        &self,
+        dataset: &str,
+        accounts: &[AuthorReading],
+    ) -> Result<(), Error> {
+        let ids: Vec<&str> = accounts.iter().map(|account| account.id.as_str()).collect();
+        let ids = serde_json::json!(ids).to_string();
+        let mut transaction = self.content.write().await?;
+        sqlx::query!(
+            "DELETE FROM author_readings
+             WHERE dataset = ? AND author IN (SELECT value FROM json_each(?))",
+            dataset,
+            ids,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.content.commit(transaction, "content").await
     }
 
     /// The authors of records of the time `every` before `as_of` of whom nothing was read since that
     /// time before their record, with the publication of their first such record, the earliest
-    /// first. `field` is that of a record which holds the id of its author.
+    /// first. `field` is that of a record which holds the id of its author; where a record lacks it,
+    /// its author's name stands for it.
     ///
     /// # Errors
     ///
@@ -108,16 +148,16 @@ impl Store {
         let (since, as_of) = ((as_of - every).as_millis(), as_of.as_millis());
         let stands = as_of - since;
         let rows = sqlx::query!(
-            r#"SELECT fields ->> ?2 AS "author!: String", min(created_at) AS "published!: i64"
+            r#"SELECT ifnull(fields ->> ?2, author) AS "author!: String", min(created_at) AS "published!: i64"
                FROM records
                WHERE dataset = ?1 AND created_at > ?3 AND created_at <= ?4
-                 AND fields ->> ?2 IS NOT NULL
+                 AND ifnull(fields ->> ?2, author) IS NOT NULL
                  AND NOT EXISTS (
                      SELECT 1 FROM author_readings
                      WHERE author_readings.dataset = records.dataset
-                       AND author_readings.author = fields ->> ?2
+                       AND author_readings.author = ifnull(fields ->> ?2, records.author)
                        AND read_at > records.created_at - ?5)
-               GROUP BY fields ->> ?2 ORDER BY min(created_at), fields ->> ?2"#,
+               GROUP BY 1 ORDER BY 2, 1"#,
             dataset,
             field,
             since,
@@ -129,6 +169,49 @@ impl Store {
         Ok(rows
             .into_iter()
             .map(|row| (row.author, Timestamp::from_millis(row.published)))
+            .collect())
+    }
+
+    /// The authors of whom something was read, by the source's ids, each with the moment of the
+    /// first reading.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn authors_read(&self, dataset: &str) -> Result<HashMap<String, Timestamp>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT author AS "author!", min(read_at) AS "read_at!: i64" FROM author_readings
+               WHERE dataset = ? AND name IS NOT NULL GROUP BY author"#,
+            dataset,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        let read = rows.into_iter();
+        Ok(read
+            .map(|row| (row.author, Timestamp::from_millis(row.read_at)))
+            .collect())
+    }
+
+    /// The communities of which something was read, in lower case, each with the moment of the
+    /// first reading.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn communities_read(
+        &self,
+        dataset: &str,
+    ) -> Result<HashMap<String, Timestamp>, Error> {
+        let rows = sqlx::query!(
+            r#"SELECT lower(community) AS "community!: String", min(read_at) AS "read_at!: i64"
+               FROM community_readings WHERE dataset = ? GROUP BY lower(community)"#,
+            dataset,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        let read = rows.into_iter();
+        Ok(read
+            .map(|row| (row.community, Timestamp::from_millis(row.read_at)))
             .collect())
     }
 
@@ -278,6 +361,23 @@ mod tests {
             gone.map(|gone| (gone.name, gone.link_karma)),
             Some((None, None))
         );
+        // An account that goes takes along what was known of it, unless the answer knows nobody.
+        let one = ["t2_a".to_owned()];
+        store
+            .put_asked_authors("reddit", &one, &[], at(8))
+            .await
+            .unwrap();
+        assert_eq!(known(6).await, Some(Some(21.0)));
+        let both = ["t2_a".to_owned(), "t2_b".to_owned()];
+        let answer = AuthorReading {
+            id: "t2_b".to_owned(),
+            ..author(9, 1.0)
+        };
+        store
+            .put_asked_authors("reddit", &both, &[answer], at(9))
+            .await
+            .unwrap();
+        assert_eq!((known(6).await, known(9).await), (None, Some(None)));
         let other = store.author_at("dump", "t2_a", at(6)).await.unwrap();
         assert_eq!(other, None, "another data set has its own");
         let found = store.community_at("reddit", "pics", at(3)).await.unwrap();

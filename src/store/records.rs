@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::Value;
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, ReadTo, Store, file_cursors, observations, progress, purge};
+use super::{Error, ReadTo, Store, file_cursors, observations, progress, purge, raw};
 use crate::{
     clock::Timestamp,
-    corpus::{MediaLocation, Observation, Record},
+    corpus::{MediaLocation, Observation, RawBody, Record},
 };
 
 /// What storing a page of records changed.
@@ -20,8 +20,21 @@ pub struct PageChanges {
     pub changed: u64,
     /// Readings that were not there before, or that are others than before.
     pub observations: u64,
-    /// Records that are purged and stay away.
+    /// Records that are purged, or whose author is, and stay away.
     pub purged: u64,
+}
+
+/// A page of a walk.
+#[derive(Clone, Copy, Debug)]
+pub struct WalkedPage<'a> {
+    /// Records with their first readings.
+    pub records: &'a [(Record, Option<Observation>)],
+    /// By record id: what was sent of it. It is kept of records that are new.
+    pub raw: &'a BTreeMap<String, RawBody>,
+    /// Bytes read from the outside.
+    pub bytes: u64,
+    /// Up to where the source's file was read with it.
+    pub read_to: Option<ReadTo<'a>>,
 }
 
 /// Who stores something, and when.
@@ -51,39 +64,62 @@ impl Store {
         bytes: u64,
         writer: Writer<'_>,
     ) -> Result<PageChanges, Error> {
-        self.store_walked_page(dataset, page, seen_at, bytes, None, writer)
-            .await
+        let page = WalkedPage {
+            records: page,
+            raw: &BTreeMap::new(),
+            bytes,
+            read_to: None,
+        };
+        self.store_walked_page(dataset, page, seen_at, writer).await
     }
 
-    /// Stores a page as [`Store::store_page`] does, and in the same transaction up to where its
-    /// file was read: what is known to be read is stored, whatever dies when.
+    /// Stores a page as [`Store::store_page`] does, and in the same transaction what was sent of its
+    /// records and up to where its file was read: what is known to be read is stored, whatever dies
+    /// when.
+    ///
+    /// What was sent stands as it was at first sight: what a later walk finds of a record that is
+    /// there is not kept, unless it stands for an earlier moment.
     ///
     /// # Errors
     ///
     /// Where the database fails; then nothing of the page is stored.
-    #[tracing::instrument(name = "db.records.store_page", skip_all, fields(rows = page.len()))]
+    #[tracing::instrument(name = "db.records.store_page", skip_all, fields(rows = page.records.len()))]
     pub async fn store_walked_page(
         &self,
         dataset: &str,
-        page: &[(Record, Option<Observation>)],
+        page: WalkedPage<'_>,
         seen_at: Timestamp,
-        bytes: u64,
-        read_to: Option<ReadTo<'_>>,
         writer: Writer<'_>,
     ) -> Result<PageChanges, Error> {
         let mut transaction = self.content.write().await?;
         let mut changes = PageChanges::default();
-        let ids = page.iter().map(|(record, _)| record.id.as_str());
-        let refused = purge::refused(self, &mut transaction, dataset, ids).await?;
-        for (record, observation) in page {
-            if refused.contains(record.id.as_str()) {
+        let records = page.records.iter().map(|(record, _)| record);
+        let others = page.raw.values().flat_map(|raw| &raw.tells_of);
+        let others = others.map(String::as_str);
+        let away = purge::kept_away(self, &mut transaction, dataset, records, others).await?;
+        let mut kept = raw::Keeper::new(page.raw, away.told_of(), seen_at, writer.stored_at);
+        for (record, observation) in page.records {
+            if away.has(record) {
                 changes.purged += 1;
                 continue;
             }
-            match store_record(&mut transaction, dataset, record, seen_at, writer).await? {
-                Stored::New => changes.new += 1,
-                Stored::Changed => changes.changed += 1,
-                Stored::Same => {}
+            let nameless = away.without_person(record);
+            let of = nameless.as_ref().unwrap_or(record);
+            let stored = store_record(&mut transaction, dataset, of, seen_at, writer).await?;
+            match stored.change {
+                Change::New => changes.new += 1,
+                Change::Changed => changes.changed += 1,
+                Change::None => {}
+            }
+            // What was sent names who is to be forgotten.
+            if stored.is_first_sight && nameless.is_none() {
+                kept.keep(
+                    &mut transaction,
+                    dataset,
+                    &record.id,
+                    stored.change == Change::New,
+                )
+                .await?;
             }
             if let Some(observation) = observation {
                 changes.observations +=
@@ -94,10 +130,10 @@ impl Store {
             &mut transaction,
             writer,
             changes.new + changes.changed,
-            bytes,
+            page.bytes,
         )
         .await?;
-        if let Some(read_to) = read_to {
+        if let Some(read_to) = page.read_to {
             file_cursors::note(&mut transaction, dataset, seen_at, read_to).await?;
             progress::note_counted(&mut transaction, writer, read_to.counted).await?;
         }
@@ -183,10 +219,17 @@ impl Store {
     }
 }
 
-enum Stored {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
     New,
     Changed,
-    Same,
+    None,
+}
+
+struct Stored {
+    change: Change,
+    /// Whether it was not seen at an earlier moment, in the source's time.
+    is_first_sight: bool,
 }
 
 async fn store_record(
@@ -218,9 +261,12 @@ async fn store_record(
     .execute(&mut **transaction)
     .await?;
     if inserted.rows_affected() == 1 {
-        return Ok(Stored::New);
+        return Ok(Stored {
+            change: Change::New,
+            is_first_sight: true,
+        });
     }
-    sqlx::query!(
+    let seen_earlier = sqlx::query!(
         "UPDATE records SET observed_at = ?3 WHERE dataset = ?1 AND id = ?2 AND observed_at > ?3",
         dataset,
         row.id,
@@ -246,10 +292,13 @@ async fn store_record(
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(if updated.rows_affected() == 1 {
-        Stored::Changed
-    } else {
-        Stored::Same
+    Ok(Stored {
+        change: if updated.rows_affected() == 1 {
+            Change::Changed
+        } else {
+            Change::None
+        },
+        is_first_sight: seen_earlier.rows_affected() == 1,
     })
 }
 

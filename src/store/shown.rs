@@ -150,7 +150,7 @@ mod tests {
             ("near", 0xf1 << 56),
             ("far", 0x0f0f_0f0f),
         ]
-        .map(|(name, bits)| (ContentHash::of(name), Look(bits)));
+        .map(|(name, bits)| (ContentHash::of(name), Some(Look(bits))));
         store
             .store_media_outcomes(&batch, &looks, writer)
             .await

@@ -7,7 +7,11 @@ use std::{
 
 use sqlx::{Sqlite, Transaction};
 
-use super::{Error, Store};
+use super::{
+    Error, Store,
+    purge::{self, Fate, PurgeKey},
+    raw,
+};
 use crate::clock::Timestamp;
 
 /// A record that is to be asked about.
@@ -24,7 +28,7 @@ pub struct DueCheck {
 pub struct Checked {
     /// They are there.
     pub there: Vec<String>,
-    /// They are absent, and were not before.
+    /// They are absent or deleted there. What was taken away before stays kept out.
     pub absent: Vec<String>,
     /// They were taken away there, for this reason, and are kept out of training here.
     pub removed: BTreeMap<String, String>,
@@ -71,6 +75,28 @@ impl Store {
             .collect())
     }
 
+    /// Lets these records be asked about next, whenever they were asked about last: something of
+    /// them is gone.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn check_soon(&self, dataset: &str, ids: &[&str]) -> Result<(), Error> {
+        let ids = serde_json::json!(ids).to_string();
+        let mut transaction = self.content.write().await?;
+        sqlx::query!(
+            "INSERT INTO standings (dataset, record_id, checked_at)
+             SELECT dataset, id, 0 FROM records
+             WHERE dataset = ?1 AND id IN (SELECT value FROM json_each(?2))
+             ON CONFLICT DO UPDATE SET checked_at = 0",
+            dataset,
+            ids,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.content.commit(transaction, "content").await
+    }
+
     /// Records that were there when they were last asked about, the latest first.
     ///
     /// # Errors
@@ -79,6 +105,7 @@ impl Store {
     pub async fn lately_there(&self, dataset: &str, limit: u32) -> Result<Vec<String>, Error> {
         Ok(sqlx::query_scalar!(
             "SELECT record_id FROM standings WHERE dataset = ? AND absent_since IS NULL
+               AND checked_at > 0
              ORDER BY checked_at DESC, record_id LIMIT ?",
             dataset,
             limit,
@@ -88,7 +115,8 @@ impl Store {
     }
 
     /// Keeps what an answer told, in one transaction. The author of an authorless record goes with
-    /// all that is known of the account, unless another record is by it.
+    /// all that is known of the account, unless another record is by it; no dump brings the name
+    /// back.
     ///
     /// # Errors
     ///
@@ -115,7 +143,7 @@ impl Store {
                  ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at,
                      absent_since = iif(excluded.absent_since IS NULL, NULL,
                                         ifnull(absent_since, excluded.absent_since)),
-                     removed = excluded.removed",
+                     removed = iif(excluded.absent_since IS NULL, excluded.removed, removed)",
                 dataset,
                 id,
                 now,
@@ -125,7 +153,8 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
-        forget_authors(&mut transaction, dataset, &checked.authorless).await?;
+        let key = &self.purge_key;
+        forget_authors(key, &mut transaction, dataset, &checked.authorless, now).await?;
         self.content.commit(transaction, "content").await
     }
 
@@ -147,9 +176,11 @@ impl Store {
 
 /// Removes who published these records, and readings of accounts by which no record is left.
 async fn forget_authors(
+    key: &PurgeKey,
     transaction: &mut Transaction<'static, Sqlite>,
     dataset: &str,
     ids: &[String],
+    now: Timestamp,
 ) -> Result<(), Error> {
     for id in ids {
         let row = sqlx::query!(
@@ -161,6 +192,9 @@ async fn forget_authors(
         .fetch_optional(&mut **transaction)
         .await?;
         let Some(row) = row else { continue };
+        let people = row.author.iter().chain(&row.account);
+        let people: Vec<&str> = people.map(String::as_str).collect();
+        purge::remember(key, transaction, Fate::Forgotten, dataset, &people, now).await?;
         sqlx::query!(
             "UPDATE records SET author = NULL,
                  fields = json_remove(fields, '$.author_fullname', '$.author_flair_text',
@@ -171,6 +205,8 @@ async fn forget_authors(
         )
         .execute(&mut **transaction)
         .await?;
+        // Who published it stands in what was sent of it too.
+        raw::forget(transaction, dataset, &serde_json::json!([id]).to_string()).await?;
         sqlx::query!(
             "DELETE FROM author_readings WHERE dataset = ?1 AND (author = ?2 OR name = ?3)
                AND NOT EXISTS (SELECT 1 FROM records WHERE dataset = ?1
@@ -258,6 +294,10 @@ mod tests {
             .await
             .unwrap();
         assert!(due(&store, later + 2 * HOUR).await.is_empty());
+        // One of which something is gone is asked about at once, and is no witness until then.
+        store.check_soon("live", &["c", "nobody"]).await.unwrap();
+        assert_eq!(due(&store, later + 2 * HOUR).await, ["c"]);
+        assert_eq!(store.lately_there("live", 9).await.unwrap(), ["a", "b"]);
     }
 
     #[tokio::test]
@@ -273,6 +313,13 @@ mod tests {
         };
         let authors = [author("ann"), author("bob")];
         store.put_people("live", &authors, &[]).await.unwrap();
+        sqlx::raw_sql(
+            "INSERT INTO raw VALUES ('live', 'a', 0, 0, x'28b52ffd00581100007b7d', NULL),
+                                    ('live', 'c', 0, 0, x'28b52ffd00581100007b7d', NULL)",
+        )
+        .execute(store.content.writer())
+        .await
+        .unwrap();
         let checked = Checked {
             there: vec!["a".to_owned(), "b".to_owned()],
             authorless: vec!["a".to_owned(), "b".to_owned()],
@@ -290,7 +337,54 @@ mod tests {
         let known = async |id| store.author_at("live", id, START).await.unwrap().is_some();
         assert!(!known("t2_ann").await);
         assert!(known("t2_bob").await, "another record is by him");
+        let mut sent = Vec::new();
+        let visited = store.visit_raw("live", |raw| sent.push(raw.record_id));
+        visited.await.unwrap();
+        assert_eq!(sent, ["c"]);
         let out = store.kept_out("live").await.unwrap();
         assert_eq!(out, HashSet::from(["c".to_owned()]));
+        // Missing in an answer it is still what it was; back again it is like all others.
+        let missing = Checked {
+            absent: vec!["c".to_owned()],
+            ..Checked::default()
+        };
+        store.keep_checks("live", &missing, START).await.unwrap();
+        assert_eq!(store.kept_out("live").await.unwrap(), out);
+        let back = Checked {
+            there: vec!["c".to_owned()],
+            ..Checked::default()
+        };
+        store.keep_checks("live", &back, START).await.unwrap();
+        assert!(store.kept_out("live").await.unwrap().is_empty());
+
+        // A dump has the name still, in a case of its own, or the account alone.
+        let dump = ["Ann", "eve"].map(|name| {
+            let mut record = records[0].clone();
+            record.id = format!("by {name}");
+            record.author = Some(name.to_owned());
+            (record, None)
+        });
+        let mut alone = records[0].clone();
+        alone
+            .fields
+            .insert("author_fullname".to_owned(), json!("t2_ann"));
+        let page = [&dump[..], &[(alone, None)]].concat();
+        let writer = Writer {
+            run_id: "r",
+            task_id: "t",
+            stored_at: START,
+        };
+        let stored = store.store_page("dump:d", &page, START, 0, writer).await;
+        assert_eq!(stored.unwrap().purged, 0);
+        let records = store.records("dump:d", START).await.unwrap();
+        let mut authors: Vec<_> = records.iter().map(|r| r.author.as_deref()).collect();
+        authors.sort_unstable();
+        assert_eq!(authors, [None, None, Some("eve")]);
+        assert!(records.iter().all(|record| record.fields.is_empty()));
+        store
+            .put_people("live", &[author("ann")], &[])
+            .await
+            .unwrap();
+        assert!(!known("t2_ann").await);
     }
 }

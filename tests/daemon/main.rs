@@ -15,3 +15,4 @@ mod full_disk;
 mod files;
 mod same;
 mod schedules;
+mod purging;

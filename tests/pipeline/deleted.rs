@@ -63,19 +63,25 @@ fn listing(children: &[Value]) -> Json<Value> {
     Json(json!({"kind": "Listing", "data": {"children": children, "after": null}}))
 }
 
-/// Serves it until the test ends; returns where.
-fn serve() -> SocketAddr {
+/// Serves these posts until the test ends, each as it is `standing` when it is asked about; returns
+/// where.
+pub(crate) fn serve(
+    posts: Vec<Value>,
+    standing: impl Fn(&str) -> Option<Value> + Clone + Send + Sync + 'static,
+) -> SocketAddr {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async move {
             let token = post(|| async { Json(json!({"access_token": "t", "expires_in": 86400})) });
-            let new = get(|| async { listing(&(1..=6).map(listed).collect::<Vec<_>>()) });
-            let info = get(|Query(query): Query<Vec<(String, String)>>| async move {
-                let ids = query.iter().find(|(name, _)| name == "id");
-                let ids = ids.map(|(_, ids)| ids.clone()).unwrap_or_default();
-                listing(&ids.split(',').filter_map(standing).collect::<Vec<_>>())
-            });
+            let new = get(move || async move { listing(&posts) });
+            let info = get(
+                move |Query(query): Query<Vec<(String, String)>>| async move {
+                    let ids = query.iter().find(|(name, _)| name == "id");
+                    let ids = ids.map(|(_, ids)| ids.clone()).unwrap_or_default();
+                    listing(&ids.split(',').filter_map(&standing).collect::<Vec<_>>())
+                },
+            );
             let router = Router::new()
                 .route("/api/v1/access_token", token)
                 .route("/r/pics/new", new)
@@ -88,17 +94,20 @@ fn serve() -> SocketAddr {
     receiver.recv().unwrap()
 }
 
+/// Settings with which the live source is at this address.
+pub(crate) fn settings(address: SocketAddr) -> String {
+    format!("{ACCOUNT}reddit_url = \"http://{address}\"\noauth_url = \"http://{address}\"\n")
+}
+
+/// Who asks Reddit itself.
+pub(crate) const ACCOUNT: &str =
+    "[reddit]\nclient_id = \"id\"\nclient_secret = \"word\"\nusername = \"ann_of_tests\"\n";
+
 #[test]
 fn what_is_deleted_there_goes_here() {
-    let address = serve();
+    let address = serve((1..=6).map(listed).collect(), standing);
     let home = Home::empty();
-    home.write(
-        "trendmill.toml",
-        format!(
-            "[reddit]\nclient_id = \"id\"\nclient_secret = \"word\"\nusername = \"ann_of_tests\"\n\
-             reddit_url = \"http://{address}\"\noauth_url = \"http://{address}\"\n"
-        ),
-    );
+    home.write("trendmill.toml", settings(address));
     home.write("pipelines/live.toml", PIPELINE);
     let output = home.run(&["--json", "run", "live"]);
     let said = stderr(&output);

@@ -184,6 +184,13 @@ impl App {
             .collect();
         let reddit = &self.settings().reddit;
         match (&reddit.client_id, &reddit.client_secret) {
+            (Some(_), Some(_)) if reddit.username.is_none() && reddit.user_agent.is_none() => {
+                Check::warning(
+                    "credentials",
+                    "of the live source are set, but Reddit refuses who does not say who asks",
+                    "set reddit.username in trendmill.toml to the account of the application",
+                )
+            }
             (Some(_), Some(_)) => Check::ok("credentials", "of the live source are set"),
             _ if live.is_empty() => {
                 Check::ok("credentials", "no scheduled pipeline reads a live source")

@@ -13,4 +13,5 @@ mod switch;
 pub use collect::{Collected, Collection};
 pub use day::{Basis, IntervalPlan};
 pub use plan::{EncoderPlan, PlanTotal, PlannedEncoding};
+pub(super) use plan::{dataset_of, source_of};
 pub use switch::Lacking;

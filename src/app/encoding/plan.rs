@@ -148,7 +148,7 @@ impl App {
 }
 
 /// The source that a run reads: its parameter, or what its task `scrape` says.
-pub(super) fn source_of(prepared: &Prepared) -> Option<String> {
+pub(in crate::app) fn source_of(prepared: &Prepared) -> Option<String> {
     prepared.source.clone().or_else(|| {
         let nodes = prepared.compiled.graph.nodes();
         let scrape = nodes.iter().find(|node| node.op == "scrape")?;
@@ -158,7 +158,7 @@ pub(super) fn source_of(prepared: &Prepared) -> Option<String> {
 }
 
 /// The data set that a run reads; none where it has no source.
-pub(super) fn dataset_of(prepared: &Prepared) -> Result<Option<String>, Error> {
+pub(in crate::app) fn dataset_of(prepared: &Prepared) -> Result<Option<String>, Error> {
     let source = source_of(prepared);
     Ok(source.as_deref().map(open_source::dataset).transpose()?)
 }

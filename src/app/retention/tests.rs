@@ -80,6 +80,50 @@ async fn what_is_old_goes_and_what_lives_stays() {
 }
 
 #[tokio::test]
+async fn what_was_sent_of_records_goes_where_that_is_asked_for() {
+    let home = Home::new().await;
+    for id in ["a", "b"] {
+        let record = crate::corpus::Record {
+            id: id.to_owned(),
+            community: None,
+            author: None,
+            title: None,
+            created_at: None,
+            media: Vec::new(),
+            fields: serde_json::Map::new(),
+        };
+        let raw = crate::corpus::RawBody {
+            json: b"{}".as_slice().into(),
+            tells_of: Vec::new(),
+        };
+        let now = home.clock.now();
+        let page = crate::store::WalkedPage {
+            records: &[(record, None)],
+            raw: &std::collections::BTreeMap::from([(id.to_owned(), raw)]),
+            bytes: 0,
+            read_to: None,
+        };
+        let writer = crate::store::Writer {
+            run_id: "r",
+            task_id: "t",
+            stored_at: now,
+        };
+        let stored = home.store.store_walked_page("live", page, now, writer);
+        stored.await.unwrap();
+        home.clock.advance(30 * DAY);
+    }
+    assert_eq!(home.retain("").await.raw, 0);
+    assert_eq!(home.retain("[retention]\nraw = \"forever\"").await.raw, 0);
+    assert_eq!(home.retain("[retention]\nraw = \"40d\"").await.raw, 1);
+    assert!(home.store.raw("live", "a").await.unwrap().is_none());
+    assert_eq!(home.retain("[retention]\nraw = \"never\"").await.raw, 1);
+    let dropped = home.store.raw_dropped("live").await.unwrap();
+    assert_eq!(dropped, Some(home.clock.now()));
+    let records = home.store.records("live", home.clock.now()).await.unwrap();
+    assert_eq!(records.len(), 2);
+}
+
+#[tokio::test]
 async fn the_oldest_go_where_there_is_too_much() {
     let home = Home::new().await;
     for id in ["r1", "r2", "r3", "r4"] {

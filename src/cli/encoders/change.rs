@@ -71,7 +71,8 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn request(&self) -> RunRequest {
+    /// The run whose contents they are.
+    pub(crate) fn request(&self) -> RunRequest {
         RunRequest {
             pipeline: self.pipeline.clone(),
             date: None,

@@ -2,13 +2,13 @@
 
 use std::{
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Format, choose};
+use super::{Format, choose, folder_of, note_export};
 use crate::{
     app::App,
     cli::{failure::Failure, output::Output},
@@ -55,10 +55,9 @@ pub(super) async fn run(growth: Growth, app: &App, output: Output) -> Result<(),
         write(app, &dataset, growth.format, &mut stdout).await?;
         return Ok(stdout.flush()?);
     };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    let folder = folder_of(&path, app)?;
+    note_export(app, &folder, &path, growth.format, &dataset)?;
+    let mut file = tempfile::NamedTempFile::new_in(&folder)?;
     let mut buffered = BufWriter::new(&mut file);
     let rows = write(app, &dataset, growth.format, &mut buffered).await?;
     buffered.flush()?;

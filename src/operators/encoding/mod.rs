@@ -1,6 +1,7 @@
 //! What the tasks of a graph that encode have to do, known before they do it: their contents, what
 //! of them lacks a result, and [how fast a few go](sample) on this device.
 
+mod reach;
 mod reading;
 mod sample;
 
@@ -9,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use reach::{Reach, records_at, with_images};
 pub(crate) use sample::Sample;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

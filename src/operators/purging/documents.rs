@@ -1,6 +1,10 @@
 //! Rows of purged records go from JSON, JSON lines and comma-separated values.
 
-use std::{collections::HashSet, io, path::Path};
+use std::{
+    collections::HashSet,
+    io::{self, Seek as _, Write as _},
+    path::Path,
+};
 
 use serde_json::Value;
 
@@ -84,6 +88,35 @@ pub(super) fn rewrite_lines(path: &Path, is_gone: impl Fn(&[u8]) -> bool) -> io:
     Ok(dropped)
 }
 
+/// Blanks the lines of a text for which `is_gone` holds, in place: whoever writes at its end goes on
+/// to do so. Returns how many.
+///
+/// # Errors
+///
+/// Where the file cannot be read or written.
+pub(super) fn blank_lines(path: &Path, is_gone: impl Fn(&[u8]) -> bool) -> io::Result<u64> {
+    let bytes = fs_err::read(path)?;
+    let mut file = None;
+    let (mut at, mut blanked) = (0, 0);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let words = line.strip_suffix(b"\n").unwrap_or(line);
+        if is_gone(words) {
+            let file = match &mut file {
+                Some(file) => file,
+                None => file.insert(fs_err::OpenOptions::new().write(true).open(path)?),
+            };
+            file.seek(io::SeekFrom::Start(at))?;
+            file.write_all(&vec![b' '; words.len()])?;
+            blanked += 1;
+        }
+        at += line.len() as u64;
+    }
+    if let Some(file) = file {
+        file.sync_all()?;
+    }
+    Ok(blanked)
+}
+
 /// Whether a line of JSON lines is that of a purged record.
 pub(super) fn is_line_of(ids: &Ids) -> impl Fn(&[u8]) -> bool + '_ {
     |line| {
@@ -130,6 +163,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn lines_are_blanked_under_whoever_writes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scrape.1.log");
+        fs_err::write(&path, "one\nof t3_b, ü\nthree").unwrap();
+        let mut writer = fs_err::OpenOptions::new().append(true).open(&path).unwrap();
+        let is_gone = |line: &[u8]| line.windows(4).any(|window| window == b"t3_b");
+        assert_eq!(blank_lines(&path, is_gone).unwrap(), 1);
+        writer.write_all(b"\nfour\n").unwrap();
+        let text = fs_err::read_to_string(&path).unwrap();
+        assert_eq!(text, "one\n           \nthree\nfour\n");
+        assert_eq!(blank_lines(&path, is_gone).unwrap(), 0);
+    }
 
     #[test]
     fn rows_go_in_whatever_form_they_are_written() {

@@ -101,7 +101,12 @@ impl Search {
             }
         }
         for log in files_below(&data.join("logs"))? {
-            let lines = documents::rewrite_lines(&log, |line| self.needles.are_in(line));
+            let names = |line: &[u8]| self.needles.are_in(line);
+            let lines = if self.alone {
+                documents::rewrite_lines(&log, names)
+            } else {
+                documents::blank_lines(&log, names)
+            };
             done.log_lines += gone_is_fine(lines)?.unwrap_or(0);
         }
         for folder in ["data/backups", "data/budgets", "model_registry"] {

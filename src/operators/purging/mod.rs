@@ -8,15 +8,18 @@ mod documents;
 mod files;
 mod needles;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Environment, report::blocking};
 use crate::{
     artifacts::{self, CopyKind},
     clock::Timestamp,
-    dag::RunState,
+    dag::{RunState, TaskState},
     engine::TaskError,
     store::{NotedPurge, PurgedRows, RecordKey, Removed},
 };
@@ -32,10 +35,12 @@ pub(crate) enum Others<'a> {
     None,
     /// Perhaps other runs than this one.
     Runs(&'a str),
+    /// Perhaps runs, and a person waits to hear that nothing is left.
+    RunsAndAPerson,
 }
 
 /// What a purge has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purged {
     /// Rows that were removed from the databases.
     pub removed: Removed,
@@ -64,6 +69,24 @@ pub struct Purged {
     pub scrub_due: bool,
 }
 
+/// Waits until nobody else carries out purges on this data folder; the turn lasts until the file is
+/// dropped. Of two that take different rows out of one file, the second would bring back what the
+/// first had taken; and who makes a copy of an image must not do so while the image goes.
+///
+/// # Errors
+///
+/// Where the disk refuses.
+pub(crate) async fn purge_turn(data_dir: &Path) -> Result<fs_err::File, TaskError> {
+    let path = data_dir.join("purge.lock");
+    let file = blocking(move || {
+        let file = fs_err::File::create(path)?;
+        file.file().lock()?;
+        Ok::<_, std::io::Error>(file)
+    })
+    .await??;
+    Ok(file)
+}
+
 impl Environment {
     /// Carries out what is noted.
     ///
@@ -77,9 +100,9 @@ impl Environment {
     ) -> Result<Purged, TaskError> {
         let mut purged = Purged::default();
         if !self.store.noted_purges().await?.is_empty() {
-            purged.removed = self.store.remove_noted().await?;
-            // They tell now what the records alone had.
-            let noted = self.store.noted_purges().await?;
+            let turn = purge_turn(&self.home.join("data")).await?;
+            let (removed, noted) = self.store.remove_noted(now).await?;
+            purged.removed = removed;
             purged.image_files = self.remove_images(&noted).await?;
             let search = Search::new(
                 self.home.clone(),
@@ -104,9 +127,10 @@ impl Environment {
             let done = self.through(&noted, others).await?;
             purged.waiting = (noted.len() - done.len()) as u64;
             self.store.finish_purges(&done, now).await?;
+            drop(turn);
         }
         let may_scrub = match others {
-            Others::None => true,
+            Others::None | Others::RunsAndAPerson => true,
             Others::Runs(_) => !self.store.scrubbed_within(SCRUB_EVERY, now).await?,
         };
         purged.scrub_due = self.store.scrub_due().await?.is_some();
@@ -167,19 +191,28 @@ impl Environment {
         noted: &'a [NotedPurge],
         others: Others<'_>,
     ) -> Result<Vec<&'a RecordKey>, TaskError> {
-        let Others::Runs(own) = others else {
-            return Ok(noted.iter().map(|purge| &purge.key).collect());
+        let own = match others {
+            Others::None => return Ok(noted.iter().map(|purge| &purge.key).collect()),
+            Others::RunsAndAPerson => None,
+            Others::Runs(own) => {
+                let tasks = self.store.tasks(own).await?;
+                let running = tasks
+                    .iter()
+                    .filter(|task| task.run.state == TaskState::Running);
+                // Beside this task another one of the same run may hold what it has read.
+                (running.count() <= 1).then_some(own)
+            }
         };
         let at_work = self.store.unfinished_runs(None).await?;
         let oldest = at_work
             .iter()
-            .filter(|run| run.id != own && run.state == RunState::Running)
+            .filter(|run| Some(run.id.as_str()) != own && run.state == RunState::Running)
             .filter_map(|run| run.started_at)
             .min();
-        Ok(noted
-            .iter()
-            .filter(|purge| oldest.is_none_or(|oldest| oldest > purge.noted_at))
-            .map(|purge| &purge.key)
-            .collect())
+        let is_through = |purge: &&NotedPurge| {
+            oldest.is_none_or(|oldest| purge.removed_at.is_some_and(|removed| oldest > removed))
+        };
+        let through = noted.iter().filter(is_through);
+        Ok(through.map(|purge| &purge.key).collect())
     }
 }

@@ -65,7 +65,7 @@ impl Needles {
             && bytes.windows(LONG).enumerate().any(|(at, head)| {
                 self.long
                     .get(head)
-                    .is_some_and(|texts| texts.iter().any(|text| bytes[at..].starts_with(text)))
+                    .is_some_and(|texts| texts.iter().any(|text| is_at(bytes, at, text)))
             });
         long || self.have_word_in(bytes)
     }
@@ -107,6 +107,33 @@ impl Needles {
     }
 }
 
+/// Whether `text` stands in `bytes` at this place. A name is not meant where it is a part of a
+/// longer one.
+fn is_at(bytes: &[u8], at: usize, text: &[u8]) -> bool {
+    let is_mark = |byte: &u8| matches!(byte, b'_' | b'-');
+    if !bytes[at..].starts_with(text) {
+        return false;
+    }
+    let is_name = text.len() < COMPARED
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || is_mark(byte));
+    if !is_name {
+        return true;
+    }
+    let goes_on = match &bytes[at + text.len()..] {
+        [mark, next, ..] if is_mark(mark) => next.is_ascii_alphanumeric(),
+        [next, ..] => next.is_ascii_alphanumeric(),
+        [] => false,
+    };
+    // `t3_abc` names `abc`, and so does what follows an escaped end of line.
+    let began_before = match &bytes[..at] {
+        [.., b'\\', _] | [] => false,
+        [.., last] => last.is_ascii_alphanumeric(),
+    };
+    !goes_on && !began_before
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +141,7 @@ mod tests {
     #[test]
     fn finds_texts_anywhere_and_ids_as_words() {
         let mut needles = Needles::default();
-        for text in ["a \"red\" house", "1abcde", "42", "2026"] {
+        for text in ["a \"red\" house", "1abcde", "42", "2026", "some_name"] {
             needles.add(text);
         }
         for there in [
@@ -122,10 +149,24 @@ mod tests {
             "t3_1abcde",
             "(1abcde)",
             "id=1abcde",
+            "houses: a \"red\" houses",
+            "by some_name.",
+            "u_some_name",
+            "_some_name_ and",
+            r"by\nsome_name",
         ] {
             assert!(needles.are_in(there.as_bytes()), "{there}");
         }
-        for other in ["a red house", "11abcde", "1abcdef", "42 rows", "in 2026"] {
+        for other in [
+            "a red house",
+            "11abcde",
+            "1abcdef",
+            "42 rows",
+            "in 2026",
+            "some_name2",
+            "some_name_2",
+            "awesome_name",
+        ] {
             assert!(!needles.are_in(other.as_bytes()), "{other}");
         }
     }

@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use backfills::{BackfillMove, BackfillWanted, Reprocess};
 pub use control::{ClearAnswer, ClearWanted, RunAsked};
 pub use daemon::DaemonAnswer;
+pub use records::PurgeWanted;
 pub use runs::{RunAnswer, RunWanted};
 pub use schedules::Paused;
 

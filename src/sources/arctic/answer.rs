@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use crate::sources::{
-    Error,
+    Error, ImageSize,
     reddit::post::{ParsedPost, parse_post},
 };
 
@@ -21,6 +21,8 @@ const LONGEST_WAIT: Duration = Duration::from_mins(2);
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) posts: Vec<ParsedPost>,
+    /// What each of them was read from.
+    pub(super) sent: Vec<Box<RawValue>>,
     /// What is no post, by reason.
     pub(super) dropped: BTreeMap<String, u64>,
     /// How long the answer was.
@@ -34,7 +36,11 @@ struct Answer {
 }
 
 /// Asks, and waits where the server says that this was the last question for now.
-pub(super) async fn ask(http: &reqwest::Client, url: Url) -> Result<Found, Error> {
+pub(super) async fn ask(
+    http: &reqwest::Client,
+    url: Url,
+    images: ImageSize,
+) -> Result<Found, Error> {
     let shown = url.to_string();
     let unavailable = |error: reqwest::Error| Error::Unavailable {
         message: format!("`{shown}` does not answer"),
@@ -50,7 +56,7 @@ pub(super) async fn ask(http: &reqwest::Client, url: Url) -> Result<Found, Error
         });
     }
     let body = response.bytes().await.map_err(unavailable)?;
-    let found = read(status, &body, &shown)?;
+    let found = read(status, &body, &shown, images)?;
     if let Some(wait) = reset.filter(|_| spent) {
         if wait > LONGEST_WAIT {
             return Err(Error::RateLimited {
@@ -63,7 +69,7 @@ pub(super) async fn ask(http: &reqwest::Client, url: Url) -> Result<Found, Error
     Ok(found)
 }
 
-fn read(status: StatusCode, body: &[u8], shown: &str) -> Result<Found, Error> {
+fn read(status: StatusCode, body: &[u8], shown: &str, images: ImageSize) -> Result<Found, Error> {
     let answer: Option<Answer> = serde_json::from_slice(body).ok();
     let said = answer.as_ref().and_then(|answer| answer.error.clone());
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
@@ -85,8 +91,11 @@ fn read(status: StatusCode, body: &[u8], shown: &str) -> Result<Found, Error> {
         ..Found::default()
     };
     for child in children {
-        match parse_post(child.get().as_bytes()) {
-            Ok(post) => found.posts.push(post),
+        match parse_post(child.get().as_bytes(), images) {
+            Ok(post) => {
+                found.posts.push(post);
+                found.sent.push(child);
+            }
             Err(reason) => *found.dropped.entry(reason.to_string()).or_default() += 1,
         }
     }

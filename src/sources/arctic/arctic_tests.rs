@@ -21,6 +21,8 @@ const NOON: i64 = 1_767_268_800;
 #[derive(Default)]
 struct Archive {
     made: Vec<i64>,
+    /// How many posts more than the least it answers with.
+    more: usize,
     asked: Mutex<Vec<BTreeMap<String, String>>>,
 }
 
@@ -53,7 +55,9 @@ async fn search(State(archive): State<Arc<Archive>>, Query(asked): Asked) -> Res
     let (after, before) = (bound("after"), bound("before"));
     let made = archive.made.iter().copied().enumerate();
     let found = made.filter(|(_, made)| after < *made && *made < before);
-    let posts: Vec<Value> = found.map(|(n, made)| post(n, made)).take(100).collect();
+    let posts = found.map(|(n, made)| post(n, made));
+    assert_eq!(asked["limit"], "auto");
+    let posts: Vec<Value> = posts.take(100 + archive.more).collect();
     let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "0")];
     (headers, Json(json!({ "data": posts }))).into_response()
 }
@@ -72,8 +76,13 @@ async fn ids(State(archive): State<Arc<Archive>>, Query(asked): Asked) -> Respon
 }
 
 async fn archive(made: Vec<i64>) -> (ArcticSource, Arc<Archive>) {
+    generous_archive(made, 0).await
+}
+
+async fn generous_archive(made: Vec<i64>, more: usize) -> (ArcticSource, Arc<Archive>) {
     let archive = Arc::new(Archive {
         made,
+        more,
         ..Archive::default()
     });
     let app = Router::new()
@@ -124,27 +133,55 @@ async fn every_post_comes_once_however_they_lie_on_the_edges_of_answers() {
     let newest = Timestamp::from_millis((NOON + 83) * 1000);
     assert_eq!(summary.unwrap().watermarks["pics"], newest);
     assert_eq!(archive.asked.lock().unwrap().len(), 3);
+    assert!(pages.iter().all(|page| page.raw.is_empty()), "nobody asked");
     let reading = pages[0].records[0].1.as_ref().unwrap();
     assert_eq!(reading.age, LabelAge::Known(Duration::from_hours(36)));
 
     // The next day begins an hour below what is known.
     let again = ScrapeRequest {
         watermarks: BTreeMap::from([("pics".to_owned(), newest)]),
+        raw: true,
         ..request(Some("pics"))
     };
-    scrape(&source, again).await.0.unwrap();
+    let (summary, pages) = scrape(&source, again).await;
+    summary.unwrap();
+    let (record, _) = &pages[0].records[0];
+    let body: Value = serde_json::from_slice(&pages[0].raw[&record.id].json).unwrap();
+    assert_eq!(body["title"], json!(record.title));
+    assert_eq!(pages[0].raw.len(), pages[0].records.len());
     let asked = archive.asked.lock().unwrap();
     assert_eq!(asked[3]["after"], (NOON + 83 - 3600 - 1).to_string());
 }
 
 #[tokio::test]
-async fn a_second_with_more_posts_than_an_answer_holds_does_not_hold_up() {
-    let (source, _) = archive([vec![5; 130], vec![6, 7]].concat()).await;
+async fn a_second_with_more_posts_than_an_answer_holds_is_a_gap_and_does_not_hold_up() {
+    let (source, archive) = archive([vec![1, 2], vec![5; 230], vec![6, 7]].concat()).await;
     let (summary, pages) = scrape(&source, request(Some("pics"))).await;
-    summary.unwrap();
+    let summary = summary.unwrap();
+    let second = |n: i64| Timestamp::from_millis((NOON + n) * 1000);
+    let gap = Gap {
+        community: "pics".to_owned(),
+        from: second(5),
+        to: second(6),
+    };
+    assert_eq!(summary.gaps, [gap]);
+    assert_eq!(summary.watermarks["pics"], second(7));
+    assert_eq!(archive.asked.lock().unwrap().len(), 3);
     let sent = sent(&pages);
-    assert_eq!(sent.len(), 102);
-    assert_eq!(sent.last().unwrap(), "p131");
+    // Two before it, an answer full of it, two behind it.
+    assert_eq!(sent.len(), 104);
+    assert_eq!(sent.last().unwrap(), "p233");
+}
+
+#[tokio::test]
+async fn an_answer_is_as_long_as_the_server_makes_it() {
+    // As many in a second as would be a gap in shorter answers.
+    let made: Vec<i64> = (0..1650).map(|n| n / 400).collect();
+    let (source, archive) = generous_archive(made, 900).await;
+    let (summary, pages) = scrape(&source, request(Some("pics"))).await;
+    assert_eq!(summary.unwrap().gaps, []);
+    assert_eq!(sent(&pages).len(), 1650);
+    assert!(archive.asked.lock().unwrap().len() <= 3);
 }
 
 #[tokio::test]
@@ -156,6 +193,7 @@ async fn all_that_is_known_is_answered_with_the_age_of_its_reading() {
     };
     let due = [due("p0", 36), due("p1", 36), due("p2", 40), due("gone", 36)];
     let read = source.observe(&due, request(None).as_of).await.unwrap();
+    let read = read.observations;
     let read: Vec<_> = read
         .iter()
         .map(|reading| {

@@ -15,8 +15,13 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use self::answer::{Found, ask};
-use super::{Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits};
-use crate::{clock::Timestamp, corpus::Observation};
+use super::{
+    Due, Error, ImageSize, Page, Readings, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+};
+use crate::{
+    clock::Timestamp,
+    corpus::{Gap, Observation},
+};
 
 /// The name of the data set.
 pub const DATASET: &str = "arctic";
@@ -26,8 +31,13 @@ pub const TERMS: &str = "Arctic Shift is run by volunteers who promise neither a
      dumps for whole communities. The posts are their authors' all the same: what was deleted since \
      must be deleted here, and Reddit's terms do not license training on them without permission";
 
-/// The most posts of an answer.
-const LIMIT: usize = 100;
+/// The server chooses how many posts an answer has: from [`LEAST`] to 1,000.
+const LIMIT: &str = "auto";
+/// An answer with fewer posts is the last one.
+const LEAST: usize = 100;
+/// After 36 hours the archive reads a post again; so much later the reading can be had. A reading
+/// that is made later than this is too late to be a label anyhow.
+const SETTLES: Duration = Duration::from_hours(12);
 /// The most ids of a question.
 const IDS: usize = 500;
 /// How far back a community is read of which nothing is known, where nothing says since when.
@@ -57,7 +67,7 @@ impl ArcticSource {
             .append_pair("after", &after.to_string())
             .append_pair("before", &before.to_string())
             .append_pair("sort", "asc")
-            .append_pair("limit", &LIMIT.to_string());
+            .append_pair("limit", LIMIT);
         Ok(url)
     }
 
@@ -82,7 +92,8 @@ impl ArcticSource {
         tracing::info!("{TERMS}");
         let mut summary = ScrapeSummary::default();
         for community in communities {
-            if let Some(newest) = self.walk(&community, &request, &pages).await? {
+            let walk = self.walk(&community, &request, &pages, &mut summary.gaps);
+            if let Some(newest) = walk.await? {
                 summary.watermarks.insert(community, newest);
             }
         }
@@ -95,6 +106,7 @@ impl ArcticSource {
         community: &str,
         request: &ScrapeRequest,
         pages: &mpsc::Sender<Page>,
+        gaps: &mut Vec<Gap>,
     ) -> Result<Option<Timestamp>, Error> {
         let known = request.watermarks.get(community).copied();
         let from = match (known, request.since) {
@@ -109,27 +121,37 @@ impl ArcticSource {
         let mut newest = known;
         let mut at_the_edge: BTreeSet<String> = BTreeSet::new();
         loop {
-            let found = ask(&self.http, self.search(community, after, before)?).await?;
+            let found = ask(
+                &self.http,
+                self.search(community, after, before)?,
+                request.images,
+            )
+            .await?;
             let length = found.posts.len() + count(&found.dropped);
             let last = found.posts.iter().filter_map(|p| p.record.created_at).max();
-            let (page, fresh) = page(found, request, &at_the_edge);
+            let (page, edge) = page(found, request, &at_the_edge);
             for (record, _) in &page.records {
                 newest = newest.max(record.created_at);
             }
-            at_the_edge = fresh.edge;
+            at_the_edge = edge;
             if pages.send(page).await.is_err() {
                 return Err(Error::Cancelled);
             }
-            let Some(last) = last.filter(|_| length >= LIMIT) else {
+            let Some(last) = last.map(seconds).filter(|_| length >= LEAST) else {
                 return Ok(newest);
             };
-            // More posts in one second than an answer holds cannot be told apart: they are passed.
-            let stuck = seconds(last) - 1 <= after && !fresh.any;
-            after = if stuck {
-                after + 1
-            } else {
-                (seconds(last) - 1).max(after)
-            };
+            if last - 1 > after {
+                after = last - 1;
+                continue;
+            }
+            // One second has as many posts as an answer: nobody can ask for those behind them.
+            let second = last.max(after + 1);
+            gaps.push(Gap {
+                community: community.to_owned(),
+                from: Timestamp::from_millis(second * 1000),
+                to: Timestamp::from_millis((second + 1) * 1000),
+            });
+            after = second;
         }
     }
 
@@ -139,24 +161,21 @@ impl ArcticSource {
             let ids: Vec<&str> = some.iter().map(|due| due.id.as_str()).collect();
             let mut url = self.at("api/posts/ids")?;
             url.query_pairs_mut().append_pair("ids", &ids.join(","));
-            let found = ask(&self.http, url).await?;
-            // Also those that were not read again yet: the post is known, its reading is not due.
+            let found = ask(&self.http, url, ImageSize::Original).await?;
+            // Also those that were not read again: that they are known is told by it.
             observations.extend(found.posts.into_iter().map(|post| post.observation));
         }
         Ok(observations)
     }
 }
 
-/// What an answer had that the one before had not.
-struct Fresh {
-    /// Ids of the last two seconds: the next answer has them again.
-    edge: BTreeSet<String>,
-    /// Whether there was anything.
-    any: bool,
-}
-
-/// The posts of an answer that are wanted and new, and what became of the others.
-fn page(found: Found, request: &ScrapeRequest, before: &BTreeSet<String>) -> (Page, Fresh) {
+/// The posts of an answer that are wanted and new, and what became of the others; and the ids of
+/// its last two seconds, which the next answer has again.
+fn page(
+    found: Found,
+    request: &ScrapeRequest,
+    before: &BTreeSet<String>,
+) -> (Page, BTreeSet<String>) {
     let mut page = Page {
         dropped: found.dropped,
         bytes: found.bytes,
@@ -168,25 +187,26 @@ fn page(found: Found, request: &ScrapeRequest, before: &BTreeSet<String>) -> (Pa
         .iter()
         .filter_map(|post| post.record.created_at)
         .max();
-    let edge = last.map(|last| last - Duration::from_secs(2));
-    let mut fresh = Fresh {
-        edge: BTreeSet::new(),
-        any: false,
-    };
-    for post in found.posts {
-        if post.record.created_at >= edge {
-            fresh.edge.insert(post.record.id.clone());
+    let since = last.map(|last| last - Duration::from_secs(2));
+    let mut edge = BTreeSet::new();
+    for (post, sent) in found.posts.into_iter().zip(found.sent) {
+        if post.record.created_at >= since {
+            edge.insert(post.record.id.clone());
         }
         if before.contains(&post.record.id) {
             continue;
         }
-        fresh.any = true;
-        match request.unwanted(&post.record) {
-            Some(reason) => *page.dropped.entry(reason.to_owned()).or_default() += 1,
-            None => page.records.push((post.record, Some(post.observation))),
+        if let Some(reason) = request.unwanted(&post.record) {
+            *page.dropped.entry(reason.to_owned()).or_default() += 1;
+            continue;
         }
+        if request.raw {
+            let raw = post.raw(sent.get().as_bytes());
+            page.raw.insert(post.record.id.clone(), raw);
+        }
+        page.records.push((post.record, Some(post.observation)));
     }
-    (page, fresh)
+    (page, edge)
 }
 
 fn count(dropped: &BTreeMap<String, u64>) -> usize {
@@ -219,12 +239,21 @@ impl Source for ArcticSource {
         Box::pin(self.scrape_all(request, pages))
     }
 
+    fn settles(&self) -> Duration {
+        SETTLES
+    }
+
     fn observe<'a>(
         &'a self,
         due: &'a [Due],
         _as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
-        Box::pin(self.observe_all(due))
+    ) -> BoxFuture<'a, Result<Readings, Error>> {
+        Box::pin(async {
+            Ok(Readings {
+                observations: self.observe_all(due).await?,
+                ..Readings::default()
+            })
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write};
 use serde_json::json;
 
 use super::{judged::LONGEST_LINE, seen::short, *};
-use crate::corpus::Record;
+use crate::corpus::{Observation, Record};
 
 pub(super) fn post(id: &str, community: &str, read_at: u64) -> String {
     json!({"id": id, "title": format!("{id} {read_at}"), "subreddit": community,
@@ -21,11 +21,11 @@ pub(super) fn compressed(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-struct Walk {
-    records: Vec<(Record, Option<Observation>)>,
-    dropped: BTreeMap<String, u64>,
-    bytes: u64,
-    end: Result<ScrapeSummary, Error>,
+pub(super) struct Walk {
+    pub(super) records: Vec<(Record, Option<Observation>)>,
+    pub(super) dropped: BTreeMap<String, u64>,
+    pub(super) bytes: u64,
+    pub(super) end: Result<ScrapeSummary, Error>,
 }
 
 impl Walk {
@@ -36,13 +36,17 @@ impl Walk {
     }
 }
 
-async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
-    let source = DumpSource::open(path).unwrap();
-    let (send, mut receive) = mpsc::channel::<Page>(1);
+pub(super) async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
     let request = ScrapeRequest {
         communities: communities.map(|all| all.iter().map(|c| (*c).to_owned()).collect()),
         ..ScrapeRequest::everything("2026-12-01".parse().unwrap())
     };
+    walk_request(path, request).await
+}
+
+pub(super) async fn walk_request(path: &Path, request: ScrapeRequest) -> Walk {
+    let source = DumpSource::open(path).unwrap();
+    let (send, mut receive) = mpsc::channel::<Page>(1);
     let mut all = Page::default();
     let collect = async {
         while let Some(page) = receive.recv().await {
@@ -60,6 +64,28 @@ async fn walk(path: &Path, communities: Option<&[&str]>) -> Walk {
         dropped: all.dropped,
         bytes: all.bytes,
         end,
+    }
+}
+
+/// The first line of a post is what was known first.
+#[tokio::test]
+async fn lines_come_as_they_are_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.ndjson");
+    let first = r#"{ "id":"a", "title" : "t","odd":[1.0,1e2],"created_utc":1600000000}"#;
+    let then = first.replace("odd", "even");
+    fs::write(&path, format!("{first}\n\n {then} \n")).unwrap();
+    let source = DumpSource::open(&path).unwrap();
+    for raw in [false, true] {
+        let request = ScrapeRequest {
+            raw,
+            ..ScrapeRequest::everything("2026-12-01".parse().unwrap())
+        };
+        let (send, mut receive) = mpsc::channel::<Page>(9);
+        source.scrape(request, send).await.unwrap();
+        let page = receive.recv().await.unwrap();
+        let sent = page.raw.get("a").map(|raw| raw.json.to_vec());
+        assert_eq!(sent, raw.then(|| first.as_bytes().to_vec()));
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn feed(bytes: &[u8]) {
         lines.lines(bytes, 0, &wanted);
         account(&lines.judged);
         let mut rows = Batch::default();
-        if rows.rows(bytes, 0, &wanted).is_ok() {
+        if rows.block(bytes, 0, &wanted).is_ok() {
             account(&rows.judged);
         }
         let mut line = Judged::default();

@@ -3,10 +3,14 @@
 use std::{borrow::Cow, collections::BTreeMap, io, ops::Range};
 
 use super::{
+    parquet::{Row, Rows},
     pieces::{Data, Piece, Spare, wrong},
     wanted::Wanted,
 };
-use crate::sources::reddit::post::{ParsedPost, Reason, parse_post};
+use crate::{
+    corpus::RawBody,
+    sources::reddit::post::{ParsedPost, Reason, parse_post},
+};
 
 /// The longest line that is read as a post; the longest real ones have some hundred kilobytes.
 pub(super) const LONGEST_LINE: usize = 16 << 20;
@@ -39,6 +43,8 @@ pub(super) type Dropped = BTreeMap<Cow<'static, str>, u64>;
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) post: ParsedPost,
+    /// Its line, where that is asked for.
+    pub(super) raw: Option<RawBody>,
     /// The place behind it.
     pub(super) end: Place,
     /// The lines that were dropped between the post before it and this one.
@@ -63,40 +69,50 @@ pub(super) struct Judged {
 impl Judged {
     /// Judges a line that lies at `span`, an end of line with it.
     pub(super) fn line(&mut self, wanted: &Wanted, line: &[u8], span: Range<u64>) {
-        let before = self.lines;
-        self.lines += 1;
         let line = line.trim_ascii();
         if line.is_empty() {
+            self.lines += 1;
             return;
         }
         let reason = match judge(wanted, line) {
             Ok(post) => {
+                self.lines += 1;
                 let end = Place {
                     offset: span.end,
                     lines: self.lines,
                 };
                 let dropped = std::mem::take(&mut self.dropped);
-                self.kept.push(Kept { post, end, dropped });
+                let raw = wanted.request().raw.then(|| post.raw(line));
+                self.kept.push(Kept {
+                    post,
+                    raw,
+                    end,
+                    dropped,
+                });
                 return;
             }
             Err(Refused::For(reason)) => Cow::Borrowed(reason),
             Err(Refused::Unread(reason)) => Cow::Owned(reason.to_string()),
         };
-        if reason == "after_as_of" {
-            self.late.get_or_insert(Place {
-                offset: span.start,
-                lines: before,
-            });
-        }
-        self.drop_line(reason);
+        self.pass(reason, 1, span.start);
     }
 
-    /// Counts a line that is no post, whatever it holds.
-    pub(super) fn drop_line(&mut self, reason: Cow<'static, str>) {
+    /// Counts `lines` lines from `offset` on that are no posts, or none that are wanted.
+    fn pass(&mut self, reason: Cow<'static, str>, lines: u64, offset: u64) {
+        if reason == "after_as_of" {
+            let lines = self.lines;
+            self.late.get_or_insert(Place { offset, lines });
+        }
+        self.lines += lines;
         if reason == "malformed_line" && self.malformed.len() < LINES {
             self.malformed.push(self.lines);
         }
-        *self.dropped.entry(reason).or_default() += 1;
+        *self.dropped.entry(reason).or_default() += lines;
+    }
+
+    /// Counts a line that is too long to be read.
+    pub(super) fn endless(&mut self) {
+        self.pass("malformed_line".into(), 1, 0);
     }
 }
 
@@ -115,7 +131,7 @@ fn judge(wanted: &Wanted, line: &[u8]) -> Result<ParsedPost, Refused> {
     if let Some(reason) = wanted.passes_over(line) {
         return Err(Refused::For(reason));
     }
-    let post = parse_post(line).map_err(Refused::Unread)?;
+    let post = parse_post(line, wanted.request().images).map_err(Refused::Unread)?;
     match wanted.request().unwanted(&post.record) {
         Some(reason) => Err(Refused::For(reason)),
         None => Ok(post),
@@ -186,7 +202,12 @@ impl Tools {
                 let length = length.filter(|length| *length <= LONGEST_BLOCK);
                 let length = length.ok_or_else(|| wrong("a block has no length".to_owned()))?;
                 self.unpack(&packed, length)?;
-                batch.rows(&self.text, skip, wanted)?;
+                batch.block(&self.text, skip, wanted)?;
+            }
+            Data::Rows(rows) => batch.rows(&rows, wanted),
+            Data::Passed { rows, reason } => {
+                batch.length = rows;
+                batch.judged.pass(reason.into(), rows, 0);
             }
         }
         Ok(batch)
@@ -226,8 +247,24 @@ impl Batch {
         self.tail = text[from..].to_vec();
     }
 
+    /// Judges rows of which some may be passed over already.
+    fn rows(&mut self, rows: &Rows, wanted: &Wanted) {
+        self.decoded = rows.text.len() as u64;
+        self.length = rows.rows.len() as u64;
+        let mut from = 0;
+        for (row, at) in rows.rows.iter().zip(0..) {
+            match *row {
+                Row::Line(end) => {
+                    self.judged.line(wanted, &rows.text[from..end], at..at + 1);
+                    from = end;
+                }
+                Row::Passed(reason) => self.judged.pass(reason.into(), 1, at),
+            }
+        }
+    }
+
     /// Judges the rows of a block, of which the first `skip` are known.
-    pub(super) fn rows(&mut self, block: &[u8], skip: usize, wanted: &Wanted) -> io::Result<()> {
+    pub(super) fn block(&mut self, block: &[u8], skip: usize, wanted: &Wanted) -> io::Result<()> {
         self.decoded = block.len() as u64;
         let cut = || wrong("a block ends before its rows do".to_owned());
         let number = |at: usize| -> io::Result<usize> {

@@ -1,9 +1,10 @@
-//! Dumps of posts: one JSON object a line or row, compressed with zstd or plain.
+//! Dumps of posts: one JSON object a line or row, compressed with zstd or plain; or Parquet.
 
 #[cfg(test)]
 mod fuzzed;
 mod identity;
 mod judged;
+mod parquet;
 mod pieces;
 mod seen;
 mod threads;
@@ -18,12 +19,12 @@ use tokio::sync::mpsc;
 
 use self::{pieces::Format, walk::Walk};
 use super::{
-    Due, Error, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+    Due, Error, Page, Readings, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
     pager::{self, Pager},
 };
-use crate::{clock::Timestamp, corpus::Observation};
+use crate::clock::Timestamp;
 
-const ALLOWED: &str = "`.zst`, `.zst_blocks`, `.ndjson` or `.jsonl`";
+const ALLOWED: &str = "`.zst`, `.zst_blocks`, `.ndjson`, `.jsonl` or `.parquet`";
 
 /// A dump, or a folder of dumps that are read in the order of their names.
 ///
@@ -143,12 +144,14 @@ impl Source for DumpSource {
         &'a self,
         _due: &'a [Due],
         _as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
-        Box::pin(async { Ok(Vec::new()) })
+    ) -> BoxFuture<'a, Result<Readings, Error>> {
+        Box::pin(async { Ok(Readings::default()) })
     }
 }
 
 #[cfg(test)]
 mod dump_tests;
+#[cfg(test)]
+mod parquet_tests;
 #[cfg(test)]
 mod resume_tests;

@@ -12,6 +12,10 @@ use zstd::{
     zstd_safe,
 };
 
+use super::{
+    parquet::{self, Rows},
+    wanted::Wanted,
+};
 use crate::corpus::DecodeStart;
 
 /// The public dumps are written with `--long=31`, which other readers refuse.
@@ -38,6 +42,8 @@ pub(super) enum Format {
     /// Arctic Shift's blocks: a length of four bytes (little-endian, as all numbers here), then a
     /// frame of zstd; decoded, it is a count of rows, offset and length of each, and their bytes.
     Blocks,
+    /// Parquet: columns, in groups of rows.
+    Parquet,
 }
 
 impl Format {
@@ -48,7 +54,26 @@ impl Format {
             "jsonl" | "ndjson" => Some(Self::Plain),
             "zst" => Some(Self::Zstd),
             "zst_blocks" => Some(Self::Blocks),
+            "parquet" => Some(Self::Parquet),
             _ => None,
+        }
+    }
+
+    /// Whether reading can begin at any line or row as well as at any other.
+    pub(super) const fn begins_anywhere(self) -> bool {
+        matches!(self, Self::Plain | Self::Parquet)
+    }
+
+    /// Whether what is added to a file leaves what was there.
+    pub(super) const fn grows(self) -> bool {
+        !matches!(self, Self::Parquet)
+    }
+
+    /// What helps where a file cannot be read.
+    pub(super) const fn help(self) -> &'static str {
+        match self {
+            Self::Parquet => "get the file anew, or wait until it is written, and run again",
+            _ => "get the file anew, or check it with `zstd --long=31 -t`, and run again",
         }
     }
 }
@@ -79,6 +104,10 @@ pub(super) enum Data {
     },
     /// A block of rows.
     Block(Vec<u8>),
+    /// Rows.
+    Rows(Rows),
+    /// So many rows, none of which is wanted.
+    Passed { rows: u64, reason: &'static str },
 }
 
 /// Memory that is used again: fresh pages cost more than what is written to them.
@@ -105,6 +134,7 @@ pub(super) struct Cutter<'a> {
     input: Input,
     format: Format,
     spare: &'a Spare,
+    wanted: &'a Wanted,
     skip: u64,
 }
 
@@ -116,6 +146,7 @@ impl<'a> Cutter<'a> {
         start: DecodeStart,
         offset: u64,
         spare: &'a Spare,
+        wanted: &'a Wanted,
     ) -> io::Result<Self> {
         file.seek(SeekFrom::Start(start.raw))?;
         Ok(Self {
@@ -127,6 +158,7 @@ impl<'a> Cutter<'a> {
             },
             format,
             spare,
+            wanted,
             skip: offset - start.offset,
         })
     }
@@ -141,6 +173,7 @@ impl<'a> Cutter<'a> {
             Format::Plain => self.plain(&mut send),
             Format::Zstd => self.zstd(&mut send),
             Format::Blocks => self.blocks(&mut send),
+            Format::Parquet => parquet::cut(self.input.file, self.input.raw, self.wanted, send),
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     DumpSource,
     dump_tests::{blocks, compressed, post},
+    parquet_tests::posts,
 };
 use crate::{
     corpus::FileCursor,
@@ -95,11 +96,14 @@ async fn a_killed_walk_goes_on_behind_its_last_page() {
         .chunks(10_001)
         .flat_map(|part| zstd::bulk::compress(part, 3).unwrap())
         .collect();
+    let groups = [0..300, 300..1100, 1100..1900, 1900..2200, 2200..2600]
+        .map(|numbers| (numbers, "pics", 1_500_000_000));
     let files = [
         ("x.ndjson", text.clone().into_bytes()),
         ("one.zst", compressed(&text)),
         ("many.zst", frames),
         ("x.zst_blocks", blocks(&all)),
+        ("x.parquet", posts(&groups)),
     ];
     for (name, bytes) in files {
         let path = folder.path().join(name);
@@ -138,6 +142,11 @@ async fn a_watched_folder_gives_only_what_is_new() {
     fs::write(path("c.zst_blocks"), blocks(&lines(20..30))).unwrap();
     assert_eq!(reader.news(folder.path()).await.ids, ids(0..30));
     assert_eq!(reader.news(folder.path()).await.bytes, 0);
+    fs::write(path("p.parquet"), posts(&[(70..90, "pics", 1_500_000_000)])).unwrap();
+    assert_eq!(reader.news(folder.path()).await.ids, ids(70..90));
+    assert_eq!(reader.news(folder.path()).await.bytes, 0);
+    fs::write(path("p.parquet"), posts(&[(80..91, "pics", 1_500_000_000)])).unwrap();
+    assert_eq!(reader.news(folder.path()).await.ids, ids(80..91));
 
     append(&path("a.jsonl"), text(30..31).as_bytes());
     append(&path("b.zst"), &compressed(&text(31..33)));

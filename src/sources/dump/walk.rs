@@ -14,7 +14,7 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    corpus::{DecodeStart, FileCursor},
+    corpus::{DecodeStart, FileCursor, RawBody},
     sources::{Error, ScrapeRequest, pager::Pager, reddit::post::ParsedPost},
 };
 
@@ -48,7 +48,7 @@ impl Walk {
             source: Some(Box::new(error)),
         };
         let mut file = fs::File::open(path).map_err(unopened)?;
-        let cursor = self.cursor(path, &mut file).map_err(unopened)?;
+        let cursor = self.cursor(path, &mut file, format).map_err(unopened)?;
         let (start, offset) = (cursor.start, cursor.offset);
         let kept_before = self.pager.counted.kept;
         let mut progress = Progress {
@@ -65,7 +65,7 @@ impl Walk {
             malformed: Vec::new(),
             bad_lines: 0,
             raw: start.raw,
-            is_plain: format == Format::Plain,
+            begins_anywhere: format.begins_anywhere(),
         };
         let Self {
             pager,
@@ -73,9 +73,10 @@ impl Walk {
             seen,
             spare,
         } = self;
+        let wanted = &*wanted;
         let mut sink = Sink { pager, seen };
         let end = threads::search(
-            move |spare| Cutter::new(file, format, start, offset, spare),
+            move |spare| Cutter::new(file, format, start, offset, spare, wanted),
             spare,
             wanted,
             |batch| progress.take(batch, wanted, &mut sink),
@@ -95,8 +96,7 @@ impl Walk {
         sink.pager.cursor = None;
         end.map_err(|error| Error::Broken {
             message: format!(
-                "`{}` {} after line {}: the {} posts kept before stand; get the file anew, or \
-                 check it with `zstd --long=31 -t`, and run again",
+                "`{}` {} after line {}: the {} posts kept before stand; {}",
                 path.display(),
                 if error.kind() == io::ErrorKind::UnexpectedEof {
                     "is cut off"
@@ -105,18 +105,19 @@ impl Walk {
                 },
                 progress.at.lines,
                 sink.pager.counted.kept - kept_before,
+                format.help(),
             ),
             source: Some(Box::new(error)),
         })
     }
 
     /// Where to go on in a file: where an earlier walk stopped, if it is still that file.
-    fn cursor(&self, path: &Path, file: &mut fs::File) -> io::Result<FileCursor> {
+    fn cursor(&self, path: &Path, file: &mut fs::File, format: Format) -> io::Result<FileCursor> {
         let name = path.display().to_string();
         let now = identity(file)?;
         let mut known = self.wanted.request().cursors.iter();
         if let Some(known) = known.find(|known| known.file == name)
-            && goes_on(file, &now, known)?
+            && (now == known.identity || format.grows() && goes_on(file, &now, known)?)
         {
             return Ok(FileCursor {
                 identity: now,
@@ -141,16 +142,18 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     /// Adds a post, unless a later reading of it was added.
-    fn post(&mut self, post: ParsedPost) {
+    fn post(&mut self, post: ParsedPost, raw: Option<RawBody>) {
         let ParsedPost {
             record,
             observation,
+            ..
         } = post;
         let read_at = observation.observed_at;
         let before = self.seen.reading(&record.id);
         let is_earlier = matches!((before, read_at), (Some(before), Some(now)) if now < before);
         if !is_earlier {
             self.seen.note(&record.id, read_at);
+            self.pager.add_raw(&record.id, raw);
             self.pager.add(record, Some(observation));
         }
         if before.is_some() {
@@ -177,8 +180,8 @@ struct Progress {
     bad_lines: u64,
     /// Bytes of the file that are read.
     raw: u64,
-    /// Whether nothing has to be decoded: any place is as good a beginning as another.
-    is_plain: bool,
+    /// Whether any place is as good a beginning as another.
+    begins_anywhere: bool,
 }
 
 impl Progress {
@@ -245,8 +248,7 @@ impl Progress {
         };
         let mut judged = Judged::default();
         if std::mem::take(&mut self.is_endless) {
-            judged.lines = 1;
-            judged.drop_line("malformed_line".into());
+            judged.endless();
         } else {
             let mark = "\u{feff}".as_bytes();
             let text = match line.strip_prefix(mark) {
@@ -265,7 +267,7 @@ impl Progress {
         }
         for kept in judged.kept {
             self.count_dropped(kept.dropped, sink);
-            sink.post(kept.post);
+            sink.post(kept.post, kept.raw);
             self.reached(kept.end.after(base), sink);
             sink.pager.send_if_full()?;
         }
@@ -324,7 +326,7 @@ impl Progress {
             self.cursor.start = *start;
             self.starts.pop_front();
         }
-        if self.is_plain {
+        if self.begins_anywhere {
             self.cursor.start = DecodeStart {
                 raw: place.offset,
                 offset: place.offset,

@@ -1,7 +1,7 @@
 //! What is passed over is never wanted.
 
 use super::*;
-use crate::sources::reddit::post::parse_post;
+use crate::sources::{ImageSize, reddit::post::parse_post};
 
 fn wanted(communities: Option<&[&str]>, since: Option<&str>) -> Wanted {
     Wanted::new(ScrapeRequest {
@@ -74,7 +74,7 @@ fn what_is_passed_over_would_not_be_kept() {
                         .iter()
                         .flat_map(|f| lines.iter().map(move |l| (f, l)))
                     {
-                        let post = parse_post(line.as_bytes()).unwrap();
+                        let post = parse_post(line.as_bytes(), ImageSize::Original).unwrap();
                         let unwanted = filter.request().unwanted(&post.record);
                         kept += u32::from(unwanted.is_none());
                         if filter.passes_over(line.as_bytes()).is_some() {

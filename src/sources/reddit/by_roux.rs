@@ -1,9 +1,10 @@
-//! Listings by `roux`: a second transport, off by default.
+//! Listings and accounts by `roux`: a second transport, off by default.
 //!
 //! `roux` has Reddit's addresses built in and takes a client of `reqwest`, which is handed to it
 //! with a token of our own. It hides the status and the headers of an answer, lacks fields (those
 //! of galleries, subscribers, the author's number), and gives up a page for one odd child: what it
-//! cannot read is asked for again without it.
+//! cannot read is asked for again without it. As it hands on no author's number, authors are asked
+//! for by their names, a call for each, where our own way reads a hundred.
 
 use std::{
     fmt,
@@ -11,16 +12,16 @@ use std::{
 };
 
 use roux::{
-    Subreddit,
+    Subreddit, User,
     util::{FeedOption, RouxError},
 };
 
 use super::{
-    budget::{Answer, CallClass, Came, Limiter, Outcome, Told},
+    budget::{Answer, CallClass, Came, Limiter, Outcome, Permit, Told},
     client::Fault,
     listing::ListingPage,
 };
-use crate::{net, sources::Error};
+use crate::{clock::Timestamp, corpus::AuthorReading, net, sources::Error};
 
 /// How many posts a page holds.
 const PAGE: u32 = 100;
@@ -75,23 +76,39 @@ impl ByRoux {
         let listing = Subreddit::new_oauth(&communities.join("+"), &client);
         let options = after.map(|after| FeedOption::new().after(after));
         let found = listing.latest(PAGE, options).await;
-        let (answer, came) = came_of(found.as_ref().err());
-        let outcome = Outcome {
-            answer,
-            came,
-            heard_at: limiter.now(),
-        };
-        let why = found.as_ref().err().map(ToString::to_string);
-        let why = format!("listing by roux: {}", why.as_deref().unwrap_or("read"));
-        limiter.settle(permit, outcome, &why).await?;
-        let page = found
-            .ok()
+        let found = settled(limiter, permit, found, "a listing").await?;
+        Ok(found
             .and_then(|listing| serde_json::to_vec(&listing).ok())
-            .and_then(|body| ListingPage::read(&body).ok());
-        if page.is_none() {
-            tracing::debug!(why, "asking again without roux");
-        }
-        Ok(page)
+            .and_then(|body| ListingPage::read(&body).ok())
+            // `roux` keeps to itself what was sent; this is what it understood.
+            .map(|page| ListingPage {
+                is_as_sent: false,
+                ..page
+            }))
+    }
+
+    /// What is known of an account by its name; `None` where `roux` could not read it, for whatever
+    /// reason.
+    pub(super) async fn account(
+        &self,
+        token: &str,
+        limiter: &Limiter,
+        host: &str,
+        name: &str,
+        read_at: Timestamp,
+    ) -> Result<Option<AuthorReading>, Fault> {
+        let client = self.client(token)?;
+        let permit = limiter.acquire(host, Some(CallClass::Authors)).await?;
+        let found = User::new_oauth(name, &client).about(None).await;
+        let found = settled(limiter, permit, found, "an account").await?;
+        Ok(found.map(|about| AuthorReading {
+            id: name.to_owned(),
+            read_at,
+            name: about.data.name,
+            created_at: about.data.created_utc.map(Timestamp::from_seconds),
+            link_karma: about.data.link_karma.map(f64::from),
+            comment_karma: about.data.comment_karma.map(f64::from),
+        }))
     }
 
     fn client(&self, token: &str) -> Result<reqwest::Client, Fault> {
@@ -105,6 +122,30 @@ impl ByRoux {
         *current = Some((token.to_owned(), client.clone()));
         Ok(client)
     }
+}
+
+/// Books what came of a call; the answer where it could be read.
+async fn settled<T>(
+    limiter: &Limiter,
+    permit: Permit,
+    found: Result<T, RouxError>,
+    what: &str,
+) -> Result<Option<T>, Fault> {
+    let (answer, came) = came_of(found.as_ref().err());
+    let outcome = Outcome {
+        answer,
+        came,
+        heard_at: limiter.now(),
+    };
+    let why = match &found {
+        Ok(_) => format!("{what} by roux"),
+        Err(error) => {
+            tracing::debug!(%error, what, "asking again without roux");
+            format!("{what} by roux: {error}")
+        }
+    };
+    limiter.settle(permit, outcome, &why).await?;
+    Ok(found.ok())
 }
 
 /// What an answer was, as far as `roux` tells: not more than whether one came.

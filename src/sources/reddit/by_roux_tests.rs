@@ -29,6 +29,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     sandbox::{SandboxState, communities, serve},
+    sources::ImageSize,
 };
 
 const AUTHORITY: &[u8] = include_bytes!("../../../tests/fixtures/tls/ca.pem");
@@ -118,7 +119,7 @@ async fn walked(client: &RedditClient) -> BTreeMap<String, ParsedPost> {
     loop {
         let page = client.newest(&names, after.as_deref(), now).await.unwrap();
         for child in &page.children {
-            if let Ok(post) = read_child(child, now) {
+            if let Ok(post) = read_child(child, now, ImageSize::Original) {
                 posts.insert(post.record.id.clone(), post);
             }
         }
@@ -132,6 +133,11 @@ async fn walked(client: &RedditClient) -> BTreeMap<String, ParsedPost> {
 #[tokio::test]
 async fn both_transports_give_equal_rows_where_roux_has_the_field() {
     let (own, by_roux, _) = both("strict").await;
+    let now: Timestamp = "2026-01-03".parse().unwrap();
+    for (client, is_as_sent) in [(&own, true), (&by_roux, false)] {
+        let page = client.newest(&["pics"], None, now).await.unwrap();
+        assert_eq!(page.is_as_sent, is_as_sent, "roux hides what was sent");
+    }
     let (own, mut by_roux) = (walked(&own).await, walked(&by_roux).await);
     assert!(own.len() > 300 && own.len() == by_roux.len());
     let (mut galleries, mut lacking) = (0, 0);
@@ -151,6 +157,44 @@ async fn both_transports_give_equal_rows_where_roux_has_the_field() {
         assert_eq!(ours, theirs);
     }
     assert!(galleries > 0 && lacking > 0);
+}
+
+#[tokio::test]
+async fn both_transports_know_the_same_of_an_account() {
+    let (own, by_roux, _) = both("strict").await;
+    let now: Timestamp = "2026-01-03".parse().unwrap();
+    let posts = walked(&own).await;
+    let known: BTreeMap<String, String> = posts
+        .into_values()
+        .filter_map(|mut post| {
+            let number = post.record.fields.remove("author_fullname")?;
+            Some((post.record.author?, number.as_str()?.to_owned()))
+        })
+        .take(12)
+        .collect();
+    let numbers: Vec<String> = known.values().cloned().collect();
+    let mut expected = own.authors(&numbers, now).await.unwrap();
+    for author in &mut expected {
+        author.id = author.name.clone().unwrap();
+    }
+    expected.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut names: Vec<String> = known.keys().cloned().collect();
+    names.extend(["nobody_at_all".to_owned(), "no/name".to_owned()]);
+    for client in [&by_roux, &own] {
+        let mut found = client.authors(&names, now).await.unwrap();
+        for author in &mut found {
+            // Each waits for its call.
+            author.read_at = now;
+        }
+        assert_eq!(found, expected);
+    }
+    let first = &expected[0];
+    assert!(first.link_karma > Some(0.0) && first.comment_karma.is_some());
+    assert!(first.created_at.is_some() && expected.len() > 5);
+    // The numbers were one call; the names are one each, and what is no name is not asked for.
+    let classes = own.sheet().unwrap().classes;
+    let row = classes.iter().find(|row| row.class == CallClass::Authors);
+    assert_eq!(row.unwrap().calls, 1 + expected.len() as u64 + 1);
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub(super) struct RedditClient {
     tokens: Tokens,
     limiter: Limiter,
     pauses: Pauses,
-    /// How listings are asked for, where it is not in our own way.
+    /// How listings and accounts are asked for, where it is not in our own way.
     roux: Option<ByRoux>,
 }
 
@@ -121,7 +121,7 @@ impl RedditClient {
         })
     }
 
-    /// Asks for listings by `roux`.
+    /// Asks for listings and accounts by `roux`.
     #[must_use]
     pub(super) fn with_roux(mut self, clients: RouxClients) -> Self {
         self.roux = Some(ByRoux::new(clients));
@@ -183,14 +183,19 @@ impl RedditClient {
         .await
     }
 
-    /// What is known of these accounts (`t2_…`), asked for by the hundred. Those that are gone are
-    /// left out.
+    /// What is known of these accounts: by their numbers (`t2_…`), which are asked for by the
+    /// hundred, or by their names, each of which is a call. Those that are gone are left out.
     pub(super) async fn authors(
         &self,
         ids: &[String],
         as_of: Timestamp,
     ) -> Result<Vec<AuthorReading>, Fault> {
         let mut found = Vec::new();
+        let is_number = |id: &String| id.starts_with("t2_");
+        let (ids, names): (Vec<String>, Vec<String>) = ids.iter().cloned().partition(is_number);
+        for name in &names {
+            found.extend(self.account(name, as_of).await?);
+        }
         for ids in ids.chunks(BATCH) {
             let read_at = self.read_at(as_of);
             let path = "/api/user_data_by_account_ids";
@@ -211,6 +216,29 @@ impl RedditClient {
             }
         }
         Ok(found)
+    }
+
+    /// What is known of an account by its name; `None` where nothing can be had of it.
+    async fn account(&self, name: &str, as_of: Timestamp) -> Result<Option<AuthorReading>, Fault> {
+        if !people::is_name(name) {
+            return Ok(None);
+        }
+        let read_at = self.read_at(as_of);
+        if let Some(roux) = &self.roux {
+            let token = self.tokens.current(&self.asker()).await?.text;
+            let (limiter, host) = (&self.limiter, &self.host);
+            let account = roux.account(&token, limiter, host, name, read_at).await?;
+            if account.is_some() {
+                return Ok(account);
+            }
+        }
+        let path = format!("/user/{name}/about");
+        let read = |body: &[u8]| people::account(body, name, read_at);
+        match self.get(&path, &[], CallClass::Authors, as_of, read).await {
+            Ok(account) => Ok(Some(account)),
+            Err(Fault::Refused { .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// What is known of these communities, asked for by the hundred.

@@ -1,7 +1,7 @@
 //! What the fuzzer of listings feeds; compiled for the tests and by `tests/fuzz` only.
 
 use super::listing::{ListingPage, read_child};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, sources::ImageSize};
 
 /// Reads `bytes` as the body of a listing.
 ///
@@ -14,7 +14,7 @@ pub(crate) fn feed(bytes: &[u8]) {
     };
     let read_at = Timestamp::from_millis(1_767_225_600_000);
     for child in &page.children {
-        match read_child(child, read_at) {
+        match read_child(child, read_at, ImageSize::Preview(384)) {
             Ok(post) => {
                 assert!(!post.record.id.is_empty());
                 assert_eq!(post.observation.record_id, post.record.id);

@@ -7,7 +7,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::post::{ParsedPost, Reason, parse_post_read_at};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, sources::ImageSize};
 
 /// One page of a listing.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(super) struct ListingPage {
     pub(super) after: Option<String>,
     /// How many bytes the page had.
     pub(super) bytes: u64,
+    /// Whether the things are byte by byte what was sent.
+    pub(super) is_as_sent: bool,
 }
 
 impl ListingPage {
@@ -39,6 +41,7 @@ impl ListingPage {
             children: envelope.data.children,
             after: envelope.data.after,
             bytes: body.len() as u64,
+            is_as_sent: true,
         })
     }
 }
@@ -78,7 +81,16 @@ fn children<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Box<RawVal
 }
 
 /// Reads one child of a listing as a post: `{"kind": "t3", "data": {…}}`.
-pub(super) fn read_child(child: &RawValue, read_at: Timestamp) -> Result<ParsedPost, Reason> {
+pub(super) fn read_child(
+    child: &RawValue,
+    read_at: Timestamp,
+    images: ImageSize,
+) -> Result<ParsedPost, Reason> {
+    parse_post_read_at(post_of(child)?.get().as_bytes(), read_at, images)
+}
+
+/// The post in a child of a listing, as it was sent.
+pub(super) fn post_of(child: &RawValue) -> Result<&RawValue, Reason> {
     #[derive(Deserialize)]
     struct Child<'a> {
         #[serde(borrow)]
@@ -90,7 +102,7 @@ pub(super) fn read_child(child: &RawValue, read_at: Timestamp) -> Result<ParsedP
     if child.kind.is_some_and(|kind| kind != "t3") {
         return Err(Reason::OtherThing);
     }
-    parse_post_read_at(child.data.get().as_bytes(), read_at)
+    Ok(child.data)
 }
 
 #[cfg(test)]

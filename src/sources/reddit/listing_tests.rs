@@ -18,7 +18,7 @@ fn an_odd_child_is_lost_alone() {
     let read: Vec<_> = page
         .children
         .iter()
-        .filter_map(|child| read_child(child, AT).ok())
+        .filter_map(|child| read_child(child, AT, ImageSize::Original).ok())
         .map(|post| (post.record.id, post.observation.score))
         .collect();
     let wanted = [("a", Some(12.0)), ("c", Some(3.0)), ("e", None)];
@@ -59,7 +59,7 @@ fn no_post_of_a_real_page_is_lost() {
         children += page.children.len();
         for child in &page.children {
             let value: serde_json::Value = serde_json::from_str(child.get()).unwrap();
-            match read_child(child, AT) {
+            match read_child(child, AT, ImageSize::Original) {
                 Ok(post) => {
                     posts += 1;
                     assert_eq!(value["kind"], "t3", "{}", post.record.id);

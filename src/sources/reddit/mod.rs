@@ -9,6 +9,7 @@ mod exchange;
 mod fuzzed;
 mod listing;
 mod media;
+pub(crate) mod nature;
 mod pack;
 mod people;
 pub(crate) mod post;

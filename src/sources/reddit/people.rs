@@ -25,16 +25,40 @@ pub(super) fn authors(
         .iter()
         .filter_map(|(id, account)| {
             let account: Map<String, Value> = serde_json::from_str(account.get()).ok()?;
-            Some(AuthorReading {
-                id: id.clone(),
-                read_at,
-                name: text(account.get("name")).map(str::to_owned),
-                created_at: time(account.get("created_utc")),
-                link_karma: number(account.get("link_karma")),
-                comment_karma: number(account.get("comment_karma")),
-            })
+            Some(reading(id, &account, read_at))
         })
         .collect())
+}
+
+/// Reads the page of an account, which is known by its name: `{"kind": "t2", "data": {…}}`.
+pub(super) fn account(
+    body: &[u8],
+    name: &str,
+    read_at: Timestamp,
+) -> Result<AuthorReading, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Page {
+        data: Map<String, Value>,
+    }
+    let page: Page = serde_json::from_slice(body)?;
+    Ok(reading(name, &page.data, read_at))
+}
+
+/// Whether an account can have this name: no other text stands in a path.
+pub(super) fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
+fn reading(id: &str, account: &Map<String, Value>, read_at: Timestamp) -> AuthorReading {
+    AuthorReading {
+        id: id.to_owned(),
+        read_at,
+        name: text(account.get("name")).map(str::to_owned),
+        created_at: time(account.get("created_utc")),
+        link_karma: number(account.get("link_karma")),
+        comment_karma: number(account.get("comment_karma")),
+    }
 }
 
 /// Reads communities out of a listing of things; what is no community is passed over.

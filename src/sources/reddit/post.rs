@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use super::media;
 use crate::{
     clock::Timestamp,
-    corpus::{LabelAge, Observation, Record},
+    corpus::{LabelAge, Observation, RawBody, Record},
+    sources::ImageSize,
 };
 
 /// A post that could be read.
@@ -24,6 +25,18 @@ pub(crate) struct ParsedPost {
     pub(crate) record: Record,
     /// What was read of its numbers, and when.
     pub(crate) observation: Observation,
+    /// Ids and authors of the posts that it repeats, which it has within it.
+    pub(crate) tells_of: Vec<String>,
+}
+
+impl ParsedPost {
+    /// The text that it was read from, as it is kept.
+    pub(crate) fn raw(&self, json: &[u8]) -> RawBody {
+        RawBody {
+            json: json.into(),
+            tells_of: self.tells_of.clone(),
+        }
+    }
 }
 
 /// Why a post was given up; shown as the code under which it is counted.
@@ -54,16 +67,20 @@ impl fmt::Display for Reason {
 ///
 /// A score that was read again for maturity (`_meta.retrieved_2nd_on`) has that time; any other
 /// has the time of the first reading, or none.
-pub(crate) fn parse_post(json: &[u8]) -> Result<ParsedPost, Reason> {
-    parse(json, None)
+pub(crate) fn parse_post(json: &[u8], images: ImageSize) -> Result<ParsedPost, Reason> {
+    parse(json, None, images)
 }
 
 /// Reads a post that a server has sent as it was at `read_at`.
-pub(crate) fn parse_post_read_at(json: &[u8], read_at: Timestamp) -> Result<ParsedPost, Reason> {
-    parse(json, Some(read_at))
+pub(crate) fn parse_post_read_at(
+    json: &[u8],
+    read_at: Timestamp,
+    images: ImageSize,
+) -> Result<ParsedPost, Reason> {
+    parse(json, Some(read_at), images)
 }
 
-fn parse(json: &[u8], read_at: Option<Timestamp>) -> Result<ParsedPost, Reason> {
+fn parse(json: &[u8], read_at: Option<Timestamp>, images: ImageSize) -> Result<ParsedPost, Reason> {
     let post: Fields = serde_json::from_slice(json).map_err(|_| Reason::Malformed)?;
     if post.is_advertisement {
         return Err(Reason::Promoted);
@@ -102,13 +119,32 @@ fn parse(json: &[u8], read_at: Option<Timestamp>) -> Result<ParsedPost, Reason> 
             .map(str::to_owned),
         title: Some(title),
         created_at,
-        media: media::locations(&post),
+        media: media::locations(&post, images),
         fields: fields(&post),
     };
     Ok(ParsedPost {
         record,
         observation,
+        tells_of: repeated(&post),
     })
+}
+
+/// The ids and authors of the posts that a post repeats.
+fn repeated(post: &Map<String, Value>) -> Vec<String> {
+    let parents = post.get("crosspost_parent_list").and_then(Value::as_array);
+    let names = |parent: &Value| {
+        let id = text(parent.get("id")).or_else(|| text(parent.get("name")));
+        let id = id.map(|id| id.strip_prefix("t3_").unwrap_or(id));
+        let author = text(parent.get("author"));
+        let account = text(parent.get("author_fullname"));
+        [id, author, account].map(|name| name.map(str::to_owned))
+    };
+    parents
+        .into_iter()
+        .flatten()
+        .flat_map(names)
+        .flatten()
+        .collect()
 }
 
 /// What is read again and again.
@@ -174,7 +210,7 @@ struct Fields {
 }
 
 /// The name of a field: one that is read, a mark of an advertisement, or another.
-enum Key {
+pub(super) enum Key {
     Known(&'static str),
     Advertising,
     Other,
@@ -187,7 +223,7 @@ static READ: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
 });
 
 impl Key {
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         // Advertisements of all years carry `promoted`; those of later years `ad_…` besides.
         if matches!(name, "promoted" | "is_created_from_ads_ui") || name.starts_with("ad_") {
             Self::Advertising

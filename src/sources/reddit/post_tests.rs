@@ -8,7 +8,7 @@ use super::*;
 use crate::corpus::MediaLocation;
 
 fn parsed(post: &Value) -> ParsedPost {
-    parse_post(post.to_string().as_bytes()).unwrap()
+    parse_post(post.to_string().as_bytes(), ImageSize::Original).unwrap()
 }
 
 fn urls(post: &Value) -> Vec<String> {
@@ -90,7 +90,7 @@ fn takes_the_mature_reading_where_there_is_one() {
 fn knows_the_age_of_what_a_server_sends() {
     let at = Timestamp::from_seconds(1_768_003_600.0);
     let json = json!({"id": "1q", "title": "x", "created_utc": 1_768_000_000.0, "score": 3});
-    let post = parse_post_read_at(json.to_string().as_bytes(), at).unwrap();
+    let post = parse_post_read_at(json.to_string().as_bytes(), at, ImageSize::Original).unwrap();
     assert_eq!(post.observation.observed_at, Some(at));
     assert_eq!(
         post.observation.age,
@@ -100,7 +100,11 @@ fn knows_the_age_of_what_a_server_sends() {
 
 #[test]
 fn gives_a_reason_for_what_is_no_post() {
-    let reason = |text: &str| parse_post(text.as_bytes()).unwrap_err().to_string();
+    let reason = |text: &str| {
+        parse_post(text.as_bytes(), ImageSize::Original)
+            .unwrap_err()
+            .to_string()
+    };
     assert_eq!(reason("{\"id\": \"a\", \"title\": \"cut"), "malformed_line");
     assert_eq!(reason("[1, 2]"), "malformed_line");
     assert_eq!(reason(r#"{"id": "a", "title": null}"#), "missing:title");
@@ -144,6 +148,81 @@ fn follows_a_gallery_in_its_order() {
     assert_eq!(urls(&post), expected);
     post["gallery_data"] = Value::Null;
     assert!(urls(&post).is_empty());
+}
+
+#[test]
+fn takes_the_smallest_preview_that_is_large_enough() {
+    let taken = |post: &Value, least: u64| {
+        let post = parse_post(post.to_string().as_bytes(), ImageSize::Preview(least)).unwrap();
+        let urls = post
+            .record
+            .media
+            .into_iter()
+            .map(|location| match location {
+                MediaLocation::Url(url) => url,
+                MediaLocation::File(path) => panic!("{path:?} is not a URL"),
+            });
+        urls.collect::<Vec<_>>()
+    };
+    let preview = |file: &str, width: u32, more: &str| {
+        format!("https://preview.redd.it/{file}?width={width}{more}&amp;s=f{width}")
+    };
+    let resolutions = |file: &str, more: &str| {
+        [(320, 240), (640, 480), (960, 720)].map(|(width, height)| {
+            json!({"url": preview(file, width, more), "width": width, "height": height})
+        })
+    };
+    let post = |file: &str, more: &str| {
+        json!({"id": "a", "title": "b", "url": format!("https://i.redd.it/{file}"),
+        "preview": {"images": [{
+            "source": {"url": preview(file, 4000, more), "width": 4000, "height": 3000},
+            "resolutions": resolutions(file, more),
+            "variants": {"obfuscated": {"resolutions": resolutions(file, "&amp;blur=40")}},
+        }]}})
+    };
+    let signed = |width: u32| {
+        [format!(
+            "https://preview.redd.it/x1.jpg?width={width}&s=f{width}"
+        )]
+    };
+    let original = ["https://i.redd.it/x1.jpg".to_owned()];
+    let photo = post("x1.jpg", "");
+    assert_eq!(taken(&photo, 384), signed(640));
+    assert_eq!(taken(&photo, 481), signed(960));
+    assert_eq!(taken(&photo, 721), original);
+    assert_eq!(urls(&photo), original);
+    // Blurred ones, animations, and previews of another file.
+    assert_eq!(taken(&post("x1.jpg", "&amp;blur=40"), 384), original);
+    assert_eq!(
+        taken(&post("x1.gif", ""), 384),
+        ["https://i.redd.it/x1.gif"]
+    );
+    let mut other = photo;
+    other["url"] = json!("https://i.redd.it/x2.jpg");
+    assert_eq!(taken(&other, 384), ["https://i.redd.it/x2.jpg"]);
+    // What a link shows.
+    other["url"] = json!("https://example.org/");
+    assert_eq!(taken(&other, 384), signed(640));
+
+    let sizes = |name: &str| {
+        [(320, 640), (640, 1280)]
+            .map(|(x, y)| json!({"x": x, "y": y, "u": preview(&format!("{name}.jpg"), x, "")}))
+    };
+    let gallery = json!({
+        "id": "a", "title": "b", "is_gallery": true,
+        "gallery_data": {"items": [{"media_id": "x2"}, {"media_id": "x1"}]},
+        "media_metadata": {
+            "x1": {"status": "valid", "e": "Image", "p": sizes("x1"),
+                "o": [{"x": 640, "y": 1280, "u": preview("x1.jpg", 640, "&amp;blur=40")}],
+                "s": {"x": 1280, "y": 2560, "u": preview("x1.jpg", 1280, "")}},
+            "x2": {"status": "valid", "e": "AnimatedImage", "p": sizes("x2"),
+                "s": {"gif": "https://i.redd.it/x2.gif"}},
+        },
+    });
+    let [still] = signed(640);
+    let moving = "https://i.redd.it/x2.gif".to_owned();
+    assert_eq!(taken(&gallery, 384), [moving.clone(), still]);
+    assert_eq!(taken(&gallery, 1000), [moving, original[0].clone()]);
 }
 
 #[test]
@@ -207,7 +286,7 @@ fn every_real_post_gives_a_record_or_a_reason() {
     std::io::Read::read_to_string(&mut decoder, &mut text).unwrap();
     let (mut kept, mut with_images, mut dropped) = (0, 0, Vec::new());
     for line in text.lines() {
-        match parse_post(line.as_bytes()) {
+        match parse_post(line.as_bytes(), ImageSize::Original) {
             Ok(post) => {
                 kept += 1;
                 with_images += usize::from(!post.record.media.is_empty());

@@ -1,6 +1,10 @@
 //! Reddit as a [`Source`]: listings of what is new, and readings of what is due.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use tokio::sync::mpsc;
@@ -10,7 +14,7 @@ use super::{
     by_roux::RouxClients,
     client::{Fault, RedditClient},
     endpoint::{Credentials, Endpoint},
-    listing::{ListingPage, read_child},
+    listing::{ListingPage, post_of, read_child},
     pack::packs,
     post::ParsedPost,
     standing,
@@ -19,13 +23,10 @@ use crate::{
     clock::{Clock, Timestamp},
     corpus::{Gap, Observation},
     sources::{
-        BATCH, Due, Error, Page, People, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
-        Standings,
+        BATCH, Due, Error, ImageSize, Page, People, Readings, ScrapeRequest, ScrapeSummary, Source,
+        SourceTraits, Standings,
     },
 };
-
-/// A walk goes so far below what is known: a post may come out of the filter for spam late.
-const MARGIN: Duration = Duration::from_hours(1);
 
 /// A listing ends at about a thousand posts, however many there are.
 const CAP: usize = 900;
@@ -204,7 +205,7 @@ impl RedditSource {
         let all_known = pack.iter().map(|name| known(name)).min().flatten();
         let stops: BTreeMap<&str, Option<Timestamp>> = pack
             .iter()
-            .map(|name| (*name, known(name).map(|known| known - MARGIN)))
+            .map(|name| (*name, known(name).map(|known| known - request.look_back)))
             .collect();
         // Below this nothing new is left in any of them.
         let bottom = stops.values().min().copied().flatten();
@@ -224,7 +225,7 @@ impl RedditSource {
             };
             let mut reached_known = false;
             for child in &listing.children {
-                let post = match read_child(child, read_at) {
+                let post = match read_child(child, read_at, request.images) {
                     Ok(post) => post,
                     Err(reason) => {
                         *page.dropped.entry(reason.to_string()).or_insert(0) += 1;
@@ -239,12 +240,21 @@ impl RedditSource {
                 let stop = name.and_then(|name| stops.get(name).copied().flatten());
                 if created <= Some(as_of) && !is_below(created, stop) {
                     newest = newest.max(created);
+                    if request.raw
+                        && listing.is_as_sent
+                        && let Ok(sent) = post_of(child)
+                    {
+                        let raw = post.raw(sent.get().as_bytes());
+                        page.raw.insert(post.record.id.clone(), raw);
+                    }
                     page.records.push((post.record, Some(post.observation)));
                 }
             }
             // A cursor that comes again would be walked for ever.
             let next = listing.after.filter(|after| Some(after) != cursor.as_ref());
             pages.send(page).await.map_err(|_| Error::Cancelled)?;
+            // Where the listing ends below what is known of all, nothing was missed.
+            let reached_known = reached_known || (next.is_none() && oldest < all_known);
             if next.is_none() && !reached_known && pack.len() > 1 && seen >= CAP {
                 return Ok(Walk::CutShort);
             }
@@ -262,7 +272,7 @@ impl RedditSource {
         }
     }
 
-    async fn observe_all(&self, due: &[Due], as_of: Timestamp) -> Result<Vec<Observation>, Error> {
+    async fn observe_all(&self, due: &[Due], as_of: Timestamp) -> Result<Readings, Error> {
         // By the moment of the reading: a live server can only be asked now.
         let mut by_moment: BTreeMap<Timestamp, Vec<&str>> = BTreeMap::new();
         for due in due.iter().filter(|due| due.at <= as_of) {
@@ -273,19 +283,27 @@ impl RedditSource {
             };
             by_moment.entry(moment).or_default().push(&due.id);
         }
-        let requests: Vec<(Timestamp, String)> = by_moment
+        let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        let requests: Vec<(Timestamp, Vec<String>)> = by_moment
             .iter()
-            .flat_map(|(moment, ids)| ids.chunks(BATCH).map(|ids| (*moment, fullnames(ids))))
+            .flat_map(|(moment, ids)| ids.chunks(BATCH).map(|ids| (*moment, owned(ids))))
             .collect();
-        let read: Vec<Vec<Observation>> = stream::iter(requests)
-            .map(|(moment, names)| async move {
+        let answers: Vec<Readings> = stream::iter(requests)
+            .map(|(moment, ids)| async move {
+                let names = fullnames(&ids);
                 let listing = self.client.info(&names, CallClass::ReRead, moment).await?;
-                Ok::<_, Error>(observations(&listing, self.client.read_at(moment)))
+                Ok::<_, Error>(readings(&ids, &listing, self.client.read_at(moment)))
             })
             .buffered(AT_A_TIME)
             .try_collect()
             .await?;
-        Ok(read.into_iter().flatten().collect())
+        let mut all = Readings::default();
+        for answer in answers {
+            all.observations.extend(answer.observations);
+            all.standings.extend(answer.standings);
+            all.absent.extend(answer.absent);
+        }
+        Ok(all)
     }
 }
 
@@ -315,7 +333,7 @@ impl Source for RedditSource {
         &'a self,
         due: &'a [Due],
         as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
+    ) -> BoxFuture<'a, Result<Readings, Error>> {
         Box::pin(self.observe_all(due, as_of))
     }
 
@@ -342,8 +360,7 @@ impl Source for RedditSource {
         Box::pin(async move {
             let mut found = Vec::with_capacity(ids.len());
             for ids in ids.chunks(BATCH) {
-                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                let names = fullnames(&ids);
+                let names = fullnames(ids);
                 let listing = self
                     .client
                     .info(&names, CallClass::DeletionSync, as_of)
@@ -380,22 +397,41 @@ fn asked_name<'a>(pack: &[&'a str], post: &ParsedPost) -> Option<&'a str> {
         .find(|name| name.eq_ignore_ascii_case(community))
 }
 
-fn fullnames(ids: &[&str]) -> String {
+fn fullnames(ids: &[String]) -> String {
     let names: Vec<String> = ids.iter().map(|id| format!("t3_{id}")).collect();
     names.join(",")
+}
+
+/// What an answer tells of the posts that were asked about.
+fn readings(asked: &[String], listing: &ListingPage, moment: Timestamp) -> Readings {
+    let standings = standing::standings(listing);
+    let found: HashSet<&str> = standings.iter().map(|(id, _)| id.as_str()).collect();
+    // An answer that holds nothing tells nothing.
+    let absent = asked
+        .iter()
+        .filter(|id| !found.is_empty() && !found.contains(id.as_str()))
+        .cloned()
+        .collect();
+    Readings {
+        observations: observations(listing, moment),
+        absent,
+        standings,
+    }
 }
 
 fn observations(listing: &ListingPage, moment: Timestamp) -> Vec<Observation> {
     listing
         .children
         .iter()
-        .filter_map(|child| match read_child(child, moment) {
-            Ok(post) => Some(post.observation),
-            Err(reason) => {
-                tracing::warn!(%reason, "a reading could not be read");
-                None
-            }
-        })
+        .filter_map(
+            |child| match read_child(child, moment, ImageSize::Original) {
+                Ok(post) => Some(post.observation),
+                Err(reason) => {
+                    tracing::warn!(%reason, "a reading could not be read");
+                    None
+                }
+            },
+        )
         .collect()
 }
 

@@ -9,7 +9,7 @@ use super::{
     },
     *,
 };
-use crate::clock::SystemClock;
+use crate::{clock::SystemClock, sources::Standing};
 
 #[test]
 fn rounds_a_due_time_up_to_its_step() {
@@ -82,6 +82,33 @@ async fn scrape(
         ids.extend(page.records.into_iter().map(|(record, _)| record.id));
     }
     (ids, summary)
+}
+
+/// Byte by byte, also what a parser would write otherwise.
+#[tokio::test]
+async fn posts_come_as_they_were_sent_where_that_is_asked_for() {
+    const SENT: &str = r#"{ "id":"a","title" : "t\u00e9","score": 5.0,"odd":{"b":1,"a":2},
+        "crosspost_parent_list":[{"id":"p","author":"ann","author_fullname":"t2_ann"}]}"#;
+    let (source, _) = source(|_| {
+        let body = format!(r#"{{"data":{{"children":[{{"kind":"t3","data":{SENT}}}, 7]}}}}"#);
+        json(StatusCode::OK, body)
+    })
+    .await;
+    for raw in [false, true] {
+        let request = ScrapeRequest {
+            communities: Some(vec!["pics".to_owned()]),
+            raw,
+            ..ScrapeRequest::everything(Timestamp::from_seconds(1e9))
+        };
+        let (send, mut receive) = mpsc::channel(9);
+        source.scrape(request, send).await.unwrap();
+        let page: Page = receive.recv().await.unwrap();
+        assert_eq!(page.raw.len(), usize::from(raw));
+        if let Some(sent) = page.raw.get("a") {
+            assert_eq!(&*sent.json, SENT.as_bytes());
+            assert_eq!(sent.tells_of, ["p", "ann", "t2_ann"]);
+        }
+    }
 }
 
 fn listing(posts: &[(&str, &str, u32)]) -> Response {
@@ -166,6 +193,20 @@ async fn a_walk_ends_where_it_meets_what_is_known() {
 }
 
 #[tokio::test]
+async fn a_thorough_walk_looks_further_back_and_takes_the_end_of_a_listing_for_no_gap() {
+    let (source, calls) = loud().await;
+    let mut request = loud_request(999_850.0, &[]);
+    request.look_back = Duration::from_secs(400);
+    let (ids, summary) = scrape(&source, request.clone()).await;
+    assert_eq!(ids.last().map(String::as_str), Some("p999450"));
+    assert_eq!(summary.unwrap().gaps, []);
+    assert_eq!(calls.lock().unwrap().len(), 1 + 6);
+    request.look_back = Duration::from_hours(7);
+    let (ids, summary) = scrape(&source, request).await;
+    assert_eq!((ids.len(), summary.unwrap().gaps), (1000, Vec::new()));
+}
+
+#[tokio::test]
 async fn what_the_listing_no_longer_shows_is_a_gap() {
     let (source, _) = loud().await;
     let (ids, summary) = scrape(&source, loud_request(900_000.0, &[])).await;
@@ -194,4 +235,19 @@ async fn a_community_that_is_gone_does_not_cost_the_others() {
     let (_, summary) = read(&source_of_both, &["gone"], 90_000.0).await;
     let error = summary.unwrap_err().to_string();
     assert!(error.contains("it is not there"), "{error}");
+}
+
+#[test]
+fn what_an_answer_lacks_is_absent_where_it_holds_others() {
+    let now = Timestamp::from_millis(1_767_225_600_000);
+    let asked = ["a", "b"].map(str::to_owned);
+    let page = |children: &str| {
+        let body = format!(r#"{{"data": {{"children": [{children}]}}}}"#);
+        ListingPage::read(body.as_bytes()).unwrap()
+    };
+    let post = r#"{"kind": "t3", "data": {"id": "b", "title": "t", "created_utc": 1, "score": 3}}"#;
+    let told = readings(&asked, &page(post), now);
+    assert_eq!(told.absent, ["a"]);
+    assert_eq!(told.standings, [("b".to_owned(), Standing::There)]);
+    assert_eq!(readings(&asked, &page(""), now), Readings::default());
 }

@@ -19,6 +19,9 @@ const EARLY: Duration = Duration::from_mins(1);
 /// No token is trusted for longer.
 const LONGEST: Duration = Duration::from_hours(24);
 
+/// So long a token lasts of which the server does not tell, in a way that can be read.
+const UNTOLD: Duration = Duration::from_hours(1);
+
 /// The token in use.
 #[derive(Debug, Default)]
 pub(super) struct Tokens(Mutex<Slot>);
@@ -81,7 +84,7 @@ impl Asker<'_> {
         struct Given {
             access_token: String,
             #[serde(default)]
-            expires_in: f64,
+            expires_in: serde_json::Value,
         }
         let host = host_of(&self.endpoint.token_url)?;
         let mut tries = 0;
@@ -101,9 +104,9 @@ impl Asker<'_> {
             match answer.rule() {
                 Rule::Done => {
                     if let Some(given) = given {
-                        let lasts = Duration::try_from_secs_f64(given.expires_in.max(0.0));
-                        let lasts = lasts.unwrap_or(LONGEST).min(LONGEST);
-                        let lasts = lasts.saturating_sub(EARLY).max(Duration::from_secs(1));
+                        let lasts = lifetime(&given.expires_in)
+                            .saturating_sub(EARLY)
+                            .max(Duration::from_secs(1));
                         return Ok((given.access_token, heard_at + lasts));
                     }
                 }
@@ -168,6 +171,18 @@ impl Asker<'_> {
     }
 }
 
+/// How long a token lasts: seconds, as a number or a text.
+fn lifetime(told: &serde_json::Value) -> Duration {
+    let seconds = match told {
+        serde_json::Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    let Some(seconds) = seconds.filter(|seconds: &f64| *seconds >= 0.0) else {
+        return UNTOLD;
+    };
+    Duration::try_from_secs_f64(seconds).map_or(LONGEST, |lasts| lasts.min(LONGEST))
+}
+
 /// This network is shut out, whatever is asked for.
 pub(super) fn shut_out(host: &str, why: &str) -> Fault {
     tracing::error!(
@@ -182,4 +197,27 @@ pub(super) fn shut_out(host: &str, why: &str) -> Fault {
         ),
         reset: Duration::from_mins(30),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_lasts_as_long_as_is_told_in_whatever_form() {
+        for (told, minutes) in [
+            (json!(3600), 60),
+            (json!(86_400.0), 24 * 60),
+            (json!("1800"), 30),
+            (json!(0), 0),
+            (json!(1e300), 24 * 60),
+            (json!(null), 60),
+            (json!(-5), 60),
+            (json!("soon"), 60),
+        ] {
+            assert_eq!(lifetime(&told), Duration::from_mins(minutes), "{told}");
+        }
+    }
 }

@@ -111,7 +111,11 @@ async fn a_strict_and_failing_server_costs_time_and_no_posts() {
         .collect();
     let began = time.server.now();
     let read = patiently(&time, async || source.observe(&due, as_of).await).await;
-    let read: BTreeSet<String> = read.into_iter().map(|reading| reading.record_id).collect();
+    let read: BTreeSet<String> = read
+        .observations
+        .into_iter()
+        .map(|reading| reading.record_id)
+        .collect();
     assert!(read.iter().eq(known.keys()));
     let authors: Vec<String> = authors.into_iter().collect();
     let all = communities();

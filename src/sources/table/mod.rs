@@ -20,12 +20,10 @@ pub use self::{
     options::{ScoreColumn, TableSpec},
 };
 use super::{
-    Due, Error, ImageIndex, Page, ScrapeRequest, ScrapeSummary, Source, SourceTraits, pager::Pager,
+    Due, Error, ImageIndex, Page, Readings, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+    pager::Pager,
 };
-use crate::{
-    clock::Timestamp,
-    corpus::{Observation, Record},
-};
+use crate::{clock::Timestamp, corpus::Record};
 
 /// A table, or a folder of tables, as a source.
 #[derive(Clone, Debug)]
@@ -236,8 +234,8 @@ impl Source for TableSource {
         &'a self,
         _due: &'a [Due],
         _as_of: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<Observation>, Error>> {
-        Box::pin(async { Ok(Vec::new()) })
+    ) -> BoxFuture<'a, Result<Readings, Error>> {
+        Box::pin(async { Ok(Readings::default()) })
     }
 }
 

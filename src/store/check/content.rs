@@ -25,6 +25,10 @@ pub(super) async fn check(
             FROM embeddings GROUP BY fingerprint, kind
             HAVING min(length(vector)) != max(length(vector))
                 OR max(length(vector)) % iif(kind = 'f16', 2, 4) != 0"#,
+        "raw_not_packed": r#"
+            SELECT 'the JSON of record `' || record_id || '` of data set `' || dataset
+                || '` is no frame of zstd' AS "message!: String"
+            FROM raw WHERE substr(body, 1, 4) != x'28b52ffd'"#,
     }
     lost_content(state, content, faults).await?;
     predictions(state, content, faults).await

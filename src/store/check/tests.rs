@@ -39,7 +39,9 @@ INSERT INTO model_aliases VALUES ('m', 'champion', 1, 0, '');
 const SOUND_CONTENT: &str = "
 INSERT INTO task_progress VALUES ('new', 'a', 7, 0, NULL);
 INSERT INTO predictions VALUES ('d', 'r', 'm', 1, 0, 0, 0, 0, 'old');
-INSERT INTO media VALUES (x'01', 1, 'png', 1, 1, 1, 0, NULL);
+INSERT INTO records VALUES ('d', 'r', NULL, NULL, NULL, NULL, '[]', '{}', 0, 0, 'old');
+INSERT INTO raw VALUES ('d', 'r', 0, 0, x'28b52ffd00581100007b7d', NULL);
+INSERT INTO media VALUES (x'01', 1, 'png', 1, 1, 1, 0, NULL, 1);
 INSERT INTO media_places VALUES ('u', 'stored', NULL, x'01', 0, 'old');
 INSERT INTO embeddings VALUES (x'01', x'01', 'f32', x'00000000', 0, 'old'),
                               (x'01', x'02', 'f32', x'00000000', 0, 'old');
@@ -65,7 +67,7 @@ async fn a_sound_store_has_no_faults() {
 }
 
 /// What breaks which rule about the content.
-const CONTENT_DAMAGE: [(&str, &str); 4] = [
+const CONTENT_DAMAGE: [(&str, &str); 6] = [
     ("image_miscounted", "UPDATE media SET refs = 2"),
     (
         "vector_of_other_length",
@@ -73,6 +75,8 @@ const CONTENT_DAMAGE: [(&str, &str); 4] = [
     ),
     ("lost_content", "DELETE FROM task_progress"),
     ("dangling_reference", "DELETE FROM media"),
+    ("dangling_reference", "DELETE FROM records"),
+    ("raw_not_packed", "UPDATE raw SET body = x'7b7d'"),
 ];
 
 #[tokio::test]

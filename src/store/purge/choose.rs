@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::store::{Error, Store};
 
@@ -13,14 +13,14 @@ pub struct PurgeWish {
     pub dataset: String,
     /// Ids, also of records that are not there: none of them shall come later.
     pub ids: Vec<String>,
-    /// Everything by this author.
+    /// Everything by this author, in whatever case the name is written.
     pub author: Option<String>,
     /// Everything in this community, in whatever case it is written.
     pub community: Option<String>,
 }
 
 /// A record by its data set and id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordKey {
     /// The data set.
     pub dataset: String,
@@ -57,7 +57,7 @@ impl Store {
             let found = sqlx::query_scalar!(
                 "SELECT id FROM records WHERE dataset = ?1
                    AND (id IN (SELECT value FROM json_each(?2))
-                        OR author = ?3 OR community = ?4 COLLATE NOCASE)",
+                        OR author = ?3 COLLATE NOCASE OR community = ?4 COLLATE NOCASE)",
                 dataset,
                 ids,
                 wish.author,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::RecordKey;
+use super::{RecordKey, family};
 use crate::store::{Database, Error, Store};
 
 impl Store {
@@ -12,7 +12,7 @@ impl Store {
     pub async fn copy_holds(&self, copy: &Path, keys: &[&RecordKey]) -> bool {
         let mut ids: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for key in keys {
-            ids.entry(&key.dataset).or_default().push(&key.id);
+            ids.entry(family(&key.dataset)).or_default().push(&key.id);
         }
         holds(copy, &ids).await.unwrap_or(true)
     }
@@ -20,14 +20,21 @@ impl Store {
 
 async fn holds(copy: &Path, ids: &BTreeMap<&str, Vec<&str>>) -> Result<bool, Error> {
     let copy = Database::open_read_only(copy).await?;
+    // It may hold a post of a dump that is not here any more.
+    let datasets: Vec<String> = sqlx::query_scalar("SELECT DISTINCT dataset FROM records")
+        .fetch_all(copy.read())
+        .await?;
     let mut found = false;
-    for (dataset, ids) in ids {
+    for dataset in datasets {
+        let Some(ids) = ids.get(family(&dataset)) else {
+            continue;
+        };
         let ids = serde_json::json!(ids).to_string();
         let held: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM records
                             WHERE dataset = ? AND id IN (SELECT value FROM json_each(?)))",
         )
-        .bind(*dataset)
+        .bind(dataset)
         .bind(ids)
         .fetch_one(copy.read())
         .await?;

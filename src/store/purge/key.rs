@@ -1,4 +1,4 @@
-//! The key of the home, under which ids of purged records are hashed.
+//! The key of the home, under which ids of purged records, and people, are hashed.
 //!
 //! An id can be guessed, so its plain hash would still tell who was purged. The key lies in a file
 //! of its own beside the databases: a copy of these tells nothing.
@@ -13,11 +13,8 @@ use std::{
 use rand::TryRng as _;
 use sqlx::{Sqlite, Transaction};
 
-use super::family;
-use crate::{
-    corpus::keyed_hash,
-    store::{Error, Store},
-};
+use super::{family, people::Fate};
+use crate::{corpus::keyed_hash, store::Error};
 
 /// The name of the key's file in the data folder.
 const FILE: &str = "purge.key";
@@ -53,11 +50,33 @@ impl PurgeKey {
     ///
     /// Where there is no key, or it cannot be read.
     pub(in crate::store) fn hash(&self, dataset: &str, id: &str) -> Result<[u8; 32], Error> {
+        self.hash_text(&format!("record\0{}\0{id}", family(dataset)))
+    }
+
+    /// The hash that stays of a person's name, in whatever case it is written, or account.
+    ///
+    /// # Errors
+    ///
+    /// As [`PurgeKey::hash`].
+    pub(super) fn hash_person(
+        &self,
+        fate: Fate,
+        dataset: &str,
+        person: &str,
+    ) -> Result<[u8; 32], Error> {
+        let kind = match fate {
+            Fate::Purged => "author",
+            Fate::Forgotten => "forgotten author",
+        };
+        let person = person.to_lowercase();
+        self.hash_text(&format!("{kind}\0{}\0{person}", family(dataset)))
+    }
+
+    fn hash_text(&self, message: &str) -> Result<[u8; 32], Error> {
         let key = match self.bytes.get() {
             Some(key) => *key,
             None => self.read()?,
         };
-        let message = format!("record\0{}\0{id}", family(dataset));
         Ok(keyed_hash(&key, message.as_bytes()))
     }
 
@@ -82,13 +101,21 @@ impl PurgeKey {
         Ok(self.keep(bytes.try_into().map_err(|_| short())?))
     }
 
-    /// Makes the key where there is none yet; it is durable when this returns.
-    pub(super) fn make(&self) -> Result<(), Error> {
+    /// Makes the key where there is none yet; it is durable when this returns. Where records were
+    /// purged before (`in_use`) there was one, and another would let them all come back.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is lost, or the disk refuses.
+    pub(super) fn make(&self, in_use: bool) -> Result<(), Error> {
         let Some(path) = &self.path else {
             return Ok(());
         };
         if path.exists() {
             return Ok(());
+        }
+        if in_use {
+            return self.read().map(drop);
         }
         let failed = |error| Error::Database(sqlx::Error::Io(error));
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -122,23 +149,11 @@ fn random() -> Result<[u8; 32], Error> {
     Ok(bytes)
 }
 
-/// Which of these ids are purged, so that they must not be stored.
-pub(in crate::store) async fn refused<'a>(
-    store: &Store,
+/// Whose hashes are among those that stay.
+pub(super) async fn known<'a>(
     transaction: &mut Transaction<'static, Sqlite>,
-    dataset: &str,
-    ids: impl Iterator<Item = &'a str> + Send,
+    hashes: &[(&'a str, [u8; 32])],
 ) -> Result<HashSet<&'a str>, Error> {
-    let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM purged) AS "any!: bool""#)
-        .fetch_one(&mut **transaction)
-        .await?;
-    if !any {
-        return Ok(HashSet::new());
-    }
-    let mut hashes = Vec::new();
-    for id in ids {
-        hashes.push((id, store.purge_key.hash(dataset, id)?));
-    }
     let asked: Vec<String> = hashes.iter().map(|(_, hash)| hexadecimal(hash)).collect();
     let asked = serde_json::json!(asked).to_string();
     let found: HashSet<Vec<u8>> = sqlx::query_scalar!(
@@ -149,11 +164,10 @@ pub(in crate::store) async fn refused<'a>(
     .await?
     .into_iter()
     .collect();
-    Ok(hashes
-        .into_iter()
-        .filter(|(_, hash)| found.contains(hash.as_slice()))
-        .map(|(id, _)| id)
-        .collect())
+    let known = hashes
+        .iter()
+        .filter(|(_, hash)| found.contains(hash.as_slice()));
+    Ok(known.map(|(of, _)| *of).collect())
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

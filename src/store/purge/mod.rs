@@ -9,6 +9,7 @@
 mod choose;
 mod key;
 mod note;
+mod people;
 mod remove;
 mod copies;
 mod rows;
@@ -16,8 +17,9 @@ mod scrub;
 mod words;
 
 pub use choose::{PurgeWish, RecordKey, family};
-pub(super) use key::{PurgeKey, refused};
+pub(super) use key::PurgeKey;
 pub use note::{NotedPurge, Traces};
+pub(super) use people::{Fate, kept_away, kept_away_people, remember};
 pub use remove::Removed;
 pub use rows::PurgedRows;
 

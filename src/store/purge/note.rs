@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::RecordKey;
 use crate::{
@@ -36,8 +36,8 @@ pub struct NotedPurge {
     pub key: RecordKey,
     /// What it is found by.
     pub traces: Traces,
-    /// When it was noted.
-    pub noted_at: Timestamp,
+    /// When its rows went; none while they are there.
+    pub removed_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -54,7 +54,9 @@ impl Store {
         cause: &str,
         now: Timestamp,
     ) -> Result<u64, Error> {
-        self.purge_key.make()?;
+        let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM purged) AS "any!: bool""#);
+        let in_use = any.fetch_one(self.content.read()).await?;
+        self.purge_key.make(in_use)?;
         let now = now.as_millis();
         let mut new = 0;
         let mut transaction = self.content.write().await?;
@@ -94,21 +96,8 @@ impl Store {
     ///
     /// Where the database fails.
     pub async fn noted_purges(&self) -> Result<Vec<NotedPurge>, Error> {
-        let rows = sqlx::query!("SELECT dataset, record_id, traces, noted_at FROM purges")
-            .fetch_all(self.content.read())
-            .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(NotedPurge {
-                    traces: read(&row.record_id, &row.traces)?,
-                    key: RecordKey {
-                        dataset: row.dataset,
-                        id: row.record_id,
-                    },
-                    noted_at: Timestamp::from_millis(row.noted_at),
-                })
-            })
-            .collect()
+        let mut connection = self.content.read().acquire().await?;
+        noted(&mut connection).await
     }
 
     /// Ends purges of which nothing is left but bytes in free pages, which [`Store::scrub`]
@@ -142,8 +131,27 @@ impl Store {
     }
 }
 
+/// The purges that are not through, as this connection sees them.
+pub(super) async fn noted(connection: &mut SqliteConnection) -> Result<Vec<NotedPurge>, Error> {
+    let rows = sqlx::query!("SELECT dataset, record_id, traces, removed_at FROM purges")
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(NotedPurge {
+                traces: read(&row.record_id, &row.traces)?,
+                key: RecordKey {
+                    dataset: row.dataset,
+                    id: row.record_id,
+                },
+                removed_at: row.removed_at.map(Timestamp::from_millis),
+            })
+        })
+        .collect()
+}
+
 /// Traces as they are stored.
-pub(super) fn read(id: &str, traces: &str) -> Result<Traces, Error> {
+fn read(id: &str, traces: &str) -> Result<Traces, Error> {
     serde_json::from_str(traces).map_err(|error| Error::Inconsistent {
         table: "purges",
         column: "traces",

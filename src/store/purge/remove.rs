@@ -2,26 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
 
-use super::{
-    RecordKey,
-    note::{Traces, read},
-};
+use super::note::{NotedPurge, Traces, noted};
 use crate::{
+    clock::Timestamp,
     corpus::{ContentHash, MediaLocation},
-    store::{Error, Store, hashes},
+    store::{Error, Store, hashes, raw},
 };
 
 /// How many rows were removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// Records.
     pub records: u64,
     /// Readings of their numbers.
     pub observations: u64,
+    /// What was sent of them, and of others that have their words.
+    pub raw: u64,
     /// Predictions for them.
     pub predictions: u64,
     /// What was known of authors that nothing else is by.
@@ -44,26 +44,16 @@ struct Removal {
 
 impl Store {
     /// Removes the rows of all noted records, in one transaction, and adds to their notes what they
-    /// alone had.
+    /// alone had. Returns what was removed and the notes as they are now; what is noted later is for
+    /// the next one.
     ///
     /// # Errors
     ///
     /// Where the database fails; then nothing is removed.
     #[tracing::instrument(name = "db.purge.remove", skip_all)]
-    pub async fn remove_noted(&self) -> Result<Removed, Error> {
+    pub async fn remove_noted(&self, now: Timestamp) -> Result<(Removed, Vec<NotedPurge>), Error> {
         let mut transaction = self.content.write().await?;
-        let rows = sqlx::query!("SELECT dataset, record_id, traces FROM purges")
-            .fetch_all(&mut *transaction)
-            .await?;
-        let mut noted = Vec::with_capacity(rows.len());
-        for row in rows {
-            let traces = read(&row.record_id, &row.traces)?;
-            let key = RecordKey {
-                dataset: row.dataset,
-                id: row.record_id,
-            };
-            noted.push((key, traces));
-        }
+        let mut noted = noted(&mut transaction).await?;
         let mut removal = Removal {
             transaction,
             removed: Removed::default(),
@@ -72,19 +62,22 @@ impl Store {
         let held = removal.held(&noted).await?;
         removal.people(&noted, &held).await?;
         removal.contents(&mut noted, &held).await?;
-        for (key, traces) in &noted {
-            let traces = json!(traces).to_string();
+        for purge in &mut noted {
+            let removed_at = *purge.removed_at.get_or_insert(now);
+            let removed_at = removed_at.as_millis();
+            let traces = json!(purge.traces).to_string();
             sqlx::query!(
-                "UPDATE purges SET traces = ? WHERE dataset = ? AND record_id = ?",
+                "UPDATE purges SET traces = ?, removed_at = ? WHERE dataset = ? AND record_id = ?",
                 traces,
-                key.dataset,
-                key.id,
+                removed_at,
+                purge.key.dataset,
+                purge.key.id,
             )
             .execute(&mut *removal.transaction)
             .await?;
         }
         self.content.commit(removal.transaction, "purge").await?;
-        Ok(removal.removed)
+        Ok((removal.removed, noted))
     }
 }
 
@@ -98,13 +91,14 @@ struct Held {
 }
 
 impl Removal {
-    async fn records(&mut self, noted: &[(RecordKey, Traces)]) -> Result<(), Error> {
+    async fn records(&mut self, noted: &[NotedPurge]) -> Result<(), Error> {
         let mut by_dataset: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (key, _) in noted {
+        for NotedPurge { key, .. } in noted {
             by_dataset.entry(&key.dataset).or_default().push(&key.id);
         }
         for (dataset, ids) in by_dataset {
             let ids = json!(ids).to_string();
+            self.removed.raw += raw::forget(&mut self.transaction, dataset, &ids).await?;
             self.removed.observations += sqlx::query!(
                 "DELETE FROM observations
                  WHERE dataset = ? AND record_id IN (SELECT value FROM json_each(?))",
@@ -137,8 +131,8 @@ impl Removal {
     }
 
     /// Reads the records that are left once, for what they share with those that are gone.
-    async fn held(&mut self, noted: &[(RecordKey, Traces)]) -> Result<Held, Error> {
-        let traces = || noted.iter().map(|(_, traces)| traces);
+    async fn held(&mut self, noted: &[NotedPurge]) -> Result<Held, Error> {
+        let traces = || noted.iter().map(|purge| &purge.traces);
         let texts = json_of(traces().flat_map(|traces| &traces.texts));
         let places = json_of(traces().flat_map(|traces| &traces.places));
         let authors = json_of(traces().filter_map(|traces| traces.author.as_ref()));
@@ -174,12 +168,15 @@ impl Removal {
         Ok(held)
     }
 
-    async fn people(&mut self, noted: &[(RecordKey, Traces)], held: &Held) -> Result<(), Error> {
-        let gone = noted
-            .iter()
-            .flat_map(|(_, traces)| traces.author.iter().chain(&traces.account))
-            .filter(|name| !held.people.contains(*name));
-        let gone = json_of(gone);
+    async fn people(&mut self, noted: &[NotedPurge], held: &Held) -> Result<(), Error> {
+        let gone = gone_people(noted, held);
+        let told_of = json_of(
+            gone.iter()
+                .copied()
+                .chain(noted.iter().map(|purge| &purge.key.id)),
+        );
+        let gone = json_of(gone.into_iter());
+        self.removed.raw += raw::forget_about(&mut self.transaction, &told_of).await?;
         self.removed.author_readings += sqlx::query!(
             "DELETE FROM author_readings WHERE author IN (SELECT value FROM json_each(?1))
                 OR name IN (SELECT value FROM json_each(?1))",
@@ -192,13 +189,9 @@ impl Removal {
     }
 
     /// Images, captions and vectors; those that nobody else has are added to the traces.
-    async fn contents(
-        &mut self,
-        noted: &mut [(RecordKey, Traces)],
-        held: &Held,
-    ) -> Result<(), Error> {
+    async fn contents(&mut self, noted: &mut [NotedPurge], held: &Held) -> Result<(), Error> {
         let found = self.places(noted, held).await?;
-        for (_, traces) in noted.iter_mut() {
+        for NotedPurge { traces, .. } in noted.iter_mut() {
             let images = traces.places.iter().filter_map(|place| found.get(place));
             traces.images.extend(images.copied());
         }
@@ -215,7 +208,7 @@ impl Removal {
             .iter()
             .map(|content| hashes::read("media", content))
             .collect::<Result<_, _>>()?;
-        for (_, traces) in noted.iter_mut() {
+        for NotedPurge { traces, .. } in noted.iter_mut() {
             traces.images.retain(|image| !kept.contains(image));
         }
         self.captions(noted).await?;
@@ -233,12 +226,12 @@ impl Removal {
     /// Removes the places that no other record names; which image each held.
     async fn places(
         &mut self,
-        noted: &[(RecordKey, Traces)],
+        noted: &[NotedPurge],
         held: &Held,
     ) -> Result<BTreeMap<String, ContentHash>, Error> {
         let gone = noted
             .iter()
-            .flat_map(|(_, traces)| &traces.places)
+            .flat_map(|purge| &purge.traces.places)
             .filter(|place| !held.places.contains(*place));
         let gone = json_of(gone);
         let rows = sqlx::query!(
@@ -268,7 +261,7 @@ impl Removal {
         Ok(found)
     }
 
-    async fn captions(&mut self, noted: &mut [(RecordKey, Traces)]) -> Result<(), Error> {
+    async fn captions(&mut self, noted: &mut [NotedPurge]) -> Result<(), Error> {
         let images = hashes::to_json(&all_of(noted, |traces| &traces.images));
         let rows = sqlx::query!(
             "SELECT content, caption FROM captions
@@ -282,7 +275,7 @@ impl Removal {
             let image = hashes::read("captions", &row.content)?;
             written.entry(image).or_default().push(row.caption);
         }
-        for (_, traces) in noted.iter_mut() {
+        for NotedPurge { traces, .. } in noted.iter_mut() {
             for image in &traces.images {
                 for caption in written.get(image).into_iter().flatten() {
                     traces.pairs.insert(image.with(caption));
@@ -302,10 +295,10 @@ impl Removal {
         Ok(())
     }
 
-    async fn vectors(&mut self, noted: &[(RecordKey, Traces)], held: &Held) -> Result<(), Error> {
+    async fn vectors(&mut self, noted: &[NotedPurge], held: &Held) -> Result<(), Error> {
         let texts: BTreeSet<&String> = noted
             .iter()
-            .flat_map(|(_, traces)| &traces.texts)
+            .flat_map(|purge| &purge.traces.texts)
             .filter(|text| !held.texts.contains(*text))
             .collect();
         // What was written of an image that is gone may be the title or the caption of another.
@@ -342,13 +335,22 @@ impl Removal {
     }
 }
 
+/// Authors, by name and by account, by whom nothing is left.
+fn gone_people<'a>(noted: &'a [NotedPurge], held: &Held) -> Vec<&'a String> {
+    noted
+        .iter()
+        .flat_map(|purge| purge.traces.author.iter().chain(&purge.traces.account))
+        .filter(|name| !held.people.contains(*name))
+        .collect()
+}
+
 fn all_of(
-    noted: &[(RecordKey, Traces)],
+    noted: &[NotedPurge],
     which: impl Fn(&Traces) -> &BTreeSet<ContentHash>,
 ) -> Vec<ContentHash> {
     let all: BTreeSet<ContentHash> = noted
         .iter()
-        .flat_map(|(_, traces)| which(traces))
+        .flat_map(|purge| which(&purge.traces))
         .copied()
         .collect();
     all.into_iter().collect()

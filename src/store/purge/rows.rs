@@ -1,11 +1,11 @@
 //! Which rows of model versions are purged.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::store::{Error, Store};
 
 /// The purged rows of a model version.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgedRows {
     /// The model.
     pub name: String,

@@ -61,9 +61,12 @@ impl Breaker {
         }
     }
 
-    /// The host has answered, with whatever.
+    /// The host has answered, with whatever. While it is left alone only the trial's answer tells
+    /// that it is well: others left before it failed.
     pub(super) fn answered(&mut self) {
-        *self = Self::default();
+        if self.open.as_ref().is_none_or(|open| open.trial.is_some()) {
+            *self = Self::default();
+        }
     }
 
     /// The host has failed.
@@ -142,6 +145,14 @@ mod tests {
         breaker.leave(at(91));
         breaker.answered();
         assert_eq!(breaker, Breaker::default());
+    }
+
+    #[test]
+    fn an_answer_to_a_call_that_left_before_ends_no_pause() {
+        let mut breaker = Breaker::default();
+        breaker.blocked(at(0));
+        breaker.answered();
+        assert_eq!(breaker.wait(at(1)) + Duration::from_secs(1), BLOCKED);
     }
 
     #[test]

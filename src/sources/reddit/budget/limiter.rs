@@ -83,6 +83,9 @@ pub(in super::super) struct Outcome {
     pub(in super::super) heard_at: Timestamp,
 }
 
+/// A wait of this length is told, so that nobody takes it for a standstill.
+const WORTH_TELLING: Duration = Duration::from_secs(10);
+
 impl Limiter {
     pub(in super::super) fn new(
         ledger: Ledger,
@@ -146,7 +149,12 @@ impl Limiter {
                     reset: wait,
                 });
             }
-            tracing::trace!(host, ?wait, why, "a call waits");
+            if wait >= WORTH_TELLING {
+                let until = now + wait;
+                tracing::info!(host, %until, why, "waiting before the next call");
+            } else {
+                tracing::trace!(host, ?wait, why, "a call waits");
+            }
             self.timer.sleep(wait.max(Duration::from_millis(50))).await;
         }
     }

@@ -26,7 +26,7 @@ pub use limiter::Manners;
 pub(crate) use limiter::SystemTimer;
 #[cfg(test)]
 pub(super) use limiter::Timer;
-pub(super) use limiter::{Limiter, Outcome};
+pub(super) use limiter::{Limiter, Outcome, Permit};
 pub use sheet::{BreakerSheet, BudgetSheet, ClassSheet, Mishap, WindowSheet};
 pub(super) use told::Told;
 
