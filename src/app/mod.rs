@@ -10,6 +10,7 @@ mod executors;
 mod face;
 mod housekeeping;
 mod looks;
+mod models;
 mod notify;
 mod open_source;
 mod prepare;
@@ -46,6 +47,7 @@ pub use encoding::{
 };
 pub use error::Error;
 pub use features::{FeatureCheck, FeatureSpan, RawField};
+pub use models::{ComparedVersions, Tagging};
 pub use predict::{PredictedRow, Predictor, record_from_words};
 pub use prepare::{Prepared, RunRequest};
 pub use purge::{PurgeDone, PurgeMeant};

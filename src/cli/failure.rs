@@ -98,12 +98,19 @@ impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         let message = chain(&error);
         match error {
-            registry::Error::Name(_) | registry::Error::Unknown { .. } => Self::wrong_use(message),
+            registry::Error::Name(_)
+            | registry::Error::Unknown { .. }
+            | registry::Error::Tag(_)
+            | registry::Error::Exists(_) => Self::wrong_use(message),
             registry::Error::UnknownMetric { known, .. } => {
                 Self::wrong_use(message).hint(format!("the metrics are {}", known.join(", ")))
             }
             registry::Error::Store(error) => error.into(),
-            registry::Error::File(_) | registry::Error::Damaged { .. } => Self::failed(message),
+            registry::Error::File(_)
+            | registry::Error::Damaged { .. }
+            | registry::Error::Removed { .. }
+            | registry::Error::NoEarlier { .. }
+            | registry::Error::InUse(_) => Self::failed(message),
         }
     }
 }

@@ -1,5 +1,13 @@
 //! `models`: what the registry holds.
 
+pub(crate) mod change;
+mod plot;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
@@ -8,13 +16,23 @@ use super::{
     output::{Output, number, table},
 };
 use crate::{
-    app::App,
+    app::{App, ComparedVersions},
+    artifacts,
     registry::{ModelName, ModelOverview},
 };
 
 /// Ask the registry.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Look(Look),
+    #[command(flatten)]
+    Change(change::Change),
+}
+
+/// What only reads.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Look {
     /// All versions of all models, or of one.
     List {
         /// The model's name.
@@ -46,25 +64,40 @@ pub(crate) enum Command {
         /// The metric.
         #[arg(long, default_value = "spearman")]
         metric: String,
+        /// Draw it into this file too, as SVG.
+        #[arg(long, value_name = "FILE.svg")]
+        plot: Option<PathBuf>,
+    },
+    /// Two versions on the rows that both were tested on, with intervals of the difference.
+    #[command(after_help = "Example:\n  trendmill models compare reddit/3 reddit@champion")]
+    Compare {
+        /// `NAME/VERSION` or `NAME@ALIAS`; a bare name means its champion.
+        a: String,
+        /// The other one; the difference is this one's metric minus the first's.
+        b: String,
     },
 }
 
-/// Runs the command.
+/// Runs a command that only reads.
 ///
 /// # Errors
 ///
 /// Where there is no such model, or the registry cannot be read.
-pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(), Failure> {
+pub(crate) async fn look(command: Look, app: &App, output: Output) -> Result<(), Failure> {
     match command {
-        Command::List { name } => list(app, name.as_deref(), output).await,
-        Command::Show { model, predictions } => show(app, &model, predictions, output).await,
-        Command::Verify { model } => verify(app, &model, output).await,
-        Command::History { name, metric } => history(app, &name, &metric, output).await,
+        Look::List { name } => list(app, name.as_deref(), output).await,
+        Look::Show { model, predictions } => show(app, &model, predictions, output).await,
+        Look::Verify { model } => verify(app, &model, output).await,
+        Look::History { name, metric, plot } => {
+            history(app, &name, &metric, plot.as_deref(), output).await
+        }
+        Look::Compare { a, b } => compare(app, &a, &b, output).await,
     }
 }
 
 async fn list(app: &App, name: Option<&str>, output: Output) -> Result<(), Failure> {
-    let versions = app.registry().list(name).await?;
+    let mut versions = app.registry().list(name).await?;
+    versions.retain(|version| version.removed_at.is_none());
     if let (true, Some(name)) = (versions.is_empty(), name) {
         // This tells which names there are.
         app.registry().resolve(&name.parse()?).await?;
@@ -133,8 +166,15 @@ async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Resu
         ),
         ("weights", manifest.weights_sha256.to_string()),
         ("rows", version.not_reproducible().unwrap_or_default()),
+        ("tags", tags_text(&version.tags)),
+        (
+            "removed",
+            version.removed_at.map_or_else(String::new, |at| {
+                format!("its files, at {at}; the metrics stay")
+            }),
+        ),
     ] {
-        if value.is_empty() && name == "rows" {
+        if value.is_empty() && ["rows", "tags", "removed"].contains(&name) {
             continue;
         }
         facts.add_row([name.to_owned(), value]);
@@ -209,8 +249,53 @@ pub(crate) fn metrics_table(evaluation: &Value) -> String {
     text
 }
 
-async fn history(app: &App, name: &str, metric: &str, output: Output) -> Result<(), Failure> {
+/// Tags as `key=value`, one a line.
+fn tags_text(tags: &BTreeMap<String, String>) -> String {
+    let lines: Vec<String> = tags
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    lines.join("\n")
+}
+
+async fn compare(app: &App, a: &str, b: &str, output: Output) -> Result<(), Failure> {
+    let compared = app.compare_versions(a, b).await?;
+    if output.json {
+        return Ok(output.json(&compared)?);
+    }
+    let ComparedVersions {
+        first,
+        second,
+        rows,
+        comparison,
+    } = &compared;
+    let mut lines = table(&["metric", first, second, "difference", "95 % interval"]);
+    for (metric, difference) in &comparison.difference {
+        lines.add_row([
+            metric.clone(),
+            number(comparison.a[metric]),
+            number(comparison.b[metric]),
+            number(difference.value),
+            format!("{} to {}", number(difference.low), number(difference.high)),
+        ]);
+    }
+    output.data(lines.to_string())?;
+    Ok(output.say(format!("on {rows} rows that both were tested on"))?)
+}
+
+async fn history(
+    app: &App,
+    name: &str,
+    metric: &str,
+    plot: Option<&Path>,
+    output: Output,
+) -> Result<(), Failure> {
     let points = app.registry().history(name, metric).await?;
+    if let Some(path) = plot {
+        let drawn = plot::history(&points, name, metric);
+        artifacts::write_atomic(path, drawn.as_bytes())
+            .map_err(|error| Failure::wrong_use(error.to_string()))?;
+    }
     if output.json {
         return Ok(output.json(&points)?);
     }

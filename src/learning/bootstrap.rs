@@ -60,22 +60,64 @@ impl Bootstrap {
         Self { samples, coverage }
     }
 
+    /// The metrics of all rows, and of each sample.
+    pub fn draw(&self, scorer: &Scorer) -> Drawn {
+        Drawn {
+            point: scorer.values(&vec![1; scorer.len()]),
+            samples: self
+                .samples
+                .par_iter()
+                .map(|counts| scorer.values(counts))
+                .collect(),
+            coverage: self.coverage,
+        }
+    }
+
     /// The percentile intervals of all metrics of `scorer`.
     pub fn intervals(&self, scorer: &Scorer) -> Intervals {
-        let drawn: Vec<_> = self
-            .samples
-            .par_iter()
-            .map(|counts| scorer.values(counts))
-            .collect();
-        let points = scorer.metrics();
+        self.draw(scorer).intervals()
+    }
+}
+
+/// The metrics of the rows as they are and of each sample, by the order of [`NAMES`].
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    point: Values,
+    samples: Vec<Values>,
+    coverage: f64,
+}
+
+type Values = [Option<f64>; NAMES.len()];
+
+impl Drawn {
+    /// The percentile intervals of all metrics.
+    pub fn intervals(&self) -> Intervals {
+        self.spread(|values, _| values)
+    }
+
+    /// The percentile intervals of what this has more of each metric than `other`, sample by
+    /// sample: what is common to both falls out. Both are of one [`Bootstrap`].
+    pub fn more_than(&self, other: &Self) -> Intervals {
+        let subtract = |own: Values, at: Option<usize>| {
+            let others = at.map_or(other.point, |at| other.samples[at]);
+            std::array::from_fn(|i| Some(own[i]? - others[i]?))
+        };
+        self.spread(subtract)
+    }
+
+    /// Intervals of what `of` makes of the metrics; its second argument is the sample.
+    fn spread(&self, of: impl Fn(Values, Option<usize>) -> Values) -> Intervals {
+        let point = of(self.point, None);
+        let samples = self.samples.iter().enumerate();
+        let drawn: Vec<Values> = samples.map(|(at, &values)| of(values, Some(at))).collect();
+        let tail = (1.0 - self.coverage) / 2.0;
         NAMES
             .iter()
             .enumerate()
             .map(|(at, &name)| {
                 let mut values: Vec<f64> = drawn.iter().filter_map(|sample| sample[at]).collect();
                 values.sort_by(f64::total_cmp);
-                let tail = (1.0 - self.coverage) / 2.0;
-                let value = points[name];
+                let value = point[at];
                 let end = |share| value.and_then(|_| quantile(&values, share));
                 let interval = Interval {
                     value,
@@ -176,6 +218,37 @@ mod tests {
         );
         assert_eq!(first["spearman_within"].value, None);
         assert_eq!(first["spearman_within"].low, None);
+    }
+
+    #[test]
+    fn the_difference_to_a_worse_one_is_surer_than_either() {
+        let rows = rows(400, 24);
+        let rows: Vec<&Row> = rows.iter().collect();
+        let truth: Vec<f64> = (0..400).map(|i| f64::from(i * 37 % 101)).collect();
+        let noisy = |by: f64| -> Vec<f64> {
+            let noise = (0..400).map(|i| f64::from(i * 53 % 97) - 48.0);
+            truth.iter().zip(noise).map(|(t, n)| t + by * n).collect()
+        };
+        let bootstrap = Bootstrap::new(&rows, 400, 0.95, 7);
+        let drawn = |by| {
+            let scorer = Scorer::new(&truth, &noisy(by), &[], Inverse::Identity).unwrap();
+            bootstrap.draw(&scorer)
+        };
+        let (better, worse) = (drawn(0.9), drawn(1.0));
+        let more = better.more_than(&worse)["spearman"];
+        let own = (
+            better.intervals()["spearman"],
+            worse.intervals()["spearman"],
+        );
+        assert_eq!(
+            more.value.unwrap(),
+            own.0.value.unwrap() - own.1.value.unwrap()
+        );
+        assert!(more.low.unwrap() > 0.0, "{more:?}");
+        assert!(own.0.low.unwrap() < own.1.high.unwrap(), "{own:?}");
+        let same = better.more_than(&better)["mae"];
+        assert_eq!((same.low, same.high), (Some(0.0), Some(0.0)));
+        assert_eq!(better.more_than(&worse)["spearman_within"].value, None);
     }
 
     #[test]

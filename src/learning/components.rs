@@ -107,12 +107,18 @@ fn leading(gram: Matrix, count: usize) -> Result<(Matrix, Vec<f64>), Error> {
     let mut found = Matrix::new(order.len(), followed, turned).times(space);
     for row in found.values.chunks_mut(size) {
         // Both directions of an axis are one: the greatest number is positive.
-        let greatest = row.iter().copied().reduce(|a, b| if b.abs() > a.abs() { b } else { a });
+        let greatest = row
+            .iter()
+            .copied()
+            .reduce(|a, b| if b.abs() > a.abs() { b } else { a });
         if greatest < Some(0.0) {
             row.iter_mut().for_each(|value| *value = -*value);
         }
     }
-    Ok((found, order.iter().map(|&at| strengths[at].max(0.0)).collect()))
+    Ok((
+        found,
+        order.iter().map(|&at| strengths[at].max(0.0)).collect(),
+    ))
 }
 
 /// Makes the rows orthonormal (Gram and Schmidt, twice, which is enough); a row that the others
@@ -132,7 +138,11 @@ fn orthonormal(rows: &mut Matrix) {
             }
         }
         let left = dot(row, row).sqrt();
-        let scale = if left > 1e-12 * length { left.recip() } else { 0.0 };
+        let scale = if left > 1e-12 * length {
+            left.recip()
+        } else {
+            0.0
+        };
         row.iter_mut().for_each(|value| *value *= scale);
     }
 }
@@ -177,7 +187,10 @@ fn jacobi(size: usize, mut values: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
             break;
         }
     }
-    ((0..size).map(|at| values[at * size + at]).collect(), vectors)
+    (
+        (0..size).map(|at| values[at * size + at]).collect(),
+        vectors,
+    )
 }
 
 #[cfg(test)]
@@ -192,9 +205,14 @@ mod tests {
             for (axis, size) in [(3, 9.0), (0, 4.0), (5, 1.0)] {
                 row[axis] = size * (generator.random::<f32>() - 0.5);
             }
-            row.iter_mut().for_each(|value| *value += 0.01 * (generator.random::<f32>() - 0.5));
+            row.iter_mut()
+                .for_each(|value| *value += 0.01 * (generator.random::<f32>() - 0.5));
         }
-        Designed { rows, width, values }
+        Designed {
+            rows,
+            width,
+            values,
+        }
     }
 
     #[test]
@@ -213,7 +231,10 @@ mod tests {
                 let share = direction[axis].abs() / length;
                 assert!(share > 0.98, "{rows}×{width}: {direction:?}");
                 let along = |row: &[f32]| -> f64 {
-                    row.iter().zip(direction).map(|(a, b)| f64::from(a * b)).sum()
+                    row.iter()
+                        .zip(direction)
+                        .map(|(a, b)| f64::from(a * b))
+                        .sum()
                 };
                 let square: f64 = all.iter().map(|&row| along(design.row(row)).powi(2)).sum();
                 assert!((square / rows as f64 - 1.0).abs() < 0.01, "{square}");
@@ -234,6 +255,9 @@ mod tests {
             width: 5,
         };
         let basis = components(&design, &[0, 1, 2], &group, 3).unwrap();
-        assert!(basis[0] > 0.1 && basis[5..].iter().all(|value| *value == 0.0), "{basis:?}");
+        assert!(
+            basis[0] > 0.1 && basis[5..].iter().all(|value| *value == 0.0),
+            "{basis:?}"
+        );
     }
 }

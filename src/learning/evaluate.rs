@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, HeadKind, Split, SplitBasis, TrainSettings, baselines,
-    bootstrap::{Bootstrap, Intervals},
+    bootstrap::{Bootstrap, Drawn, Intervals},
     heads::{Head, Prediction},
     metrics::{Metrics, Scorer, spearman_ceiling},
     train::{Fitted, train_from},
@@ -26,6 +26,9 @@ pub struct Judged {
     pub metrics: Metrics,
     /// Their 95 % intervals; see [`Bootstrap`].
     pub intervals: Intervals,
+    /// The head's metrics minus these, with 95 % intervals.
+    #[serde(default)]
+    pub difference: Intervals,
 }
 
 /// The head without one block or category.
@@ -35,6 +38,9 @@ pub struct Ablation {
     pub without: String,
     /// The metrics of the test rows.
     pub metrics: Metrics,
+    /// The head's metrics minus these, with 95 % intervals.
+    #[serde(default)]
+    pub difference: Intervals,
 }
 
 /// How many rows play which part.
@@ -104,10 +110,9 @@ pub fn evaluate(
     let judge = Judge::new(matrix, fitted, settings)?;
     watch.progress(&Progress::Stage("intervals".to_owned()));
     let predictions = fitted.head.predict(&judge.test)?;
-    let Judged {
-        mut metrics,
-        intervals,
-    } = judge.judge(&values(&predictions))?;
+    let scorer = judge.scorer(&values(&predictions))?;
+    let mut metrics = scorer.metrics();
+    let drawn = judge.bootstrap.draw(&scorer);
     if watch.cancelled() {
         return Err(Error::Cancelled);
     }
@@ -127,7 +132,7 @@ pub fn evaluate(
     known.extend(judge.part(Split::Validation));
     let mut compared = BTreeMap::new();
     for (name, predictions) in baselines::predict(matrix, &known, &judge.part(Split::Test)) {
-        compared.insert(name.to_owned(), judge.judge(&predictions)?);
+        compared.insert(name.to_owned(), judge.judge(&predictions, &drawn)?);
     }
     let baselines = std::mem::take(&mut compared);
     // What a training without a block multiplies is a part of what one with all blocks does.
@@ -147,7 +152,10 @@ pub fn evaluate(
             watch,
         )?
         .head;
-        compared.insert("ridge".to_owned(), judge.judge(&judge.values(&ridge)?)?);
+        compared.insert(
+            "ridge".to_owned(),
+            judge.judge(&judge.values(&ridge)?, &drawn)?,
+        );
     }
 
     let mut ablation = Vec::new();
@@ -160,9 +168,15 @@ pub fn evaluate(
             without.without.push(name.clone());
             let known = Some(&fitted.choices);
             let head = train_from(matrix, &without, known, &mut products, device, watch)?.head;
+            let Judged {
+                metrics,
+                difference,
+                ..
+            } = judge.judge(&judge.values(&head)?, &drawn)?;
             ablation.push(Ablation {
-                metrics: judge.scorer(&judge.values(&head)?)?.metrics(),
                 without: name,
+                metrics,
+                difference,
             });
         }
     }
@@ -172,7 +186,7 @@ pub fn evaluate(
         split: judge.sizes(),
         label_ages: judge.label_ages(),
         metrics,
-        intervals,
+        intervals: drawn.intervals(),
         baselines,
         models_compared: compared,
         ablation,
@@ -254,11 +268,14 @@ impl<'a> Judge<'a> {
         )
     }
 
-    fn judge(&self, predictions: &[f64]) -> Result<Judged, Error> {
+    /// Judges other predictions of the test rows than those of the head, whose metrics are `own`.
+    fn judge(&self, predictions: &[f64], own: &Drawn) -> Result<Judged, Error> {
         let scorer = self.scorer(predictions)?;
+        let drawn = self.bootstrap.draw(&scorer);
         Ok(Judged {
             metrics: scorer.metrics(),
-            intervals: self.bootstrap.intervals(&scorer),
+            intervals: drawn.intervals(),
+            difference: own.more_than(&drawn),
         })
     }
 

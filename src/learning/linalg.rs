@@ -50,7 +50,11 @@ impl Matrix {
     /// `A·B`, shape `[rows of A, columns of B]`.
     pub(crate) fn times(self, other: Self) -> Self {
         let (rows, columns) = (self.rows, other.columns);
-        from_tensor(rows, columns, self.into_tensor().matmul(other.into_tensor()))
+        from_tensor(
+            rows,
+            columns,
+            self.into_tensor().matmul(other.into_tensor()),
+        )
     }
 
     fn into_tensor(self) -> Tensor<2> {

@@ -18,6 +18,7 @@
 
 mod baselines;
 mod bootstrap;
+mod compare;
 mod components;
 mod design;
 mod error;
@@ -39,7 +40,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use bootstrap::{Bootstrap, Interval, Intervals};
+pub use bootstrap::{Bootstrap, Drawn, Interval, Intervals};
+pub use compare::{Comparison, compare};
 pub use error::Error;
 pub use evaluate::{Ablation, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate};
 pub use features::{

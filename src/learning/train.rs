@@ -12,9 +12,7 @@ use burn::tensor::Device;
 use super::{
     Error, Split, SplitBasis, TargetKind, TrainSettings,
     design::{Design, Designed, Group},
-    heads::{
-        Choice, Epoch, Forest, Head, Linear, Network, Problem, Products, Task, train_network,
-    },
+    heads::{Choice, Epoch, Forest, Head, Linear, Network, Problem, Products, Task, train_network},
     rank::{Ranked, spearman},
     splits::{Splits, split},
     target::{Curve, Reach, TargetScale},
@@ -214,9 +212,9 @@ impl Fit {
             weights: names.zip(chosen.strength.weights).collect(),
             target: kind,
             blend,
-            trees: forest
-                .as_ref()
-                .map_or((0, 0.0), |forest| (forest.boosted.trees.len(), forest.share)),
+            trees: forest.as_ref().map_or((0, 0.0), |forest| {
+                (forest.boosted.trees.len(), forest.share)
+            }),
         };
         let head = Head {
             kind: settings.head,
@@ -335,9 +333,14 @@ impl Fit {
         let inputs = Inputs::fit(rows, &self.groups, &self.train, trees.components)?;
         let learned: Vec<(usize, &Linear)> = others
             .iter()
-            .flat_map(|(fold, linear)| self.train[fold.clone()].iter().map(move |&row| (row, linear)))
+            .flat_map(|(fold, linear)| {
+                self.train[fold.clone()]
+                    .iter()
+                    .map(move |&row| (row, linear))
+            })
             .collect();
-        let unseen: Vec<(usize, &Linear)> = self.validation.iter().map(|&row| (row, linear)).collect();
+        let unseen: Vec<(usize, &Linear)> =
+            self.validation.iter().map(|&row| (row, linear)).collect();
         let learned = inputs.lesson(rows, &learned, left);
         let unseen = inputs.lesson(rows, &unseen, left_to_validate);
         let boosted = boost(&learned, Some(&unseen), trees, settings.seed, watch)?;
@@ -402,7 +405,13 @@ fn best_blend(answers: [&[f64]; 2], left: &[f64]) -> [f64; 2] {
     let [a, b] = answers;
     let (aa, bb, ab) = (product(a, a), product(b, b), product(a, b));
     let (ay, by) = (product(a, left), product(b, left));
-    let alone = |square: f64, with: f64| if square > 0.0 { (with / square).clamp(0.0, 1.0) } else { 0.0 };
+    let alone = |square: f64, with: f64| {
+        if square > 0.0 {
+            (with / square).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
+    };
     let error = |[p, q]: [f64; 2]| p * p * aa + q * q * bb + 2.0 * (p * q * ab - p * ay - q * by);
     // The least error of a square lies inside, or on one of its sides.
     let mut tried = vec![[alone(aa, ay), 0.0], [0.0, alone(bb, by)]];
@@ -410,7 +419,10 @@ fn best_blend(answers: [&[f64]; 2], left: &[f64]) -> [f64; 2] {
     tried.push([1.0, alone(bb, by - ab)]);
     let determinant = aa * bb - ab * ab;
     if determinant > 1e-12 * aa * bb {
-        let inside = [(ay * bb - by * ab) / determinant, (by * aa - ay * ab) / determinant];
+        let inside = [
+            (ay * bb - by * ab) / determinant,
+            (by * aa - ay * ab) / determinant,
+        ];
         if inside.iter().all(|share| (0.0..=1.0).contains(share)) {
             tried.push(inside);
         }
@@ -419,7 +431,13 @@ fn best_blend(answers: [&[f64]; 2], left: &[f64]) -> [f64; 2] {
     tried
         .into_iter()
         .map(|shares| [0, 1].map(|at| if missing[at] { 0.0 } else { shares[at] }))
-        .reduce(|best, other| if error(other) < error(best) { other } else { best })
+        .reduce(|best, other| {
+            if error(other) < error(best) {
+                other
+            } else {
+                best
+            }
+        })
         .expect("four were tried")
 }
 

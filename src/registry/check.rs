@@ -14,6 +14,9 @@ impl Registry {
     pub async fn faults(&self) -> Result<Vec<Fault>, Error> {
         let mut faults = Vec::new();
         for row in self.store.model_versions(None).await? {
+            if row.removed_at.is_some() {
+                continue;
+            }
             let text = row.manifest.clone();
             let name = format!("{}/{}", row.name, row.version);
             let found = match self.read_row(row) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::store;
+use crate::{clock::Timestamp, store};
 
 /// Why a model version cannot be had or made.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,36 @@ pub enum Error {
         /// What does not fit.
         message: String,
     },
+    /// Its files were removed.
+    #[error(
+        "the files of `{name}/{version}` were removed at {at}; its metrics stay: `trendmill models \
+         show {name}/{version}`"
+    )]
+    Removed {
+        /// The model's name.
+        name: String,
+        /// The version's number.
+        version: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// The champion had none before it.
+    #[error("version {version} of `{name}` is the champion, and there was none before it")]
+    NoEarlier {
+        /// The model's name.
+        name: String,
+        /// The present champion.
+        version: u32,
+    },
+    /// What shall be removed is what others use.
+    #[error("{0}; point it elsewhere first")]
+    InUse(String),
+    /// An alias or tag cannot be set so.
+    #[error("{0}")]
+    Tag(String),
+    /// There is something where an export shall go.
+    #[error("`{0}` is there already; give a folder that is not")]
+    Exists(PathBuf),
     /// The database failed.
     #[error("{0}")]
     Store(#[from] store::Error),

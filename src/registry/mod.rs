@@ -4,14 +4,19 @@
 //! A version is visible only when it is whole: its folder is published by one rename, then a
 //! transaction records it and moves the `champion` alias.
 
+mod aliases;
 mod check;
 mod error;
+mod files;
+#[cfg(test)]
+mod made_up;
 mod overview;
 mod publish;
 mod purge;
 mod resolve;
 mod version;
 
+pub use aliases::{CHAMPION, Moved};
 pub use error::Error;
 pub use overview::{HistoryPoint, ModelOverview};
 pub use publish::{Candidate, Published};

@@ -87,6 +87,8 @@ impl ModelVersion {
         let mut document = json!(self.manifest);
         document["aliases"] = json!(self.aliases);
         document["purged_rows"] = json!(self.purged_rows);
+        document["tags"] = json!(self.tags);
+        document["removed_at"] = json!(self.removed_at);
         document
     }
 
@@ -134,22 +136,17 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{NewModelVersion, Store};
+    use crate::{
+        registry::made_up,
+        store::{NewModelVersion, Store},
+    };
 
     #[tokio::test]
     async fn a_damaged_version_is_no_matter_of_the_others() {
         let store = Store::in_memory().await.unwrap();
         let registry = Registry::new("registry".into(), store.clone());
         let at: Timestamp = "2026-01-17T08:00:00Z".parse().unwrap();
-        let hash = "0".repeat(64);
-        let whole = json!({
-            "name": "reddit", "version": 2, "run_id": "r2", "created_at": at,
-            "interval_start": at, "interval_end": at, "as_of": at, "dataset": "sandbox",
-            "code_version": "test", "params": {}, "training": {}, "target": "score",
-            "encoders": [], "schema": {}, "row_set": "rows", "weights_sha256": hash,
-            "matrix": {"rows": 1, "columns": 1, "sha256": hash},
-            "data_window": {"from": null, "to": null}, "evaluation": {"metrics": {}},
-        });
+        let whole = json!(made_up::manifest(2));
         for (version, run_id, manifest) in
             [(1, "r1", "{}".to_owned()), (2, "r2", whole.to_string())]
         {

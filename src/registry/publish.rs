@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::{
-    Error, Manifest, Registry,
+    CHAMPION, Error, Manifest, Registry,
     version::{EvaluatedRow, MANIFEST, PREDICTIONS, WEIGHTS},
 };
 use crate::{artifacts, store::NewModelVersion};
@@ -101,7 +101,7 @@ impl Registry {
                 interval_start: manifest.interval_start,
                 content_key: &content_key,
                 manifest: &text,
-                alias: promote.as_deref().map(|cause| ("champion", cause)),
+                alias: promote.as_deref().map(|cause| (CHAMPION, cause)),
             })
             .await?;
         info!(

@@ -77,7 +77,8 @@ impl Registry {
         is_purged: impl Fn(&str, &str) -> bool + Send + Sync,
     ) -> Result<Vec<Touched>, Error> {
         let mut touched = Vec::new();
-        for row in self.store.model_versions(None).await? {
+        let rows = self.store.model_versions(None).await?;
+        for row in rows.into_iter().filter(|row| row.removed_at.is_none()) {
             let read = self.read_row(row).and_then(|version| {
                 let rows = version.evaluated_rows()?;
                 Ok((version, rows))

@@ -1,6 +1,9 @@
 //! What a model version is, and how it is read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -126,6 +129,10 @@ pub struct ModelVersion {
     pub aliases: Vec<String>,
     /// How many of its labelled rows are purged since.
     pub purged_rows: u64,
+    /// What people have noted of it.
+    pub tags: BTreeMap<String, String>,
+    /// When its files were removed; its metrics stay.
+    pub removed_at: Option<Timestamp>,
     /// Its folder.
     pub folder: PathBuf,
 }
@@ -208,6 +215,8 @@ impl Registry {
             manifest,
             aliases: row.aliases,
             purged_rows: row.purged_rows,
+            tags: row.tags,
+            removed_at: row.removed_at,
             folder,
         })
     }
@@ -224,6 +233,7 @@ impl ModelVersion {
     ///
     /// Where the file is missing or has another hash than the manifest says.
     pub fn weights(&self) -> Result<Vec<u8>, Error> {
+        self.check_is_there()?;
         let path = self.folder.join(WEIGHTS);
         let bytes = fs::read(&path)?;
         let found = ContentHash::of(&bytes);
@@ -239,6 +249,17 @@ impl ModelVersion {
         Ok(bytes)
     }
 
+    fn check_is_there(&self) -> Result<(), Error> {
+        let manifest = &self.manifest;
+        self.removed_at.map_or(Ok(()), |at| {
+            Err(Error::Removed {
+                name: manifest.name.clone(),
+                version: manifest.version,
+                at,
+            })
+        })
+    }
+
     /// Why the version cannot be made again from what is stored, where it cannot.
     pub fn not_reproducible(&self) -> Option<String> {
         let rows = self.purged_rows;
@@ -251,6 +272,7 @@ impl ModelVersion {
     ///
     /// Where the file is missing or is not what was written.
     pub fn evaluated_rows(&self) -> Result<Vec<EvaluatedRow>, Error> {
+        self.check_is_there()?;
         read_rows(&self.folder.join(PREDICTIONS))
     }
 }

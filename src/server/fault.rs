@@ -165,7 +165,12 @@ impl From<registry::Error> for Fault {
     fn from(error: registry::Error) -> Self {
         let message = chain(&error);
         match error {
-            registry::Error::Name(_) => Self::invalid(message),
+            registry::Error::Name(_) | registry::Error::Tag(_) | registry::Error::Exists(_) => {
+                Self::invalid(message)
+            }
+            registry::Error::Removed { .. }
+            | registry::Error::NoEarlier { .. }
+            | registry::Error::InUse(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
             registry::Error::Unknown { .. } => Self::unknown("unknown_model", message),
             registry::Error::UnknownMetric { known, .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_metric", message)

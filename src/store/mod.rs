@@ -23,6 +23,7 @@ mod embeddings;
 mod encoded;
 mod progress;
 mod models;
+mod aliases;
 mod predictions;
 mod standings;
 mod turns;
@@ -50,6 +51,7 @@ mod curves;
 
 use std::path::Path;
 
+pub use aliases::{AliasMove, MoveKind, NewMove};
 pub use attempts::AttemptRow;
 pub use backfills::{BackfillInterval, BackfillRow};
 pub use backup::{BackedUp, SchemaVersions};

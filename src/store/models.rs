@@ -1,6 +1,11 @@
 //! Model versions and the names that point at one.
 
-use super::{Error, Store};
+use std::collections::BTreeMap;
+
+use super::{
+    Error, Store,
+    aliases::{MoveKind, NewMove, move_in},
+};
 use crate::clock::Timestamp;
 
 /// One version of a model, as the database knows it.
@@ -22,6 +27,10 @@ pub struct ModelVersionRow {
     pub aliases: Vec<String>,
     /// How many of its labelled rows are purged since.
     pub purged_rows: u64,
+    /// What people have noted of it.
+    pub tags: BTreeMap<String, String>,
+    /// When its files were removed.
+    pub removed_at: Option<Timestamp>,
 }
 
 /// A version that is about to be recorded.
@@ -63,7 +72,12 @@ impl Store {
                    (SELECT count(*) FROM model_purged_rows
                     WHERE model_purged_rows.name = model_versions.name
                       AND model_purged_rows.version = model_versions.version)
-                       AS "purged_rows!: i64"
+                       AS "purged_rows!: i64",
+                   ifnull((SELECT json_group_object(key, value) FROM model_tags
+                           WHERE model_tags.name = model_versions.name
+                             AND model_tags.version = model_versions.version), '{}')
+                       AS "tags!: String",
+                   removed_at
                FROM model_versions WHERE ?1 IS NULL OR name = ?1 ORDER BY name, version"#,
             name,
         )
@@ -93,7 +107,12 @@ impl Store {
                    (SELECT count(*) FROM model_purged_rows
                     WHERE model_purged_rows.name = model_versions.name
                       AND model_purged_rows.version = model_versions.version)
-                       AS "purged_rows!: i64"
+                       AS "purged_rows!: i64",
+                   ifnull((SELECT json_group_object(key, value) FROM model_tags
+                           WHERE model_tags.name = model_versions.name
+                             AND model_tags.version = model_versions.version), '{}')
+                       AS "tags!: String",
+                   removed_at
                FROM model_versions WHERE name = ? AND version = ?"#,
             name,
             version,
@@ -212,19 +231,15 @@ impl Store {
         )
         .await?;
         if let Some((alias, cause)) = new.alias {
-            sqlx::query!(
-                "INSERT INTO model_aliases (name, alias, version, moved_at, cause)
-                 VALUES (?, ?, ?, ?, ?)
-                 ON CONFLICT (name, alias) DO UPDATE SET version = excluded.version,
-                     moved_at = excluded.moved_at, cause = excluded.cause",
-                new.name,
+            let moved = NewMove {
+                name: new.name,
                 alias,
-                new.version,
-                created_at,
+                version: Some(new.version),
+                moved_at: new.created_at,
+                how: MoveKind::Published,
                 cause,
-            )
-            .execute(&mut *transaction)
-            .await?;
+            };
+            move_in(&mut transaction, &moved).await?;
         }
         self.state.commit(transaction, "version").await?;
         Ok(())
@@ -267,6 +282,8 @@ struct RawVersion {
     manifest: String,
     aliases: String,
     purged_rows: i64,
+    tags: String,
+    removed_at: Option<i64>,
 }
 
 impl TryFrom<RawVersion> for ModelVersionRow {
@@ -286,6 +303,8 @@ impl TryFrom<RawVersion> for ModelVersionRow {
             created_at: Timestamp::from_millis(row.created_at),
             interval_start: Timestamp::from_millis(row.interval_start),
             purged_rows: row.purged_rows.unsigned_abs(),
+            tags: serde_json::from_str(&row.tags).map_err(|e| bad("tags", e.to_string()))?,
+            removed_at: row.removed_at.map(Timestamp::from_millis),
             name: row.name,
             run_id: row.run_id,
             manifest: row.manifest,

@@ -67,7 +67,9 @@ impl Forest {
             let basis = floats(read(&basis_name(&group.name), Dtype::F32)?);
             if basis.is_empty() || !basis.len().is_multiple_of(group.width) {
                 let name = &group.name;
-                return Err(Error::Format(format!("its components of `{name}` are torn")));
+                return Err(Error::Format(format!(
+                    "its components of `{name}` are torn"
+                )));
             }
             Ok(basis)
         })?;
@@ -102,10 +104,16 @@ fn basis_name(group: &str) -> String {
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
     let (numbers, _) = bytes.as_chunks::<4>();
-    numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    numbers
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect()
 }
 
 fn whole(bytes: &[u8]) -> Vec<i32> {
     let (numbers, _) = bytes.as_chunks::<4>();
-    numbers.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect()
+    numbers
+        .iter()
+        .map(|bytes| i32::from_le_bytes(*bytes))
+        .collect()
 }

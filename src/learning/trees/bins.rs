@@ -103,7 +103,10 @@ mod tests {
         for &bin in &bins.columns[0] {
             counts[usize::from(bin)] += 1;
         }
-        assert!(counts[..255].iter().all(|count| (38..=41).contains(count)), "{counts:?}");
+        assert!(
+            counts[..255].iter().all(|count| (38..=41).contains(count)),
+            "{counts:?}"
+        );
         assert_eq!(counts[255], 0);
     }
 }

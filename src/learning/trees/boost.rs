@@ -73,7 +73,9 @@ pub(crate) fn boost(
     let bins = Bins::new(&lesson.columns());
     let mut generator = seeds::generator(seed, "trees");
     let mut left = lesson.wanted.clone();
-    let mut left_unseen = unseen.map(|unseen| unseen.wanted.clone()).unwrap_or_default();
+    let mut left_unseen = unseen
+        .map(|unseen| unseen.wanted.clone())
+        .unwrap_or_default();
     let mut trees: Vec<Tree> = Vec::new();
     // No tree at all is an answer too.
     let (mut best, mut least) = (0, square(&left_unseen));
@@ -178,7 +180,12 @@ mod tests {
         let found = boosted.predict_all(&unseen);
         let mean = unseen.wanted.iter().sum::<f64>() / unseen.wanted.len() as f64;
         let spread: f64 = unseen.wanted.iter().map(|w| (w - mean).powi(2)).sum();
-        let error: f64 = unseen.wanted.iter().zip(&found).map(|(w, f)| (w - f).powi(2)).sum();
+        let error: f64 = unseen
+            .wanted
+            .iter()
+            .zip(&found)
+            .map(|(w, f)| (w - f).powi(2))
+            .sum();
         assert!(error < 0.05 * spread, "{error} of {spread}");
         let again = boost(&learned, Some(&unseen), &settings, 3, &Unwatched).unwrap();
         assert_eq!(boosted, again);
@@ -195,7 +202,14 @@ mod tests {
             wanted: (0..rows).map(|_| generator.random::<f64>() - 0.5).collect(),
         };
         let (learned, unseen) = (noise(400), noise(400));
-        let boosted = boost(&learned, Some(&unseen), &TreeSettings::default(), 0, &Unwatched).unwrap();
+        let boosted = boost(
+            &learned,
+            Some(&unseen),
+            &TreeSettings::default(),
+            0,
+            &Unwatched,
+        )
+        .unwrap();
         assert!(boosted.trees.len() < 40, "{}", boosted.trees.len());
     }
 

@@ -148,7 +148,11 @@ impl Ground<'_> {
             .enumerate()
             .filter_map(|(place, bins)| self.best(place, bins, sum))
             .reduce_with(|a, b| {
-                if (b.gain, a.place) > (a.gain, b.place) { b } else { a }
+                if (b.gain, a.place) > (a.gain, b.place) {
+                    b
+                } else {
+                    a
+                }
             });
         Open {
             node,

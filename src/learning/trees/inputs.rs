@@ -35,7 +35,10 @@ struct Part {
 impl Part {
     fn columns(&self) -> usize {
         let width = self.group.width;
-        1 + self.basis.as_ref().map_or(width, |basis| basis.len() / width)
+        1 + self
+            .basis
+            .as_ref()
+            .map_or(width, |basis| basis.len() / width)
     }
 
     fn push(&self, row: &[f32], linear: &Linear, out: &mut Vec<f32>) {

@@ -68,21 +68,53 @@ impl TreeSettings {
     pub(super) fn check(&self) -> Result<(), Error> {
         let counts = [
             ("trees.count", self.count, 1, 100_000, "write 1 to 100000"),
-            ("trees.patience", self.patience, 1, 100_000, "write 1 to 100000"),
+            (
+                "trees.patience",
+                self.patience,
+                1,
+                100_000,
+                "write 1 to 100000",
+            ),
             ("trees.leaves", self.leaves, 2, 4_096, "write 2 to 4096"),
-            ("trees.least_rows", self.least_rows, 1, 1 << 20, "write at least 1"),
-            ("trees.components", self.components, 1, 512, "write 1 to 512"),
+            (
+                "trees.least_rows",
+                self.least_rows,
+                1,
+                1 << 20,
+                "write at least 1",
+            ),
+            (
+                "trees.components",
+                self.components,
+                1,
+                512,
+                "write 1 to 512",
+            ),
         ];
         for (name, value, least, most, allowed) in counts {
             if !(least..=most).contains(&value) {
                 let value = value.to_string();
-                return Err(Error::Setting { name, value, allowed });
+                return Err(Error::Setting {
+                    name,
+                    value,
+                    allowed,
+                });
             }
         }
         let shares = "write more than 0, at most 1";
         let numbers = [
-            ("trees.rate", self.rate, self.rate > 0.0 && self.rate <= 1.0, shares),
-            ("trees.row_share", self.row_share, self.row_share > 0.0 && self.row_share <= 1.0, shares),
+            (
+                "trees.rate",
+                self.rate,
+                self.rate > 0.0 && self.rate <= 1.0,
+                shares,
+            ),
+            (
+                "trees.row_share",
+                self.row_share,
+                self.row_share > 0.0 && self.row_share <= 1.0,
+                shares,
+            ),
             (
                 "trees.column_share",
                 self.column_share,
@@ -99,7 +131,11 @@ impl TreeSettings {
         for (name, value, holds, allowed) in numbers {
             if !holds {
                 let value = value.to_string();
-                return Err(Error::Setting { name, value, allowed });
+                return Err(Error::Setting {
+                    name,
+                    value,
+                    allowed,
+                });
             }
         }
         Ok(())

@@ -115,7 +115,10 @@ mod tests {
         assert_eq!(Tree::from_parts(&shape, &numbers, 1), None);
         assert_eq!(Tree::from_parts(&shape[..8], &numbers, 2), None);
         assert_eq!(Tree::from_parts(&[0, 0], &[0.5], 2), None);
-        assert_eq!(Tree::from_parts(&[0, 0, -1, 0, -1, 0], &[0.5, 1.0, 2.0], 2), None);
+        assert_eq!(
+            Tree::from_parts(&[0, 0, -1, 0, -1, 0], &[0.5, 1.0, 2.0], 2),
+            None
+        );
         assert_eq!(Tree::from_parts(&[], &[], 2), None);
     }
 }

@@ -1,24 +1,26 @@
-//! Model versions: list, show, history.
+//! Model versions: list, show, history, and where the champion points.
 
 #![expect(unused_qualifications, reason = "the descriptions' macro writes them")]
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::Value;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::super::{
     ErrorBody, Fault, SharedHost,
-    extract::{Asked, Path},
+    extract::{Asked, Body, Path},
 };
-use crate::registry::{HistoryPoint, ModelName, ModelOverview};
+use crate::registry::{HistoryPoint, ModelName, ModelOverview, ModelVersion, Moved};
 
 pub(super) fn routes() -> OpenApiRouter<SharedHost> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(show))
         .routes(routes!(history))
+        .routes(routes!(promote))
+        .routes(routes!(roll_back))
 }
 
 /// Which versions are listed.
@@ -61,13 +63,18 @@ async fn show(
     State(host): State<SharedHost>,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, Fault> {
+    Ok(Json(resolved(&host, model).await?.document()))
+}
+
+/// The version that a segment of a path names.
+async fn resolved(host: &SharedHost, model: String) -> Result<ModelVersion, Fault> {
     // A version is written `NAME/VERSION` elsewhere; in a path that would be two segments.
     let written = match model.rsplit_once(':') {
         Some((name, version)) if !model.contains('@') => format!("{name}/{version}"),
         _ => model,
     };
     let name: ModelName = written.parse()?;
-    Ok(Json(host.registry().resolve(&name).await?.document()))
+    Ok(host.registry().resolve(&name).await?)
 }
 
 /// Which metric.
@@ -102,4 +109,64 @@ async fn history(
     Asked(wanted): Asked<HistoryWanted>,
 ) -> Result<Json<Vec<HistoryPoint>>, Fault> {
     Ok(Json(host.registry().history(&model, &wanted.metric).await?))
+}
+
+/// Why the champion shall move.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MoveWanted {
+    /// In words; they are kept.
+    #[serde(default = "by_hand")]
+    because: String,
+}
+
+fn by_hand() -> String {
+    "by a caller of the API".to_owned()
+}
+
+/// Make a version the champion, whatever the gate said of it.
+#[utoipa::path(
+    post,
+    path = "/models/{model}/promote",
+    tag = "models",
+    params(("model" = String, Path, description = "`NAME:VERSION` or `NAME@ALIAS`")),
+    request_body = MoveWanted,
+    responses(
+        (status = 200, body = Moved),
+        (status = 409, description = "its files were removed", body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    )
+)]
+async fn promote(
+    State(host): State<SharedHost>,
+    Path(model): Path<String>,
+    Body(wanted): Body<MoveWanted>,
+) -> Result<Json<Moved>, Fault> {
+    let version = resolved(&host, model).await?;
+    let now = host.clock().now();
+    let moved = host.registry().promote(&version, &wanted.because, now);
+    Ok(Json(moved.await?))
+}
+
+/// Make the version champion again that was it before the present one.
+#[utoipa::path(
+    post,
+    path = "/models/{model}/rollback",
+    tag = "models",
+    params(("model" = String, Path, description = "the model's name")),
+    request_body = MoveWanted,
+    responses(
+        (status = 200, body = Moved),
+        (status = 409, description = "there was none before", body = ErrorBody),
+        (status = 422, body = ErrorBody),
+    )
+)]
+async fn roll_back(
+    State(host): State<SharedHost>,
+    Path(model): Path<String>,
+    Body(wanted): Body<MoveWanted>,
+) -> Result<Json<Moved>, Fault> {
+    let now = host.clock().now();
+    let moved = host.registry().roll_back(&model, &wanted.because, now);
+    Ok(Json(moved.await?))
 }

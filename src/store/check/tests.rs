@@ -32,7 +32,7 @@ INSERT INTO transitions (run_id, position, "from", "to", cause, at)
            ('new', 0, 'running', 'delayed', '', 0), ('new', 0, 'delayed', 'ready', '', 0),
            ('new', 0, 'ready', 'running', '', 0), ('new', 0, 'running', 'succeeded', '', 0),
            ('new', 1, 'waiting', 'ready', '', 0), ('new', 1, 'ready', 'running', '', 0);
-INSERT INTO model_versions VALUES ('m', 1, 'old', 0, 0, 'k', '{}');
+INSERT INTO model_versions VALUES ('m', 1, 'old', 0, 0, 'k', '{}', NULL);
 INSERT INTO model_aliases VALUES ('m', 'champion', 1, 0, '');
 "#;
 

@@ -1,0 +1,128 @@
+//! The files of a version as people take them along, and their end.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::{
+    Error, ModelVersion, Registry,
+    version::{MANIFEST, PREDICTIONS, WEIGHTS},
+};
+use crate::{artifacts, clock::Timestamp, store};
+
+impl Registry {
+    /// Removes the files of a version; its metrics, and where it came from, stay.
+    ///
+    /// It may be called again after a death: what was noted as removed is removed then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] where an alias points at it; else where the store or the disk refuses.
+    pub async fn remove(&self, version: &ModelVersion, now: Timestamp) -> Result<(), Error> {
+        let (name, number) = (&version.manifest.name, version.manifest.version);
+        self.store
+            .remove_version(name, number, now)
+            .await
+            .map_err(|error| match error {
+                store::Error::Conflict(message) => Error::InUse(message),
+                error => Error::Store(error),
+            })?;
+        let folder = version.folder.clone();
+        tokio::task::spawn_blocking(move || artifacts::remove_directory(&folder))
+            .await
+            .map_err(std::io::Error::other)??;
+        Ok(())
+    }
+}
+
+impl ModelVersion {
+    /// Where the evaluated rows lie in a folder that [`ModelVersion::export`] has made.
+    pub fn rows_in(folder: &Path) -> PathBuf {
+        folder.join(PREDICTIONS)
+    }
+
+    /// Copies the files into a new folder. Returns their paths.
+    ///
+    /// # Errors
+    ///
+    /// Where the version's files are removed or damaged, the folder is there already, or the
+    /// disk refuses.
+    pub fn export(&self, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+        let weights = self.weights()?;
+        if folder.exists() {
+            return Err(Error::Exists(folder.to_owned()));
+        }
+        let manifest = fs::read(self.folder.join(MANIFEST))?;
+        let predictions = fs::read(self.folder.join(PREDICTIONS))?;
+        let files = [
+            (WEIGHTS, weights.as_slice()),
+            (MANIFEST, manifest.as_slice()),
+            (PREDICTIONS, predictions.as_slice()),
+        ];
+        artifacts::publish_directory(folder, &files)?;
+        Ok(files.map(|(name, _)| folder.join(name)).to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{Candidate, Published, made_up};
+
+    #[tokio::test]
+    async fn what_is_removed_keeps_its_metrics_and_may_come_again() {
+        let home = tempfile::tempdir().unwrap();
+        let registry = made_up::registry(home.path(), 2).await;
+        let now = Timestamp::from_millis(7);
+        let first = registry
+            .resolve(&"reddit/1".parse().unwrap())
+            .await
+            .unwrap();
+        registry.remove(&first, now).await.unwrap();
+        // As after a death between the row and the files.
+        fs::create_dir_all(&first.folder).unwrap();
+        registry.remove(&first, now).await.unwrap();
+        assert!(!first.folder.exists());
+        let first = registry
+            .resolve(&"reddit/1".parse().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(first.removed_at, Some(now));
+        let points = registry.history("reddit", "spearman").await.unwrap();
+        assert_eq!(points.len(), 2);
+        assert!(registry.faults().await.unwrap().is_empty());
+        let refused = first.export(&home.path().join("out")).unwrap_err();
+        assert!(matches!(refused, Error::Removed { .. }), "{refused}");
+
+        let again = Candidate {
+            manifest: made_up::manifest(3),
+            content_key: "1".to_owned(),
+            weights: b"weights".to_vec(),
+            rows: Vec::new(),
+            promote: None,
+        };
+        let published = registry.publish(again).await.unwrap();
+        let wanted = Published {
+            version: 3,
+            reused: false,
+        };
+        assert_eq!(published, wanted);
+    }
+
+    #[tokio::test]
+    async fn an_export_is_what_was_published() {
+        let home = tempfile::tempdir().unwrap();
+        let registry = made_up::registry(home.path(), 1).await;
+        let champion = registry.resolve(&"reddit".parse().unwrap()).await.unwrap();
+        let out = home.path().join("out");
+        let files = champion.export(&out).unwrap();
+        assert_eq!(files.len(), 3);
+        for file in files {
+            let published = champion.folder.join(file.file_name().unwrap());
+            assert_eq!(fs::read(&file).unwrap(), fs::read(published).unwrap());
+        }
+        assert!(ModelVersion::rows_in(&out).exists());
+        let twice = champion.export(&out).unwrap_err();
+        assert!(matches!(twice, Error::Exists(_)), "{twice}");
+    }
+}
