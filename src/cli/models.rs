@@ -166,6 +166,7 @@ async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Resu
         ),
         ("weights", manifest.weights_sha256.to_string()),
         ("rows", version.not_reproducible().unwrap_or_default()),
+        ("gate", gate_text(&manifest.gate)),
         ("tags", tags_text(&version.tags)),
         (
             "removed",
@@ -174,7 +175,7 @@ async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Resu
             }),
         ),
     ] {
-        if value.is_empty() && ["rows", "tags", "removed"].contains(&name) {
+        if value.is_empty() && ["rows", "gate", "tags", "removed"].contains(&name) {
             continue;
         }
         facts.add_row([name.to_owned(), value]);
@@ -247,6 +248,14 @@ pub(crate) fn metrics_table(evaluation: &Value) -> String {
         text.push_str(&number(Some(ceiling)));
     }
     text
+}
+
+/// What the gate said of a version; empty where there was none.
+fn gate_text(gate: &Value) -> String {
+    match (gate["verdict"].as_str(), gate["cause"].as_str()) {
+        (Some(verdict), Some(cause)) => format!("{verdict}: {cause}"),
+        _ => String::new(),
+    }
 }
 
 /// Tags as `key=value`, one a line.

@@ -5,11 +5,19 @@ use std::collections::BTreeMap;
 use super::bootstrap::quantile;
 use crate::corpus::{FeatureMatrix, Row};
 
+/// How many posts of an author weigh as much as the community's median.
+const AUTHOR_SHRINKAGE: f64 = 5.0;
+
 /// How many rows of a community's hour weigh as much as the community's own median.
 const HOUR_SHRINKAGE: f64 = 20.0;
 
 /// The names of [`predict`]'s baselines, in its order.
-pub(super) const NAMES: [&str; 3] = ["global_median", "community_median", "community_hour"];
+pub(super) const NAMES: [&str; 4] = [
+    "global_median",
+    "community_median",
+    "community_hour",
+    "author_mean",
+];
 
 /// The predictions of each baseline for the rows `test`, learned from the labelled rows `known`.
 ///
@@ -17,14 +25,17 @@ pub(super) const NAMES: [&str; 3] = ["global_median", "community_median", "commu
 /// - `community_median`: the median of the row's community; the global one where it is unknown.
 /// - `community_hour`: the median of the community's rows of that hour of the day (UTC), drawn to
 ///   the community's median as if 20 rows more lay there; that median where the hour has no rows.
+/// - `author_mean`: the mean of the author's rows, drawn to the community's median as if 5 rows more
+///   lay there; that median for an author without rows.
 pub(super) fn predict(
     matrix: &FeatureMatrix,
     known: &[usize],
     test: &[usize],
-) -> [(&'static str, Vec<f64>); 3] {
+) -> [(&'static str, Vec<f64>); 4] {
     let mut all = Vec::new();
     let mut by_community: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut by_hour: BTreeMap<(&str, u32), Vec<f64>> = BTreeMap::new();
+    let mut by_author: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     for row in known.iter().map(|&index| &matrix.rows[index]) {
         let Some(label) = row.label else { continue };
         all.push(label.target);
@@ -33,6 +44,11 @@ pub(super) fn predict(
             .entry(community)
             .or_default()
             .push(label.target);
+        if let Some(author) = &row.author {
+            let (sum, rows) = by_author.entry(author).or_default();
+            *sum += label.target;
+            *rows += 1.0;
+        }
         if let Some(time) = row.created_at {
             let hour = (community, time.hour());
             by_hour.entry(hour).or_default().push(label.target);
@@ -58,11 +74,17 @@ pub(super) fn predict(
                 (rows * narrow + HOUR_SHRINKAGE * wide) / (rows + HOUR_SHRINKAGE)
             })
     };
+    let of_author = |row: &Row| {
+        let author = row.author.as_deref().and_then(|name| by_author.get(name));
+        let (sum, rows) = author.copied().unwrap_or_default();
+        (sum + AUTHOR_SHRINKAGE * of_community(row)) / (rows + AUTHOR_SHRINKAGE)
+    };
     let each = |value: &dyn Fn(&Row) -> f64| test.iter().map(|&i| value(&matrix.rows[i])).collect();
     [
         (NAMES[0], each(&|_| global)),
         (NAMES[1], each(&of_community)),
         (NAMES[2], each(&of_hour)),
+        (NAMES[3], each(&of_author)),
     ]
 }
 
@@ -90,7 +112,7 @@ mod tests {
             id: String::new(),
             created_at: Some(Timestamp::from_millis(hour * 3_600_000)),
             community: Some(community.to_owned()),
-            author: None,
+            author: (hour == 1).then(|| "early".to_owned()),
             order: None,
             label: Some(Label {
                 target,
@@ -114,5 +136,7 @@ mod tests {
         assert_eq!(found[1].1, [3.0, 5.5, 3.0]);
         // Two rows at 1 o'clock with median 2, one at 5 o'clock with 8.
         assert_eq!(found[2].1, [(2.0 * 2.0 + 60.0) / 22.0, 5.5, 68.0 / 21.0]);
+        // The early author's targets are 1, 3 and 10.
+        assert_eq!(found[3].1, [(14.0 + 15.0) / 8.0, (14.0 + 27.5) / 8.0, 3.0]);
     }
 }

@@ -38,8 +38,7 @@ pub fn compare(
     inverse: Inverse,
     seed: u64,
 ) -> Result<Comparison, Error> {
-    let communities: Vec<Option<&str>> = rows.iter().map(|row| row.community.as_deref()).collect();
-    let scorer = |predictions| Scorer::new(targets, predictions, &communities, inverse);
+    let scorer = |predictions| Scorer::new(targets, predictions, rows, inverse);
     let (a, b) = (scorer(a)?, scorer(b)?);
     let bootstrap = Bootstrap::new(rows, RESAMPLES, COVERAGE, seed);
     Ok(Comparison {

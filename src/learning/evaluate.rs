@@ -8,23 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, HeadKind, Split, SplitBasis, TrainSettings, baselines,
-    bootstrap::{Bootstrap, Drawn, Intervals},
-    heads::{Head, Prediction},
-    metrics::{Metrics, Scorer, spearman_ceiling},
+    bootstrap::Intervals,
+    judge::{Judge, values},
+    metrics::{Metrics, spearman_ceiling},
     train::{Fitted, train_from},
     watch::{Progress, Watch},
 };
-use crate::corpus::{FeatureMatrix, LabelAge, Row};
-
-/// The share of resamples that the interval of a metric holds.
-const METRIC_COVERAGE: f64 = 0.95;
+use crate::corpus::FeatureMatrix;
 
 /// Metrics with their intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// The metrics of the test rows.
     pub metrics: Metrics,
-    /// Their 95 % intervals; see [`Bootstrap`].
+    /// Their 95 % intervals; see [`Bootstrap`](super::Bootstrap).
     pub intervals: Intervals,
     /// The head's metrics minus these, with 95 % intervals.
     #[serde(default)]
@@ -191,177 +188,4 @@ pub fn evaluate(
         models_compared: compared,
         ablation,
     })
-}
-
-/// The test rows of one matrix, and what is needed to judge predictions of them.
-struct Judge<'a> {
-    matrix: &'a FeatureMatrix,
-    basis: SplitBasis,
-    settings: &'a TrainSettings,
-    parts: Vec<Option<Split>>,
-    test: FeatureMatrix,
-    targets: Vec<f64>,
-    bootstrap: Bootstrap,
-}
-
-impl<'a> Judge<'a> {
-    fn new(
-        matrix: &'a FeatureMatrix,
-        fitted: &Fitted,
-        settings: &'a TrainSettings,
-    ) -> Result<Self, Error> {
-        let by_id: HashMap<&str, Split> = fitted
-            .split
-            .iter()
-            .map(|(id, part)| (id.as_str(), *part))
-            .collect();
-        let parts: Vec<Option<Split>> = matrix
-            .rows
-            .iter()
-            .map(|row| by_id.get(row.id.as_str()).copied())
-            .collect();
-        let test: Vec<usize> = (0..parts.len())
-            .filter(|&row| parts[row] == Some(Split::Test) && matrix.rows[row].label.is_some())
-            .collect();
-        if parts.iter().flatten().count() != fitted.split.len() || test.is_empty() {
-            return Err(Error::Schema(
-                "its rows are not those that the head was trained on".to_owned(),
-            ));
-        }
-        let test = matrix.select(&test);
-        let rows: Vec<&Row> = test.rows.iter().collect();
-        let bootstrap = Bootstrap::new(&rows, settings.resamples, METRIC_COVERAGE, settings.seed);
-        let labels = test.rows.iter().filter_map(|row| row.label);
-        Ok(Self {
-            matrix,
-            basis: fitted.basis,
-            settings,
-            parts,
-            targets: labels.map(|label| label.target).collect(),
-            test,
-            bootstrap,
-        })
-    }
-
-    fn part(&self, part: Split) -> Vec<usize> {
-        (0..self.parts.len())
-            .filter(|&row| self.parts[row] == Some(part))
-            .collect()
-    }
-
-    fn values(&self, head: &Head) -> Result<Vec<f64>, Error> {
-        Ok(values(&head.predict(&self.test)?))
-    }
-
-    fn scorer(&self, predictions: &[f64]) -> Result<Scorer, Error> {
-        let communities: Vec<Option<&str>> = self
-            .test
-            .rows
-            .iter()
-            .map(|row| row.community.as_deref())
-            .collect();
-        Scorer::new(
-            &self.targets,
-            predictions,
-            &communities,
-            self.settings.inverse,
-        )
-    }
-
-    /// Judges other predictions of the test rows than those of the head, whose metrics are `own`.
-    fn judge(&self, predictions: &[f64], own: &Drawn) -> Result<Judged, Error> {
-        let scorer = self.scorer(predictions)?;
-        let drawn = self.bootstrap.draw(&scorer);
-        Ok(Judged {
-            metrics: scorer.metrics(),
-            intervals: drawn.intervals(),
-            difference: own.more_than(&drawn),
-        })
-    }
-
-    fn coverage(&self, predictions: &[Prediction]) -> Option<f64> {
-        let inside = predictions
-            .iter()
-            .zip(&self.targets)
-            .filter(|(p, target)| (p.low..=p.high).contains(target))
-            .count();
-        (!predictions.is_empty()).then(|| inside as f64 / predictions.len() as f64)
-    }
-
-    fn sizes(&self) -> SplitSizes {
-        let labelled = self
-            .matrix
-            .rows
-            .iter()
-            .filter(|row| row.label.is_some())
-            .count();
-        SplitSizes {
-            basis: self.basis,
-            train: self.part(Split::Train).len(),
-            validation: self.part(Split::Validation).len(),
-            test: self.part(Split::Test).len(),
-            unused: labelled - self.parts.iter().flatten().count(),
-        }
-    }
-
-    fn label_ages(&self) -> LabelAges {
-        let mut ages = LabelAges::default();
-        for label in self.matrix.rows.iter().filter_map(|row| row.label) {
-            match label.age {
-                LabelAge::Known(_) => ages.known += 1,
-                LabelAge::Unknown => ages.unknown += 1,
-            }
-        }
-        ages
-    }
-
-    fn first_line(&self, settings: &TrainSettings) -> String {
-        let (sizes, ages) = (self.sizes(), self.label_ages());
-        let by = match self.basis {
-            SplitBasis::Time => {
-                let times = self.test.rows.iter().filter_map(|row| row.created_at);
-                let (first, last) = (times.clone().min(), times.max());
-                match (first, last) {
-                    (Some(first), Some(last)) => {
-                        format!(
-                            "the last {} by creation time, {first} to {last}",
-                            settings.test
-                        )
-                    }
-                    _ => format!("the last {} by creation time", settings.test),
-                }
-            }
-            SplitBasis::Order => format!(
-                "the last {} by the source's order (the rows have no creation times)",
-                settings.test
-            ),
-            SplitBasis::Author => {
-                "chosen by a hash of the author (the rows have neither times nor an order)"
-                    .to_owned()
-            }
-            SplitBasis::Id => {
-                "chosen by a hash of the id (the rows have neither times, order nor authors)"
-                    .to_owned()
-            }
-        };
-        let labels = match (ages.known, ages.unknown) {
-            (_, 0) => "every label was read at a known age".to_owned(),
-            (0, _) => "the age of the labels is unknown".to_owned(),
-            (known, unknown) => format!(
-                "of {} labels {unknown} were read at an unknown age",
-                known + unknown
-            ),
-        };
-        format!(
-            "tested on {} rows, {by}; learned from {} + {} rows; {labels}",
-            sizes.test, sizes.train, sizes.validation
-        )
-    }
-}
-
-fn values(predictions: &[Prediction]) -> Vec<f64> {
-    predictions
-        .iter()
-        .map(|prediction| prediction.value)
-        .collect()
 }

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error,
-    rank::{Ranked, kendall, spearman},
+    pairs::Pairs,
+    rank::{Ranked, kendall, precision_at, spearman},
 };
+use crate::corpus::Row;
 
 /// Metrics by their names; `None` (JSON `null`) where one is not defined, as the rank correlation
 /// of a constant.
@@ -17,10 +19,12 @@ pub type Metrics = BTreeMap<String, Option<f64>>;
 pub const WITHIN_ROWS: usize = 10;
 
 /// The names of [`Scorer::metrics`], in the order of its values.
-pub(super) const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 12] = [
     "spearman",
     "spearman_within",
     "kendall",
+    "pairwise_accuracy",
+    "top_decile_precision",
     "r2",
     "mae",
     "rmse",
@@ -71,6 +75,7 @@ pub struct Scorer {
     ranked_truth: Ranked,
     ranked_prediction: Ranked,
     communities: Vec<Community>,
+    pairs: Pairs,
     /// Rows by their relative error, least first, and that error; rows whose number is 0 have none.
     relative_errors: Vec<(usize, f64)>,
 }
@@ -86,8 +91,8 @@ struct Community {
 impl Scorer {
     /// Prepares `truth` and `prediction` (both on the training scale, of one length).
     ///
-    /// `communities` has a name per row, or is empty. `inverse` leads back to the numbers of
-    /// `mdape` and of the `…_original` metrics.
+    /// `rows` tell who they are, or are empty. `inverse` leads back to the numbers of `mdape` and of
+    /// the `…_original` metrics.
     ///
     /// # Errors
     ///
@@ -95,7 +100,7 @@ impl Scorer {
     pub fn new(
         truth: &[f64],
         prediction: &[f64],
-        communities: &[Option<&str>],
+        rows: &[&Row],
         inverse: Inverse,
     ) -> Result<Self, Error> {
         debug_assert_eq!(truth.len(), prediction.len());
@@ -109,8 +114,8 @@ impl Scorer {
         let prediction_original: Vec<f64> = original(prediction);
 
         let mut by_community: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (row, community) in communities.iter().enumerate() {
-            if let Some(name) = community {
+        for (row, about) in rows.iter().enumerate() {
+            if let Some(name) = &about.community {
                 by_community.entry(name).or_default().push(row);
             }
         }
@@ -142,6 +147,7 @@ impl Scorer {
             truth_original,
             prediction_original,
             communities,
+            pairs: Pairs::of(rows, truth),
             relative_errors,
         })
     }
@@ -161,6 +167,10 @@ impl Scorer {
     /// - `spearman`, `kendall` (τ-b): pooled; ties share the mean rank.
     /// - `spearman_within`: the mean over the communities that have at least [`WITHIN_ROWS`] rows
     ///   and no constant side, each with the same weight.
+    /// - `pairwise_accuracy`: the share of pairs of one community, made within 30 minutes, that are
+    ///   in the right order.
+    /// - `top_decile_precision`: the share of the tenth with the greatest predictions that is in
+    ///   the tenth with the greatest targets.
     /// - `r2`, `mae`, `rmse`: on the training scale; `…_original`: of the numbers that people know.
     /// - `mdape`: the median of `|prediction − number| / |number|` of the numbers that people know,
     ///   as a share (0.5 is 50 %), over the rows whose number is not 0.
@@ -177,6 +187,8 @@ impl Scorer {
             spearman(&self.ranked_truth, &self.ranked_prediction, counts),
             self.within(counts),
             kendall(&self.ranked_truth, &self.ranked_prediction, counts),
+            self.pairs.accuracy(&self.prediction, counts),
+            self.top_decile(counts),
             plain[0],
             plain[1],
             plain[2],
@@ -200,6 +212,13 @@ impl Scorer {
             })
             .collect();
         (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
+    }
+
+    fn top_decile(&self, counts: &[u32]) -> Option<f64> {
+        let total: u32 = counts.iter().sum();
+        let top = f64::from(total) / 10.0;
+        (total >= 10)
+            .then(|| precision_at(&self.ranked_truth, &self.ranked_prediction, counts, top))?
     }
 
     fn median_relative_error(&self, counts: &[u32]) -> Option<f64> {
@@ -297,6 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn the_top_decile_is_shared_by_equals() {
+        let truth: Vec<f64> = (0..20).map(f64::from).collect();
+        let of = |prediction: &[f64]| {
+            metrics(&truth, prediction, Inverse::Identity)["top_decile_precision"].unwrap()
+        };
+        assert_eq!(of(&truth), 1.0);
+        let reversed: Vec<f64> = truth.iter().map(|value| -value).collect();
+        assert_eq!(of(&reversed), 0.0);
+        assert!((of(&[1.0; 20]) - 0.1).abs() < 1e-12, "by chance");
+        // The best one first, then four that share a place of two, the second best among them.
+        let mut shared = vec![0.0; 20];
+        (shared[19], shared[18]) = (2.0, 1.0);
+        shared[..3].fill(1.0);
+        assert!((of(&shared) - (1.0 + 0.25) / 2.0).abs() < 1e-12);
+        let few = metrics(&[1.0, 2.0], &[1.0, 2.0], Inverse::Identity);
+        assert_eq!(few["top_decile_precision"], None);
+    }
+
+    #[test]
     fn originals_are_transformed_back() {
         let truth = [0.0_f64.ln_1p(), 9.0_f64.ln_1p()];
         let found = metrics(&truth, &[4.0_f64.ln_1p(), 12.0_f64.ln_1p()], Inverse::Expm1);
@@ -320,14 +358,26 @@ mod tests {
     fn communities_weigh_the_same_and_small_ones_nothing() {
         let mut truth: Vec<f64> = (0..40).map(f64::from).collect();
         let mut prediction = truth.clone();
-        let mut community = vec![Some("large"); 40];
+        let mut community = vec!["large"; 40];
         truth.extend((0..10).map(f64::from));
         prediction.extend((0..10).map(|i| -f64::from(i)));
-        community.extend([Some("small"); 10]);
+        community.extend(["small"; 10]);
         truth.extend([0.0, 1.0]);
         prediction.extend([1.0, 0.0]);
-        community.extend([Some("tiny"); 2]);
-        let found = Scorer::new(&truth, &prediction, &community, Inverse::Identity)
+        community.extend(["tiny"; 2]);
+        let rows: Vec<Row> = community
+            .into_iter()
+            .map(|community| Row {
+                id: String::new(),
+                created_at: None,
+                community: Some(community.to_owned()),
+                author: None,
+                order: None,
+                label: None,
+            })
+            .collect();
+        let rows: Vec<&Row> = rows.iter().collect();
+        let found = Scorer::new(&truth, &prediction, &rows, Inverse::Identity)
             .unwrap()
             .metrics();
         assert!(found["spearman_within"].unwrap().abs() < 1e-12);

@@ -21,12 +21,16 @@ mod bootstrap;
 mod compare;
 mod components;
 mod design;
+mod duel;
 mod error;
 mod evaluate;
 mod features;
+mod gate;
 mod heads;
+mod judge;
 mod linalg;
 mod metrics;
+mod pairs;
 mod rank;
 mod seeds;
 mod settings;
@@ -42,12 +46,14 @@ mod tests;
 
 pub use bootstrap::{Bootstrap, Drawn, Interval, Intervals};
 pub use compare::{Comparison, compare};
+pub use duel::{Duel, Foresight, Opponent, Slice, duel};
 pub use error::Error;
 pub use evaluate::{Ablation, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate};
 pub use features::{
     BlockSchema, CATEGORY_NAMES, FeatureSchema, METADATA_BLOCK, METADATA_NAMES, MetadataSchema,
     RowInput, assemble,
 };
+pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
 pub use heads::{Epoch, Head, Prediction};
 pub use metrics::{Inverse, Metrics, Scorer, WITHIN_ROWS, spearman_ceiling};
 pub use settings::{HeadKind, TargetKind, TrainSettings};

@@ -37,6 +37,32 @@ impl Ranked {
             .map_or(0, |&row| self.group[row as usize] as usize + 1)
     }
 
+    /// Which part of each row of a sample is among the `top` greatest: 1, 0, or what is left where
+    /// equal values share the last places.
+    fn in_top(&self, counts: &[u32], top: f64) -> Vec<f64> {
+        let mut parts = vec![0.0; counts.len()];
+        let mut left = top;
+        for tied in self
+            .order
+            .chunk_by(|&a, &b| self.group[a as usize] == self.group[b as usize])
+            .rev()
+        {
+            let size = |row: &u32| f64::from(counts[*row as usize]);
+            let size: f64 = tied.iter().map(size).sum();
+            if left <= 0.0 {
+                break;
+            }
+            if size > 0.0 {
+                let part = (left / size).min(1.0);
+                for &row in tied {
+                    parts[row as usize] = part;
+                }
+                left -= size;
+            }
+        }
+        parts
+    }
+
     /// The ranks of a sample in which row `i` occurs `counts[i]` times, from 1; equal values share
     /// the mean of their places.
     fn ranks(&self, counts: &[u32]) -> Vec<f64> {
@@ -57,6 +83,21 @@ impl Ranked {
         }
         ranks
     }
+}
+
+/// The share of the `top` greatest predictions of a sample that are among its `top` greatest
+/// targets; where the last place is shared by equal values, each has its part of it. `None` for an
+/// empty sample.
+pub(crate) fn precision_at(
+    truth: &Ranked,
+    prediction: &Ranked,
+    counts: &[u32],
+    top: f64,
+) -> Option<f64> {
+    let (wanted, found) = (truth.in_top(counts, top), prediction.in_top(counts, top));
+    let both = wanted.iter().zip(&found).zip(counts);
+    let hits: f64 = both.map(|((w, f), &count)| w * f * f64::from(count)).sum();
+    (top > 0.0).then(|| hits / top)
 }
 
 /// Pearson's correlation of a sample in which row `i` occurs `counts[i]` times; `None` where one

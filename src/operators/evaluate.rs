@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Environment, device,
+    Environment,
+    contest::{Contest, Rivals},
+    device,
     merge::MergeOutput,
     report::{blocking, upstream},
     settings,
@@ -57,6 +59,8 @@ pub(super) struct EvaluationFile {
     pub row_set: String,
     /// The rows with their predictions.
     pub rows: Vec<EvaluatedRow>,
+    /// How it stands against the champion and those before.
+    pub contest: Contest,
 }
 
 impl Operator for Evaluate {
@@ -103,6 +107,7 @@ impl Evaluate {
             Some(source) => self.0.source(source).await?.truth,
             None => None,
         };
+        let rivals = Rivals::of(&self.0, &context, &merged, &trained.training).await?;
         let watch = AttemptWatch::of(&context);
         let run_dir = context.run_dir.clone();
         let name = format!("{}.json", context.task_id);
@@ -115,6 +120,9 @@ impl Evaluate {
                 .map_err(TaskError::fail)?;
             let fitted = fit.with_head(head);
             let device = device.open().map_err(TaskError::fail)?;
+            let contest = rivals
+                .contest(&matrix, &fitted, &trained.training)
+                .map_err(|error| learning_error(error, &watch))?;
             let training = TrainSettings {
                 ablation: settings.ablation,
                 ..trained.training
@@ -138,6 +146,7 @@ impl Evaluate {
                 row_set: fitted.rows_sha256.to_string(),
                 evaluation: json!(evaluation),
                 rows,
+                contest,
             };
             artifacts::write_json(&path, &file)?;
             Ok::<_, TaskError>((headline, finite))

@@ -27,6 +27,7 @@ mod purging;
 mod sync_deletions;
 mod train;
 mod evaluate;
+mod contest;
 mod persist;
 mod score;
 mod shell;

@@ -18,18 +18,25 @@ use crate::{
     artifacts,
     corpus::{ContentHash, Row},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    registry::{Candidate, DataWindow, Manifest, MatrixSummary},
+    learning::{Decision, GateSettings, Verdict},
+    registry::{
+        self, CHAMPION, Candidate, DataWindow, Manifest, MatrixSummary, ModelName, Published,
+        Registry,
+    },
 };
 
-/// `persist`: files the model under `model_registry/`, where the champion moves to it.
-///
-/// Until a gate compares champion and challenger, every version with finite metrics is promoted.
+/// `persist`: files the model under `model_registry/`; it becomes the champion where the gate lets it
+/// through, see [`decide`](crate::learning::decide).
 #[derive(Clone, Debug)]
 pub struct Persist(pub Arc<Environment>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {}
+struct Settings {
+    /// What the gate demands.
+    #[serde(default)]
+    gate: GateSettings,
+}
 
 impl Operator for Persist {
     fn name(&self) -> &'static str {
@@ -37,7 +44,9 @@ impl Operator for Persist {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        settings::parse::<Settings>(settings).map(drop)
+        let settings: Settings = settings::parse(settings)?;
+        let checked = settings.gate.check();
+        checked.map_err(|error| settings::wrong("gate", error.to_string(), None))
     }
 
     fn run(&self, context: TaskContext) -> BoxFuture<'_, Result<TaskOutcome, TaskError>> {
@@ -65,20 +74,43 @@ impl Persist {
             outcome.output = json!({ "version": version, "reused": true });
             return Ok(outcome);
         }
-        let candidate = candidate(&context, merged, trained)?;
+        let gate = settings::parse::<Settings>(&context.settings)
+            .map_err(TaskError::fail)?
+            .gate;
+        let champion = champion(registry, &context.pipeline).await?;
+        let (candidate, decision) = candidate(&context, merged, trained, &gate, champion)?;
         let published = registry.publish(candidate).await?;
         outcome.rows_computed = 1;
-        outcome.message = Some(format!(
-            "{} version {}",
-            if published.reused {
-                "linked to"
-            } else {
-                "published"
-            },
-            published.version
-        ));
+        outcome.message = Some(told(published, &decision));
         outcome.output = json!({ "version": published.version, "reused": published.reused });
         Ok(outcome)
+    }
+}
+
+/// What a person reads of it.
+fn told(published: Published, decision: &Decision) -> String {
+    let Published { version, reused } = published;
+    if reused {
+        return format!("linked to version {version}");
+    }
+    let cause = &decision.cause;
+    match decision.verdict {
+        Verdict::Promote => format!("published version {version}, now the champion: {cause}"),
+        Verdict::Keep => format!("published version {version}; the champion stays: {cause}"),
+        Verdict::Ask => format!(
+            "published version {version}; the champion stays until you decide (`trendmill models \
+             promote`): {cause}"
+        ),
+    }
+}
+
+/// The version that is the champion now.
+async fn champion(registry: &Registry, name: &str) -> Result<Option<u32>, TaskError> {
+    let champion = ModelName::Alias(name.to_owned(), CHAMPION.to_owned());
+    match registry.resolve(&champion).await {
+        Ok(version) => Ok(Some(version.manifest.version)),
+        Err(registry::Error::Unknown { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -87,7 +119,9 @@ fn candidate(
     context: &TaskContext,
     merged: MergeOutput,
     trained: TrainOutput,
-) -> Result<Candidate, TaskError> {
+    gate: &GateSettings,
+    champion: Option<u32>,
+) -> Result<(Candidate, Decision), TaskError> {
     let evaluated: EvaluateOutput = context
         .upstream
         .values()
@@ -109,6 +143,10 @@ fn candidate(
             trained.weights
         )));
     }
+    let coverage = trained.training.coverage;
+    let decision = file
+        .contest
+        .decide(gate, evaluated.finite, coverage, champion);
     let rows = artifacts::read_matrix_rows(&context.run_dir.join(&merged.matrix))?;
     let manifest = Manifest {
         name: context.pipeline.clone(),
@@ -134,16 +172,16 @@ fn candidate(
         row_set: file.row_set,
         weights_sha256,
         evaluation: file.evaluation,
+        gate: file.contest.document(gate, &decision),
     };
-    Ok(Candidate {
+    let candidate = Candidate {
         manifest,
         content_key: trained.content_key,
         weights,
         rows: file.rows,
-        promote: evaluated
-            .finite
-            .then(|| "the newest version with finite metrics".to_owned()),
-    })
+        promote: (decision.verdict == Verdict::Promote).then(|| decision.cause.clone()),
+    };
+    Ok((candidate, decision))
 }
 
 /// When the labelled rows were published.

@@ -111,7 +111,7 @@ impl Score {
 
 /// What tells the features of this run from those that a version was trained on: its schema and its
 /// encoders. None where they are the same.
-fn difference(
+pub(super) fn difference(
     (schema, encoders): (&Value, &[BlockEncoder]),
     merged: &MergeOutput,
 ) -> Option<String> {

@@ -6,7 +6,8 @@ use fs_err as fs;
 
 use super::{
     Error, ModelVersion, Registry,
-    version::{MANIFEST, PREDICTIONS, WEIGHTS},
+    card::card,
+    version::{CARD, MANIFEST, PREDICTIONS, WEIGHTS},
 };
 use crate::{artifacts, clock::Timestamp, store};
 
@@ -54,10 +55,12 @@ impl ModelVersion {
         }
         let manifest = fs::read(self.folder.join(MANIFEST))?;
         let predictions = fs::read(self.folder.join(PREDICTIONS))?;
+        let card = card(&self.manifest);
         let files = [
             (WEIGHTS, weights.as_slice()),
             (MANIFEST, manifest.as_slice()),
             (PREDICTIONS, predictions.as_slice()),
+            (CARD, card.as_bytes()),
         ];
         artifacts::publish_directory(folder, &files)?;
         Ok(files.map(|(name, _)| folder.join(name)).to_vec())
@@ -116,7 +119,7 @@ mod tests {
         let champion = registry.resolve(&"reddit".parse().unwrap()).await.unwrap();
         let out = home.path().join("out");
         let files = champion.export(&out).unwrap();
-        assert_eq!(files.len(), 3);
+        assert_eq!(files.len(), 4);
         for file in files {
             let published = champion.folder.join(file.file_name().unwrap());
             assert_eq!(fs::read(&file).unwrap(), fs::read(published).unwrap());

@@ -37,6 +37,7 @@ pub(super) fn manifest(version: u32) -> Manifest {
         row_set: "rows".to_owned(),
         weights_sha256: ContentHash::of(b"weights"),
         evaluation: json!({ "metrics": { "spearman": 0.5 } }),
+        gate: serde_json::Value::Null,
     }
 }
 

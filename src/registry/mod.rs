@@ -5,6 +5,7 @@
 //! transaction records it and moves the `champion` alias.
 
 mod aliases;
+mod card;
 mod check;
 mod error;
 mod files;

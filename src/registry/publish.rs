@@ -4,7 +4,8 @@ use tracing::info;
 
 use super::{
     CHAMPION, Error, Manifest, Registry,
-    version::{EvaluatedRow, MANIFEST, PREDICTIONS, WEIGHTS},
+    card::card,
+    version::{CARD, EvaluatedRow, MANIFEST, PREDICTIONS, WEIGHTS},
 };
 use crate::{artifacts, store::NewModelVersion};
 
@@ -76,7 +77,7 @@ impl Registry {
             lines.push(b'\n');
         }
         let folder = self.folder(&name, manifest.version);
-        let manifest_text = text.clone();
+        let (manifest_text, card) = (text.clone(), card(&manifest));
         // A thread of its own for this, not one of the runtime's: children are told to end when
         // the thread ends that has started them.
         tokio::task::spawn_blocking(move || {
@@ -84,6 +85,7 @@ impl Registry {
                 (WEIGHTS, weights.as_slice()),
                 (MANIFEST, manifest_text.as_bytes()),
                 (PREDICTIONS, lines.as_slice()),
+                (CARD, card.as_bytes()),
             ];
             // Left over from a crash between the rename and the row.
             artifacts::remove_directory(&folder)?;

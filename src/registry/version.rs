@@ -20,6 +20,8 @@ use crate::{
 pub(super) const WEIGHTS: &str = "model.safetensors";
 /// What a version is and how it came to be.
 pub(super) const MANIFEST: &str = "manifest.json";
+/// What a version is, for people who meet its folder.
+pub(super) const CARD: &str = "MODEL_CARD.md";
 /// The evaluated rows of a version, one JSON object a line.
 pub(super) const PREDICTIONS: &str = "predictions.jsonl";
 
@@ -64,6 +66,9 @@ pub struct Manifest {
     pub weights_sha256: ContentHash,
     /// The evaluation: split, metrics, intervals, baselines, ablation.
     pub evaluation: Value,
+    /// What the gate decided and by what; nothing where the release had none.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub gate: Value,
 }
 
 /// The encoder behind one block of vectors.

@@ -1,0 +1,196 @@
+//! The test rows of one matrix, and what is needed to judge predictions of them.
+
+use std::collections::HashMap;
+
+use super::{
+    Error, Split, SplitBasis, TrainSettings,
+    bootstrap::{Bootstrap, Drawn},
+    evaluate::{Judged, LabelAges, SplitSizes},
+    heads::{Head, Prediction},
+    metrics::Scorer,
+    train::Fitted,
+};
+use crate::corpus::{FeatureMatrix, LabelAge, Row};
+
+/// The share of resamples that the interval of a metric holds.
+const METRIC_COVERAGE: f64 = 0.95;
+
+/// The test rows of one matrix, and what is needed to judge predictions of them.
+pub(super) struct Judge<'a> {
+    matrix: &'a FeatureMatrix,
+    basis: SplitBasis,
+    settings: &'a TrainSettings,
+    parts: Vec<Option<Split>>,
+    pub(super) test: FeatureMatrix,
+    pub(super) targets: Vec<f64>,
+    pub(super) bootstrap: Bootstrap,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(
+        matrix: &'a FeatureMatrix,
+        fitted: &Fitted,
+        settings: &'a TrainSettings,
+    ) -> Result<Self, Error> {
+        let by_id: HashMap<&str, Split> = fitted
+            .split
+            .iter()
+            .map(|(id, part)| (id.as_str(), *part))
+            .collect();
+        let parts: Vec<Option<Split>> = matrix
+            .rows
+            .iter()
+            .map(|row| by_id.get(row.id.as_str()).copied())
+            .collect();
+        let test: Vec<usize> = (0..parts.len())
+            .filter(|&row| parts[row] == Some(Split::Test) && matrix.rows[row].label.is_some())
+            .collect();
+        if parts.iter().flatten().count() != fitted.split.len() || test.is_empty() {
+            return Err(Error::Schema(
+                "its rows are not those that the head was trained on".to_owned(),
+            ));
+        }
+        let test = matrix.select(&test);
+        let rows: Vec<&Row> = test.rows.iter().collect();
+        let bootstrap = Bootstrap::new(&rows, settings.resamples, METRIC_COVERAGE, settings.seed);
+        let labels = test.rows.iter().filter_map(|row| row.label);
+        Ok(Self {
+            matrix,
+            basis: fitted.basis,
+            settings,
+            parts,
+            targets: labels.map(|label| label.target).collect(),
+            test,
+            bootstrap,
+        })
+    }
+
+    /// Judges these of the test rows alone.
+    pub(super) fn of_rows(&self, rows: &[usize]) -> Self {
+        let test = self.test.select(rows);
+        let settings = self.settings;
+        let kept: Vec<&Row> = test.rows.iter().collect();
+        Self {
+            matrix: self.matrix,
+            basis: self.basis,
+            settings,
+            parts: self.parts.clone(),
+            targets: rows.iter().map(|&row| self.targets[row]).collect(),
+            bootstrap: Bootstrap::new(&kept, settings.resamples, METRIC_COVERAGE, settings.seed),
+            test,
+        }
+    }
+
+    pub(super) fn part(&self, part: Split) -> Vec<usize> {
+        (0..self.parts.len())
+            .filter(|&row| self.parts[row] == Some(part))
+            .collect()
+    }
+
+    pub(super) fn values(&self, head: &Head) -> Result<Vec<f64>, Error> {
+        Ok(values(&head.predict(&self.test)?))
+    }
+
+    pub(super) fn scorer(&self, predictions: &[f64]) -> Result<Scorer, Error> {
+        let rows: Vec<&Row> = self.test.rows.iter().collect();
+        Scorer::new(&self.targets, predictions, &rows, self.settings.inverse)
+    }
+
+    /// Judges other predictions of the test rows than those of the head, whose metrics are `own`.
+    pub(super) fn judge(&self, predictions: &[f64], own: &Drawn) -> Result<Judged, Error> {
+        let scorer = self.scorer(predictions)?;
+        let drawn = self.bootstrap.draw(&scorer);
+        Ok(Judged {
+            metrics: scorer.metrics(),
+            intervals: drawn.intervals(),
+            difference: own.more_than(&drawn),
+        })
+    }
+
+    pub(super) fn coverage(&self, predictions: &[Prediction]) -> Option<f64> {
+        let inside = predictions
+            .iter()
+            .zip(&self.targets)
+            .filter(|(p, target)| (p.low..=p.high).contains(target))
+            .count();
+        (!predictions.is_empty()).then(|| inside as f64 / predictions.len() as f64)
+    }
+
+    pub(super) fn sizes(&self) -> SplitSizes {
+        let labelled = self
+            .matrix
+            .rows
+            .iter()
+            .filter(|row| row.label.is_some())
+            .count();
+        SplitSizes {
+            basis: self.basis,
+            train: self.part(Split::Train).len(),
+            validation: self.part(Split::Validation).len(),
+            test: self.part(Split::Test).len(),
+            unused: labelled - self.parts.iter().flatten().count(),
+        }
+    }
+
+    pub(super) fn label_ages(&self) -> LabelAges {
+        let mut ages = LabelAges::default();
+        for label in self.matrix.rows.iter().filter_map(|row| row.label) {
+            match label.age {
+                LabelAge::Known(_) => ages.known += 1,
+                LabelAge::Unknown => ages.unknown += 1,
+            }
+        }
+        ages
+    }
+
+    pub(super) fn first_line(&self, settings: &TrainSettings) -> String {
+        let (sizes, ages) = (self.sizes(), self.label_ages());
+        let by = match self.basis {
+            SplitBasis::Time => {
+                let times = self.test.rows.iter().filter_map(|row| row.created_at);
+                let (first, last) = (times.clone().min(), times.max());
+                match (first, last) {
+                    (Some(first), Some(last)) => {
+                        format!(
+                            "the last {} by creation time, {first} to {last}",
+                            settings.test
+                        )
+                    }
+                    _ => format!("the last {} by creation time", settings.test),
+                }
+            }
+            SplitBasis::Order => format!(
+                "the last {} by the source's order (the rows have no creation times)",
+                settings.test
+            ),
+            SplitBasis::Author => {
+                "chosen by a hash of the author (the rows have neither times nor an order)"
+                    .to_owned()
+            }
+            SplitBasis::Id => {
+                "chosen by a hash of the id (the rows have neither times, order nor authors)"
+                    .to_owned()
+            }
+        };
+        let labels = match (ages.known, ages.unknown) {
+            (_, 0) => "every label was read at a known age".to_owned(),
+            (0, _) => "the age of the labels is unknown".to_owned(),
+            (known, unknown) => format!(
+                "of {} labels {unknown} were read at an unknown age",
+                known + unknown
+            ),
+        };
+        format!(
+            "tested on {} rows, {by}; learned from {} + {} rows; {labels}",
+            sizes.test, sizes.train, sizes.validation
+        )
+    }
+}
+
+/// The values of predictions.
+pub(super) fn values(predictions: &[Prediction]) -> Vec<f64> {
+    predictions
+        .iter()
+        .map(|prediction| prediction.value)
+        .collect()
+}
