@@ -4,6 +4,7 @@
 //! `sources::reddit` and `sandbox` knows the word "Reddit".
 
 pub mod arctic;
+mod deleted;
 mod dump;
 mod images;
 mod obtain;

@@ -69,7 +69,12 @@ pub(super) async fn ask(
     Ok(found)
 }
 
-fn read(status: StatusCode, body: &[u8], shown: &str, images: ImageSize) -> Result<Found, Error> {
+pub(super) fn read(
+    status: StatusCode,
+    body: &[u8],
+    shown: &str,
+    images: ImageSize,
+) -> Result<Found, Error> {
     let answer: Option<Answer> = serde_json::from_slice(body).ok();
     let said = answer.as_ref().and_then(|answer| answer.error.clone());
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();

@@ -75,6 +75,18 @@ async fn ids(State(archive): State<Arc<Archive>>, Query(asked): Asked) -> Respon
     Json(json!({ "data": posts })).into_response()
 }
 
+#[tokio::test]
+async fn what_its_author_deleted_does_not_come_and_is_counted() {
+    let mut posts: Vec<Value> = (0..3).map(|n| post(n, 0)).collect();
+    posts[0]["removed_by_category"] = json!("deleted");
+    posts[1]["_meta"]["removal_type"] = json!("removed");
+    let body = json!({ "data": posts }).to_string();
+    let answer = answer::read(StatusCode::OK, body.as_bytes(), "", ImageSize::Original);
+    let (page, _) = page(answer.unwrap(), &request(None), &BTreeSet::new());
+    assert_eq!(page.dropped, BTreeMap::from([("deleted".to_owned(), 1)]));
+    assert_eq!(sent(&[page]), ["p1", "p2"]);
+}
+
 async fn archive(made: Vec<i64>) -> (ArcticSource, Arc<Archive>) {
     generous_archive(made, 0).await
 }

@@ -17,6 +17,7 @@ use url::Url;
 use self::answer::{Found, ask};
 use super::{
     Due, Error, ImageSize, Page, Readings, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+    deleted::{DELETED, is_deleted},
 };
 use crate::{
     clock::Timestamp,
@@ -196,7 +197,8 @@ fn page(
         if before.contains(&post.record.id) {
             continue;
         }
-        if let Some(reason) = request.unwanted(&post.record) {
+        let deleted = || is_deleted(&post.record).then_some(DELETED);
+        if let Some(reason) = request.unwanted(&post.record).or_else(deleted) {
             *page.dropped.entry(reason.to_owned()).or_default() += 1;
             continue;
         }
