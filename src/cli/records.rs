@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use self::growth::Growth;
 use super::{
     failure::Failure,
-    output::{Output, table},
+    output::{Output, counted, table},
     purge::{self, Purge},
     record,
     scan::{self, Scan},
@@ -273,8 +273,8 @@ async fn export(
             note_export(app, &folder, path, format, dataset)?;
             artifacts::write_atomic(path, text.as_bytes())?;
             output.say(format!(
-                "{} records written to {}",
-                records.len(),
+                "{} written to {}",
+                counted(records.len() as u64, "record"),
                 path.display()
             ))?;
         }

@@ -27,13 +27,13 @@ pub(super) fn in_words(known: &HashMap<String, PlaceState>) -> Option<String> {
     let (given_up, waiting): (Vec<u32>, Vec<u32>) = tries.partition(|tries| *tries >= MOST);
     let waiting = (!waiting.is_empty()).then(|| {
         format!(
-            "{} images could not be had and are asked for again, after pauses that grow",
+            "images that could not be had and are asked for again after growing pauses: {}",
             waiting.len()
         )
     });
     let given_up = (!given_up.is_empty()).then(|| {
         format!(
-            "{} images were asked for {MOST} times in vain and are given up (`--force` asks again)",
+            "images asked for {MOST} times in vain and given up (`--force` asks again): {}",
             given_up.len()
         )
     });

@@ -13,7 +13,7 @@ use crate::{
     cli::{
         db::bytes,
         failure::{Failure, OK},
-        output::{Output, number, table},
+        output::{Output, counted, number, table},
         run::{Task, key_value},
     },
     config::Settings,
@@ -161,10 +161,10 @@ fn print(plan: &EncoderPlan, output: Output) -> Result<(), Failure> {
     }
     let with = plan.profile.as_ref();
     output.say(format!(
-        "{}{}: {} records{}",
+        "{}{}: {}{}",
         plan.pipeline,
         with.map_or_else(String::new, |profile| format!(" with profile {profile}")),
-        plan.records,
+        counted(plan.records, "record"),
         plan.dataset
             .as_ref()
             .map_or_else(String::new, |dataset| format!(" of {dataset}")),

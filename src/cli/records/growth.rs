@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use super::{Format, choose, folder_of, note_export};
 use crate::{
     app::App,
-    cli::{failure::Failure, output::Output},
+    cli::{
+        failure::Failure,
+        output::{Output, counted},
+    },
     store::CurvePoint,
 };
 
@@ -64,7 +67,11 @@ pub(super) async fn run(growth: Growth, app: &App, output: Output) -> Result<(),
     drop(buffered);
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
-    output.say(format!("{rows} readings written to {}", path.display()))?;
+    output.say(format!(
+        "{} written to {}",
+        counted(rows, "reading"),
+        path.display()
+    ))?;
     Ok(())
 }
 

@@ -96,7 +96,7 @@ impl Walk {
         sink.pager.cursor = None;
         end.map_err(|error| Error::Broken {
             message: format!(
-                "`{}` {} after line {}: what was kept before stands (posts: {}); {}",
+                "`{}` {} after line {}: the {} posts kept before stand; {}",
                 path.display(),
                 if error.kind() == io::ErrorKind::UnexpectedEof {
                     "is cut off"
