@@ -10,7 +10,7 @@ use trendmill::{artifacts, corpus, store::Store};
 use crate::{
     home::{Home, stderr, task},
     served::{Captions, Reply},
-    tiny,
+    tables, tiny,
 };
 
 const PIPELINE: &str = r#"
@@ -337,7 +337,10 @@ fn no_byte_of_a_purged_author_stays() {
     assert_eq!(purged["exports"].as_array().unwrap().len(), 3);
     let exported = tables::rows(&home.path().join("posts.parquet"));
     assert_eq!(exported.len(), posts.len() - gone.len());
-    let names = |row: &String| ids.iter().any(|id| row.contains(id)) || row.contains(&author);
+    let names = |row: &parquet::record::Row| {
+        let row = row.to_string();
+        ids.iter().any(|id| row.contains(id)) || row.contains(&author)
+    };
     assert!(!exported.iter().any(names));
     assert_eq!(purged["left"], Value::Array(Vec::new()), "{purged}");
     assert_eq!(purged["waiting"], 0);

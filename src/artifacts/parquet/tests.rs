@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::{
+    metadata::RowGroupMetaData,
+    reader::{FileReader, SerializedFileReader},
+};
 
 use super::*;
 use crate::clock::Timestamp;
@@ -106,7 +109,7 @@ fn groups_of_rows_are_bounded() {
     let reader = reader(&path);
     let groups = reader.metadata().row_groups().iter();
     assert_eq!(
-        groups.map(|group| group.num_rows()).collect::<Vec<_>>(),
+        groups.map(RowGroupMetaData::num_rows).collect::<Vec<_>>(),
         [2, 2, 1]
     );
 }

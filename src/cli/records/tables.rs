@@ -200,8 +200,8 @@ fn cell(value: Option<&Value>, kind: Kind) -> Cell {
 fn in_words(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
-        _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        _ if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         _ => format!("{seconds}s"),
     }
 }
