@@ -121,7 +121,7 @@ pub(crate) async fn run(
         wanted,
         detach: command.detach,
     };
-    task.carry_out(detached, home, settings, output).await
+    Box::pin(task.carry_out(detached, home, settings, output)).await
 }
 
 /// A run that was checked and is wanted now.

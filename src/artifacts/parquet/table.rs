@@ -20,7 +20,6 @@ use super::{
     super::atomic::{begin, commit},
     fault, properties,
 };
-use crate::clock::Timestamp;
 
 /// A group of rows is written when it has so many rows, …
 const ROWS: usize = 50_000;
@@ -85,8 +84,8 @@ pub enum Cell {
     Number(f64),
     /// True or false.
     Flag(bool),
-    /// A moment.
-    Moment(Timestamp),
+    /// A moment: milliseconds since 1970-01-01T00:00:00Z.
+    Moment(i64),
     /// A list of texts.
     Texts(Vec<String>),
 }
@@ -276,7 +275,9 @@ impl Waiting {
         match (&mut self.values, &mut self.reps, cell) {
             (_, reps, Cell::Missing) => {
                 self.defs.push(0);
-                reps.iter_mut().for_each(|reps| reps.push(0));
+                if let Some(reps) = reps {
+                    reps.push(0);
+                }
                 return Ok(bytes);
             }
             (Values::Text(values), Some(reps), Cell::Texts(texts)) => {
@@ -296,8 +297,9 @@ impl Waiting {
                 bytes += text.len();
                 values.push(text.into_bytes().into());
             }
-            (Values::Whole(values), None, Cell::Whole(value)) => values.push(value),
-            (Values::Whole(values), None, Cell::Moment(at)) => values.push(at.as_millis()),
+            (Values::Whole(values), None, Cell::Whole(value) | Cell::Moment(value)) => {
+                values.push(value);
+            }
             (Values::Number(values), None, Cell::Number(value)) => values.push(value),
             (Values::Flag(values), None, Cell::Flag(value)) => values.push(value),
             _ => return Err(unfit()),
@@ -331,7 +333,9 @@ impl Waiting {
             Values::Flag(values) => values.clear(),
         }
         self.defs.clear();
-        self.reps.iter_mut().for_each(Vec::clear);
+        if let Some(reps) = &mut self.reps {
+            reps.clear();
+        }
         Ok(())
     }
 }

@@ -8,7 +8,6 @@ use parquet::file::{
 };
 
 use super::*;
-use crate::clock::Timestamp;
 
 const START: i64 = 1_767_225_600_000;
 
@@ -29,7 +28,7 @@ fn row(number: i64) -> Vec<Cell> {
     vec![
         Cell::Text(format!("r{number}")),
         Cell::of(is_there.then_some(number), |number| {
-            Cell::Moment(Timestamp::from_millis(START + number))
+            Cell::Moment(START + number)
         }),
         Cell::of(is_there.then_some(number as f64 / 2.0), Cell::Number),
         Cell::Texts(images.collect()),

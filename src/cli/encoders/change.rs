@@ -131,7 +131,7 @@ pub(crate) async fn run(
                 for_daemon,
                 detach,
             };
-            return task.carry_out(detached, home, settings, output).await;
+            return Box::pin(task.carry_out(detached, home, settings, output)).await;
         }
         Change::Gc { dry_run } => {
             let app = if dry_run {

@@ -9,6 +9,7 @@ use crate::{
     app::App,
     artifacts::{Cell, Column, Kind, ParquetTable},
     cli::failure::Failure,
+    clock::Timestamp,
     corpus::{MediaLocation, Record},
     operators::place,
     store::{CurvePoint, PlaceState},
@@ -110,9 +111,9 @@ fn row(
         text(&record.title),
         text(&record.community),
         text(&record.author),
-        Cell::of(record.created_at, Cell::Moment),
+        moment(record.created_at),
         Cell::of(last.and_then(|point| point.score), Cell::Number),
-        Cell::of(last.and_then(|point| point.observed_at), Cell::Moment),
+        moment(last.and_then(|point| point.observed_at)),
         Cell::of(last.and_then(|point| point.age_seconds), Cell::Number),
     ];
     cells.extend(ages.iter().map(|age| {
@@ -127,6 +128,10 @@ fn row(
         .map(|(name, kind)| cell(record.fields.get(name), *kind));
     cells.extend(values);
     cells
+}
+
+fn moment(at: Option<Timestamp>) -> Cell {
+    Cell::of(at.map(Timestamp::as_millis), Cell::Moment)
 }
 
 /// Writes all readings of a data set; how many there are.
@@ -150,8 +155,8 @@ pub(super) async fn readings(app: &App, dataset: &str, out: &Path) -> Result<u64
             table.row(vec![
                 Cell::Text(point.id),
                 Cell::of(point.community, Cell::Text),
-                Cell::of(point.created_at, Cell::Moment),
-                Cell::of(point.observed_at, Cell::Moment),
+                moment(point.created_at),
+                moment(point.observed_at),
                 Cell::of(point.age_seconds, Cell::Number),
                 Cell::of(point.due_age_seconds, Cell::Number),
                 Cell::Flag(point.late),
