@@ -14,6 +14,7 @@ use url::Url;
 use super::{
     Environment,
     environment::OpenedSource,
+    patience,
     report::{blocking, checkpoint, upstream_text, writer},
     selection::Selection,
     settings,
@@ -26,8 +27,7 @@ use crate::{
     store::PlaceState,
 };
 
-/// The reason for which a host is not asked that the settings do not name.
-const HOST_NOT_ALLOWED: &str = "host_not_allowed";
+const HOST_NOT_ALLOWED: &str = MediaOutcome::HOST_NOT_ALLOWED;
 
 /// How many images are stored and committed together.
 const BATCH: usize = 64;
@@ -74,6 +74,7 @@ impl FetchImages {
             .collect();
         let places: Vec<String> = wanted.iter().map(|location| place(location)).collect();
         let known = store.media_places(&places).await?;
+        let now = context.clock.now();
         let missing: Vec<MediaLocation> = wanted
             .iter()
             .filter(|location| match known.get(&place(location)) {
@@ -81,7 +82,10 @@ impl FetchImages {
                 Some(PlaceState::Stored(_) | PlaceState::Refused(_)) => {
                     matches!(location, MediaLocation::File(_)) || context.force
                 }
-                Some(PlaceState::Unavailable(_)) | None => true,
+                Some(PlaceState::Unavailable {
+                    tries, tried_at, ..
+                }) => context.force || patience::is_due(*tries, *tried_at, now),
+                None => true,
             })
             .map(|location| (*location).clone())
             .collect();
@@ -168,7 +172,7 @@ impl FetchImages {
         for state in known.values() {
             match state {
                 PlaceState::Stored(_) => stored += 1,
-                PlaceState::Refused(reason) | PlaceState::Unavailable(reason) => {
+                PlaceState::Refused(reason) | PlaceState::Unavailable { reason, .. } => {
                     *outcome.dropped.entry(reason.clone()).or_default() += 1;
                 }
             }
@@ -189,7 +193,11 @@ impl FetchImages {
                 outcome.rows_in
             ));
         }
-        let more = [other_hosts(&known), suspects(&selection.records, &known)];
+        let more = [
+            patience::in_words(&known),
+            other_hosts(&known),
+            suspects(&selection.records, &known),
+        ];
         for words in more.into_iter().flatten() {
             let before = outcome.message.take().map(|message| message + "; ");
             outcome.message = Some(before.unwrap_or_default() + &words);
@@ -221,7 +229,7 @@ const NAMED: usize = 3;
 fn other_hosts(known: &HashMap<String, PlaceState>) -> Option<String> {
     let mut hosts: BTreeMap<String, u64> = BTreeMap::new();
     for (place, state) in known {
-        if matches!(state, PlaceState::Unavailable(reason) if reason == HOST_NOT_ALLOWED) {
+        if matches!(state, PlaceState::Unavailable { reason, .. } if reason == HOST_NOT_ALLOWED) {
             let url = Url::parse(place).ok();
             // One of the list has sent the fetcher on to another.
             let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -292,9 +300,10 @@ fn is_known(known: Option<&PlaceState>, outcome: &MediaOutcome) -> bool {
             known.content == found.content
         }
         // Nobody was asked.
-        (Some(PlaceState::Unavailable(known)), MediaOutcome::Unavailable(HOST_NOT_ALLOWED)) => {
-            known == HOST_NOT_ALLOWED
-        }
+        (
+            Some(PlaceState::Unavailable { reason, .. }),
+            MediaOutcome::Unavailable(HOST_NOT_ALLOWED),
+        ) => reason == HOST_NOT_ALLOWED,
         _ => false,
     }
 }

@@ -6,7 +6,11 @@ use crate::media::Limits;
 #[test]
 fn hosts_that_are_not_asked_are_named() {
     let at = |place: &str, reason: &str| {
-        let state = PlaceState::Unavailable(reason.to_owned());
+        let state = PlaceState::Unavailable {
+            reason: reason.to_owned(),
+            tries: 0,
+            tried_at: crate::clock::Timestamp::from_millis(0),
+        };
         (place.to_owned(), state)
     };
     let known = HashMap::from([

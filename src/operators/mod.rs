@@ -32,6 +32,7 @@ mod score;
 mod shell;
 mod wait;
 mod noop;
+mod patience;
 
 pub use caption::Caption;
 pub(crate) use caption::{Choice, Writing, caption_of};

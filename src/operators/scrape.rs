@@ -16,7 +16,7 @@ use crate::{
     clock::Timestamp,
     corpus::Counted,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    sources::{Error, Page, ScrapeRequest, ScrapeSummary},
+    sources::{Error, Page, ScrapeRequest, ScrapeSummary, community_name},
     store::{ReadTo, WalkedPage},
 };
 
@@ -178,8 +178,12 @@ impl Scrape {
         let opened = self.0.source(&settings.source).await?;
         let (dataset, is_live) = (opened.source.dataset(), opened.source.traits().live);
         let mut request = ScrapeRequest {
-            communities: settings.communities,
+            communities: settings.communities.map(|names| {
+                let names = names.iter().map(|name| community_name(name).to_owned());
+                names.collect()
+            }),
             since: settings.since,
+            now: Some(context.clock.now()),
             raw: self.0.keeps_raw.of(opened.source.traits()),
             images: opened.images,
             watermarks: if context.force {
@@ -213,12 +217,14 @@ fn in_words(summary: &ScrapeSummary, is_nobodys_turn: bool) -> Option<String> {
         .iter()
         .map(|gap| format!("of {} between {} and {}", gap.community, gap.from, gap.to))
         .collect();
-    (!gaps.is_empty()).then(|| {
+    let gaps = (!gaps.is_empty()).then(|| {
         format!(
             "records may have been missed, for the source shows only so many: {}; read more often",
             gaps.join(", ")
         )
-    })
+    });
+    let parts: Vec<String> = gaps.into_iter().chain(summary.unfinished()).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// A broken source tells how much of it was kept.

@@ -4,6 +4,7 @@
 //! `sources::reddit` and `sandbox` knows the word "Reddit".
 
 pub mod arctic;
+mod deleted;
 mod dump;
 mod images;
 mod obtain;
@@ -13,7 +14,7 @@ mod request;
 mod spec;
 mod table;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ use tokio::sync::mpsc;
 pub use dump::DumpSource;
 pub use images::ImageIndex;
 pub use obtain::{Obtained, obtain};
-pub use request::{ImageSize, ScrapeRequest};
+pub use request::{ImageSize, ScrapeRequest, community_name};
 pub use spec::SourceSpec;
 pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
@@ -184,6 +185,25 @@ pub struct ScrapeSummary {
     pub walked: Vec<String>,
     /// What may have been missed.
     pub gaps: Vec<Gap>,
+    /// Files that were read as far as they go, for they are not whole yet.
+    pub unfinished: Vec<PathBuf>,
+}
+
+impl ScrapeSummary {
+    /// What a person should know of files that are not whole; none where all are.
+    pub fn unfinished(&self) -> Option<String> {
+        let files: Vec<String> = self
+            .unfinished
+            .iter()
+            .map(|file| format!("`{}`", file.display()))
+            .collect();
+        (!files.is_empty()).then(|| {
+            format!(
+                "not whole yet, and read on by the next run that finds more in them: {}",
+                files.join(", ")
+            )
+        })
+    }
 }
 
 /// A record whose numbers are to be read again.

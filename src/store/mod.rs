@@ -7,6 +7,7 @@
 
 mod database;
 mod error;
+mod exported;
 mod hashes;
 mod records;
 mod file_cursors;

@@ -133,6 +133,17 @@ impl Search {
         let dropped = match kind {
             CopyKind::Jsonl => documents::rewrite_lines(path, documents::is_line_of(ids))?,
             CopyKind::Csv => documents::rewrite_csv(path, ids)?,
+            CopyKind::Parquet => {
+                let dropped = artifacts::drop_parquet_rows(path, |id| ids.contains(id));
+                match dropped {
+                    // It is not what was exported, and nobody can tell what is in it.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        done.left.push(path.to_owned());
+                        return Ok(());
+                    }
+                    dropped => dropped?,
+                }
+            }
             CopyKind::Backup => return Ok(()),
         };
         if dropped > 0 {
