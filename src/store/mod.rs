@@ -57,7 +57,7 @@ pub use cancels::CancelRequest;
 pub use check::Fault;
 pub use curves::CurvePoint;
 pub use database::Database;
-pub use due_readings::{DueCounts, DueReading};
+pub use due_readings::{DueCounts, DueReading, DueReadings};
 pub use embeddings::StoredCaption;
 pub use encoded::{Encoded, EncodedKind};
 pub use error::{Error, is_disk_full};
