@@ -188,12 +188,14 @@ impl Store {
                     None => (Became::Absent, asked_at),
                 },
             };
+            if !note(&mut transaction, dataset, due, became, at, writer).await? {
+                continue;
+            }
             match became {
                 Became::Read => counts.read += 1,
                 Became::Late => counts.late += 1,
                 Became::Absent => counts.absent += 1,
             }
-            note(&mut transaction, dataset, due, became, at, writer).await?;
         }
         progress::add(&mut transaction, writer, new, 0).await?;
         self.content.commit(transaction, "content").await?;
@@ -242,6 +244,7 @@ fn became(due: &DueReading, made: &[&Observation]) -> Option<(Became, Timestamp)
     Some((became, at.unwrap_or(due.due_at)))
 }
 
+/// Notes it, unless the record was purged while it was read.
 async fn note(
     transaction: &mut Transaction<'static, Sqlite>,
     dataset: &str,
@@ -249,15 +252,15 @@ async fn note(
     became: Became,
     at: Timestamp,
     writer: Writer<'_>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let (age, tolerance) = (
         observations::millis(due.horizon.age),
         observations::millis(due.horizon.tolerance),
     );
     let (state, at) = (became.name(), at.as_millis());
-    sqlx::query!(
+    let done = sqlx::query!(
         "INSERT INTO due_readings (dataset, record_id, age, tolerance, state, read_at, run_id)
-         VALUES (?, ?, ?, ?, ?, ?, ?)
+         SELECT dataset, id, ?3, ?4, ?5, ?6, ?7 FROM records WHERE dataset = ?1 AND id = ?2
          ON CONFLICT (dataset, record_id, age) DO UPDATE SET
              tolerance = excluded.tolerance, state = excluded.state,
              read_at = excluded.read_at, run_id = excluded.run_id",
@@ -271,7 +274,7 @@ async fn note(
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 #[cfg(test)]

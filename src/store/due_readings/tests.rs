@@ -223,3 +223,24 @@ async fn a_listing_after_an_outage_does_not_hide_that_the_label_is_late() {
     list(&store, 25 * 60).await;
     assert_eq!(due(&store, 25 * 60 + 1, true).await, [1, 24]);
 }
+
+#[tokio::test]
+async fn a_purge_meanwhile_takes_no_reading_of_others() {
+    let store = store().await;
+    keep(&store, "b", at(0)).await;
+    let due = store.due_readings("d", at(60), &AGES, false).await.unwrap();
+    assert_eq!(due.due.len(), 2);
+    let mut transaction = store.content.write().await.unwrap();
+    let purge = "DELETE FROM records WHERE id = 'b'";
+    sqlx::query(purge).execute(&mut *transaction).await.unwrap();
+    store.content.commit(transaction, "content").await.unwrap();
+    let mut of_purged = reading(60);
+    of_purged.record_id = "b".to_owned();
+    let read = [of_purged, reading(60)];
+    let counts = store
+        .store_due_readings("d", &due.due, &read, at(60), writer("r"))
+        .await
+        .unwrap();
+    assert_eq!((counts.read, counts.late, counts.absent), (1, 0, 0));
+    assert_eq!(store.last_readings("d").await.unwrap().len(), 1);
+}
