@@ -1,6 +1,6 @@
 //! From a checked run to what the engine is asked for.
 
-use super::{App, Error, Prepared};
+use super::{App, Error, Prepared, reddit::moment_advice};
 use crate::engine::{self, Earlier, Selection, Trigger};
 
 /// Which part of a run is wanted, and how.
@@ -30,6 +30,13 @@ impl App {
     ) -> Result<engine::RunRequest, Error> {
         if wanted.fill {
             return self.fill_request(prepared).await;
+        }
+        // Where only a part is wanted, the task itself asks.
+        if wanted.from.is_none() && wanted.only.is_none() {
+            self.check_permission(&prepared).await?;
+        }
+        if let Some(advice) = moment_advice(&prepared) {
+            tracing::warn!("{advice}");
         }
         if let Some(advice) = self.collecting_advice(&prepared).await? {
             tracing::warn!("{advice}");

@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    corpus::Counted,
+    corpus::{Counted, Refused},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     sources::{Error, Page, ScrapeRequest, ScrapeSummary},
-    store::{ReadTo, WalkedPage},
+    store::{ReadTo, Refusal, WalkedPage},
 };
 
 /// `scrape`: reads what the source has and stores it page by page.
@@ -71,7 +71,14 @@ impl Scrape {
         let opened = self.0.source(&settings.source).await?;
         let source = Arc::clone(&opened.source);
         let dataset = source.dataset().to_owned();
-        let (mut request, is_nobodys_turn) = self.request(&context, settings.clone()).await?;
+        let Asked {
+            mut request,
+            is_nobodys_turn,
+            not_asked,
+        } = self.request(&context, settings.clone()).await?;
+        if source.traits().by_permission {
+            store.note_by_permission(&dataset, context.as_of).await?;
+        }
         let choice = request.choice();
         // An attempt goes on counting where the one before it died.
         let mut counted = Counted::default();
@@ -146,7 +153,17 @@ impl Scrape {
                 writer(&context),
             )
             .await?;
+        store
+            .keep_refusals(&dataset, &summary.refused, &summary.walked, context.as_of)
+            .await?;
         store.sync_content().await?;
+        let unread = Unread {
+            refused: &summary.refused,
+            not_asked: &not_asked,
+        };
+        if summary.walked.is_empty() && !summary.refused.is_empty() {
+            return Err(unread.of_all());
+        }
         let progress = store
             .task_progress(&context.run_id, &context.task_id)
             .await?;
@@ -157,7 +174,7 @@ impl Scrape {
             rows_reused: kept.saturating_sub(progress.rows_computed),
             bytes: progress.bytes,
             dropped,
-            message: in_words(&summary, is_nobodys_turn),
+            message: in_words(&summary, is_nobodys_turn, unread),
             output: json!({
                 "dataset": dataset,
                 "source": settings.source,
@@ -167,12 +184,8 @@ impl Scrape {
         })
     }
 
-    /// What is asked of the source; and whether that is nothing, for it is no community's turn.
-    async fn request(
-        &self,
-        context: &TaskContext,
-        settings: Settings,
-    ) -> Result<(ScrapeRequest, bool), TaskError> {
+    /// What is asked of the source.
+    async fn request(&self, context: &TaskContext, settings: Settings) -> Result<Asked, TaskError> {
         let store = &self.0.store;
         let patience = settings.patience().map_err(TaskError::fail)?;
         let opened = self.0.source(&settings.source).await?;
@@ -194,31 +207,109 @@ impl Scrape {
             ..ScrapeRequest::everything(context.as_of)
         };
         let is_one_named = request.communities.as_ref().is_none_or(|c| !c.is_empty());
+        let mut not_asked = Vec::new();
+        if is_live && !context.force {
+            let refusals = store.refusals(dataset).await?;
+            for name in request.communities.iter().flatten() {
+                let refusal = refusals.get(&name.to_ascii_lowercase());
+                if let Some(refusal) = refusal.filter(|refusal| context.as_of < refusal.again_at) {
+                    not_asked.push((name.clone(), refusal.clone()));
+                }
+            }
+            let is_asked = |name: &String| not_asked.iter().all(|(other, _)| other != name);
+            if let Some(communities) = &mut request.communities {
+                communities.retain(is_asked);
+                if communities.is_empty() && is_one_named {
+                    let unread = Unread {
+                        refused: &[],
+                        not_asked: &not_asked,
+                    };
+                    return Err(unread.of_all());
+                }
+            }
+        }
         if let Some(patience) = patience.filter(|_| is_live && !context.force) {
             cadence::plan(store, dataset, &mut request, patience).await?;
         }
         let is_nobodys_turn =
             is_one_named && request.communities.as_ref().is_some_and(Vec::is_empty);
-        Ok((request, is_nobodys_turn))
+        Ok(Asked {
+            request,
+            is_nobodys_turn,
+            not_asked,
+        })
+    }
+}
+
+/// What is asked of a source.
+struct Asked {
+    request: ScrapeRequest,
+    /// Whether that is nothing, for it is no community's turn.
+    is_nobodys_turn: bool,
+    /// Communities that were refused lately.
+    not_asked: Vec<(String, Refusal)>,
+}
+
+/// What cannot be read.
+#[derive(Clone, Copy)]
+struct Unread<'a> {
+    /// Refused now.
+    refused: &'a [Refused],
+    /// Refused lately, and not asked now.
+    not_asked: &'a [(String, Refusal)],
+}
+
+impl Unread<'_> {
+    /// All that were asked for cannot be read.
+    fn of_all(self) -> TaskError {
+        TaskError::fail(Error::Wrong(
+            self.in_words().unwrap_or_default()
+                + "; check their names, and whether the application may read them; `--force` asks \
+                   at once",
+        ))
+    }
+
+    fn in_words(self) -> Option<String> {
+        let refused = self
+            .refused
+            .iter()
+            .map(|refused| format!("{} ({})", refused.community, refused.why));
+        let not_asked = self.not_asked.iter().map(|(name, refusal)| {
+            format!(
+                "{name} (not asked again before {}: {})",
+                refusal.again_at, refusal.why
+            )
+        });
+        let all: Vec<String> = refused.chain(not_asked).collect();
+        (!all.is_empty()).then(|| {
+            format!(
+                "communities that cannot be read, and are asked again ever more seldom: {}",
+                all.join(", ")
+            )
+        })
     }
 }
 
 /// What a person should know of a walk.
-fn in_words(summary: &ScrapeSummary, is_nobodys_turn: bool) -> Option<String> {
-    if is_nobodys_turn {
-        return Some("no community's turn has come: little is expected of each".to_owned());
-    }
+fn in_words(summary: &ScrapeSummary, is_nobodys_turn: bool, unread: Unread<'_>) -> Option<String> {
+    let nobody = is_nobodys_turn
+        .then(|| "no community's turn has come: little is expected of each".to_owned());
     let gaps: Vec<String> = summary
         .gaps
         .iter()
         .map(|gap| format!("of {} between {} and {}", gap.community, gap.from, gap.to))
         .collect();
-    (!gaps.is_empty()).then(|| {
+    let gaps = (!gaps.is_empty()).then(|| {
         format!(
             "records may have been missed, for the source shows only so many: {}; read more often",
             gaps.join(", ")
         )
-    })
+    });
+    let words: Vec<String> = [nobody, gaps, unread.in_words()]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 /// A broken source tells how much of it was kept.

@@ -109,6 +109,7 @@ impl Source for DumpSource {
             by_community: false,
             live: false,
             replays: false,
+            by_permission: false,
         }
     }
 
