@@ -33,12 +33,12 @@ impl App {
         }
         // Where only a part is wanted, the task itself asks.
         if wanted.from.is_none() && wanted.only.is_none() {
-            self.check_permission(&prepared).await?;
+            Box::pin(self.check_permission(&prepared)).await?;
         }
         if let Some(advice) = moment_advice(&prepared) {
             tracing::warn!("{advice}");
         }
-        if let Some(advice) = self.collecting_advice(&prepared).await? {
+        if let Some(advice) = Box::pin(self.collecting_advice(&prepared)).await? {
             tracing::warn!("{advice}");
         }
         let mut request = whole(prepared, wanted.force);

@@ -1,5 +1,7 @@
 //! `scrape`: the outside world → records and first readings.
 
+mod words;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
@@ -7,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
+use self::words::{Unread, in_words};
 use super::{
     Environment, cadence,
     report::{checkpoint, writer},
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    corpus::{Counted, Refused},
+    corpus::Counted,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     sources::{Error, Page, ScrapeRequest, ScrapeSummary},
     store::{ReadTo, Refusal, WalkedPage},
@@ -74,11 +77,8 @@ impl Scrape {
         let Asked {
             mut request,
             is_nobodys_turn,
-            not_asked,
+            left_alone,
         } = self.request(&context, settings.clone()).await?;
-        if source.traits().by_permission {
-            store.note_by_permission(&dataset, context.as_of).await?;
-        }
         let choice = request.choice();
         // An attempt goes on counting where the one before it died.
         let mut counted = Counted::default();
@@ -143,23 +143,10 @@ impl Scrape {
                 return Err(describe(error, kept));
             }
         };
-        store
-            .store_walks(
-                &dataset,
-                &summary.watermarks,
-                &summary.walked,
-                &summary.gaps,
-                context.as_of,
-                writer(&context),
-            )
-            .await?;
-        store
-            .keep_refusals(&dataset, &summary.refused, &summary.walked, context.as_of)
-            .await?;
-        store.sync_content().await?;
+        self.note(&context, &dataset, &summary).await?;
         let unread = Unread {
             refused: &summary.refused,
-            not_asked: &not_asked,
+            left_alone: &left_alone,
         };
         if summary.walked.is_empty() && !summary.refused.is_empty() {
             return Err(unread.of_all());
@@ -184,12 +171,39 @@ impl Scrape {
         })
     }
 
+    /// Keeps what a walk has learned beside the records.
+    async fn note(
+        &self,
+        context: &TaskContext,
+        dataset: &str,
+        summary: &ScrapeSummary,
+    ) -> Result<(), TaskError> {
+        let (store, as_of) = (&self.0.store, context.as_of);
+        store
+            .store_walks(
+                dataset,
+                &summary.watermarks,
+                &summary.walked,
+                &summary.gaps,
+                as_of,
+                writer(context),
+            )
+            .await?;
+        store
+            .keep_refusals(dataset, &summary.refused, &summary.walked, as_of)
+            .await?;
+        Ok(store.sync_content().await?)
+    }
+
     /// What is asked of the source.
     async fn request(&self, context: &TaskContext, settings: Settings) -> Result<Asked, TaskError> {
         let store = &self.0.store;
         let patience = settings.patience().map_err(TaskError::fail)?;
         let opened = self.0.source(&settings.source).await?;
         let (dataset, is_live) = (opened.source.dataset(), opened.source.traits().live);
+        if opened.source.traits().by_permission {
+            store.note_by_permission(dataset, context.as_of).await?;
+        }
         let mut request = ScrapeRequest {
             communities: settings.communities,
             since: settings.since,
@@ -207,22 +221,22 @@ impl Scrape {
             ..ScrapeRequest::everything(context.as_of)
         };
         let is_one_named = request.communities.as_ref().is_none_or(|c| !c.is_empty());
-        let mut not_asked = Vec::new();
+        let mut left_alone = Vec::new();
         if is_live && !context.force {
             let refusals = store.refusals(dataset).await?;
             for name in request.communities.iter().flatten() {
                 let refusal = refusals.get(&name.to_ascii_lowercase());
                 if let Some(refusal) = refusal.filter(|refusal| context.as_of < refusal.again_at) {
-                    not_asked.push((name.clone(), refusal.clone()));
+                    left_alone.push((name.clone(), refusal.clone()));
                 }
             }
-            let is_asked = |name: &String| not_asked.iter().all(|(other, _)| other != name);
+            let is_asked = |name: &String| left_alone.iter().all(|(other, _)| other != name);
             if let Some(communities) = &mut request.communities {
                 communities.retain(is_asked);
                 if communities.is_empty() && is_one_named {
                     let unread = Unread {
                         refused: &[],
-                        not_asked: &not_asked,
+                        left_alone: &left_alone,
                     };
                     return Err(unread.of_all());
                 }
@@ -236,7 +250,7 @@ impl Scrape {
         Ok(Asked {
             request,
             is_nobodys_turn,
-            not_asked,
+            left_alone,
         })
     }
 }
@@ -247,69 +261,7 @@ struct Asked {
     /// Whether that is nothing, for it is no community's turn.
     is_nobodys_turn: bool,
     /// Communities that were refused lately.
-    not_asked: Vec<(String, Refusal)>,
-}
-
-/// What cannot be read.
-#[derive(Clone, Copy)]
-struct Unread<'a> {
-    /// Refused now.
-    refused: &'a [Refused],
-    /// Refused lately, and not asked now.
-    not_asked: &'a [(String, Refusal)],
-}
-
-impl Unread<'_> {
-    /// All that were asked for cannot be read.
-    fn of_all(self) -> TaskError {
-        TaskError::fail(Error::Wrong(
-            self.in_words().unwrap_or_default()
-                + "; check their names, and whether the application may read them; `--force` asks \
-                   at once",
-        ))
-    }
-
-    fn in_words(self) -> Option<String> {
-        let refused = self
-            .refused
-            .iter()
-            .map(|refused| format!("{} ({})", refused.community, refused.why));
-        let not_asked = self.not_asked.iter().map(|(name, refusal)| {
-            format!(
-                "{name} (not asked again before {}: {})",
-                refusal.again_at, refusal.why
-            )
-        });
-        let all: Vec<String> = refused.chain(not_asked).collect();
-        (!all.is_empty()).then(|| {
-            format!(
-                "communities that cannot be read, and are asked again ever more seldom: {}",
-                all.join(", ")
-            )
-        })
-    }
-}
-
-/// What a person should know of a walk.
-fn in_words(summary: &ScrapeSummary, is_nobodys_turn: bool, unread: Unread<'_>) -> Option<String> {
-    let nobody = is_nobodys_turn
-        .then(|| "no community's turn has come: little is expected of each".to_owned());
-    let gaps: Vec<String> = summary
-        .gaps
-        .iter()
-        .map(|gap| format!("of {} between {} and {}", gap.community, gap.from, gap.to))
-        .collect();
-    let gaps = (!gaps.is_empty()).then(|| {
-        format!(
-            "records may have been missed, for the source shows only so many: {}; read more often",
-            gaps.join(", ")
-        )
-    });
-    let words: Vec<String> = [nobody, gaps, unread.in_words()]
-        .into_iter()
-        .flatten()
-        .collect();
-    (!words.is_empty()).then(|| words.join("; "))
+    left_alone: Vec<(String, Refusal)>,
 }
 
 /// A broken source tells how much of it was kept.

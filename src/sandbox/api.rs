@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{
     communities::{COMMUNITIES, community_named},
     gate::Caller,
-    ranked::{self, Order},
+    ranked::{self, Cursor, Order},
     refusal::Refusal,
     server::{SandboxState, Shared},
     wire,
@@ -145,16 +145,22 @@ fn listing_named(
     };
     places.truncate(state.troubles.cap.unwrap_or(usize::MAX));
     let limit = query.limit.unwrap_or(25).clamp(1, BATCH);
-    let (before, after) = (cursor(world, &query.before), cursor(world, &query.after));
+    let (before, after) = cursors(world, query);
     let (page, more) = ranked::page(&places, limit, before, after);
     Ok(page_of(state, &page, more, now, headers))
 }
 
 /// The post of a cursor, where one is given.
-#[expect(clippy::option_option, reason = "a cursor that names no post is one")]
-fn cursor(world: &World, name: &Option<String>) -> Option<Option<Place>> {
-    let name = name.as_deref().filter(|name| !name.is_empty())?;
-    Some(world.place(name.strip_prefix("t3_").unwrap_or(name)))
+fn cursor(world: &World, name: Option<&String>) -> Option<Cursor> {
+    let name = name.filter(|name| !name.is_empty())?;
+    let place = world.place(name.strip_prefix("t3_").unwrap_or(name));
+    Some(place.map_or(Cursor::Nowhere, Cursor::At))
+}
+
+/// The cursors `before` and `after`.
+fn cursors(world: &World, query: &ListingQuery) -> (Option<Cursor>, Option<Cursor>) {
+    let (before, after) = (query.before.as_ref(), query.after.as_ref());
+    (cursor(world, before), cursor(world, after))
 }
 
 /// The newest posts first, right above the cursor `before` or else below the cursor `after`; a
@@ -175,19 +181,21 @@ fn listing(
         .newest_first(now)
         .filter(listed)
         .take(state.troubles.cap.unwrap_or(usize::MAX));
-    let cursors = (cursor(world, &query.before), cursor(world, &query.after));
-    let (page, more): (Vec<Place>, bool) = match cursors {
-        (Some(None), _) | (None, Some(None)) => (Vec::new(), false),
+    let (page, more): (Vec<Place>, bool) = match cursors(world, query) {
+        (Some(Cursor::Nowhere), _) | (None, Some(Cursor::Nowhere)) => (Vec::new(), false),
         // A cursor that was removed is not in the listing: there is nothing above it.
-        (Some(Some(above)), _) if !listed(&above) => (Vec::new(), false),
-        (Some(Some(above)), _) => {
+        (Some(Cursor::At(above)), _) if !listed(&above) => (Vec::new(), false),
+        (Some(Cursor::At(above)), _) => {
             let newer: Vec<Place> = all.take_while(|place| *place > above).collect();
             let first = newer.len().saturating_sub(limit);
             (newer[first..].to_vec(), true)
         }
         (None, below) => {
-            let below = below.flatten();
-            let mut places = all.skip_while(|place| below.is_some_and(|below| *place >= below));
+            let is_above = |place: &Place| match below {
+                Some(Cursor::At(below)) => *place >= below,
+                _ => false,
+            };
+            let mut places = all.skip_while(is_above);
             let page = places.by_ref().take(limit).collect();
             (page, places.next().is_some())
         }

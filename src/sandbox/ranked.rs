@@ -91,7 +91,7 @@ pub(super) fn ranked(
         _ => order.reach(),
     };
     let posts = posts(state, reach, now, listed);
-    in_order(posts.collect(), order, now)
+    in_order(&posts.collect::<Vec<_>>(), order, now)
 }
 
 /// The posts that have all words of `text` in their titles.
@@ -109,7 +109,7 @@ pub(super) fn found(
         words.iter().all(|word| title.contains(word.as_str()))
     };
     let posts = posts(state, t.and_then(stretch), now, listed).filter(has_all);
-    let mut places = in_order(posts.collect(), order, now);
+    let mut places = in_order(&posts.collect::<Vec<_>>(), order, now);
     places.truncate(FOUND);
     places
 }
@@ -129,7 +129,7 @@ fn posts(
         .map(|place| world.post(place))
 }
 
-fn in_order(posts: Vec<Post>, order: Order, now: Timestamp) -> Vec<Place> {
+fn in_order(posts: &[Post], order: Order, now: Timestamp) -> Vec<Place> {
     let mut ranked: Vec<(f64, Place)> = posts
         .iter()
         .map(|post| (order.rank(post, now), post.place))
@@ -138,17 +138,26 @@ fn in_order(posts: Vec<Post>, order: Order, now: Timestamp) -> Vec<Place> {
     ranked.into_iter().map(|(_, place)| place).collect()
 }
 
+/// Where a page begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cursor {
+    /// At a post.
+    At(Place),
+    /// At none that there is.
+    Nowhere,
+}
+
 /// The page of at most `limit` of `places` right above the cursor `before`, or else below the
 /// cursor `after`; and whether there is more. A cursor that is not among them gives an empty page.
 pub(super) fn page(
     places: &[Place],
     limit: usize,
-    before: Option<Option<Place>>,
-    after: Option<Option<Place>>,
+    before: Option<Cursor>,
+    after: Option<Cursor>,
 ) -> (Vec<Place>, bool) {
-    let at = |cursor: Option<Place>| {
-        let cursor = cursor?;
-        places.iter().position(|place| *place == cursor)
+    let at = |cursor| match cursor {
+        Cursor::At(post) => places.iter().position(|place| *place == post),
+        Cursor::Nowhere => None,
     };
     let (page, more) = match (before, after) {
         (Some(above), _) => {
