@@ -29,6 +29,9 @@ use crate::{
 
 const HOST_NOT_ALLOWED: &str = MediaOutcome::HOST_NOT_ALLOWED;
 
+/// The reason for which an address is not asked that is not public.
+const BLOCKED_ADDRESS: &str = "blocked_address";
+
 /// How many images are stored and committed together.
 const BATCH: usize = 64;
 
@@ -78,6 +81,8 @@ impl FetchImages {
         let missing: Vec<MediaLocation> = wanted
             .iter()
             .filter(|location| match known.get(&place(location)) {
+                // The settings may allow it by now, and to look costs nothing.
+                Some(PlaceState::Refused(reason)) if reason == BLOCKED_ADDRESS => true,
                 // A file may have been replaced under its name; reading it again is cheap.
                 Some(PlaceState::Stored(_) | PlaceState::Refused(_)) => {
                     matches!(location, MediaLocation::File(_)) || context.force
@@ -196,6 +201,7 @@ impl FetchImages {
         let more = [
             patience::in_words(&known),
             other_hosts(&known),
+            blocked_addresses(&known),
             suspects(&selection.records, &known),
         ];
         for words in more.into_iter().flatten() {
@@ -249,6 +255,22 @@ fn other_hosts(known: &HashMap<String, PlaceState>) -> Option<String> {
              are, and with `*` all",
             hosts.values().sum::<u64>(),
             named.join(", "),
+        )
+    })
+}
+
+/// What is said of images at addresses that are never asked.
+fn blocked_addresses(known: &HashMap<String, PlaceState>) -> Option<String> {
+    let blocked = |state: &&PlaceState| {
+        matches!(state, PlaceState::Refused(reason) | PlaceState::Unavailable(reason)
+                 if reason == BLOCKED_ADDRESS)
+    };
+    let images = known.values().filter(blocked).count();
+    (images > 0).then(|| {
+        format!(
+            "{images} images are on this machine, in a private network or on other ports than 80 \
+             and 443, which are not asked (`{BLOCKED_ADDRESS}`); `net.allow_addresses`, such as \
+             `[\"192.168.1.5:8080\"]`, makes exceptions"
         )
     })
 }

@@ -92,3 +92,13 @@ fn records_whose_image_has_gone_since_are_told() {
     let after = states(&[("new", "gone"), ("old", "gone"), ("html", "html")]);
     assert_eq!(newly_gone(&records, &before, &after), ["new"]);
 }
+
+#[test]
+fn a_blocked_address_names_the_setting_that_allows_it() {
+    let refused = || PlaceState::Refused("blocked_address".to_owned());
+    let known = ["a", "b"].map(|name| (format!("http://10.0.0.1/{name}.png"), refused()));
+    let said = blocked_addresses(&known.into()).unwrap();
+    assert!(said.starts_with("2 images"), "{said}");
+    assert!(said.contains("`net.allow_addresses`"), "{said}");
+    assert_eq!(blocked_addresses(&HashMap::new()), None);
+}

@@ -39,7 +39,7 @@ pub(crate) use caption::{Choice, Writing, caption_of};
 pub use device::device_of;
 pub use embed::Embed;
 pub(crate) use encoding::{Encoding, Reach, Sample, Selections, records_at, with_images};
-pub use environment::{Environment, KeepsRaw, Loaded, OpenedSource, SourceOpener, TrainingGate};
+pub use environment::{Environment, KeepsRaw, Loaded, OpenedSource, SourceOpener};
 pub use evaluate::Evaluate;
 pub use fetch_images::FetchImages;
 pub(crate) use fetch_images::{place, places_of};

@@ -147,15 +147,15 @@ impl Refresh {
         let dataset = opened.source.dataset().to_owned();
         let replays = opened.source.traits().replays;
         let settles = opened.source.settles();
-        let mut due = store
+        let found = store
             .due_readings(&dataset, context.as_of, &ages, replays)
             .await?;
+        let (mut due, mut counts) = (found.due, found.met);
         due.retain(|due| due.due_at + settles <= context.as_of);
         if !replays {
             due.truncate(in_whole_batches(&due, context.as_of, patience));
         }
         context.progress.expect(due.len() as u64);
-        let mut counts = DueCounts::default();
         for batch in due.chunks(TOGETHER) {
             checkpoint(&context)?;
             let asked: Vec<Due> = batch

@@ -30,6 +30,7 @@ use crate::{
     clock::Timestamp,
     corpus::{
         AuthorReading, CommunityReading, Counted, FileCursor, Gap, Observation, RawBody, Record,
+        Refused,
     },
 };
 
@@ -154,6 +155,8 @@ pub struct SourceTraits {
     pub live: bool,
     /// Whether it can be asked for numbers as they were at a past moment.
     pub replays: bool,
+    /// Whether models may be made of what it gives by permission only.
+    pub by_permission: bool,
 }
 
 /// Some records of a source, stored in one transaction.
@@ -185,6 +188,8 @@ pub struct ScrapeSummary {
     pub walked: Vec<String>,
     /// What may have been missed.
     pub gaps: Vec<Gap>,
+    /// The communities that cannot be read, while others can.
+    pub refused: Vec<Refused>,
     /// Files that were read as far as they go, for they are not whole yet.
     pub unfinished: Vec<PathBuf>,
 }

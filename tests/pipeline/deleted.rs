@@ -139,3 +139,33 @@ fn what_is_deleted_there_goes_here() {
     assert_eq!(home.json_lines(&["records", "export"]).len(), 5);
     assert_eq!(home.json(&["db", "check"])["sound"], true);
 }
+
+#[test]
+fn a_community_that_is_not_shown_is_told_and_left_alone() {
+    let address = serve((1..=6).map(listed).collect(), standing);
+    let home = Home::empty();
+    home.write("trendmill.toml", settings(address));
+    let pipeline = PIPELINE.replace("[\"pics\"]", "[\"pics\", \"secret\"]");
+    home.write("pipelines/live.toml", &pipeline);
+    let message = |run: &[&str]| {
+        let run = home.json(run);
+        let scrape = task(&run, "scrape");
+        assert!(scrape["rows_out"].as_u64() > Some(0), "{scrape}");
+        scrape["message"].as_str().unwrap().to_owned()
+    };
+    let said = message(&["run", "live"]);
+    assert!(said.contains("secret (`/r/secret/new`"), "{said}");
+    assert!(said.contains("it is not there"), "{said}");
+    let said = message(&["run", "live"]);
+    assert!(said.contains("secret (not asked again before 2"), "{said}");
+    let said = message(&["run", "live", "--force"]);
+    assert!(said.contains("secret (`/r/secret/new`"), "{said}");
+    // Where nothing else is asked for the run fails, and says why.
+    let alone = PIPELINE.replace("[\"pics\"]", "[\"secret\"]");
+    home.write("pipelines/live.toml", &alone);
+    let output = home.run(&["run", "live"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("secret (not asked again before 2"), "{said}");
+    assert!(said.contains("`--force` asks at once"), "{said}");
+}

@@ -253,6 +253,7 @@ impl Source for ArcticSource {
             by_community: true,
             live: true,
             replays: true,
+            by_permission: false,
         }
     }
 

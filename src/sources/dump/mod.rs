@@ -114,6 +114,7 @@ impl Source for DumpSource {
             by_community: false,
             live: false,
             replays: false,
+            by_permission: false,
         }
     }
 

@@ -17,6 +17,7 @@ mod source;
 mod standing;
 mod token;
 mod user_agent;
+mod walk;
 
 #[cfg(test)]
 mod served_tests;
