@@ -1,11 +1,8 @@
 //! Records that are to be gone everywhere in the home.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    convert::Infallible,
-    sync::Arc,
-    time::Duration,
-};
+mod wish;
+
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -17,7 +14,7 @@ use crate::{
     engine::{EngineEvent, Handle, HomeLock},
     operators::{Environment, Others, Purged},
     server::PurgeWanted,
-    store::{PurgeWish, PurgedRows, RecordKey, family},
+    store::{PurgedRows, RecordKey, family},
     telemetry::chain,
 };
 
@@ -34,6 +31,10 @@ pub struct PurgeMeant {
     pub dry_run: bool,
     /// The records.
     pub records: Vec<RecordKey>,
+    /// What was purged before: ids, and an author as `u/NAME`.
+    pub purged_before: Vec<String>,
+    /// What is not here: ids, an author as `u/NAME`, a community as `r/NAME`.
+    pub unknown: Vec<String>,
     /// The versions that have learned from them or were measured by them.
     pub models: Vec<PurgedRows>,
 }
@@ -46,57 +47,26 @@ pub struct PurgeDone {
     pub purged: Purged,
     /// False.
     pub dry_run: bool,
-    /// The records.
+    /// The records that were here.
     pub records: Vec<RecordKey>,
+    /// What was purged before: ids, and an author as `u/NAME`.
+    pub purged_before: Vec<String>,
+    /// What was not here: ids, an author as `u/NAME`, a community as `r/NAME`. Neither such an id
+    /// nor anything by such an author is stored later.
+    pub unknown: Vec<String>,
 }
 
 impl App {
-    /// What is wanted to be gone, with the data set; none where nothing says which.
-    async fn wish(&self, wanted: &PurgeWanted) -> Result<Option<PurgeWish>, Error> {
-        if wanted.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(PurgeWish {
-            dataset: self.purged_dataset(wanted.dataset.as_deref()).await?,
-            ids: wanted.ids.clone(),
-            author: wanted.author.clone(),
-            community: wanted.community.clone(),
-        }))
-    }
-
-    /// The data set that is meant: it is guessed only where there is nothing to be mistaken.
-    async fn purged_dataset(&self, wanted: Option<&str>) -> Result<String, Error> {
-        if let Some(wanted) = wanted {
-            // Ids of what is not here yet may be kept away too.
-            return Ok(wanted.to_owned());
-        }
-        let datasets = self.store().datasets().await?;
-        let names: Vec<String> = datasets.into_iter().map(|(dataset, _)| dataset).collect();
-        let families: BTreeSet<&str> = names.iter().map(|name| family(name)).collect();
-        match (names.first(), families.len()) {
-            (Some(only), 1) => Ok(only.clone()),
-            (None, _) => Err(Error::wrong(
-                "the store has no records yet",
-                "say by `--dataset` of which data set the ids are".to_owned(),
-            )),
-            _ => Err(Error::wrong(
-                "there are several data sets; say which by `--dataset`",
-                format!("the data sets are: `{}`", names.join("`, `")),
-            )),
-        }
-    }
-
     /// The records that are wanted to be gone, and the versions that have learned from them or were
     /// measured by them. Changes nothing.
     ///
     /// # Errors
     ///
-    /// Where it is not clear which data set is meant, or the store or the registry cannot be read.
+    /// Where it is not clear which data set is meant, something is no id, or the store or the
+    /// registry cannot be read.
     pub async fn meant(&self, wanted: &PurgeWanted) -> Result<PurgeMeant, Error> {
-        let records = match self.wish(wanted).await? {
-            Some(wish) => self.store().chosen(&wish).await?,
-            None => Vec::new(),
-        };
+        let understood = self.understand(wanted).await?;
+        let records = understood.records;
         let ids: HashSet<(&str, &str)> = records
             .iter()
             .map(|key| (family(&key.dataset), key.id.as_str()))
@@ -108,6 +78,8 @@ impl App {
         Ok(PurgeMeant {
             dry_run: true,
             records,
+            purged_before: understood.purged_before,
+            unknown: understood.unknown,
             models,
         })
     }
@@ -144,23 +116,22 @@ impl App {
         others: Others<'_>,
     ) -> Result<PurgeDone, Error> {
         let (store, now) = (self.store(), self.clock().now());
-        let mut records = Vec::new();
-        if let Some(wish) = self.wish(wanted).await? {
-            records = store.chosen(&wish).await?;
-            if let Some(author) = &wish.author {
-                // While their records still tell which accounts are theirs.
-                store.note_author(&wish.dataset, author, now).await?;
-            }
+        let understood = self.understand(wanted).await?;
+        if let Some(author) = &understood.author {
+            // While their records still tell which accounts are theirs.
+            store.note_author(&understood.dataset, author, now).await?;
         }
-        if !records.is_empty() {
-            store.note_purges(&records, CAUSE, now).await?;
+        if !understood.noted.is_empty() {
+            store.note_purges(&understood.noted, CAUSE, now).await?;
         }
         let now = self.clock().now();
         let purged = self.environment.carry_out_purges(others, now).await?;
         Ok(PurgeDone {
             purged,
             dry_run: false,
-            records,
+            records: understood.records,
+            purged_before: understood.purged_before,
+            unknown: understood.unknown,
         })
     }
 

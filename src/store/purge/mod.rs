@@ -16,7 +16,7 @@ mod rows;
 mod scrub;
 mod words;
 
-pub use choose::{PurgeWish, RecordKey, family};
+pub use choose::{Acquaintance, PurgeWish, RecordKey, family};
 pub(super) use key::PurgeKey;
 pub use note::{NotedPurge, Traces};
 pub(super) use people::{Fate, kept_away, kept_away_people, remember};
