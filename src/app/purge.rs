@@ -1,5 +1,7 @@
 //! Records that are to be gone everywhere in the home.
 
+#[cfg(test)]
+mod tests;
 mod wish;
 
 use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
@@ -20,6 +22,9 @@ use crate::{
 
 /// How often the daemon looks at least whether a purge was not carried out to its end.
 const EVERY: Duration = Duration::from_mins(10);
+
+/// How long it waits for whoever reads the databases, so that their logs can be emptied.
+const LOGS_AGAIN: Duration = Duration::from_secs(30);
 
 /// What is noted as the cause.
 const CAUSE: &str = "asked for by `records purge`";
@@ -163,13 +168,18 @@ impl Purger {
         loop {
             let now = self.clock.now();
             let done = self.environment.carry_out_purges(Others::Runs(""), now);
-            if let Err(error) = done.await {
-                tracing::warn!("purges wait: {}", chain(&error));
-            }
+            let wait = match done.await {
+                Ok(purged) if purged.logs_wait => LOGS_AGAIN,
+                Ok(_) => EVERY,
+                Err(error) => {
+                    tracing::warn!("purges wait: {}", chain(&error));
+                    EVERY
+                }
+            };
             tokio::select! {
                 () = ending.cancelled() => return Ok(()),
                 () = run_ended(&mut self.events) => {}
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }

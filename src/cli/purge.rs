@@ -226,6 +226,13 @@ fn say_done(done: &PurgeDone, output: Output) -> Result<(), Failure> {
     for path in &purged.left {
         output.data(format!("names such a record still: {}", path.display()))?;
     }
+    if purged.common_words > 0 {
+        output.say(format!(
+            "{} of their names, titles and ids are common words or numbers: in logs and reports \
+             they went only where something tells that they are meant",
+            purged.common_words
+        ))?;
+    }
     if purged.waiting > 0 {
         output.say(format!(
             "{} of them may have been read before by runs that are at work: the daemon looks again \
@@ -235,8 +242,9 @@ fn say_done(done: &PurgeDone, output: Output) -> Result<(), Failure> {
     }
     if purged.scrub_due {
         output.say(
-            "free pages of the databases may hold bytes of them: somebody else was reading; \
-             `trendmill records purge` tries again",
+            "not all bytes of them are overwritten yet: somebody else reads the databases, whose \
+             logs can be emptied only after that; a daemon does so by itself, and `trendmill records \
+             purge` tries again",
         )?;
     }
     Ok(())

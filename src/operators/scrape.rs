@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    Environment, cadence,
+    Environment, Others, cadence,
     report::{checkpoint, writer},
     settings,
 };
@@ -92,10 +92,12 @@ impl Scrape {
             // Ours, so that it closes where a page cannot be kept: the source then stops walking.
             let mut pages = pages;
             let before = counted.clone();
-            let mut purged = 0;
+            let (mut purged, mut deleted) = (0, 0);
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
+                let now = context.clock.now();
+                deleted += self.0.note_deleted(&dataset, &page.deleted, now).await?;
                 let mut up_to_cursor = before.clone();
                 up_to_cursor.add(&page.counted);
                 up_to_cursor.refuse(purged);
@@ -124,10 +126,15 @@ impl Scrape {
                 }
                 context.progress.advance(rows);
             }
-            Ok::<Counted, TaskError>(counted)
+            Ok::<(Counted, u64), TaskError>((counted, deleted))
         };
         let (walked, kept) = futures::join!(walk, keep_pages);
-        let Counted { kept, dropped } = kept?;
+        let (Counted { kept, dropped }, deleted) = kept?;
+        if deleted > 0 {
+            let others = Others::Runs(&context.run_id);
+            let now = context.clock.now();
+            self.0.carry_out_purges(others, now).await?;
+        }
         let summary = match walked {
             Ok(summary) => summary,
             Err(error) => {

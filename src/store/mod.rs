@@ -72,7 +72,8 @@ pub use predictions::StoredPrediction;
 pub use profiles::SwitchedProfile;
 pub use progress::TaskProgress;
 pub use purge::{
-    Acquaintance, NotedPurge, PurgeWish, PurgedRows, RecordKey, Removed, Traces, family,
+    Acquaintance, NotedPurge, OF_A_PERSON, PurgeWish, PurgedRows, RecordKey, Removed, Traces,
+    family,
 };
 pub use raw::KeptRaw;
 pub use records::{PageChanges, WalkedPage, Writer};

@@ -57,7 +57,7 @@ impl App {
         let stored = store.datasets().await?;
         let mut names: BTreeSet<String> = stored.into_iter().map(|(name, _)| name).collect();
         // Of one whose records are all purged, and of one that only other homes have read yet.
-        names.extend(store.datasets_of_runs().await?.into_values());
+        names.extend(store.datasets_of_runs().await?.into_values().flatten());
         if let Some(wanted) = wanted {
             if names.contains(wanted) || LIVE.contains(&wanted) {
                 return Ok(wanted.to_owned());

@@ -17,7 +17,7 @@ use super::{
     listing::{ListingPage, post_of, read_child},
     pack::packs,
     post::ParsedPost,
-    standing,
+    standing::{self, is_deleted},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -240,6 +240,12 @@ impl RedditSource {
                 let stop = name.and_then(|name| stops.get(name).copied().flatten());
                 if created <= Some(as_of) && !is_below(created, stop) {
                     newest = newest.max(created);
+                    // What a simulated source shows is what it showed at that time.
+                    if self.traits().live && is_deleted(&post.record) {
+                        *page.dropped.entry("deleted".to_owned()).or_insert(0) += 1;
+                        page.deleted.push(post.record.id);
+                        continue;
+                    }
                     if request.raw
                         && listing.is_as_sent
                         && let Ok(sent) = post_of(child)

@@ -15,6 +15,9 @@ use crate::{
 /// What a record is found by outside its own rows. It is kept no longer than the purge takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traces {
+    /// Whether it is about the person alone, whose account is gone: their records stay.
+    #[serde(default)]
+    pub is_person: bool,
     /// Who published it.
     pub author: Option<String>,
     /// The source's id of the account.
@@ -32,7 +35,7 @@ pub struct Traces {
 /// A purge that is not through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedPurge {
-    /// The record.
+    /// The record; of a person the name as `u/NAME`.
     pub key: RecordKey,
     /// What it is found by.
     pub traces: Traces,
@@ -62,7 +65,6 @@ impl Store {
         let mut transaction = self.content.write().await?;
         for key in keys {
             let traces = traces_of(&mut transaction, key).await?;
-            let traces = serde_json::json!(traces).to_string();
             let hash = self.purge_key.hash(&key.dataset, &key.id)?;
             let hash = hash.as_slice();
             sqlx::query!(
@@ -72,18 +74,7 @@ impl Store {
             )
             .execute(&mut *transaction)
             .await?;
-            new += sqlx::query!(
-                "INSERT INTO purges (dataset, record_id, cause, traces, noted_at)
-                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                key.dataset,
-                key.id,
-                cause,
-                traces,
-                now,
-            )
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
+            new += write(&mut transaction, key, cause, &traces, now).await?;
         }
         self.content.commit(transaction, "purge_note").await?;
         self.sync_content().await?;
@@ -121,7 +112,8 @@ impl Store {
         }
         sqlx::query!(
             "INSERT INTO scrubs (one, due_since) VALUES (1, ?)
-             ON CONFLICT DO UPDATE SET due_since = ifnull(due_since, excluded.due_since)",
+             ON CONFLICT DO UPDATE SET due_since = ifnull(due_since, excluded.due_since),
+                 written_at = NULL",
             now,
         )
         .execute(&mut *transaction)
@@ -129,6 +121,29 @@ impl Store {
         self.content.commit(transaction, "purge_finish").await?;
         self.sync_content().await
     }
+}
+
+/// Writes a note, unless there is one; how many were written.
+pub(super) async fn write(
+    transaction: &mut Transaction<'static, Sqlite>,
+    key: &RecordKey,
+    cause: &str,
+    traces: &Traces,
+    noted_at: i64,
+) -> Result<u64, Error> {
+    let traces = serde_json::json!(traces).to_string();
+    Ok(sqlx::query!(
+        "INSERT INTO purges (dataset, record_id, cause, traces, noted_at)
+         VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        key.dataset,
+        key.id,
+        cause,
+        traces,
+        noted_at,
+    )
+    .execute(&mut **transaction)
+    .await?
+    .rows_affected())
 }
 
 /// The purges that are not through, as this connection sees them.

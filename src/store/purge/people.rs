@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::{PurgeKey, family, key::known};
+use super::{OF_A_PERSON, PurgeKey, family, key::known};
 use crate::{
     clock::Timestamp,
     corpus::Record,
@@ -204,7 +204,7 @@ impl<'a> KeptAway<'a> {
         is_forgotten.then(|| {
             let mut record = record.clone();
             record.author = None;
-            for name in ["author_fullname", "author_flair_text", "author_premium"] {
+            for name in OF_A_PERSON {
                 record.fields.remove(name);
             }
             record

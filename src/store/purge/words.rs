@@ -1,6 +1,6 @@
 //! Sentences of the state that name a purged record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::{Error, Store};
 
@@ -76,21 +76,22 @@ impl Store {
         Ok(replaced)
     }
 
-    /// The data set of each run that has read one.
+    /// The data sets of each run that has read some.
     ///
     /// # Errors
     ///
     /// Where the database fails.
-    pub async fn datasets_of_runs(&self) -> Result<BTreeMap<String, String>, Error> {
+    pub async fn datasets_of_runs(&self) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
         let rows = sqlx::query!(
             r#"SELECT run_id, outcome ->> '$.output.dataset' AS "dataset!: String" FROM tasks
                WHERE outcome ->> '$.output.dataset' IS NOT NULL"#
         )
         .fetch_all(self.state.read())
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.run_id, row.dataset))
-            .collect())
+        let mut datasets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for row in rows {
+            datasets.entry(row.run_id).or_default().insert(row.dataset);
+        }
+        Ok(datasets)
     }
 }
