@@ -1,5 +1,7 @@
 //! Purges in a small home: what goes from its files, and beside what is at work.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, json};
 
 use super::*;
@@ -7,10 +9,10 @@ use crate::{
     artifacts::{self, Copy, CopyKind},
     clock::Timestamp,
     corpus::{
-        ContentHash, Fingerprint, MediaInfo, MediaLocation, MediaOutcome, Record, Vector,
-        VectorType,
+        ContentHash, FeatureMatrix, Fingerprint, MediaInfo, MediaLocation, MediaOutcome, RawBody,
+        Record, Row, Vector, VectorType,
     },
-    store::{Checked, Writer},
+    store::{Checked, WalkedPage, Writer},
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -179,6 +181,22 @@ async fn who_is_gone_is_gone_from_files_and_other_data_sets() {
         "data/logs/r/scrape.1.log",
         "some_name is new\nother_name is new\n",
     );
+    let row = |id: &str, author: &str| Row {
+        id: id.to_owned(),
+        created_at: None,
+        community: None,
+        author: Some(author.to_owned()),
+        order: None,
+        label: None,
+    };
+    let matrix = FeatureMatrix {
+        rows: vec![row("1aaaaa", "some_name"), row("1bbbbb", "other_name")],
+        blocks: Vec::new(),
+        categories: Vec::new(),
+    };
+    let merged = home.app.data_dir().join("runs/r/merge.safetensors");
+    fs_err::create_dir_all(merged.parent().unwrap()).unwrap();
+    artifacts::write_matrix(&merged, &matrix).unwrap();
     let checked = Checked {
         authorless: vec!["1aaaaa".to_owned()],
         ..Checked::default()
@@ -201,6 +219,9 @@ async fn who_is_gone_is_gone_from_files_and_other_data_sets() {
         "{lines}"
     );
     assert_eq!(home.read("data/logs/r/scrape.1.log"), "other_name is new\n");
+    let authors = artifacts::read_matrix_rows(&merged).unwrap().into_iter();
+    let authors: Vec<_> = authors.map(|row| row.author).collect();
+    assert_eq!(authors, [None, Some("other_name".to_owned())]);
     let records = store.records("dump:d", NOW).await.unwrap();
     assert_eq!(records[0].author, None);
     assert_eq!(store.noted_purges().await.unwrap(), []);
@@ -214,20 +235,29 @@ async fn a_note_stays_until_the_run_ends_whose_other_tasks_may_hold_the_record()
     let database = sqlx::SqlitePool::connect(file.to_str().unwrap())
         .await
         .unwrap();
+    let words = async |query: &'static str| {
+        let found: String = sqlx::query_scalar(query)
+            .fetch_one(&database)
+            .await
+            .unwrap();
+        found
+    };
     let state = async |statements: &'static str| {
         let done = sqlx::raw_sql(statements).execute(&database);
         done.await.unwrap();
     };
     // Began before, and has two tasks at work.
     state(
-        "INSERT INTO definitions VALUES ('h', 'p', '', 0);
+        r#"INSERT INTO definitions VALUES ('h', 'p', '', 0);
          INSERT INTO runs (id, pipeline, definition_hash, graph, params, scheduled_for,
              interval_start, interval_end, as_of, force, trigger, state, cause, identity, fence,
              cancel_requested, created_at, started_at)
          VALUES ('r', 'p', 'h', '[]', '{}', 0, 0, 0, 0, 0, 'manual', 'running', '', 'i', 1, 0, 0, 1);
          INSERT INTO tasks (run_id, position, task_id, op, state, cause, attempts, failures, crashes)
          VALUES ('r', 0, 'sync', 'sync_deletions', 'running', '', 1, 0, 0),
-                ('r', 1, 'embed', 'embed', 'running', '', 1, 0, 0)",
+                ('r', 1, 'embed', 'embed', 'running', '', 1, 0, 0);
+         UPDATE tasks SET outcome = '{"rows_in":1,"message":"t3_1aaaaa is odd","output":{"a":["b"]}}'
+         WHERE position = 1"#,
     )
     .await;
     let key = RecordKey {
@@ -240,6 +270,11 @@ async fn a_note_stays_until_the_run_ends_whose_other_tasks_may_hold_the_record()
         done.unwrap().waiting
     };
     assert_eq!(carry_out(Others::Runs("r")).await, 1);
+    let outcome = words("SELECT outcome FROM tasks WHERE position = 1").await;
+    assert_eq!(
+        outcome,
+        r#"{"rows_in":1,"message":"(purged)","output":{"a":["b"]}}"#
+    );
     // The other task writes what it holds, and ends.
     let (title, encoder) = (
         ContentHash::of("My title"),
@@ -261,6 +296,10 @@ async fn a_note_stays_until_the_run_ends_whose_other_tasks_may_hold_the_record()
     home.write("data/runs/r/late.json", r#"{"ids": ["1aaaaa", "b"]}"#);
     state("UPDATE runs SET state = 'succeeded', ended_at = 1767225600900").await;
     assert_eq!(carry_out(Others::Runs("")).await, 0);
+    // What a run was told to do stays, and is told to name it.
+    state("UPDATE runs SET params = '{\"keep\": \"id != ''1aaaaa''\"}'").await;
+    let done = home.purge("1aaaaa").await;
+    assert_eq!(done.purged.left, [home.folder.path().join("data/state.db")]);
     assert!(store.embedded(encoder, &[title]).await.unwrap().is_empty());
     for name in ["embed", "late"] {
         let left = home.read(&format!("data/runs/r/{name}.json"));
@@ -269,17 +308,83 @@ async fn a_note_stays_until_the_run_ends_whose_other_tasks_may_hold_the_record()
 }
 
 #[tokio::test]
-async fn an_image_that_is_stored_again_meanwhile_stays() {
-    let home = Small::with(&[record("1aaaaa", "One", "some_name", "http://i/1")]).await;
-    let environment = home.app.environment();
-    let bytes = b"an image";
-    let info = MediaInfo {
-        content: ContentHash::of("an image"),
+async fn what_was_taken_away_before_goes_too() {
+    let home = Small::with(&[]).await;
+    let store = home.app.store();
+    let first = record("1aaaaa", "My first title", "some_name", "http://i/1");
+    let sent = RawBody {
+        json:
+            json!({"title": "My first title", "author": "some_name", "a": [{"url": "http://i/1"}]})
+                .to_string()
+                .into_bytes()
+                .into(),
+        tells_of: Vec::new(),
+    };
+    let page = WalkedPage {
+        records: &[(first.clone(), None)],
+        raw: &BTreeMap::from([(first.id.clone(), sent)]),
+        bytes: 0,
+        read_to: None,
+    };
+    let stored = store.store_walked_page("reddit", page, NOW, WRITER);
+    stored.await.unwrap();
+    let media = &home.app.environment().media;
+    let images = ["an image", "one whose row was never stored"].map(|bytes| {
+        let info = image(bytes);
+        media.put(&info, bytes.as_bytes()).unwrap();
+        info
+    });
+    let outcome = [(
+        "http://i/1".to_owned(),
+        MediaOutcome::Stored(images[0].clone()),
+    )];
+    let stored = store.store_media_outcomes(&outcome, &[], WRITER);
+    stored.await.unwrap();
+    let (title, encoder) = (
+        ContentHash::of("My first title"),
+        Fingerprint::of(&[("of", "a test")]),
+    );
+    let vector = [(title, Vector::new(&[1.0], VectorType::F16))];
+    store
+        .store_embeddings(encoder, &vector, WRITER)
+        .await
+        .unwrap();
+    home.write("data/logs/r/scrape.1.log", "some_name: My first title\n");
+    // A moderator has taken it away since.
+    let mut later = record("1aaaaa", "[ Removed by moderator ]", "x", "x");
+    (later.author, later.media) = (None, Vec::new());
+    later.fields.clear();
+    home.store("reddit", &[later]).await;
+    let done = home.purge("1aaaaa").await;
+    let removed = &done.purged.removed;
+    assert_eq!(
+        (removed.images, removed.embeddings, removed.media_places),
+        (1, 1, 1)
+    );
+    assert_eq!((done.purged.image_files, done.purged.log_lines), (2, 1));
+    assert!(
+        images
+            .iter()
+            .all(|image| media.find(&image.content).is_none())
+    );
+    assert!(store.embedded(encoder, &[title]).await.unwrap().is_empty());
+}
+
+fn image(bytes: &str) -> MediaInfo {
+    MediaInfo {
+        content: ContentHash::of(bytes),
         bytes: bytes.len() as u64,
         format: "png".to_owned(),
         width: 1,
         height: 1,
-    };
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_stored_again_meanwhile_stays() {
+    let home = Small::with(&[record("1aaaaa", "One", "some_name", "http://i/1")]).await;
+    let environment = home.app.environment();
+    let (info, bytes) = (image("an image"), b"an image");
     let store_at = async |place: &str| {
         let outcome = [(place.to_owned(), MediaOutcome::Stored(info.clone()))];
         let store = home.app.store();

@@ -8,12 +8,14 @@ use std::{
 };
 
 use super::{
-    documents::{self, Gone, Ids},
+    documents::{self, Ids},
+    gone::Gone,
     looked::Looked,
     needles::Needles,
 };
 use crate::{
     artifacts::{self, CopyKind},
+    corpus::Row,
     store::{NotedPurge, family},
 };
 
@@ -121,7 +123,7 @@ impl Search {
             for file in files_below(&run)? {
                 self.look(looked, &file, &mut done, |done| {
                     for sought in &sought {
-                        gone_is_fine(run_file(&file, &sought.gone.ids, done))?;
+                        gone_is_fine(run_file(&file, &sought.gone, done))?;
                     }
                     any_in_file(&sought, &file)
                 })?;
@@ -143,7 +145,12 @@ impl Search {
             }
         }
         let everything: Vec<&Sought> = self.sought.values().collect();
-        for folder in ["data/backups", "data/budgets", "model_registry"] {
+        for folder in [
+            "data/backups",
+            "data/budgets",
+            "model_registry",
+            "pipelines",
+        ] {
             for file in files_below(&self.home.join(folder))? {
                 self.look(looked, &file, &mut done, |_| {
                     any_in_file(&everything, &file)
@@ -245,14 +252,15 @@ fn names_in_use(home: &Path) -> io::Result<HashSet<String>> {
 }
 
 /// Takes the rows of purged records from a file of a run.
-fn run_file(path: &Path, ids: &Ids, done: &mut FilesPurged) -> io::Result<()> {
+fn run_file(path: &Path, gone: &Gone, done: &mut FilesPurged) -> io::Result<()> {
+    let ids = &gone.ids;
     let rewritten = match extension(path) {
         "json" => documents::rewrite_json(path, ids)?,
         "jsonl" => {
             documents::rewrite_lines(path, documents::drop_where(documents::is_line_of(ids)))?
         }
         "safetensors" => {
-            done.matrices += u64::from(rewrite_matrix(path, ids)?);
+            done.matrices += u64::from(rewrite_matrix(path, gone)?);
             0
         }
         _ => 0,
@@ -278,17 +286,29 @@ fn remove_half_written(home: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a matrix again without the rows of purged records; whether it had any.
-fn rewrite_matrix(path: &Path, ids: &Ids) -> io::Result<bool> {
+/// Writes a matrix again without the rows of purged records, and without who is forgotten; whether it
+/// had any.
+fn rewrite_matrix(path: &Path, gone: &Gone) -> io::Result<bool> {
     let rows = match artifacts::read_matrix_rows(path) {
         // Weights have the same ending.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(false),
         rows => rows?,
     };
-    if !rows.iter().any(|row| ids.contains(&row.id)) {
+    let is_by = |row: &Row| {
+        row.author
+            .as_deref()
+            .is_some_and(|name| gone.is_person(name))
+    };
+    if !rows
+        .iter()
+        .any(|row| gone.ids.contains(&row.id) || is_by(row))
+    {
         return Ok(false);
     }
-    let matrix = artifacts::read_matrix_of(path, |row| !ids.contains(&row.id))?;
+    let mut matrix = artifacts::read_matrix_of(path, |row| !gone.ids.contains(&row.id))?;
+    for row in matrix.rows.iter_mut().filter(|row| is_by(row)) {
+        row.author = None;
+    }
     artifacts::write_matrix(path, &matrix)?;
     Ok(true)
 }

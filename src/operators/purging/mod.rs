@@ -6,10 +6,12 @@
 
 mod documents;
 mod files;
+mod gone;
 mod looked;
 mod needles;
 
 use std::{
+    collections::HashMap,
     io::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -91,6 +93,9 @@ pub(crate) async fn purge_turn(data_dir: &Path) -> Result<fs_err::File, TaskErro
     turn(data_dir, "purge.lock", Kind::Alone).await
 }
 
+/// For how many images it is asked together whether they are kept.
+const AT_ONCE: usize = 10_000;
+
 /// Whose turn it is to touch images.
 const MEDIA: &str = "media.lock";
 
@@ -165,7 +170,7 @@ impl Environment {
             let before = self.at_work(others, now).await?;
             let (removed, noted) = self.store.remove_noted(now).await?;
             purged.removed = removed;
-            purged.image_files = self.remove_images(&noted).await?;
+            purged.image_files = self.remove_images(&noted, others).await?;
             let search = self.search(&noted, others).await?;
             let touched = self.purge_registry(&search).await?;
             let (search, files) = self.purge_files(search, &turn).await?;
@@ -175,6 +180,9 @@ impl Environment {
             purged.log_lines = files.log_lines;
             purged.exports = files.exports;
             purged.left = files.left;
+            if self.store.are_words_left(|text| search.names(text)).await? {
+                purged.left.push(self.home.join("data/state.db"));
+            }
             purged.common_words = search.common();
             purged.backups = self.backups_with(&noted).await?;
             purged.models = self.store.purged_rows().await?;
@@ -209,15 +217,28 @@ impl Environment {
         Ok(purged)
     }
 
-    async fn remove_images(&self, noted: &[NotedPurge]) -> Result<u64, TaskError> {
-        let images: Vec<_> = noted
+    /// Removes the files of images that nobody has any more; how many.
+    async fn remove_images(
+        &self,
+        noted: &[NotedPurge],
+        others: Others<'_>,
+    ) -> Result<u64, TaskError> {
+        let mut images: Vec<_> = noted
             .iter()
             .flat_map(|purge| purge.traces.images.iter().copied())
             .collect();
         // Whoever brings one back stores it before or after.
         let turn = turn(&self.home.join("data"), MEDIA, Kind::Alone).await?;
-        let kept = self.store.media_infos(&images).await?;
         let media = self.media.clone();
+        if !matches!(others, Others::Runs(_)) {
+            // Also what somebody stored who died before its row.
+            let media = media.clone();
+            images.extend(blocking(move || media.contents()).await??);
+        }
+        let mut kept = HashMap::new();
+        for some in images.chunks(AT_ONCE) {
+            kept.extend(self.store.media_infos(some).await?);
+        }
         let removed = blocking(move || {
             let mut removed = 0;
             for image in images.iter().filter(|image| !kept.contains_key(*image)) {

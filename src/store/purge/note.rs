@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::RecordKey;
 use crate::{
     clock::Timestamp,
     corpus::{ContentHash, MediaLocation},
-    store::{Error, Store},
+    store::{Error, Store, raw},
 };
 
 /// What a record is found by outside its own rows. It is kept no longer than the purge takes.
@@ -196,11 +197,60 @@ async fn traces_of(
         MediaLocation::Url(url) => url,
         MediaLocation::File(path) => path.display().to_string(),
     });
-    Ok(Traces {
+    let mut traces = Traces {
         author: row.author,
         account: row.account,
         texts: row.title.into_iter().collect(),
         places: places.collect(),
         ..Traces::default()
-    })
+    };
+    add_former(transaction, key, &mut traces).await?;
+    Ok(traces)
+}
+
+/// Adds what the record was found by when it was first seen: a later look may have found a title,
+/// images and an author that were taken away.
+async fn add_former(
+    transaction: &mut Transaction<'static, Sqlite>,
+    key: &RecordKey,
+    traces: &mut Traces,
+) -> Result<(), Error> {
+    let sent = match raw::of(transaction, &key.dataset, &key.id).await {
+        // It goes with the record, whatever it was.
+        Err(Error::Inconsistent { .. }) => None,
+        sent => sent?,
+    };
+    let sent = sent.and_then(|sent| serde_json::from_slice::<Value>(&sent.json).ok());
+    let Some(sent) = sent else { return Ok(()) };
+    let text = |name: &str| sent[name].as_str().map(str::to_owned);
+    traces.texts.extend(text("title"));
+    let is_name = |name: &String| !name.starts_with('[');
+    traces.author = traces
+        .author
+        .take()
+        .or_else(|| text("author").filter(is_name));
+    traces.account = traces.account.take().or_else(|| text("author_fullname"));
+    let mut urls = BTreeSet::new();
+    urls_in(&sent, &mut urls);
+    let urls = serde_json::json!(urls).to_string();
+    traces.places.extend(
+        sqlx::query_scalar!(
+            "SELECT place FROM media_places WHERE place IN (SELECT value FROM json_each(?))",
+            urls,
+        )
+        .fetch_all(&mut **transaction)
+        .await?,
+    );
+    Ok(())
+}
+
+fn urls_in<'a>(value: &'a Value, urls: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::String(text) if text.starts_with("http") => {
+            urls.insert(text);
+        }
+        Value::Array(items) => items.iter().for_each(|item| urls_in(item, urls)),
+        Value::Object(fields) => fields.values().for_each(|item| urls_in(item, urls)),
+        _ => {}
+    }
 }
