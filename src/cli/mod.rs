@@ -245,7 +245,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Backfill(command) => {
             return backfill::run(command, &home, settings, output).await;
         }
-        Command::Run(command) => return run::run(command, &home, settings, output).await,
+        Command::Run(command) => return Box::pin(run::run(command, &home, settings, output)).await,
         Command::Up(command) => return up::run(&command, &home, settings, output).await,
         Command::Attempt(_) => unreachable!("it has a telemetry of its own, see above"),
         Command::Pipelines(pipelines::Command::Pause { name }) => {
@@ -281,7 +281,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             tokens::run(command, &App::open(&home, settings).await?, output).await?;
         }
         Command::Encoders(encoders::Command::Change(command)) => {
-            return encoders::change(command, &home, settings, output).await;
+            return Box::pin(encoders::change(command, &home, settings, output)).await;
         }
         Command::Encoders(command) => {
             if let Some(device) = command.device()

@@ -96,8 +96,7 @@ impl Scrape {
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
-                let now = context.clock.now();
-                deleted += self.0.note_deleted(&dataset, &page.deleted, now).await?;
+                deleted += self.note_deleted(&context, &dataset, &page).await?;
                 let mut up_to_cursor = before.clone();
                 up_to_cursor.add(&page.counted);
                 up_to_cursor.refuse(purged);
@@ -130,11 +129,7 @@ impl Scrape {
         };
         let (walked, kept) = futures::join!(walk, keep_pages);
         let (Counted { kept, dropped }, deleted) = kept?;
-        if deleted > 0 {
-            let others = Others::Runs(&context.run_id);
-            let now = context.clock.now();
-            self.0.carry_out_purges(others, now).await?;
-        }
+        self.purge_deleted(&context, deleted).await?;
         let summary = match walked {
             Ok(summary) => summary,
             Err(error) => {
@@ -172,6 +167,26 @@ impl Scrape {
             }),
             ..TaskOutcome::default()
         })
+    }
+
+    /// Notes what a page shows that its authors have deleted; how much that was not gone before.
+    async fn note_deleted(
+        &self,
+        context: &TaskContext,
+        dataset: &str,
+        page: &Page,
+    ) -> Result<u64, TaskError> {
+        let now = context.clock.now();
+        self.0.note_deleted(dataset, &page.deleted, now).await
+    }
+
+    async fn purge_deleted(&self, context: &TaskContext, deleted: u64) -> Result<(), TaskError> {
+        if deleted > 0 {
+            let others = Others::Runs(&context.run_id);
+            let purging = self.0.carry_out_purges(others, context.clock.now());
+            Box::pin(purging).await?;
+        }
+        Ok(())
     }
 
     /// What is asked of the source; and whether that is nothing, for it is no community's turn.

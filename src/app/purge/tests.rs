@@ -77,10 +77,8 @@ impl Small {
             json!({"id": record.id, "title": record.title, "author": record.author,
                    "fields": record.fields})
         });
-        self.write(
-            "out/posts.jsonl",
-            &rows.map(|row| format!("{row}\n")).collect::<String>(),
-        );
+        let rows: Vec<String> = rows.map(|row| format!("{row}\n")).collect();
+        self.write("out/posts.jsonl", &rows.concat());
         let rows = records.iter().map(|record| {
             let [title, author] = [&record.title, &record.author].map(|text| text.clone().unwrap());
             format!("{},{title},{author}\n", record.id)

@@ -167,7 +167,7 @@ pub(super) fn rewrite_csv(path: &Path, gone: &Gone) -> io::Result<u64> {
         let row = row?;
         if row.get(column).is_some_and(|id| gone.ids.contains(id)) {
             changed += 1;
-        } else if let Some(nameless) = gone.from_row(&header, &row) {
+        } else if let Some(nameless) = gone.row(&header, &row) {
             changed += 1;
             writer.write_record(&nameless)?;
         } else {

@@ -121,7 +121,7 @@ impl Search {
         for run in entries(&data.join("runs"))? {
             let sought = self.sought_in(&run);
             for file in files_below(&run)? {
-                self.look(looked, &file, &mut done, |done| {
+                look(looked, &file, &mut done, |done| {
                     for sought in &sought {
                         gone_is_fine(run_file(&file, &sought.gone, done))?;
                     }
@@ -133,7 +133,7 @@ impl Search {
             let sought = self.sought_in(&logs);
             let names = |line: &[u8]| sought.iter().any(|sought| sought.needles.are_in(line));
             for log in files_below(&logs)? {
-                self.look(looked, &log, &mut done, |done| {
+                look(looked, &log, &mut done, |done| {
                     let lines = if self.alone {
                         documents::rewrite_lines(&log, documents::drop_where(names))
                     } else {
@@ -152,7 +152,7 @@ impl Search {
             "pipelines",
         ] {
             for file in files_below(&self.home.join(folder))? {
-                self.look(looked, &file, &mut done, |_| {
+                look(looked, &file, &mut done, |_| {
                     any_in_file(&everything, &file)
                 })?;
             }
@@ -162,7 +162,7 @@ impl Search {
             let Some(sought) = of.and_then(|of| self.sought.get(of)) else {
                 continue;
             };
-            self.look(looked, &copy.path, &mut done, |done| {
+            look(looked, &copy.path, &mut done, |done| {
                 export(&copy.path, copy.kind, sought, done)
             })?;
         }
@@ -182,21 +182,6 @@ impl Search {
         }
     }
 
-    /// Searches a file, unless that was done as it is; names it where something is left in it.
-    fn look(
-        &self,
-        looked: &mut Looked,
-        path: &Path,
-        done: &mut FilesPurged,
-        search: impl FnOnce(&mut FilesPurged) -> io::Result<bool>,
-    ) -> io::Result<()> {
-        let is_left = gone_is_fine(looked.at(path, || search(done)))?;
-        if is_left == Some(true) {
-            done.left.push(path.to_owned());
-        }
-        Ok(())
-    }
-
     /// What is looked for, each text with the family it belongs to.
     pub(super) fn texts(&self) -> BTreeSet<Vec<u8>> {
         let texts = self.sought.iter().flat_map(|(family, sought)| {
@@ -205,6 +190,20 @@ impl Search {
         });
         texts.collect()
     }
+}
+
+/// Searches a file, unless that was done as it is; names it where something is left in it.
+fn look(
+    looked: &mut Looked,
+    path: &Path,
+    done: &mut FilesPurged,
+    search: impl FnOnce(&mut FilesPurged) -> io::Result<bool>,
+) -> io::Result<()> {
+    let is_left = gone_is_fine(looked.at(path, || search(done)))?;
+    if is_left == Some(true) {
+        done.left.push(path.to_owned());
+    }
+    Ok(())
 }
 
 fn any_in_file(sought: &[&Sought], path: &Path) -> io::Result<bool> {
@@ -225,7 +224,7 @@ fn export(
 ) -> io::Result<bool> {
     let gone = &sought.gone;
     let changed = match kind {
-        CopyKind::Jsonl => documents::rewrite_lines(path, |line| gone.from_line(line))?,
+        CopyKind::Jsonl => documents::rewrite_lines(path, |line| gone.line(line))?,
         CopyKind::Csv => documents::rewrite_csv(path, gone)?,
         CopyKind::Backup => return Ok(false),
     };

@@ -32,7 +32,7 @@ impl Gone {
     }
 
     /// What becomes of a line of JSON lines.
-    pub(super) fn from_line(&self, line: &[u8]) -> Line {
+    pub(super) fn line(&self, line: &[u8]) -> Line {
         if is_line_of(&self.ids)(line) {
             return Line::Dropped;
         }
@@ -80,7 +80,7 @@ impl Gone {
     }
 
     /// Takes the person from a row of comma-separated values; none where it is nobody's who is gone.
-    pub(super) fn from_row(
+    pub(super) fn row(
         &self,
         header: &csv::StringRecord,
         row: &csv::StringRecord,
@@ -154,7 +154,7 @@ mod tests {
         let text = fs_err::read_to_string(&path).unwrap();
         assert_eq!(text, "id,title\na,\"1\n2\"\n");
         fs_err::write(&path, "{\"id\":\"b\"}\n{\"id\":\"a\"}\n").unwrap();
-        let rewrite = || rewrite_lines(&path, |line| gone.from_line(line));
+        let rewrite = || rewrite_lines(&path, |line| gone.line(line));
         assert_eq!(rewrite().unwrap(), 1);
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "{\"id\":\"a\"}\n");
         assert_eq!(rewrite().unwrap(), 0);
@@ -181,7 +181,7 @@ mod tests {
             rows.each_ref().map(|row| format!("{row}\n")).concat(),
         )
         .unwrap();
-        let rewrite = || rewrite_lines(&path, |line| gone.from_line(line));
+        let rewrite = || rewrite_lines(&path, |line| gone.line(line));
         assert_eq!(rewrite().unwrap(), 2);
         let expected = [
             json!({"id": "1", "author": null, "fields": {"n": 1}}),

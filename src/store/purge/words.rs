@@ -155,17 +155,23 @@ fn without(text: &str, names: &impl Fn(&str) -> bool) -> Option<String> {
 }
 
 fn replace(value: &mut Value, names: &impl Fn(&str) -> bool) -> bool {
+    let mut any = false;
     match value {
         Value::String(text) if names(text) => {
             INSTEAD.clone_into(text);
-            true
+            any = true;
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |any, item| replace(item, names) || any),
-        Value::Object(fields) => fields
-            .values_mut()
-            .fold(false, |any, item| replace(item, names) || any),
-        _ => false,
+        Value::Array(items) => {
+            for item in items {
+                any |= replace(item, names);
+            }
+        }
+        Value::Object(fields) => {
+            for (_, item) in fields {
+                any |= replace(item, names);
+            }
+        }
+        _ => {}
     }
+    any
 }
