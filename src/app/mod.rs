@@ -167,6 +167,7 @@ impl App {
             keeps_raw: settings::keeps_raw(&settings),
             sources: tokio::sync::Mutex::new(BTreeMap::new()),
             loaded: Loaded::default(),
+            looked: Arc::default(),
         };
         Ok(Self {
             home: home.to_owned(),

@@ -11,6 +11,7 @@ use std::{
 use futures::future::BoxFuture;
 use url::Url;
 
+use super::Looked;
 use crate::{
     corpus::{Fingerprint, MediaLocation},
     encoders::{
@@ -109,6 +110,8 @@ pub struct Environment {
     pub sources: tokio::sync::Mutex<BTreeMap<String, OpenedSource>>,
     /// Encoders that are loaded.
     pub loaded: Loaded,
+    /// Which files were searched for records that are being purged.
+    pub looked: Arc<Mutex<Looked>>,
 }
 
 /// By name and device, with what it is exactly.

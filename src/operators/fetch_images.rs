@@ -125,6 +125,7 @@ impl FetchImages {
             checkpoint(context)?;
             let rows = batch.len() as u64;
             let media = self.0.media.clone();
+            let turn = self.0.keep_images().await?;
             let outcomes = blocking(move || {
                 let images: Vec<(&MediaInfo, &[u8])> = batch
                     .iter()
@@ -150,6 +151,7 @@ impl FetchImages {
                 .store
                 .store_media_outcomes(&changed, &looks, writer(context))
                 .await?;
+            drop(turn);
             context.progress.advance(rows);
         }
         Ok(())

@@ -49,7 +49,7 @@ pub(crate) use merge::mean_vector;
 pub use noop::Noop;
 pub use people::ReadPeople;
 pub use persist::Persist;
-pub use purging::Purged;
+pub use purging::{Looked, Purged};
 pub(crate) use purging::{Others, purge_turn};
 pub use refresh::Refresh;
 pub use score::Score;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use self::words::{Unread, in_words};
 use super::{
-    Environment, cadence,
+    Environment, Others, cadence,
     report::{checkpoint, writer},
     settings,
 };
@@ -99,10 +99,11 @@ impl Scrape {
             // Ours, so that it closes where a page cannot be kept: the source then stops walking.
             let mut pages = pages;
             let before = counted.clone();
-            let mut purged = 0;
+            let (mut purged, mut deleted) = (0, 0);
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
+                deleted += self.note_deleted(&context, &dataset, &page).await?;
                 let mut up_to_cursor = before.clone();
                 up_to_cursor.add(&page.counted);
                 up_to_cursor.refuse(purged);
@@ -131,10 +132,11 @@ impl Scrape {
                 }
                 context.progress.advance(rows);
             }
-            Ok::<Counted, TaskError>(counted)
+            Ok::<(Counted, u64), TaskError>((counted, deleted))
         };
         let (walked, kept) = futures::join!(walk, keep_pages);
-        let Counted { kept, dropped } = kept?;
+        let (Counted { kept, dropped }, deleted) = kept?;
+        self.purge_deleted(&context, deleted).await?;
         let summary = match walked {
             Ok(summary) => summary,
             Err(error) => {
@@ -169,6 +171,26 @@ impl Scrape {
             }),
             ..TaskOutcome::default()
         })
+    }
+
+    /// Notes what a page shows that its authors have deleted; how much that was not gone before.
+    async fn note_deleted(
+        &self,
+        context: &TaskContext,
+        dataset: &str,
+        page: &Page,
+    ) -> Result<u64, TaskError> {
+        let now = context.clock.now();
+        self.0.note_deleted(dataset, &page.deleted, now).await
+    }
+
+    async fn purge_deleted(&self, context: &TaskContext, deleted: u64) -> Result<(), TaskError> {
+        if deleted > 0 {
+            let others = Others::Runs(&context.run_id);
+            let purging = self.0.carry_out_purges(others, context.clock.now());
+            Box::pin(purging).await?;
+        }
+        Ok(())
     }
 
     /// Keeps what a walk has learned beside the records.

@@ -168,6 +168,8 @@ pub struct Page {
     pub raw: BTreeMap<String, RawBody>,
     /// Rows that could not be read, by reason code (`malformed_line`, `missing:title`, …).
     pub dropped: BTreeMap<String, u64>,
+    /// Ids of records that the source says their authors have deleted; they are counted as dropped.
+    pub deleted: Vec<String>,
     /// Bytes read from the outside for this page.
     pub bytes: u64,
     /// What they were decoded to, where the source decodes; bytes.

@@ -74,7 +74,10 @@ pub use observations::{Horizon, LabelReading};
 pub use predictions::StoredPrediction;
 pub use profiles::SwitchedProfile;
 pub use progress::TaskProgress;
-pub use purge::{NotedPurge, PurgeWish, PurgedRows, RecordKey, Removed, Traces, family};
+pub use purge::{
+    Acquaintance, NotedPurge, OF_A_PERSON, PurgeWish, PurgedRows, RecordKey, Removed, Traces,
+    family,
+};
 pub use raw::KeptRaw;
 pub use records::{PageChanges, WalkedPage, Writer};
 pub use refusals::Refusal;

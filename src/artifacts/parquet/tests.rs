@@ -128,18 +128,24 @@ fn rows_go_from_a_table() {
     let path = folder.path().join("x.parquet");
     written(&path, 0..500);
     let before = rows(&path);
-    assert_eq!(drop_parquet_rows(&path, |id| id == "other").unwrap(), 0);
+    assert_eq!(
+        drop_parquet_rows(&path, &["id", "nothing"], |_, id| id == "other").unwrap(),
+        0
+    );
     let is_gone = |id: &str| id.ends_with('7') || id == "r0";
-    assert_eq!(drop_parquet_rows(&path, is_gone).unwrap(), 51);
+    assert_eq!(
+        drop_parquet_rows(&path, &["id"], |_, id| is_gone(id)).unwrap(),
+        51
+    );
     let left = before.into_iter();
     let left = left.filter(|row| !is_gone(row.split('"').nth(1).unwrap()));
     assert_eq!(rows(&path), left.collect::<Vec<_>>());
     let bytes = fs_err::read(&path).unwrap();
     assert!(!bytes.windows(4).any(|word| word == b"r497"));
     // All rows, and what is no table.
-    drop_parquet_rows(&path, |_| true).unwrap();
+    drop_parquet_rows(&path, &["id"], |_, _| true).unwrap();
     assert_eq!(rows(&path), Vec::<String>::new());
     fs_err::write(&path, "id,title\n").unwrap();
-    let error = drop_parquet_rows(&path, |_| true).unwrap_err();
+    let error = drop_parquet_rows(&path, &["id"], |_, _| true).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }

@@ -20,28 +20,41 @@ use super::{
     fault, properties,
 };
 
-/// Writes a table again without the rows for whose text in the column `id` `is_gone` holds, where
-/// there are any. Answers how many there were. A column at a time of a group of rows is in memory.
+/// Writes a table again without the rows for whose text in one of `columns` (names with dots, as
+/// `fields.author`) `is_gone` holds, where there are any; columns that are not there are passed over. Answers how many there were. A column at a time of a group of rows is in memory.
 ///
 /// # Errors
 ///
 /// Where the disk refuses, or the file is no such table ([`io::ErrorKind::InvalidData`]); then it is
 /// untouched.
-pub fn drop_parquet_rows(path: &Path, is_gone: impl Fn(&str) -> bool) -> io::Result<u64> {
+pub fn drop_parquet_rows(
+    path: &Path,
+    named: &[&str],
+    is_gone: impl Fn(&str, &str) -> bool,
+) -> io::Result<u64> {
     let (file, _) = fs_err::File::open(path)?.into_parts();
     let reader = SerializedFileReader::new(file).map_err(fault)?;
     let about = reader.metadata().file_metadata();
     let columns = about.schema_descr().columns().to_vec();
-    let Some(id) = columns
+    let names: Vec<String> = columns
         .iter()
-        .position(|column| column.path().string() == "id")
-    else {
-        return Ok(0);
-    };
+        .map(|column| column.path().string())
+        .collect();
+    let telling: Vec<usize> = (0..names.len())
+        .filter(|&column| named.contains(&names[column].as_str()))
+        .collect();
     let mut kept: Vec<Vec<bool>> = Vec::new();
     for number in 0..reader.num_row_groups() {
         let group = reader.get_row_group(number).map_err(fault)?;
-        kept.push(kept_rows(&*group, id, &columns[id], &is_gone)?);
+        let mut rows = vec![true; rows_of(&*group)?];
+        for &column in &telling {
+            let is_gone = |text: &str| is_gone(&names[column], text);
+            let told = kept_rows(&*group, column, &columns[column], is_gone)?;
+            for (kept, told) in rows.iter_mut().zip(told) {
+                *kept &= told;
+            }
+        }
+        kept.push(rows);
     }
     let gone = kept.iter().flatten().filter(|kept| !**kept).count() as u64;
     if gone == 0 {
@@ -81,13 +94,13 @@ fn odd() -> io::Error {
 /// Which rows of a group stay, by their ids.
 fn kept_rows(
     group: &dyn RowGroupReader,
-    id: usize,
+    column: usize,
     about: &ColumnDescriptor,
     is_gone: impl Fn(&str) -> bool,
 ) -> io::Result<Vec<bool>> {
     let rows = rows_of(group)?;
     let ColumnReader::ByteArrayColumnReader(mut ids) =
-        group.get_column_reader(id).map_err(fault)?
+        group.get_column_reader(column).map_err(fault)?
     else {
         return Ok(vec![true; rows]);
     };
@@ -100,10 +113,10 @@ fn kept_rows(
     if about.max_def_level() == 0 {
         return Ok(values.map(|id| is_kept(Some(id))).collect());
     }
-    let cells = defs.iter().map(|def| match *def {
-        0 => None,
-        _ => values.next(),
-    });
+    let whole = about.max_def_level();
+    let cells = defs
+        .iter()
+        .map(|&def| (def == whole).then(|| values.next())?);
     Ok(cells.map(is_kept).collect())
 }
 

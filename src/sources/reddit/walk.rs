@@ -9,11 +9,12 @@ use super::{
     listing::{post_of, read_child},
     post::ParsedPost,
     source::RedditSource,
+    standing::is_deleted,
 };
 use crate::{
     clock::Timestamp,
     corpus::Gap,
-    sources::{Error, Page, ScrapeRequest},
+    sources::{Error, Page, ScrapeRequest, Source as _},
 };
 
 /// A listing ends at about a thousand posts, however many there are.
@@ -86,6 +87,12 @@ impl RedditSource {
                 let stop = name.and_then(|name| stops.get(name).copied().flatten());
                 if created <= Some(as_of) && !is_below(created, stop) {
                     newest = newest.max(created);
+                    // What a simulated source shows is what it showed at that time.
+                    if self.traits().live && is_deleted(&post.record) {
+                        *page.dropped.entry("deleted".to_owned()).or_insert(0) += 1;
+                        page.deleted.push(post.record.id);
+                        continue;
+                    }
                     if request.raw
                         && listing.is_as_sent
                         && let Ok(sent) = post_of(child)
