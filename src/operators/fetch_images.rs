@@ -264,7 +264,7 @@ fn other_hosts(known: &HashMap<String, PlaceState>) -> Option<String> {
 /// What is said of images at addresses that are never asked.
 fn blocked_addresses(known: &HashMap<String, PlaceState>) -> Option<String> {
     let blocked = |state: &&PlaceState| {
-        matches!(state, PlaceState::Refused(reason) | PlaceState::Unavailable(reason)
+        matches!(state, PlaceState::Refused(reason) | PlaceState::Unavailable { reason, .. }
                  if reason == BLOCKED_ADDRESS)
     };
     let images = known.values().filter(blocked).count();
