@@ -20,8 +20,11 @@ use super::{
     fault, properties,
 };
 
-/// Writes a table again without the rows for whose text in one of `columns` (names with dots, as
-/// `fields.author`) `is_gone` holds, where there are any; columns that are not there are passed over. Answers how many there were. A column at a time of a group of rows is in memory.
+/// Writes a table again without some rows, where there are any. Answers how many there were.
+///
+/// These are the rows for whose text in one of the columns `named` (nested ones with dots, as
+/// `fields.author`) `is_gone` holds; columns that are not there are passed over. A column at a time
+/// of a group of rows is in memory.
 ///
 /// # Errors
 ///
