@@ -165,10 +165,11 @@ impl App {
             caption_server: captioner(&settings),
             device: device(&settings)?,
             open_source: open_source::opener(&settings, home, &clock),
-            training_gate: reddit::training_gate(&settings),
+            not_permitted: reddit::not_permitted(&settings),
             keeps_raw: settings::keeps_raw(&settings),
             sources: tokio::sync::Mutex::new(BTreeMap::new()),
             loaded: Loaded::default(),
+            looked: Arc::default(),
         };
         Ok(Self {
             home: home.to_owned(),

@@ -1,11 +1,10 @@
 //! Records that are to be gone everywhere in the home.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    convert::Infallible,
-    sync::Arc,
-    time::Duration,
-};
+#[cfg(test)]
+mod tests;
+mod wish;
+
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -17,12 +16,15 @@ use crate::{
     engine::{EngineEvent, Handle, HomeLock},
     operators::{Environment, Others, Purged},
     server::PurgeWanted,
-    store::{PurgeWish, PurgedRows, RecordKey, family},
+    store::{PurgedRows, RecordKey, family},
     telemetry::chain,
 };
 
 /// How often the daemon looks at least whether a purge was not carried out to its end.
 const EVERY: Duration = Duration::from_mins(10);
+
+/// How long it waits for whoever reads the databases, so that their logs can be emptied.
+const LOGS_AGAIN: Duration = Duration::from_secs(30);
 
 /// What is noted as the cause.
 const CAUSE: &str = "asked for by `records purge`";
@@ -34,6 +36,10 @@ pub struct PurgeMeant {
     pub dry_run: bool,
     /// The records.
     pub records: Vec<RecordKey>,
+    /// What was purged before: ids, and an author as `u/NAME`.
+    pub purged_before: Vec<String>,
+    /// What is not here: ids, an author as `u/NAME`, a community as `r/NAME`.
+    pub unknown: Vec<String>,
     /// The versions that have learned from them or were measured by them.
     pub models: Vec<PurgedRows>,
 }
@@ -46,57 +52,26 @@ pub struct PurgeDone {
     pub purged: Purged,
     /// False.
     pub dry_run: bool,
-    /// The records.
+    /// The records that were here.
     pub records: Vec<RecordKey>,
+    /// What was purged before: ids, and an author as `u/NAME`.
+    pub purged_before: Vec<String>,
+    /// What was not here: ids, an author as `u/NAME`, a community as `r/NAME`. Neither such an id
+    /// nor anything by such an author is stored later.
+    pub unknown: Vec<String>,
 }
 
 impl App {
-    /// What is wanted to be gone, with the data set; none where nothing says which.
-    async fn wish(&self, wanted: &PurgeWanted) -> Result<Option<PurgeWish>, Error> {
-        if wanted.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(PurgeWish {
-            dataset: self.purged_dataset(wanted.dataset.as_deref()).await?,
-            ids: wanted.ids.clone(),
-            author: wanted.author.clone(),
-            community: wanted.community.clone(),
-        }))
-    }
-
-    /// The data set that is meant: it is guessed only where there is nothing to be mistaken.
-    async fn purged_dataset(&self, wanted: Option<&str>) -> Result<String, Error> {
-        if let Some(wanted) = wanted {
-            // Ids of what is not here yet may be kept away too.
-            return Ok(wanted.to_owned());
-        }
-        let datasets = self.store().datasets().await?;
-        let names: Vec<String> = datasets.into_iter().map(|(dataset, _)| dataset).collect();
-        let families: BTreeSet<&str> = names.iter().map(|name| family(name)).collect();
-        match (names.first(), families.len()) {
-            (Some(only), 1) => Ok(only.clone()),
-            (None, _) => Err(Error::wrong(
-                "the store has no records yet",
-                "say by `--dataset` of which data set the ids are".to_owned(),
-            )),
-            _ => Err(Error::wrong(
-                "there are several data sets; say which by `--dataset`",
-                format!("the data sets are: `{}`", names.join("`, `")),
-            )),
-        }
-    }
-
     /// The records that are wanted to be gone, and the versions that have learned from them or were
     /// measured by them. Changes nothing.
     ///
     /// # Errors
     ///
-    /// Where it is not clear which data set is meant, or the store or the registry cannot be read.
+    /// Where it is not clear which data set is meant, something is no id, or the store or the
+    /// registry cannot be read.
     pub async fn meant(&self, wanted: &PurgeWanted) -> Result<PurgeMeant, Error> {
-        let records = match self.wish(wanted).await? {
-            Some(wish) => self.store().chosen(&wish).await?,
-            None => Vec::new(),
-        };
+        let understood = self.understand(wanted).await?;
+        let records = understood.records;
         let ids: HashSet<(&str, &str)> = records
             .iter()
             .map(|key| (family(&key.dataset), key.id.as_str()))
@@ -108,6 +83,8 @@ impl App {
         Ok(PurgeMeant {
             dry_run: true,
             records,
+            purged_before: understood.purged_before,
+            unknown: understood.unknown,
             models,
         })
     }
@@ -144,23 +121,22 @@ impl App {
         others: Others<'_>,
     ) -> Result<PurgeDone, Error> {
         let (store, now) = (self.store(), self.clock().now());
-        let mut records = Vec::new();
-        if let Some(wish) = self.wish(wanted).await? {
-            records = store.chosen(&wish).await?;
-            if let Some(author) = &wish.author {
-                // While their records still tell which accounts are theirs.
-                store.note_author(&wish.dataset, author, now).await?;
-            }
+        let understood = self.understand(wanted).await?;
+        if let Some(author) = &understood.author {
+            // While their records still tell which accounts are theirs.
+            store.note_author(&understood.dataset, author, now).await?;
         }
-        if !records.is_empty() {
-            store.note_purges(&records, CAUSE, now).await?;
+        if !understood.noted.is_empty() {
+            store.note_purges(&understood.noted, CAUSE, now).await?;
         }
         let now = self.clock().now();
         let purged = self.environment.carry_out_purges(others, now).await?;
         Ok(PurgeDone {
             purged,
             dry_run: false,
-            records,
+            records: understood.records,
+            purged_before: understood.purged_before,
+            unknown: understood.unknown,
         })
     }
 
@@ -192,13 +168,18 @@ impl Purger {
         loop {
             let now = self.clock.now();
             let done = self.environment.carry_out_purges(Others::Runs(""), now);
-            if let Err(error) = done.await {
-                tracing::warn!("purges wait: {}", chain(&error));
-            }
+            let wait = match done.await {
+                Ok(purged) if purged.logs_wait => LOGS_AGAIN,
+                Ok(_) => EVERY,
+                Err(error) => {
+                    tracing::warn!("purges wait: {}", chain(&error));
+                    EVERY
+                }
+            };
             tokio::select! {
                 () = ending.cancelled() => return Ok(()),
                 () = run_ended(&mut self.events) => {}
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }

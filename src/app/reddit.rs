@@ -7,12 +7,12 @@ use std::{
 
 use url::Url;
 
-use super::{App, Error, open_source};
+use super::{App, Error, Prepared, open_source};
 use crate::{
     clock::Clock,
     config::{Settings, Transport},
+    dag::Graph,
     net,
-    operators::TrainingGate,
     sources::{
         self, SourceSpec,
         reddit::{
@@ -36,6 +36,33 @@ impl App {
         Ok(())
     }
 
+    /// Refuses a run that would learn without permission from what the live source gave, as far as
+    /// that is known before it begins. A server on this machine is no Reddit.
+    ///
+    /// # Errors
+    ///
+    /// With what the terms say, and what is to be done.
+    pub(super) async fn check_permission(&self, prepared: &Prepared) -> Result<(), Error> {
+        let Some(reason) = self.environment().not_permitted else {
+            return Ok(());
+        };
+        let nodes = prepared.compiled.graph.nodes();
+        if !nodes.iter().any(|node| node.op == "train") {
+            return Ok(());
+        }
+        let is_live = scrapes_live(&prepared.compiled.graph);
+        let mut learns = is_live && !endpoint(self.settings())?.is_here();
+        let stored = nodes.iter().filter(|node| node.op == "stored");
+        let stored = stored.filter_map(|node| node.settings.get("dataset")?.as_str());
+        for dataset in stored.chain(is_live.then_some(open_source::LIVE)) {
+            learns = learns || self.store().is_by_permission(dataset).await?;
+        }
+        if learns {
+            return Err(Error::unfit(reason, None));
+        }
+        Ok(())
+    }
+
     /// How much the application of the settings may ask of Reddit now. Asks nobody.
     ///
     /// # Errors
@@ -47,6 +74,27 @@ impl App {
         let ledger = ledger(settings, self.data_dir(), &credentials);
         Ok(ledger.sheet(self.clock().now(), settings.reddit.calls_per_window)?)
     }
+}
+
+/// Whether a task of the graph reads the live source.
+fn scrapes_live(graph: &Graph) -> bool {
+    let scrapes = graph.nodes().iter().filter(|node| node.op == "scrape");
+    let mut sources = scrapes.filter_map(|node| node.settings.get("source")?.as_str());
+    sources.any(|source| matches!(source.parse(), Ok(SourceSpec::Reddit)))
+}
+
+/// What is to be known of a run that reads the live source as of the end of a day, for its
+/// pipeline does not say so where it is looked for.
+pub(super) fn moment_advice(prepared: &Prepared) -> Option<String> {
+    if prepared.source.is_some() || !scrapes_live(&prepared.compiled.graph) {
+        return None;
+    }
+    Some(format!(
+        "`{}` names the live source in its task alone: the run stands for a day that is over, and \
+         nothing that was published since {} is read. For a run as of now write \
+         `source = \"{{{{ params.source }}}}\"` there, and `source = \"reddit\"` under `[params]`",
+        prepared.compiled.pipeline, prepared.as_of
+    ))
 }
 
 /// What Reddit's terms say of training, and what is to be done.
@@ -66,27 +114,12 @@ const TERMS: &str = "Reddit's terms, told once: its API may be used for the use 
 /// The file that says that they were told.
 const TOLD: &str = "reddit-terms-told";
 
-/// Tells on what must not be trained: what the live source gave, unless the settings say by whose
-/// permission. A server on this machine is no Reddit.
-pub(super) fn training_gate(settings: &Settings) -> TrainingGate {
-    let reddit = &settings.reddit;
-    let permitted = reddit
-        .permission
-        .as_deref()
-        .is_some_and(|words| !words.trim().is_empty());
-    let is_local = reddit.oauth_url.as_deref().is_some_and(|url| {
-        let url = Url::parse(url).ok();
-        url.is_some_and(|url| match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        })
-    });
-    let closed = !permitted && !is_local;
-    Box::new(move |dataset| {
-        (closed && dataset == open_source::LIVE).then(|| NOT_PERMITTED.to_owned())
-    })
+/// Why no models are made of what the live source gave; `None` where the settings say by whose
+/// permission.
+pub(super) fn not_permitted(settings: &Settings) -> Option<&'static str> {
+    let permission = settings.reddit.permission.as_deref();
+    let is_permitted = permission.is_some_and(|words| !words.trim().is_empty());
+    (!is_permitted).then_some(NOT_PERMITTED)
 }
 
 /// Tells the terms where this home was never told them.
@@ -111,7 +144,7 @@ pub(super) fn source(
     let credentials = credentials(settings)?;
     let reddit = &settings.reddit;
     let agent = user_agent(reddit.user_agent.as_deref(), reddit.username.as_deref())?;
-    let endpoint = Endpoint::at(reddit.reddit_url.as_deref(), reddit.oauth_url.as_deref())?;
+    let endpoint = endpoint(settings)?;
     if endpoint != Endpoint::reddit() {
         tracing::warn!(
             token = endpoint.token_url,
@@ -150,6 +183,11 @@ pub(super) fn source(
     }
 }
 
+fn endpoint(settings: &Settings) -> Result<Endpoint, sources::Error> {
+    let reddit = &settings.reddit;
+    Endpoint::at(reddit.reddit_url.as_deref(), reddit.oauth_url.as_deref())
+}
+
 fn credentials(settings: &Settings) -> Result<Credentials, sources::Error> {
     let reddit = &settings.reddit;
     Credentials::from_settings(reddit.client_id.as_deref(), reddit.client_secret.as_deref())?
@@ -169,14 +207,15 @@ fn ledger(settings: &Settings, data: &Path, credentials: &Credentials) -> Ledger
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::RunRequest;
 
     #[test]
-    fn training_on_the_live_source_asks_for_permission() {
-        let refused = |settings: &str, dataset: &str| {
+    fn words_with_nothing_in_them_are_no_permission() {
+        let refused = |settings: &str| {
             let settings = Settings::from_layers(settings, []).unwrap();
-            training_gate(&settings)(dataset)
+            not_permitted(&settings)
         };
-        let reason = refused("", "reddit").unwrap();
+        let reason = refused("").unwrap();
         for words in [
             "train machine learning",
             "`trendmill.toml`",
@@ -184,16 +223,80 @@ mod tests {
         ] {
             assert!(reason.contains(words), "{reason}");
         }
-        assert!(refused("[reddit]\npermission = \" \"", "reddit").is_some());
+        assert!(refused("[reddit]\npermission = \" \"").is_some());
         let agreed = "[reddit]\npermission = \"agreed with Reddit on 2026-01-01, contract 7\"";
-        assert_eq!(refused(agreed, "reddit"), None);
-        for other in ["sandbox:posts=3", "dump:posts.ndjson", "table:a.csv"] {
-            assert_eq!(refused("", other), None);
-        }
+        assert_eq!(refused(agreed), None);
+    }
+
+    #[tokio::test]
+    async fn who_would_learn_from_the_api_is_asked_before_the_run() {
+        let home = tempfile::tempdir().unwrap();
+        let pipelines = home.path().join("pipelines");
+        fs_err::create_dir(&pipelines).unwrap();
+        let learning = include_str!("../../pipelines/reddit.toml");
+        fs_err::write(pipelines.join("reddit.toml"), learning).unwrap();
+        let collecting = include_str!("../../pipelines/reddit_collect.toml");
+        fs_err::write(pipelines.join("reddit_collect.toml"), collecting).unwrap();
+        let asked = async |settings: &str, pipeline: &str, source: &str, stored: bool| {
+            let settings = Settings::from_layers(settings, []).unwrap();
+            let app = App::detached(home.path(), settings).await.unwrap();
+            if stored {
+                let now = app.clock().now();
+                let noted = app.store().note_by_permission("reddit", now);
+                noted.await.unwrap();
+            }
+            let request = RunRequest {
+                pipeline: pipeline.to_owned(),
+                source: Some(source.to_owned()),
+                ..RunRequest::default()
+            };
+            let prepared = app.prepare(&request).await.unwrap();
+            let answer = app.check_permission(&prepared).await;
+            answer.err().map(|error| error.to_string())
+        };
         let local = "[reddit]\noauth_url = \"http://127.0.0.1:99\"";
-        assert_eq!(refused(local, "reddit"), None);
         let far = "[reddit]\noauth_url = \"https://reddit.example\"";
-        assert!(refused(far, "reddit").is_some());
+        let agreed = "[reddit]\npermission = \"contract 7\"";
+        for settings in ["", far] {
+            let said = asked(settings, "reddit", "reddit", false).await.unwrap();
+            assert!(said.contains("without permission"), "{said}");
+        }
+        assert_eq!(asked("", "reddit_collect", "reddit", false).await, None);
+        assert_eq!(asked("", "reddit", "sandbox", false).await, None);
+        assert_eq!(asked(agreed, "reddit", "reddit", true).await, None);
+        assert_eq!(asked(local, "reddit", "reddit", false).await, None);
+        // What the API gave is here, whatever the settings say now.
+        assert!(asked(local, "reddit", "reddit", true).await.is_some());
+        assert_eq!(asked(local, "reddit", "sandbox", true).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_that_hides_its_live_source_is_told_what_follows() {
+        let home = tempfile::tempdir().unwrap();
+        let pipelines = home.path().join("pipelines");
+        fs_err::create_dir(&pipelines).unwrap();
+        let advice = async |params: &str, source: &str| {
+            let pipeline = format!(
+                "name = \"p\"\n{params}\n[[task]]\nid = \"scrape\"\nop = \"scrape\"\n\
+                 source = \"{source}\"\ncommunities = [\"pics\"]\n"
+            );
+            fs_err::write(pipelines.join("p.toml"), pipeline).unwrap();
+            let settings = Settings::from_layers("", []).unwrap();
+            let app = App::detached(home.path(), settings).await.unwrap();
+            let request = RunRequest {
+                pipeline: "p".to_owned(),
+                ..RunRequest::default()
+            };
+            moment_advice(&app.prepare(&request).await.unwrap())
+        };
+        let said = advice("", "reddit").await.unwrap();
+        assert!(
+            said.contains("`source = \"{{ params.source }}\"`"),
+            "{said}"
+        );
+        assert_eq!(advice("", "sandbox").await, None);
+        let params = "[params]\nsource = \"reddit\"\n";
+        assert_eq!(advice(params, "{{ params.source }}").await, None);
     }
 
     #[test]

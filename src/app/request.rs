@@ -1,6 +1,6 @@
 //! From a checked run to what the engine is asked for.
 
-use super::{App, Error, Prepared};
+use super::{App, Error, Prepared, reddit::moment_advice};
 use crate::engine::{self, Earlier, Selection, Trigger};
 
 /// Which part of a run is wanted, and how.
@@ -31,7 +31,14 @@ impl App {
         if wanted.fill {
             return self.fill_request(prepared).await;
         }
-        if let Some(advice) = self.collecting_advice(&prepared).await? {
+        // Where only a part is wanted, the task itself asks.
+        if wanted.from.is_none() && wanted.only.is_none() {
+            Box::pin(self.check_permission(&prepared)).await?;
+        }
+        if let Some(advice) = moment_advice(&prepared) {
+            tracing::warn!("{advice}");
+        }
+        if let Some(advice) = Box::pin(self.collecting_advice(&prepared)).await? {
             tracing::warn!("{advice}");
         }
         let mut request = whole(prepared, wanted.force);

@@ -30,20 +30,30 @@ pub(super) fn write_atomic_with<T>(
     path: &Path,
     fill: impl FnOnce(&mut NamedTempFile) -> io::Result<T>,
 ) -> io::Result<T> {
+    let mut file = begin(path)?;
+    let filled = fill(&mut file)?;
+    commit(file, path)?;
+    Ok(filled)
+}
+
+/// A temporary file that is to become the one at `path`.
+pub(super) fn begin(path: &Path) -> io::Result<NamedTempFile> {
     let folder = parent_of(path);
     make_folder(folder)?;
-    let mut file = tempfile::Builder::new()
+    tempfile::Builder::new()
         // A temporary file is its owner's alone; this one becomes what its folder's others are.
         .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
-    let filled = fill(&mut file)?;
+        .tempfile_in(folder)
+}
+
+/// Makes a file that was begun the one at `path`, durably.
+pub(super) fn commit(file: NamedTempFile, path: &Path) -> io::Result<()> {
     fail::fail_point!("file.written");
     file.as_file().sync_all()?;
     fail::fail_point!("file.synced");
     file.persist(path).map_err(|error| error.error)?;
     fail::fail_point!("file.renamed");
-    sync_directory(folder)?;
-    Ok(filled)
+    sync_directory(parent_of(path))
 }
 
 /// Writes `value` as indented JSON, like [`write_atomic`].

@@ -31,6 +31,8 @@ pub enum CopyKind {
     Jsonl,
     /// Records as comma-separated values.
     Csv,
+    /// Records as a table in Parquet.
+    Parquet,
     /// A copy of `content.db`.
     Backup,
 }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::{
     encoders::Wanted,
     failure::Failure,
-    output::{Output, table},
+    output::{Output, counted, table},
 };
 use crate::{
     app::{FeatureCheck, FeatureSpan},
@@ -79,8 +79,9 @@ fn about(check: &FeatureCheck) -> String {
         format!(", published from {oldest} to {newest}")
     });
     format!(
-        "{}{with}: {} records{dataset}{times}",
-        check.pipeline, check.records
+        "{}{with}: {}{dataset}{times}",
+        check.pipeline,
+        counted(check.records, "record")
     )
 }
 

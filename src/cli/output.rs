@@ -75,6 +75,12 @@ pub(crate) fn number(value: Option<f64>) -> String {
     }
 }
 
+/// How many there are of what is called `one`: `1 record`, `2 records`.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{ending}")
+}
+
 /// A length of time for people.
 pub(crate) fn seconds(value: f64) -> String {
     if value < 0.01 {

@@ -31,10 +31,11 @@ pub(crate) struct Purge {
     /// The data set. The live source and all dumps count as one: their ids name the same posts.
     #[arg(long)]
     dataset: Option<String>,
-    /// An id; may be given more than once.
+    /// An id, or the address of a post; may be given more than once. One that is not here is kept
+    /// away from now on.
     #[arg(long = "id", value_name = "ID")]
     ids: Vec<String>,
-    /// A file with an id a line; `-` for stdin.
+    /// A file with an id a line; `-` for stdin. Lines that begin with `#` are remarks.
     #[arg(long, value_name = "FILE")]
     ids_from: Option<PathBuf>,
     /// Everything by this author, and whatever comes by them later.
@@ -68,14 +69,11 @@ pub(super) async fn run(
     let app = App::read(home, settings.clone()).await?;
     let meant = app.meant(&wanted).await?;
     if purge.dry_run {
-        return say_meant(&meant, output);
+        say_meant(&meant, output)?;
+        return known(&meant.unknown);
     }
-    if !wanted.is_empty() {
-        if meant.records.is_empty() {
-            output.say("there is no such record")?;
-        } else if !purge.yes {
-            ask(meant.records.len(), &meant.models)?;
-        }
+    if !meant.records.is_empty() && !purge.yes {
+        ask(meant.records.len(), &meant.models)?;
     }
     let done = if let Some(remote) = Remote::of(home).await? {
         remote.post("/records/purge", &wanted).await?
@@ -83,8 +81,29 @@ pub(super) async fn run(
         let app = App::open(home, settings).await?;
         app.purge(&wanted).await?
     };
-    say_done(&done, output)
+    say_done(&done, output)?;
+    known(&done.unknown)
 }
+
+/// Whoever has mistyped an id must not believe that it is purged.
+fn known(unknown: &[String]) -> Result<(), Failure> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let mut named = unknown[..unknown.len().min(NAMED)].join("`, `");
+    if unknown.len() > NAMED {
+        named = format!("{named}`, and {} more, as `--json", unknown.len() - NAMED);
+    }
+    Err(
+        Failure::wrong_use(format!("no such record: `{named}`")).hint(
+            "the ids are compared with those of `trendmill records export`; once purged, an id or \
+             an author stays away, also where nothing of it was here",
+        ),
+    )
+}
+
+/// So many unknown ids are named.
+const NAMED: usize = 20;
 
 /// What the flags mean.
 fn wanted(purge: &Purge) -> Result<PurgeWanted, Failure> {
@@ -97,8 +116,15 @@ fn wanted(purge: &Purge) -> Result<PurgeWanted, Failure> {
             text = fs_err::read_to_string(file)
                 .map_err(|error| Failure::wrong_use(error.to_string()))?;
         }
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let lines = text.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
         ids.extend(lines.map(str::to_owned));
+        if ids.is_empty() {
+            return Err(
+                Failure::wrong_use(format!("there is no id in `{}`", file.display()))
+                    .hint("write an id a line; lines that begin with `#` are remarks"),
+            );
+        }
     }
     Ok(PurgeWanted {
         dataset: purge.dataset.clone(),
@@ -143,9 +169,17 @@ fn say_meant(meant: &PurgeMeant, output: Output) -> Result<(), Failure> {
     for key in &meant.records {
         output.data(format!("{} {}", key.dataset, key.id))?;
     }
+    say_before(&meant.purged_before, output)?;
     say_models(&meant.models, output)?;
     let records = meant.records.len();
     Ok(output.say(format!("{records} records would be purged"))?)
+}
+
+fn say_before(purged: &[String], output: Output) -> Result<(), Failure> {
+    for name in purged {
+        output.data(format!("purged before: {name}"))?;
+    }
+    Ok(())
 }
 
 fn say_models(models: &[PurgedRows], output: Output) -> Result<(), Failure> {
@@ -184,12 +218,20 @@ fn say_done(done: &PurgeDone, output: Output) -> Result<(), Failure> {
         purged.files,
         purged.log_lines,
     ))?;
+    say_before(&done.purged_before, output)?;
     say_models(&purged.models, output)?;
     for path in &purged.backups {
         output.data(format!("backup with such records: {}", path.display()))?;
     }
     for path in &purged.left {
         output.data(format!("names such a record still: {}", path.display()))?;
+    }
+    if purged.common_words > 0 {
+        output.say(format!(
+            "{} of their names, titles and ids are common words or numbers: in logs and reports \
+             they went only where something tells that they are meant",
+            purged.common_words
+        ))?;
     }
     if purged.waiting > 0 {
         output.say(format!(
@@ -200,8 +242,9 @@ fn say_done(done: &PurgeDone, output: Output) -> Result<(), Failure> {
     }
     if purged.scrub_due {
         output.say(
-            "free pages of the databases may hold bytes of them: somebody else was reading; \
-             `trendmill records purge` tries again",
+            "not all bytes of them are overwritten yet: somebody else reads the databases, whose \
+             logs can be emptied only after that; a daemon does so by itself, and `trendmill records \
+             purge` tries again",
         )?;
     }
     Ok(())

@@ -40,8 +40,8 @@ pub(super) async fn show(
             Some(PlaceState::Refused(reason)) => {
                 json!({ "place": place, "state": "refused", "reason": reason })
             }
-            Some(PlaceState::Unavailable(reason)) => {
-                json!({ "place": place, "state": "unavailable", "reason": reason })
+            Some(PlaceState::Unavailable { reason, tries, .. }) => {
+                json!({ "place": place, "state": "unavailable", "reason": reason, "tries": tries })
             }
             None => json!({ "place": place, "state": "not fetched yet" }),
         });

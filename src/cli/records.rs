@@ -1,6 +1,7 @@
 //! `records`: what the store holds.
 
 mod growth;
+mod tables;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, json};
 use self::growth::Growth;
 use super::{
     failure::Failure,
-    output::{Output, table},
+    output::{Output, counted, table},
     purge::{self, Purge},
     record,
     scan::{self, Scan},
@@ -20,10 +21,9 @@ use crate::{
     artifacts::{self, CopyKind},
     clock::Timestamp,
     config::Settings,
-    corpus::{LabelAge, MediaLocation, Observation, Record},
+    corpus::{LabelAge, Observation, Record},
     engine::{Earlier, EarlierResult},
     operators::place,
-    store::PlaceState,
 };
 
 /// See, export and purge the records, and count those of a source.
@@ -67,7 +67,12 @@ pub(crate) enum Format {
     Jsonl,
     /// Comma-separated values; nested values are JSON.
     Csv,
+    /// A table in Parquet with typed columns; it goes to a file.
+    Parquet,
 }
+
+/// Of how many records a page is read at a time.
+const AT_ONCE: u32 = 2_000;
 
 /// Among how many runs the newest one with a data set is looked for.
 const NEWEST: u32 = 100;
@@ -124,6 +129,12 @@ pub(crate) async fn run(
             out,
         } => {
             let dataset = choose(app, dataset, output).await?;
+            if format == Format::Parquet {
+                let out = file_of(out.as_deref())?;
+                note_export(app, &folder_of(out, app)?, out, format, &dataset)?;
+                let rows = tables::records(app, &dataset, out).await?;
+                return told(rows, "record", out, output);
+            }
             export(app, &dataset, format, out.as_deref(), output).await
         }
     }
@@ -196,6 +207,20 @@ async fn newest(app: &App) -> Result<Option<String>, Failure> {
     Ok(None)
 }
 
+/// The file that a table is written to.
+fn file_of(out: Option<&Path>) -> Result<&Path, Failure> {
+    out.ok_or_else(|| {
+        Failure::wrong_use("a table in Parquet is written to a file")
+            .hint("name it, as in `--out posts.parquet`")
+    })
+}
+
+/// Says what was written.
+fn told(rows: u64, what: &str, out: &Path, output: Output) -> Result<(), Failure> {
+    let rows = counted(rows, what);
+    Ok(output.say(format!("{rows} written to {}", out.display()))?)
+}
+
 /// The folder of a file that is to be written, in full.
 fn folder_of(out: &Path, app: &App) -> Result<PathBuf, Failure> {
     let wrong = |why: String| Failure::wrong_use(why).hint("give a file in a folder that is there");
@@ -225,6 +250,7 @@ fn note_export(
         kind: match format {
             Format::Jsonl => CopyKind::Jsonl,
             Format::Csv => CopyKind::Csv,
+            Format::Parquet => CopyKind::Parquet,
         },
         dataset: Some(dataset.to_owned()),
     };
@@ -253,30 +279,21 @@ async fn export(
         Some(out) => folder_of(out, app)?,
         None => app.working_dir().to_owned(),
     };
-    let image = |location: &MediaLocation| match known.get(&place(location)) {
-        Some(PlaceState::Stored(info)) => app
-            .media()
-            .find(&info.content)
-            .map_or_else(|| place(location), |path: PathBuf| relative(&path, &folder)),
-        _ => place(location),
-    };
+    let image = |location| tables::image(app, &known, location, &folder);
     let rows = records.iter().map(|record| {
         let images: Vec<String> = record.media.iter().map(&image).collect();
         row(record, readings.get(&record.id), &images)
     });
-    let text = match format {
-        Format::Jsonl => json_lines(rows)?,
-        Format::Csv => csv(rows)?,
+    let text = if format == Format::Csv {
+        csv(rows)?
+    } else {
+        json_lines(rows)?
     };
     match out {
         Some(path) => {
             note_export(app, &folder, path, format, dataset)?;
             artifacts::write_atomic(path, text.as_bytes())?;
-            output.say(format!(
-                "{} records written to {}",
-                records.len(),
-                path.display()
-            ))?;
+            told(records.len() as u64, "record", path, output)?;
         }
         None => output.data(text.trim_end_matches('\n'))?,
     }

@@ -13,6 +13,10 @@ use crate::{app::App, sources::reddit::BudgetSheet};
 pub(crate) enum Command {
     /// Show the budget of this application: the window, what is used and kept, which hosts are
     /// left alone, and what went wrong last. Asks nobody.
+    ///
+    /// The processes of this home share it. Another home that asks as the same application has a
+    /// budget of its own, and both together may ask too much, unless `reddit.budget_dir` of both
+    /// names the same folder.
     Status,
 }
 
@@ -37,7 +41,7 @@ pub(crate) fn run(command: &Command, app: &App, output: Output) -> Result<(), Fa
 fn words(sheet: &BudgetSheet) -> String {
     let mut parts = Vec::new();
     match &sheet.window {
-        None => parts.push("nothing was asked yet: the first answer tells the budget".to_owned()),
+        None => parts.push(without_window(sheet)),
         Some(window) if window.is_over => parts.push(format!(
             "the last window ended at {} with {} of {} calls used; the next call begins a new one",
             window.reset, window.used, window.limit
@@ -102,6 +106,18 @@ fn words(sheet: &BudgetSheet) -> String {
     parts.join("\n")
 }
 
+/// What is known where the server has told no count.
+fn without_window(sheet: &BudgetSheet) -> String {
+    let Some(last) = sheet.last_call else {
+        return "nothing was asked yet: the first answer tells the budget".to_owned();
+    };
+    format!(
+        "no answer has told a count of calls yet (`x-ratelimit-remaining`, `-used`, `-reset`), so \
+         one call a second leaves at most; the last left at {last}, {} in flight",
+        sheet.in_flight
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +144,13 @@ mod tests {
         let text = words(&sheet);
         assert!(text.contains("nothing was asked yet"), "{text}");
         assert!(text.contains("deletion_sync"), "{text}");
+        sheet.last_call = Some(AT);
+        let text = words(&sheet);
+        assert!(
+            text.contains("no answer has told a count of calls"),
+            "{text}"
+        );
+        assert!(!text.contains("nothing was asked"), "{text}");
         sheet.clock_ahead = Some(-185.4);
         sheet.window = Some(WindowSheet {
             start: AT,

@@ -38,7 +38,7 @@ pub(crate) struct Command {
     /// The day of the data interval; default: the one that has just ended.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
     date: Option<NaiveDate>,
-    /// Where records come from: `sandbox`, `dump:FILE`, `table:FILE`, `reddit`.
+    /// Where records come from: `sandbox`, `dump:FILE|DIR`, `table:FILE`, `reddit`, `arctic`.
     #[arg(long, value_name = "KIND[:PATH]")]
     source: Option<String>,
     /// The set of encoders.
@@ -121,7 +121,7 @@ pub(crate) async fn run(
         wanted,
         detach: command.detach,
     };
-    task.carry_out(detached, home, settings, output).await
+    Box::pin(task.carry_out(detached, home, settings, output)).await
 }
 
 /// A run that was checked and is wanted now.

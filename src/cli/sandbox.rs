@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use fs_err as fs;
 use tokio::net::TcpListener;
 
+use super::failure::Failure;
 use crate::{
     clock::{Clock as _, Timestamp},
     sandbox::{
@@ -31,7 +32,7 @@ pub(super) struct SandboxArguments {
     world: WorldArguments,
 
     /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8089")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8089", value_parser = read_address)]
     listen: String,
 
     /// The time at which the sandbox's clock stands at first [default: 17 days and 36 hours
@@ -147,6 +148,15 @@ impl WorldArguments {
     }
 }
 
+/// `HOST:PORT`; whether there is such a host is seen later.
+fn read_address(text: &str) -> Result<String, String> {
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    text.rsplit_once(':')
+        .filter(|(host, port)| !host.is_empty() && is_port(port))
+        .map(|_| text.to_owned())
+        .ok_or_else(|| "write an address with a port, such as 127.0.0.1:8089".to_owned())
+}
+
 fn read_speed(text: &str) -> Result<f64, String> {
     let speed = text.parse().ok();
     speed
@@ -164,7 +174,7 @@ fn first_run(settings: &SandboxSettings) -> Timestamp {
 /// # Errors
 ///
 /// Where the address cannot be listened at, or the file cannot be written.
-pub(super) async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: SandboxArguments) -> Result<(), Failure> {
     match arguments.command {
         Some(SandboxCommand::Truth { world, out, until }) => {
             // Flags before and after the word `truth` mean the same.
@@ -178,7 +188,8 @@ pub(super) async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
                 io::stderr(),
                 "{} posts of {settings} until {until}; best reachable Spearman: {ceiling}",
                 posts.len(),
-            )?;
+            )
+            .map_err(anyhow::Error::from)?;
             Ok(())
         }
         None => {
@@ -192,17 +203,20 @@ pub(super) async fn run(arguments: SandboxArguments) -> anyhow::Result<()> {
     }
 }
 
-async fn listen(state: SandboxState, address: &str) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen at `{address}`"))?;
+async fn listen(state: SandboxState, address: &str) -> Result<(), Failure> {
+    let unfit = |error: io::Error| {
+        Failure::unfit(format!("cannot listen at `{address}`: {error}"))
+            .hint("choose another address or port with `--listen`; port 0 is any that is free")
+    };
+    let listener = TcpListener::bind(address).await.map_err(unfit)?;
+    let bound = listener.local_addr().map_err(unfit)?;
     writeln!(
         io::stderr(),
-        "{} at http://{}, its clock at {}; set it by POST /sandbox/clock {{\"now\": \"…\"}}",
+        "{} at http://{bound}, its clock at {}; set it by POST /sandbox/clock {{\"now\": \"…\"}}",
         state.world().settings(),
-        listener.local_addr()?,
         state.clock().now(),
-    )?;
+    )
+    .map_err(anyhow::Error::from)?;
     let state = Arc::new(state);
     let interrupted = async {
         // Without a handler for the interrupt, the server is ended by it anyhow.
@@ -212,7 +226,8 @@ async fn listen(state: SandboxState, address: &str) -> anyhow::Result<()> {
     };
     serve(state, listener, interrupted)
         .await
-        .context("the sandbox's server failed")
+        .context("the sandbox's server failed")?;
+    Ok(())
 }
 
 fn write_truth(posts: &[Truth], out: &Path) -> anyhow::Result<()> {
@@ -229,4 +244,29 @@ fn write_lines(posts: &[Truth], out: impl Write) -> anyhow::Result<()> {
         out.write_all(b"\n")?;
     }
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::failure::UNFIT;
+
+    #[test]
+    fn an_address_has_a_port() {
+        for wrong in ["foo", ":80", "127.0.0.1", "127.0.0.1:x", "host:99999"] {
+            assert!(read_address(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(read_address("[::1]:0").unwrap(), "[::1]:0");
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_no_fault_of_the_command() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let start = Timestamp::from_millis(1_767_225_600_000);
+        let state = SandboxState::new(SandboxSettings::default(), start);
+        let failure = listen(state, &address).await.unwrap_err();
+        assert_eq!(failure.code, UNFIT);
+        assert!(failure.message.contains(&address), "{failure}");
+    }
 }

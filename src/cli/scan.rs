@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::App,
     clock::Timestamp,
-    sources::{Page, ScrapeRequest, SourceSpec},
+    sources::{Page, ScrapeRequest, SourceSpec, community_name},
 };
 
 /// What `--param` may name.
@@ -28,7 +28,7 @@ const PARAMS: &str = "`subreddits=a,b`, `since=2026-01-01` and `until=2026-02-01
                         since=2026-01-01"
 )]
 pub(crate) struct Scan {
-    /// Where records come from: `dump:FILE|DIR`, `table:FILE`, `sandbox`, `reddit`.
+    /// Where records come from: `dump:FILE|DIR`, `table:FILE`, `sandbox`, `reddit`, `arctic`.
     #[arg(long, value_name = "KIND[:PATH]")]
     source: String,
     /// Which records count: `subreddits=a,b`, `since=TIME`, `until=TIME`; may be given several
@@ -78,26 +78,25 @@ pub(crate) async fn run(scan: Scan, app: &App, output: Output) -> Result<(), Fai
     found.source = text;
     found.print(output)?;
     // What was found before a fault is told too.
-    walked?;
+    if let Some(files) = walked?.unfinished() {
+        output.say(files)?;
+    }
     Ok(())
 }
 
 /// What the parameters ask for.
 fn request(params: &[(String, String)], now: Timestamp) -> Result<ScrapeRequest, Failure> {
-    let mut request = ScrapeRequest::everything(now);
+    let mut request = ScrapeRequest {
+        now: Some(now),
+        ..ScrapeRequest::everything(now)
+    };
     for (name, value) in params {
         let time = || {
             let parsed = value.parse::<Timestamp>();
             parsed.map_err(|error| Failure::wrong_use(format!("`{name}`: {error}")))
         };
         match name.as_str() {
-            "subreddits" => {
-                let names = value
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|name| !name.is_empty());
-                request.communities = Some(names.map(str::to_owned).collect());
-            }
+            "subreddits" => request.communities = Some(communities(value)?),
             "since" => request.since = Some(time()?),
             "until" => request.as_of = time()?,
             _ => {
@@ -108,7 +107,35 @@ fn request(params: &[(String, String)], now: Timestamp) -> Result<ScrapeRequest,
             }
         }
     }
+    if let Some(since) = request.since.filter(|since| *since > request.as_of) {
+        return Err(Failure::wrong_use(format!(
+            "`since` ({since}) lies behind `until` ({}, now where it is not given)",
+            request.as_of
+        ))
+        .hint("give the earlier moment as `since`, the later one as `until`"));
+    }
     Ok(request)
+}
+
+/// The names in a list of communities.
+fn communities(list: &str) -> Result<Vec<String>, Failure> {
+    let names = list.split(',').map(community_name);
+    let names: Vec<String> = names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let wrong = |message: String| {
+        Failure::wrong_use(message).hint(
+            "name communities as in `--param subreddits=pics,aww`; without the parameter all count",
+        )
+    };
+    if names.is_empty() {
+        return Err(wrong("`subreddits` names no community".to_owned()));
+    }
+    match names.iter().find(|name| name.contains('/')) {
+        Some(name) => Err(wrong(format!("`{name}` is no name of a community"))),
+        None => Ok(names),
+    }
 }
 
 impl Found {
@@ -171,5 +198,33 @@ mod tests {
         assert!(failure.to_string().contains("horizon"));
         assert!(failure.to_string().contains("subreddits=a,b"));
         assert!(asked(&[("since", "yesterday")]).is_err());
+    }
+
+    #[test]
+    fn communities_are_named_as_people_name_them() {
+        let request = asked(&[("subreddits", "r/pics, /R/aww/ ,Art")]).unwrap();
+        assert_eq!(request.communities.unwrap(), ["pics", "aww", "Art"]);
+        for none in ["", " , ", "/"] {
+            let failure = asked(&[("subreddits", none)]).unwrap_err();
+            assert_eq!(failure.code, 2);
+            assert!(failure.to_string().contains("subreddits=pics,aww"));
+        }
+        let address = asked(&[("subreddits", "https://reddit.com/r/pics")]);
+        assert_eq!(address.unwrap_err().code, 2);
+    }
+
+    #[test]
+    fn an_end_before_the_beginning_is_wrong_use() {
+        let until = ("until", "2026-01-01");
+        let failure = asked(&[("since", "2026-02-01"), until]).unwrap_err();
+        assert_eq!(failure.code, 2);
+        let text = failure.to_string();
+        assert!(
+            text.contains("2026-02-01") && text.contains("2026-01-01"),
+            "{text}"
+        );
+        assert!(asked(&[("since", "2026-01-01"), until]).is_ok());
+        let to_come = asked(&[("since", "2027-01-01")]).unwrap_err();
+        assert!(to_come.to_string().contains("now where it is not given"));
     }
 }

@@ -14,3 +14,12 @@ pub struct Gap {
     /// The oldest record that the source still showed.
     pub to: Timestamp,
 }
+
+/// A community that a source does not show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its name, as it was asked for.
+    pub community: String,
+    /// What was answered, and what that means.
+    pub why: String,
+}

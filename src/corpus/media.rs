@@ -66,3 +66,13 @@ pub enum MediaOutcome {
     /// `unreachable`, `timeout`, `server_error`, `rate_limited`, `pending`, `host_not_allowed`.
     Unavailable(&'static str),
 }
+
+impl MediaOutcome {
+    /// The reason for which a host is not asked that the settings do not name.
+    pub const HOST_NOT_ALLOWED: &str = "host_not_allowed";
+
+    /// Whether somebody was asked who may have it at another time.
+    pub fn was_asked_in_vain(&self) -> bool {
+        matches!(self, Self::Unavailable(reason) if *reason != Self::HOST_NOT_ALLOWED)
+    }
+}

@@ -16,7 +16,7 @@ mod record;
 
 pub use cursor::{Counted, DecodeStart, FileCursor, FileIdentity};
 pub use embedding::{Fingerprint, Vector, VectorType};
-pub use gap::Gap;
+pub use gap::{Gap, Refused};
 pub use hash::ContentHash;
 pub use keyed::keyed_hash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};

@@ -116,6 +116,12 @@ impl Dispatcher {
                 tokio::select! {
                     count = inbox.recv_many(&mut batch, 10_000) => {
                         if count == 0 {
+                            // Attempts speak until they end: where they fell silent before that,
+                            // the runtime is going down, and their end is for the next start to
+                            // find.
+                            if self.running() > 0 {
+                                return Ok(());
+                            }
                             return self.release().await;
                         }
                     }

@@ -260,6 +260,31 @@ impl MediaStore {
         Ok(Some(picture))
     }
 
+    /// The images of which there is a file, also of a copy alone.
+    ///
+    /// # Errors
+    ///
+    /// Where the disk refuses.
+    pub fn contents(&self) -> io::Result<BTreeSet<ContentHash>> {
+        let mut contents = BTreeSet::new();
+        let folders = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(contents),
+            folders => folders?,
+        };
+        for folder in folders {
+            let folder = folder?.path();
+            if !folder.is_dir() {
+                continue;
+            }
+            for file in fs::read_dir(folder)? {
+                let name = file?.file_name();
+                let name = name.to_str().and_then(|name| name.split('.').next());
+                contents.extend(name.and_then(|name| name.parse::<ContentHash>().ok()));
+            }
+        }
+        Ok(contents)
+    }
+
     /// Removes an image and its copy for good; how many files that were.
     ///
     /// # Errors

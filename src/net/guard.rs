@@ -80,13 +80,15 @@ impl Guard {
                 return Ok(());
             }
             if !is_public(address) {
-                return blocked("it is not a public address (`allow_addresses` makes exceptions)");
+                return blocked(
+                    "it is not a public address (`net.allow_addresses` makes exceptions)",
+                );
             }
         }
         if matches!(port, 80 | 443) {
             Ok(())
         } else {
-            blocked("only ports 80 and 443 are asked (`allow_addresses` makes exceptions)")
+            blocked("only ports 80 and 443 are asked (`net.allow_addresses` makes exceptions)")
         }
     }
 }

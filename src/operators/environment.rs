@@ -11,6 +11,7 @@ use std::{
 use futures::future::BoxFuture;
 use url::Url;
 
+use super::Looked;
 use crate::{
     corpus::{Fingerprint, MediaLocation},
     encoders::{
@@ -27,9 +28,6 @@ use crate::{
 /// Makes a source of its text, as people write it: `sandbox`, `dump:FILE`, `table:FILE`.
 pub type SourceOpener =
     Box<dyn Fn(String) -> BoxFuture<'static, Result<OpenedSource, sources::Error>> + Send + Sync>;
-
-/// Why models must not be trained on a data set, where they must not.
-pub type TrainingGate = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A source that is ready to be read.
 #[derive(Clone, Debug)]
@@ -105,12 +103,15 @@ pub struct Environment {
     pub open_source: SourceOpener,
     /// Of which sources the records are kept as they came.
     pub keeps_raw: KeepsRaw,
-    /// Tells on what must not be trained.
-    pub training_gate: TrainingGate,
+    /// Why no models are made of what may be learned from by permission only; `None` where the
+    /// settings say by whose.
+    pub not_permitted: Option<&'static str>,
     /// Sources that are open.
     pub sources: tokio::sync::Mutex<BTreeMap<String, OpenedSource>>,
     /// Encoders that are loaded.
     pub loaded: Loaded,
+    /// Which files were searched for records that are being purged.
+    pub looked: Arc<Mutex<Looked>>,
 }
 
 /// By name and device, with what it is exactly.

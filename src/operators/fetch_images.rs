@@ -14,6 +14,7 @@ use url::Url;
 use super::{
     Environment,
     environment::OpenedSource,
+    patience,
     report::{blocking, checkpoint, upstream_text, writer},
     selection::Selection,
     settings,
@@ -26,8 +27,10 @@ use crate::{
     store::PlaceState,
 };
 
-/// The reason for which a host is not asked that the settings do not name.
-const HOST_NOT_ALLOWED: &str = "host_not_allowed";
+const HOST_NOT_ALLOWED: &str = MediaOutcome::HOST_NOT_ALLOWED;
+
+/// The reason for which an address is not asked that is not public.
+const BLOCKED_ADDRESS: &str = "blocked_address";
 
 /// How many images are stored and committed together.
 const BATCH: usize = 64;
@@ -74,14 +77,20 @@ impl FetchImages {
             .collect();
         let places: Vec<String> = wanted.iter().map(|location| place(location)).collect();
         let known = store.media_places(&places).await?;
+        let now = context.clock.now();
         let missing: Vec<MediaLocation> = wanted
             .iter()
             .filter(|location| match known.get(&place(location)) {
+                // The settings may allow it by now, and to look costs nothing.
+                Some(PlaceState::Refused(reason)) if reason == BLOCKED_ADDRESS => true,
                 // A file may have been replaced under its name; reading it again is cheap.
                 Some(PlaceState::Stored(_) | PlaceState::Refused(_)) => {
                     matches!(location, MediaLocation::File(_)) || context.force
                 }
-                Some(PlaceState::Unavailable(_)) | None => true,
+                Some(PlaceState::Unavailable {
+                    tries, tried_at, ..
+                }) => context.force || patience::is_due(*tries, *tried_at, now),
+                None => true,
             })
             .map(|location| (*location).clone())
             .collect();
@@ -116,6 +125,7 @@ impl FetchImages {
             checkpoint(context)?;
             let rows = batch.len() as u64;
             let media = self.0.media.clone();
+            let turn = self.0.keep_images().await?;
             let outcomes = blocking(move || {
                 let images: Vec<(&MediaInfo, &[u8])> = batch
                     .iter()
@@ -141,6 +151,7 @@ impl FetchImages {
                 .store
                 .store_media_outcomes(&changed, &looks, writer(context))
                 .await?;
+            drop(turn);
             context.progress.advance(rows);
         }
         Ok(())
@@ -168,7 +179,7 @@ impl FetchImages {
         for state in known.values() {
             match state {
                 PlaceState::Stored(_) => stored += 1,
-                PlaceState::Refused(reason) | PlaceState::Unavailable(reason) => {
+                PlaceState::Refused(reason) | PlaceState::Unavailable { reason, .. } => {
                     *outcome.dropped.entry(reason.clone()).or_default() += 1;
                 }
             }
@@ -189,7 +200,12 @@ impl FetchImages {
                 outcome.rows_in
             ));
         }
-        let more = [other_hosts(&known), suspects(&selection.records, &known)];
+        let more = [
+            patience::in_words(&known),
+            other_hosts(&known),
+            blocked_addresses(&known),
+            suspects(&selection.records, &known),
+        ];
         for words in more.into_iter().flatten() {
             let before = outcome.message.take().map(|message| message + "; ");
             outcome.message = Some(before.unwrap_or_default() + &words);
@@ -221,7 +237,7 @@ const NAMED: usize = 3;
 fn other_hosts(known: &HashMap<String, PlaceState>) -> Option<String> {
     let mut hosts: BTreeMap<String, u64> = BTreeMap::new();
     for (place, state) in known {
-        if matches!(state, PlaceState::Unavailable(reason) if reason == HOST_NOT_ALLOWED) {
+        if matches!(state, PlaceState::Unavailable { reason, .. } if reason == HOST_NOT_ALLOWED) {
             let url = Url::parse(place).ok();
             // One of the list has sent the fetcher on to another.
             let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -241,6 +257,22 @@ fn other_hosts(known: &HashMap<String, PlaceState>) -> Option<String> {
              are, and with `*` all",
             hosts.values().sum::<u64>(),
             named.join(", "),
+        )
+    })
+}
+
+/// What is said of images at addresses that are never asked.
+fn blocked_addresses(known: &HashMap<String, PlaceState>) -> Option<String> {
+    let blocked = |state: &&PlaceState| {
+        matches!(state, PlaceState::Refused(reason) | PlaceState::Unavailable { reason, .. }
+                 if reason == BLOCKED_ADDRESS)
+    };
+    let images = known.values().filter(blocked).count();
+    (images > 0).then(|| {
+        format!(
+            "{images} images are on this machine, in a private network or on other ports than 80 \
+             and 443, which are not asked (`{BLOCKED_ADDRESS}`); `net.allow_addresses`, such as \
+             `[\"192.168.1.5:8080\"]`, makes exceptions"
         )
     })
 }
@@ -292,9 +324,10 @@ fn is_known(known: Option<&PlaceState>, outcome: &MediaOutcome) -> bool {
             known.content == found.content
         }
         // Nobody was asked.
-        (Some(PlaceState::Unavailable(known)), MediaOutcome::Unavailable(HOST_NOT_ALLOWED)) => {
-            known == HOST_NOT_ALLOWED
-        }
+        (
+            Some(PlaceState::Unavailable { reason, .. }),
+            MediaOutcome::Unavailable(HOST_NOT_ALLOWED),
+        ) => reason == HOST_NOT_ALLOWED,
         _ => false,
     }
 }

@@ -6,7 +6,11 @@ use crate::media::Limits;
 #[test]
 fn hosts_that_are_not_asked_are_named() {
     let at = |place: &str, reason: &str| {
-        let state = PlaceState::Unavailable(reason.to_owned());
+        let state = PlaceState::Unavailable {
+            reason: reason.to_owned(),
+            tries: 0,
+            tried_at: crate::clock::Timestamp::from_millis(0),
+        };
         (place.to_owned(), state)
     };
     let known = HashMap::from([
@@ -87,4 +91,14 @@ fn records_whose_image_has_gone_since_are_told() {
     let before = states(&[("old", "gone")]);
     let after = states(&[("new", "gone"), ("old", "gone"), ("html", "html")]);
     assert_eq!(newly_gone(&records, &before, &after), ["new"]);
+}
+
+#[test]
+fn a_blocked_address_names_the_setting_that_allows_it() {
+    let refused = || PlaceState::Refused("blocked_address".to_owned());
+    let known = ["a", "b"].map(|name| (format!("http://10.0.0.1/{name}.png"), refused()));
+    let said = blocked_addresses(&known.into()).unwrap();
+    assert!(said.starts_with("2 images"), "{said}");
+    assert!(said.contains("`net.allow_addresses`"), "{said}");
+    assert_eq!(blocked_addresses(&HashMap::new()), None);
 }

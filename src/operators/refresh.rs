@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Environment,
+    Environment, Others,
     report::{checkpoint, upstream, upstream_text, writer},
     settings,
 };
@@ -147,15 +147,16 @@ impl Refresh {
         let dataset = opened.source.dataset().to_owned();
         let replays = opened.source.traits().replays;
         let settles = opened.source.settles();
-        let mut due = store
+        let found = store
             .due_readings(&dataset, context.as_of, &ages, replays)
             .await?;
+        let (mut due, mut counts) = (found.due, found.met);
         due.retain(|due| due.due_at + settles <= context.as_of);
         if !replays {
             due.truncate(in_whole_batches(&due, context.as_of, patience));
         }
         context.progress.expect(due.len() as u64);
-        let mut counts = DueCounts::default();
+        let mut is_anybody_gone = false;
         for batch in due.chunks(TOGETHER) {
             checkpoint(&context)?;
             let asked: Vec<Due> = batch
@@ -176,13 +177,20 @@ impl Refresh {
                 )
                 .await?;
             if !replays {
-                let checked = checked(&read);
+                let (checked, deleted) = checked(&read);
                 let now = context.clock.now();
                 store.keep_checks(&dataset, &checked, now).await?;
+                self.0.note_deleted(&dataset, &deleted, now).await?;
+                is_anybody_gone |= !deleted.is_empty() || !checked.authorless.is_empty();
             }
             counts.late += stored.late;
             counts.absent += stored.absent;
             context.progress.advance(batch.len() as u64);
+        }
+        if is_anybody_gone {
+            let others = Others::Runs(&context.run_id);
+            let now = context.clock.now();
+            self.0.carry_out_purges(others, now).await?;
         }
         store.sync_content().await?;
         let progress = store
@@ -211,13 +219,14 @@ fn in_whole_batches(due: &[DueReading], as_of: Timestamp, patience: Duration) ->
     }
 }
 
-/// What the answers told of how records stand. `sync_deletions` need not ask about those that are
-/// there, and asks soon about all others.
-fn checked(read: &Readings) -> Checked {
+/// What the answers told of how records stand, and which their authors have deleted.
+/// `sync_deletions` need not ask about those that are there, and asks soon about all others.
+fn checked(read: &Readings) -> (Checked, Vec<String>) {
     let mut checked = Checked {
         absent: read.absent.clone(),
         ..Checked::default()
     };
+    let mut deleted = Vec::new();
     for (id, standing) in &read.standings {
         match standing {
             Standing::There => checked.there.push(id.clone()),
@@ -225,10 +234,11 @@ fn checked(read: &Readings) -> Checked {
                 checked.there.push(id.clone());
                 checked.authorless.push(id.clone());
             }
-            Standing::Deleted | Standing::Removed(_) => checked.absent.push(id.clone()),
+            Standing::Deleted => deleted.push(id.clone()),
+            Standing::Removed(_) => checked.absent.push(id.clone()),
         }
     }
-    checked
+    (checked, deleted)
 }
 
 /// What a person should know of readings that are no labels.
@@ -268,10 +278,11 @@ mod tests {
             absent: vec!["e".to_owned()],
             ..Readings::default()
         };
-        let checked = checked(&read);
+        let (checked, deleted) = checked(&read);
+        assert_eq!(deleted, ["c"]);
         assert_eq!(checked.there, ["a", "b"]);
         assert_eq!(checked.authorless, ["b"]);
-        assert_eq!(checked.absent, ["e", "c", "d"], "they are asked about soon");
+        assert_eq!(checked.absent, ["e", "d"], "they are asked about soon");
         assert!(checked.removed.is_empty());
     }
 

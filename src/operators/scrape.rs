@@ -1,5 +1,7 @@
 //! `scrape`: the outside world → records and first readings.
 
+mod words;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
@@ -7,8 +9,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
+use self::words::{Unread, in_words};
 use super::{
-    Environment, cadence,
+    Environment, Others, cadence,
     report::{checkpoint, writer},
     settings,
 };
@@ -16,8 +19,8 @@ use crate::{
     clock::Timestamp,
     corpus::Counted,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    sources::{Error, Page, ScrapeRequest, ScrapeSummary},
-    store::{ReadTo, WalkedPage},
+    sources::{Error, Page, ScrapeRequest, ScrapeSummary, community_name},
+    store::{ReadTo, Refusal, WalkedPage},
 };
 
 /// `scrape`: reads what the source has and stores it page by page.
@@ -71,7 +74,11 @@ impl Scrape {
         let opened = self.0.source(&settings.source).await?;
         let source = Arc::clone(&opened.source);
         let dataset = source.dataset().to_owned();
-        let (mut request, is_nobodys_turn) = self.request(&context, settings.clone()).await?;
+        let Asked {
+            mut request,
+            is_nobodys_turn,
+            left_alone,
+        } = self.request(&context, settings.clone()).await?;
         let choice = request.choice();
         // An attempt goes on counting where the one before it died.
         let mut counted = Counted::default();
@@ -92,10 +99,11 @@ impl Scrape {
             // Ours, so that it closes where a page cannot be kept: the source then stops walking.
             let mut pages = pages;
             let before = counted.clone();
-            let mut purged = 0;
+            let (mut purged, mut deleted) = (0, 0);
             while let Some(page) = pages.recv().await {
                 checkpoint(&context)?;
                 let rows = page.records.len() as u64;
+                deleted += self.note_deleted(&context, &dataset, &page).await?;
                 let mut up_to_cursor = before.clone();
                 up_to_cursor.add(&page.counted);
                 up_to_cursor.refuse(purged);
@@ -124,10 +132,11 @@ impl Scrape {
                 }
                 context.progress.advance(rows);
             }
-            Ok::<Counted, TaskError>(counted)
+            Ok::<(Counted, u64), TaskError>((counted, deleted))
         };
         let (walked, kept) = futures::join!(walk, keep_pages);
-        let Counted { kept, dropped } = kept?;
+        let (Counted { kept, dropped }, deleted) = kept?;
+        self.purge_deleted(&context, deleted).await?;
         let summary = match walked {
             Ok(summary) => summary,
             Err(error) => {
@@ -136,17 +145,14 @@ impl Scrape {
                 return Err(describe(error, kept));
             }
         };
-        store
-            .store_walks(
-                &dataset,
-                &summary.watermarks,
-                &summary.walked,
-                &summary.gaps,
-                context.as_of,
-                writer(&context),
-            )
-            .await?;
-        store.sync_content().await?;
+        self.note(&context, &dataset, &summary).await?;
+        let unread = Unread {
+            refused: &summary.refused,
+            left_alone: &left_alone,
+        };
+        if summary.walked.is_empty() && !summary.refused.is_empty() {
+            return Err(unread.of_all());
+        }
         let progress = store
             .task_progress(&context.run_id, &context.task_id)
             .await?;
@@ -157,7 +163,7 @@ impl Scrape {
             rows_reused: kept.saturating_sub(progress.rows_computed),
             bytes: progress.bytes,
             dropped,
-            message: in_words(&summary, is_nobodys_turn),
+            message: in_words(&summary, is_nobodys_turn, unread),
             output: json!({
                 "dataset": dataset,
                 "source": settings.source,
@@ -167,19 +173,66 @@ impl Scrape {
         })
     }
 
-    /// What is asked of the source; and whether that is nothing, for it is no community's turn.
-    async fn request(
+    /// Notes what a page shows that its authors have deleted; how much that was not gone before.
+    async fn note_deleted(
         &self,
         context: &TaskContext,
-        settings: Settings,
-    ) -> Result<(ScrapeRequest, bool), TaskError> {
+        dataset: &str,
+        page: &Page,
+    ) -> Result<u64, TaskError> {
+        let now = context.clock.now();
+        self.0.note_deleted(dataset, &page.deleted, now).await
+    }
+
+    async fn purge_deleted(&self, context: &TaskContext, deleted: u64) -> Result<(), TaskError> {
+        if deleted > 0 {
+            let others = Others::Runs(&context.run_id);
+            let purging = self.0.carry_out_purges(others, context.clock.now());
+            Box::pin(purging).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what a walk has learned beside the records.
+    async fn note(
+        &self,
+        context: &TaskContext,
+        dataset: &str,
+        summary: &ScrapeSummary,
+    ) -> Result<(), TaskError> {
+        let (store, as_of) = (&self.0.store, context.as_of);
+        store
+            .store_walks(
+                dataset,
+                &summary.watermarks,
+                &summary.walked,
+                &summary.gaps,
+                as_of,
+                writer(context),
+            )
+            .await?;
+        store
+            .keep_refusals(dataset, &summary.refused, &summary.walked, as_of)
+            .await?;
+        Ok(store.sync_content().await?)
+    }
+
+    /// What is asked of the source.
+    async fn request(&self, context: &TaskContext, settings: Settings) -> Result<Asked, TaskError> {
         let store = &self.0.store;
         let patience = settings.patience().map_err(TaskError::fail)?;
         let opened = self.0.source(&settings.source).await?;
         let (dataset, is_live) = (opened.source.dataset(), opened.source.traits().live);
+        if opened.source.traits().by_permission {
+            store.note_by_permission(dataset, context.as_of).await?;
+        }
         let mut request = ScrapeRequest {
-            communities: settings.communities,
+            communities: settings.communities.map(|names| {
+                let names = names.iter().map(|name| community_name(name).to_owned());
+                names.collect()
+            }),
             since: settings.since,
+            now: Some(context.clock.now()),
             raw: self.0.keeps_raw.of(opened.source.traits()),
             images: opened.images,
             watermarks: if context.force {
@@ -194,31 +247,47 @@ impl Scrape {
             ..ScrapeRequest::everything(context.as_of)
         };
         let is_one_named = request.communities.as_ref().is_none_or(|c| !c.is_empty());
+        let mut left_alone = Vec::new();
+        if is_live && !context.force {
+            let refusals = store.refusals(dataset).await?;
+            for name in request.communities.iter().flatten() {
+                let refusal = refusals.get(&name.to_ascii_lowercase());
+                if let Some(refusal) = refusal.filter(|refusal| context.as_of < refusal.again_at) {
+                    left_alone.push((name.clone(), refusal.clone()));
+                }
+            }
+            let is_asked = |name: &String| left_alone.iter().all(|(other, _)| other != name);
+            if let Some(communities) = &mut request.communities {
+                communities.retain(is_asked);
+                if communities.is_empty() && is_one_named {
+                    let unread = Unread {
+                        refused: &[],
+                        left_alone: &left_alone,
+                    };
+                    return Err(unread.of_all());
+                }
+            }
+        }
         if let Some(patience) = patience.filter(|_| is_live && !context.force) {
             cadence::plan(store, dataset, &mut request, patience).await?;
         }
         let is_nobodys_turn =
             is_one_named && request.communities.as_ref().is_some_and(Vec::is_empty);
-        Ok((request, is_nobodys_turn))
+        Ok(Asked {
+            request,
+            is_nobodys_turn,
+            left_alone,
+        })
     }
 }
 
-/// What a person should know of a walk.
-fn in_words(summary: &ScrapeSummary, is_nobodys_turn: bool) -> Option<String> {
-    if is_nobodys_turn {
-        return Some("no community's turn has come: little is expected of each".to_owned());
-    }
-    let gaps: Vec<String> = summary
-        .gaps
-        .iter()
-        .map(|gap| format!("of {} between {} and {}", gap.community, gap.from, gap.to))
-        .collect();
-    (!gaps.is_empty()).then(|| {
-        format!(
-            "records may have been missed, for the source shows only so many: {}; read more often",
-            gaps.join(", ")
-        )
-    })
+/// What is asked of a source.
+struct Asked {
+    request: ScrapeRequest,
+    /// Whether that is nothing, for it is no community's turn.
+    is_nobodys_turn: bool,
+    /// Communities that were refused lately.
+    left_alone: Vec<(String, Refusal)>,
 }
 
 /// A broken source tells how much of it was kept.

@@ -153,7 +153,8 @@ impl Train {
             )));
         }
         if let Some(dataset) = upstream(&context, "dataset").and_then(Value::as_str)
-            && let Some(reason) = (self.0.training_gate)(dataset)
+            && let Some(reason) = self.0.not_permitted
+            && self.0.store.is_by_permission(dataset).await?
         {
             return Err(TaskError::fail(anyhow::anyhow!(reason)));
         }

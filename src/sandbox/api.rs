@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Extension, Json, Router,
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Uri},
     routing::get,
 };
 use serde::Deserialize;
@@ -14,10 +14,11 @@ use serde_json::{Map, Value, json};
 use super::{
     communities::{COMMUNITIES, community_named},
     gate::Caller,
+    ranked::{self, Cursor, Order},
     refusal::Refusal,
     server::{SandboxState, Shared},
     wire,
-    world::{Place, account, author_of},
+    world::{Place, World, account, author_of},
 };
 use crate::clock::Timestamp;
 
@@ -32,7 +33,11 @@ type Answer = Result<Json<Value>, Refusal>;
 pub(super) fn router() -> Router<Arc<SandboxState>> {
     Router::new()
         .route("/r/{communities}/{listing}", get(community_page))
-        .route("/new", get(newest))
+        .route("/new", get(everything))
+        .route("/hot", get(everything))
+        .route("/top", get(everything))
+        .route("/rising", get(everything))
+        .route("/search", get(everything))
         .route("/comments/{id}", get(comments))
         .route("/comments/{id}/{words}", get(comments))
         .route("/r/{communities}/comments/{id}", get(comments))
@@ -49,9 +54,17 @@ struct ListingQuery {
     limit: Option<usize>,
     after: Option<String>,
     before: Option<String>,
+    /// The stretch of time of `/top` and `/search`.
+    t: Option<String>,
+    /// The order of `/search`.
+    sort: Option<String>,
+    /// The words of `/search`.
+    q: Option<String>,
+    /// Whether `/r/NAME/search` searches there only.
+    restrict_sr: Option<String>,
 }
 
-/// `/r/NAME[+NAME…]/new` and `/r/NAME/about`.
+/// `/r/NAME[+NAME…]/` with `new`, `hot`, `top`, `rising` or `search`, and `/r/NAME/about`.
 async fn community_page(
     State(state): Shared,
     Path((names, page)): Path<(String, String)>,
@@ -76,23 +89,78 @@ async fn community_page(
             _ => Refusal::not_found(),
         });
     };
+    let is_here_only = |given: &String| matches!(given.as_str(), "1" | "on" | "true");
     match page.as_str() {
-        "new" => listing(&state, &wanted, &query, &headers),
         "about" => Ok(Json(wire::about(&COMMUNITIES[*first]))),
-        _ => Err(Refusal::not_found()),
+        "search" if !query.restrict_sr.as_ref().is_some_and(is_here_only) => {
+            listing_named(&state, &public(&state), "search", &query, &headers)
+        }
+        page => listing_named(&state, &wanted, page, &query, &headers),
     }
 }
 
-/// `/new`: everything.
-async fn newest(
+/// `/new`, `/hot`, `/top`, `/rising` and `/search`: of everything.
+async fn everything(
     State(state): Shared,
+    uri: Uri,
     Query(query): Query<ListingQuery>,
     headers: HeaderMap,
 ) -> Answer {
-    let all: Vec<usize> = (0..COMMUNITIES.len())
+    let page = uri.path().trim_start_matches('/');
+    listing_named(&state, &public(&state), page, &query, &headers)
+}
+
+/// The communities that everybody may read.
+fn public(state: &SandboxState) -> Vec<usize> {
+    (0..COMMUNITIES.len())
         .filter(|place| !state.troubles.is_private(COMMUNITIES[*place].name))
-        .collect();
-    listing(&state, &all, &query, &headers)
+        .collect()
+}
+
+/// A page of the listing of this name.
+fn listing_named(
+    state: &SandboxState,
+    wanted: &[usize],
+    name: &str,
+    query: &ListingQuery,
+    headers: &HeaderMap,
+) -> Answer {
+    let now = state.now(headers)?;
+    let world = &state.world;
+    let listed = |place: &Place| {
+        wanted.contains(&world.community_at(*place)) && world.fate(*place, now).is_none()
+    };
+    let t = query.t.as_deref();
+    let mut places = if name == "search" {
+        let order = query.sort.as_deref().unwrap_or("relevance");
+        let order = Order::named(order).ok_or_else(Refusal::not_found)?;
+        let text = query.q.as_deref().unwrap_or_default();
+        ranked::found(state, text, order, t, now, listed)
+    } else {
+        match Order::named(name).ok_or_else(Refusal::not_found)? {
+            // The same, without a look at all there is.
+            Order::New => return listing(state, wanted, query, headers),
+            order => ranked::ranked(state, order, t, now, listed),
+        }
+    };
+    places.truncate(state.troubles.cap.unwrap_or(usize::MAX));
+    let limit = query.limit.unwrap_or(25).clamp(1, BATCH);
+    let (before, after) = cursors(world, query);
+    let (page, more) = ranked::page(&places, limit, before, after);
+    Ok(page_of(state, &page, more, now, headers))
+}
+
+/// The post of a cursor, where one is given.
+fn cursor(world: &World, name: Option<&String>) -> Option<Cursor> {
+    let name = name.filter(|name| !name.is_empty())?;
+    let place = world.place(name.strip_prefix("t3_").unwrap_or(name));
+    Some(place.map_or(Cursor::Nowhere, Cursor::At))
+}
+
+/// The cursors `before` and `after`.
+fn cursors(world: &World, query: &ListingQuery) -> (Option<Cursor>, Option<Cursor>) {
+    let (before, after) = (query.before.as_ref(), query.after.as_ref());
+    (cursor(world, before), cursor(world, after))
 }
 
 /// The newest posts first, right above the cursor `before` or else below the cursor `after`; a
@@ -113,34 +181,41 @@ fn listing(
         .newest_first(now)
         .filter(listed)
         .take(state.troubles.cap.unwrap_or(usize::MAX));
-    let cursor = |name: &Option<String>| {
-        let name = name.as_deref().filter(|name| !name.is_empty())?;
-        Some(world.place(name.strip_prefix("t3_").unwrap_or(name)))
-    };
-    let (page, more): (Vec<Place>, bool) = match (cursor(&query.before), cursor(&query.after)) {
-        (Some(None), _) | (None, Some(None)) => (Vec::new(), false),
+    let (page, more): (Vec<Place>, bool) = match cursors(world, query) {
+        (Some(Cursor::Nowhere), _) | (None, Some(Cursor::Nowhere)) => (Vec::new(), false),
         // A cursor that was removed is not in the listing: there is nothing above it.
-        (Some(Some(above)), _) if !listed(&above) => (Vec::new(), false),
-        (Some(Some(above)), _) => {
+        (Some(Cursor::At(above)), _) if !listed(&above) => (Vec::new(), false),
+        (Some(Cursor::At(above)), _) => {
             let newer: Vec<Place> = all.take_while(|place| *place > above).collect();
             let first = newer.len().saturating_sub(limit);
             (newer[first..].to_vec(), true)
         }
         (None, below) => {
-            let below = below.flatten();
-            let mut places = all.skip_while(|place| below.is_some_and(|below| *place >= below));
+            let is_above = |place: &Place| match below {
+                Some(Cursor::At(below)) => *place >= below,
+                _ => false,
+            };
+            let mut places = all.skip_while(is_above);
             let page = places.by_ref().take(limit).collect();
             (page, places.next().is_some())
         }
     };
-    let children = children(state, &page, now, headers);
+    Ok(page_of(state, &page, more, now, headers))
+}
+
+/// A page with the posts at some places.
+fn page_of(
+    state: &SandboxState,
+    page: &[Place],
+    more: bool,
+    now: Timestamp,
+    headers: &HeaderMap,
+) -> Json<Value> {
+    let children = children(state, page, now, headers);
     let last = page
         .last()
-        .map(|place| format!("t3_{}", world.post(*place).id));
-    Ok(Json(wire::listing(
-        &children,
-        last.as_deref().filter(|_| more),
-    )))
+        .map(|place| format!("t3_{}", state.world.post(*place).id));
+    Json(wire::listing(&children, last.as_deref().filter(|_| more)))
 }
 
 /// The posts at some places, but not those that are gone.

@@ -16,6 +16,7 @@ mod gate;
 mod pace;
 mod picture;
 mod process;
+mod ranked;
 mod refusal;
 mod server;
 mod settings;

@@ -8,8 +8,9 @@ use std::{
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{Query, Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -190,9 +191,22 @@ async fn read_clock(State(state): Shared) -> Json<Value> {
     Json(json!({"now": state.clock.now()}))
 }
 
-async fn set_clock(State(state): Shared, Json(body): Json<ClockBody>) -> Json<Value> {
-    state.clock.set(body.now);
-    Json(json!({"now": body.now}))
+/// Sets the clock; `curl -d` sends no content type of JSON, so none is asked for.
+async fn set_clock(State(state): Shared, body: Bytes) -> Response {
+    match serde_json::from_slice::<ClockBody>(&body) {
+        Ok(body) => {
+            state.clock.set(body.now);
+            Json(json!({"now": body.now})).into_response()
+        }
+        Err(error) => {
+            let said = format!("send the time as {{\"now\": \"2026-01-01T00:00:00Z\"}}: {error}");
+            (
+                StatusCode::BAD_REQUEST,
+                Json(json!({"message": said, "error": 400})),
+            )
+                .into_response()
+        }
+    }
 }
 
 /// What the server has counted.

@@ -53,6 +53,14 @@ impl Served {
         request.send().await.unwrap()
     }
 
+    /// Sends a form, as `curl -d` does.
+    pub(super) async fn post(&self, path: &str, body: &'static str) -> Response {
+        let request = self.http.post(format!("{}{path}", self.base));
+        let form = "application/x-www-form-urlencoded";
+        let request = request.header("content-type", form);
+        request.body(body).send().await.unwrap()
+    }
+
     pub(super) async fn json(&self, path: &str) -> Value {
         self.get(path, None).await.json().await.unwrap()
     }

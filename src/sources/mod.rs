@@ -4,6 +4,7 @@
 //! `sources::reddit` and `sandbox` knows the word "Reddit".
 
 pub mod arctic;
+mod deleted;
 mod dump;
 mod images;
 mod obtain;
@@ -13,7 +14,7 @@ mod request;
 mod spec;
 mod table;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ use tokio::sync::mpsc;
 pub use dump::DumpSource;
 pub use images::ImageIndex;
 pub use obtain::{Obtained, obtain};
-pub use request::{ImageSize, ScrapeRequest};
+pub use request::{ImageSize, ScrapeRequest, community_name};
 pub use spec::SourceSpec;
 pub use table::{Loaded, ScoreColumn, TableSource, TableSpec, every_row_of};
 
@@ -29,6 +30,7 @@ use crate::{
     clock::Timestamp,
     corpus::{
         AuthorReading, CommunityReading, Counted, FileCursor, Gap, Observation, RawBody, Record,
+        Refused,
     },
 };
 
@@ -153,6 +155,8 @@ pub struct SourceTraits {
     pub live: bool,
     /// Whether it can be asked for numbers as they were at a past moment.
     pub replays: bool,
+    /// Whether models may be made of what it gives by permission only.
+    pub by_permission: bool,
 }
 
 /// Some records of a source, stored in one transaction.
@@ -164,6 +168,8 @@ pub struct Page {
     pub raw: BTreeMap<String, RawBody>,
     /// Rows that could not be read, by reason code (`malformed_line`, `missing:title`, …).
     pub dropped: BTreeMap<String, u64>,
+    /// Ids of records that the source says their authors have deleted; they are counted as dropped.
+    pub deleted: Vec<String>,
     /// Bytes read from the outside for this page.
     pub bytes: u64,
     /// What they were decoded to, where the source decodes; bytes.
@@ -184,6 +190,27 @@ pub struct ScrapeSummary {
     pub walked: Vec<String>,
     /// What may have been missed.
     pub gaps: Vec<Gap>,
+    /// The communities that cannot be read, while others can.
+    pub refused: Vec<Refused>,
+    /// Files that were read as far as they go, for they are not whole yet.
+    pub unfinished: Vec<PathBuf>,
+}
+
+impl ScrapeSummary {
+    /// What a person should know of files that are not whole; none where all are.
+    pub fn unfinished(&self) -> Option<String> {
+        let files: Vec<String> = self
+            .unfinished
+            .iter()
+            .map(|file| format!("`{}`", file.display()))
+            .collect();
+        (!files.is_empty()).then(|| {
+            format!(
+                "not whole yet, and read on by the next run that finds more in them: {}",
+                files.join(", ")
+            )
+        })
+    }
 }
 
 /// A record whose numbers are to be read again.

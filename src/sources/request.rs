@@ -12,12 +12,16 @@ use crate::{
 
 /// A post may come out of the filter for spam late, and then stands at the place of its creation.
 const LOOK_BACK: Duration = Duration::from_hours(1);
+/// By how much clocks may differ.
+const CLOCKS: Duration = Duration::from_hours(24);
 
 /// What to read.
 #[derive(Clone, Debug)]
 pub struct ScrapeRequest {
     /// Nothing published after this moment is wanted.
     pub as_of: Timestamp,
+    /// What time it is, where that is known: nothing can have been published much later.
+    pub now: Option<Timestamp>,
     /// Only these communities; `None` for all that the source has.
     pub communities: Option<Vec<String>>,
     /// Nothing published before this moment is wanted, of a file; a live source may send it.
@@ -49,11 +53,21 @@ pub enum ImageSize {
     Preview(u64),
 }
 
+/// The name of a community as sources know it, from what people write: `r/pics`, `/r/pics/`.
+pub fn community_name(written: &str) -> &str {
+    let name = written.trim().trim_matches('/');
+    match name.split_at_checked(2) {
+        Some(("r/" | "R/", name)) => name.trim_matches('/'),
+        _ => name,
+    }
+}
+
 impl ScrapeRequest {
     /// All that there is at `as_of`; nothing is known yet.
     pub fn everything(as_of: Timestamp) -> Self {
         Self {
             as_of,
+            now: None,
             communities: None,
             since: None,
             watermarks: BTreeMap::new(),
@@ -82,11 +96,22 @@ impl ScrapeRequest {
         parts.join(";")
     }
 
+    /// The latest moment at which a record can have been published, clocks that are off included;
+    /// one that tells of a later one is wrong, and is not waited for.
+    pub(super) fn latest(&self) -> Option<Timestamp> {
+        self.now.map(|now| now.max(self.as_of) + CLOCKS)
+    }
+
     /// Why `record` is not wanted, if so.
     pub(super) fn unwanted(&self, record: &Record) -> Option<&'static str> {
         if let Some(at) = record.created_at {
             if at > self.as_of {
-                return Some("after_as_of");
+                let is_possible = self.latest().is_none_or(|latest| at <= latest);
+                return Some(if is_possible {
+                    "after_as_of"
+                } else {
+                    "in_future"
+                });
             }
             if self.since.is_some_and(|since| at < since) {
                 return Some("before_since");
@@ -99,5 +124,23 @@ impl ScrapeRequest {
                 .any(|wanted| wanted.eq_ignore_ascii_case(community))
         });
         (!is_wanted).then_some("other_community")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_community_is_called_by_its_name_alone() {
+        for written in ["pics", "r/pics", "/r/pics", " R/pics/ ", "pics "] {
+            assert_eq!(community_name(written), "pics", "{written}");
+        }
+        for nameless in ["", " ", "r/", "/r/"] {
+            assert!(["", "r"].contains(&community_name(nameless)), "{nameless}");
+        }
+        assert_eq!(community_name("u/somebody"), "u/somebody");
+        assert_eq!(community_name("r"), "r");
+        assert_eq!(community_name("é"), "é");
     }
 }

@@ -1,9 +1,12 @@
 //! Readings that are due when a record reaches an age, and what became of them.
 
+mod by_the_way;
+
 use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Sqlite, Transaction};
 
+use self::by_the_way::ByTheWay;
 use super::{Error, Horizon, Store, Writer, observations, progress, settled_readings::Settling};
 use crate::{
     clock::Timestamp,
@@ -23,6 +26,15 @@ pub struct DueReading {
     pub due_at: Timestamp,
     /// The age, and how much later the reading counts as made in time.
     pub horizon: Horizon,
+}
+
+/// What is due of a data set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DueReadings {
+    /// What is to be read, the earliest first.
+    pub due: Vec<DueReading>,
+    /// What need not be read: readings that were met by the way stand for it.
+    pub met: DueCounts,
 }
 
 /// What became of readings that were due.
@@ -58,8 +70,10 @@ impl Store {
     /// The readings that were due by `as_of` and of which nothing is known, the earliest first.
     ///
     /// `ages` are in ascending order. Where the source `replays` the past, every age counts. Where
-    /// it does not, the last age counts that a record has reached, and only as long as nothing was
-    /// read since: there is nothing to be had for the others any more.
+    /// it does not, the last age counts that a record has reached: there is nothing to be had for
+    /// the others any more. A reading that was met by the way, such as one of a listing, stands for
+    /// one that is due, and this is noted: as made in time where it was, and as late where it was
+    /// not and no earlier one can be had.
     ///
     /// # Errors
     ///
@@ -71,8 +85,9 @@ impl Store {
         as_of: Timestamp,
         ages: &[Horizon],
         replays: bool,
-    ) -> Result<Vec<DueReading>, Error> {
+    ) -> Result<DueReadings, Error> {
         let mut due = Vec::new();
+        let mut met = DueCounts::default();
         // A record that another writes meanwhile would be taken as settled: nobody does.
         let mut transaction = self.content.write().await?;
         for (place, horizon) in ages.iter().enumerate() {
@@ -87,31 +102,33 @@ impl Store {
                     .as_millis()
                     .saturating_sub(observations::millis(next.age))
             });
-            let enough = if replays { age + tolerance } else { i64::MAX };
             let settling = Settling {
                 dataset,
                 age,
-                stands_until: enough,
+                stands_until: age.saturating_add(tolerance),
                 given_up_at: next.map_or(i64::MAX, |next| observations::millis(next.age)),
             };
             let settled_to = settling.settled_to(&mut transaction).await?;
             let oldest = oldest.max(settled_to.unwrap_or(i64::MIN));
+            let by_the_way = ByTheWay {
+                dataset,
+                age,
+                tolerance,
+                oldest,
+                youngest,
+                late_counts: !replays,
+            };
+            by_the_way.note(&mut transaction, &mut met).await?;
             let rows = sqlx::query!(
                 r#"SELECT id, created_at + ?2 AS "due!: i64" FROM records
-                   WHERE dataset = ?1 AND created_at <= ?4 AND created_at > ?5
+                   WHERE dataset = ?1 AND created_at <= ?3 AND created_at > ?4
                      AND NOT EXISTS (
                          SELECT 1 FROM due_readings
                          WHERE due_readings.dataset = records.dataset
                            AND due_readings.record_id = records.id AND age = ?2)
-                     AND NOT EXISTS (
-                         SELECT 1 FROM observations
-                         WHERE observations.dataset = records.dataset
-                           AND observations.record_id = records.id
-                           AND age BETWEEN ?2 AND ?3)
                    ORDER BY created_at, id"#,
                 dataset,
                 age,
-                enough,
                 youngest,
                 oldest,
             )
@@ -130,7 +147,7 @@ impl Store {
         self.content.commit(transaction, "content").await?;
         // Stable: equal moments stay in the order of ages and ids.
         due.sort_by_key(|due| due.due_at);
-        Ok(due)
+        Ok(DueReadings { due, met })
     }
 
     /// Stores readings with what became by them of those that were due, in one transaction.
@@ -171,12 +188,14 @@ impl Store {
                     None => (Became::Absent, asked_at),
                 },
             };
+            if !note(&mut transaction, dataset, due, became, at, writer).await? {
+                continue;
+            }
             match became {
                 Became::Read => counts.read += 1,
                 Became::Late => counts.late += 1,
                 Became::Absent => counts.absent += 1,
             }
-            note(&mut transaction, dataset, due, became, at, writer).await?;
         }
         progress::add(&mut transaction, writer, new, 0).await?;
         self.content.commit(transaction, "content").await?;
@@ -225,6 +244,7 @@ fn became(due: &DueReading, made: &[&Observation]) -> Option<(Became, Timestamp)
     Some((became, at.unwrap_or(due.due_at)))
 }
 
+/// Notes it, unless the record was purged while it was read.
 async fn note(
     transaction: &mut Transaction<'static, Sqlite>,
     dataset: &str,
@@ -232,15 +252,15 @@ async fn note(
     became: Became,
     at: Timestamp,
     writer: Writer<'_>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let (age, tolerance) = (
         observations::millis(due.horizon.age),
         observations::millis(due.horizon.tolerance),
     );
     let (state, at) = (became.name(), at.as_millis());
-    sqlx::query!(
+    let done = sqlx::query!(
         "INSERT INTO due_readings (dataset, record_id, age, tolerance, state, read_at, run_id)
-         VALUES (?, ?, ?, ?, ?, ?, ?)
+         SELECT dataset, id, ?3, ?4, ?5, ?6, ?7 FROM records WHERE dataset = ?1 AND id = ?2
          ON CONFLICT (dataset, record_id, age) DO UPDATE SET
              tolerance = excluded.tolerance, state = excluded.state,
              read_at = excluded.read_at, run_id = excluded.run_id",
@@ -254,172 +274,8 @@ async fn note(
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Map;
-
-    use super::*;
-    use crate::corpus::Record;
-
-    const AGES: [Horizon; 2] = [hours(1), hours(24)];
-
-    const fn hours(age: u64) -> Horizon {
-        Horizon {
-            age: Duration::from_hours(age),
-            tolerance: Duration::from_mins(10),
-        }
-    }
-
-    /// A moment, `minutes` after the record was made.
-    const fn at(minutes: i64) -> Timestamp {
-        Timestamp::from_millis(1_767_225_600_000 + minutes * 60_000)
-    }
-
-    fn writer(run_id: &str) -> Writer<'_> {
-        Writer {
-            run_id,
-            task_id: "refresh",
-            stored_at: at(0),
-        }
-    }
-
-    /// Stores a record that was made then.
-    async fn keep(store: &Store, id: &str, made: Timestamp) {
-        let record = Record {
-            id: id.to_owned(),
-            community: Some("pics".to_owned()),
-            author: None,
-            title: Some("t".to_owned()),
-            created_at: Some(made),
-            media: Vec::new(),
-            fields: Map::new(),
-        };
-        let page = [(record, None)];
-        store
-            .store_page("d", &page, at(1), 0, writer("r"))
-            .await
-            .unwrap();
-    }
-
-    async fn store() -> Store {
-        let store = Store::in_memory().await.unwrap();
-        keep(&store, "a", at(0)).await;
-        store
-    }
-
-    /// The ages, in hours, at which readings are due.
-    async fn due(store: &Store, minutes: i64, replays: bool) -> Vec<u64> {
-        let due = store.due_readings("d", at(minutes), &AGES, replays).await;
-        let ages = due.unwrap().into_iter();
-        ages.map(|due| due.horizon.age.as_secs() / 3600).collect()
-    }
-
-    /// Asks for what is due; the source answers at once, or does not know the record.
-    async fn read(store: &Store, minutes: i64, knows: bool) -> DueCounts {
-        let due = store
-            .due_readings("d", at(minutes), &AGES, false)
-            .await
-            .unwrap();
-        let observation = Observation {
-            record_id: "a".to_owned(),
-            observed_at: Some(at(minutes)),
-            age: LabelAge::Known(Duration::from_mins(minutes.unsigned_abs())),
-            score: Some(3.0),
-            values: Map::new(),
-        };
-        let found = if knows { vec![observation] } else { Vec::new() };
-        store
-            .store_due_readings("d", &due, &found, at(minutes), writer("r"))
-            .await
-            .unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_reading_is_due_once_at_each_age() {
-        let store = store().await;
-        assert_eq!(due(&store, 59, false).await, [0; 0]);
-        assert_eq!(due(&store, 60, false).await, [1]);
-        assert_eq!(read(&store, 65, true).await.read, 1);
-        assert_eq!(due(&store, 70, false).await, [0; 0]);
-        assert_eq!(due(&store, 24 * 60, false).await, [24]);
-        // After an outage: it is made, and known to be late, once.
-        assert_eq!(read(&store, 30 * 60, true).await.late, 1);
-        assert_eq!(due(&store, 90 * 60, false).await, [0; 0]);
-        let counts = store.due_counts("d").await.unwrap();
-        assert_eq!((counts.read, counts.late, counts.absent), (1, 1, 0));
-        let labels = store
-            .labels("d", &["a"], at(90 * 60), AGES[1])
-            .await
-            .unwrap();
-        assert!(labels.is_empty(), "what was read late is no label");
-    }
-
-    #[tokio::test]
-    async fn what_the_source_no_longer_knows_is_asked_for_once_an_age() {
-        let store = store().await;
-        assert_eq!(read(&store, 60, false).await.absent, 1);
-        assert_eq!(due(&store, 61, false).await, [0; 0]);
-        assert_eq!(read(&store, 24 * 60, true).await.read, 1);
-    }
-
-    #[tokio::test]
-    async fn an_age_that_has_passed_is_given_up_unless_the_past_can_be_asked() {
-        let store = store().await;
-        assert_eq!(due(&store, 25 * 60, false).await, [24]);
-        assert_eq!(due(&store, 25 * 60, true).await, [1, 24]);
-    }
-
-    #[tokio::test]
-    async fn what_is_found_late_or_gets_another_time_is_still_due() {
-        let store = store().await;
-        assert_eq!(due(&store, 60, false).await, [1]);
-        assert_eq!(read(&store, 60, true).await.read, 1);
-        assert_eq!(due(&store, 80, false).await, [0; 0]);
-        keep(&store, "b", at(-5)).await;
-        assert_eq!(due(&store, 80, false).await, [1]);
-        let writer = writer("r");
-        let due_now = store.due_readings("d", at(80), &AGES, false).await.unwrap();
-        let stored = store.store_due_readings("d", &due_now, &[], at(80), writer);
-        assert_eq!(stored.await.unwrap().absent, 1);
-        assert_eq!(due(&store, 81, false).await, [0; 0]);
-        // The day's reading of all three.
-        keep(&store, "c", at(70)).await;
-        keep(&store, "c", at(-6)).await;
-        assert_eq!(due(&store, 82, false).await, [1]);
-        assert_eq!(due(&store, 24 * 60, false).await, [24, 24, 24]);
-    }
-
-    #[tokio::test]
-    async fn a_reading_that_was_made_too_early_is_still_due() {
-        let store = store().await;
-        let due_now = store.due_readings("d", at(60), &AGES, false).await.unwrap();
-        let early = Observation {
-            record_id: "a".to_owned(),
-            observed_at: Some(at(58)),
-            age: LabelAge::Known(Duration::from_mins(58)),
-            score: Some(3.0),
-            values: Map::new(),
-        };
-        let counts = store
-            .store_due_readings(
-                "d",
-                &due_now,
-                std::slice::from_ref(&early),
-                at(60),
-                writer("r"),
-            )
-            .await
-            .unwrap();
-        assert_eq!(counts, DueCounts::default());
-        assert_eq!(due(&store, 60, true).await, [1]);
-
-        // Not for ever: what an archive has not read by then, it will not read.
-        let (seven, late) = (at(7 * 60), [early]);
-        let stored = store.store_due_readings("d", &due_now, &late, seven, writer("r"));
-        assert_eq!(stored.await.unwrap().absent, 1);
-        assert_eq!(due(&store, 7 * 60, true).await, [0; 0]);
-    }
-}
+mod tests;

@@ -17,8 +17,15 @@ pub enum PlaceState {
     Stored(MediaInfo),
     /// It cannot be had, for this reason; trying again is useless.
     Refused(String),
-    /// It could not be had when it was last tried, for this reason.
-    Unavailable(String),
+    /// It could not be had when it was last tried.
+    Unavailable {
+        /// Why.
+        reason: String,
+        /// How often in a row it was tried; 0 where nobody was asked.
+        tries: u32,
+        /// When it was last tried.
+        tried_at: Timestamp,
+    },
 }
 
 impl Store {
@@ -33,8 +40,9 @@ impl Store {
     ) -> Result<HashMap<String, PlaceState>, Error> {
         let wanted = serde_json::json!(places).to_string();
         let rows = sqlx::query!(
-            r#"SELECT place, state, reason, media_places.content, bytes AS "bytes?",
-                      format AS "format?", width AS "width?", height AS "height?"
+            r#"SELECT place, state, reason, tries, tried_at, media_places.content,
+                      bytes AS "bytes?", format AS "format?", width AS "width?",
+                      height AS "height?"
                FROM media_places LEFT JOIN media ON media.content = media_places.content
                WHERE place IN (SELECT value FROM json_each(?))"#,
             wanted,
@@ -52,7 +60,11 @@ impl Store {
                 let reason = row.reason.clone().unwrap_or_default();
                 let state = match row.state.as_str() {
                     "refused" => PlaceState::Refused(reason),
-                    "unavailable" => PlaceState::Unavailable(reason),
+                    "unavailable" => PlaceState::Unavailable {
+                        reason,
+                        tries: u32::try_from(row.tries).unwrap_or(u32::MAX),
+                        tried_at: Timestamp::from_millis(row.tried_at),
+                    },
                     _ => {
                         let content = row.content.as_deref().and_then(ContentHash::from_bytes);
                         let (Some(content), Some(bytes), Some(format), Some(width), Some(height)) =
@@ -266,6 +278,7 @@ async fn store_place(
         MediaOutcome::Unavailable(reason) => ("unavailable", Some(*reason), None),
     };
     let tried_at = writer.stored_at.as_millis();
+    let was_asked = outcome.was_asked_in_vain();
     // The place lets go of the image that it held and takes the new one.
     sqlx::query!(
         "UPDATE media SET refs = refs - 1
@@ -275,17 +288,19 @@ async fn store_place(
     .execute(&mut **transaction)
     .await?;
     sqlx::query!(
-        "INSERT INTO media_places (place, state, reason, content, tried_at, run_id)
-         VALUES (?, ?, ?, ?, ?, ?)
+        "INSERT INTO media_places (place, state, reason, content, tried_at, run_id, tries)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (place) DO UPDATE SET
              state = excluded.state, reason = excluded.reason, content = excluded.content,
-             tried_at = excluded.tried_at, run_id = excluded.run_id",
+             tried_at = excluded.tried_at, run_id = excluded.run_id,
+             tries = iif(excluded.tries = 0, 0, tries + 1)",
         place,
         state,
         reason,
         content,
         tried_at,
         writer.run_id,
+        was_asked,
     )
     .execute(&mut **transaction)
     .await?;
@@ -296,4 +311,44 @@ async fn store_place(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tries_in_vain_are_counted_until_one_ends_otherwise() {
+        let store = Store::in_memory().await.unwrap();
+        let place = ["https://x.example/a.png".to_owned()];
+        let look = async |outcome: MediaOutcome, at: i64| {
+            let writer = Writer {
+                run_id: "r",
+                task_id: "t",
+                stored_at: Timestamp::from_millis(at),
+            };
+            let batch = [(place[0].clone(), outcome)];
+            let stored = store.store_media_outcomes(&batch, &[], writer).await;
+            stored.unwrap();
+            let known = store.media_places(&place).await.unwrap();
+            known[&place[0]].clone()
+        };
+        let unavailable = |reason: &str, tries, at| PlaceState::Unavailable {
+            reason: reason.to_owned(),
+            tries,
+            tried_at: Timestamp::from_millis(at),
+        };
+        let timeout = MediaOutcome::Unavailable("timeout");
+        for at in 1..4 {
+            let tries = u32::try_from(at).unwrap();
+            let state = look(timeout.clone(), at).await;
+            assert_eq!(state, unavailable("timeout", tries, at));
+        }
+        let unasked = MediaOutcome::Unavailable(MediaOutcome::HOST_NOT_ALLOWED);
+        let state = look(unasked, 4).await;
+        assert_eq!(state, unavailable(MediaOutcome::HOST_NOT_ALLOWED, 0, 4));
+        assert_eq!(look(timeout, 5).await, unavailable("timeout", 1, 5));
+        let gone = PlaceState::Refused("gone".to_owned());
+        assert_eq!(look(MediaOutcome::Refused("gone"), 6).await, gone);
+    }
 }

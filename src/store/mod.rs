@@ -7,6 +7,7 @@
 
 mod database;
 mod error;
+mod exported;
 mod hashes;
 mod records;
 mod file_cursors;
@@ -15,6 +16,8 @@ mod picked;
 mod observations;
 mod due_readings;
 mod walks;
+mod refusals;
+mod permission;
 mod media;
 mod shown;
 mod people;
@@ -59,7 +62,7 @@ pub use cancels::CancelRequest;
 pub use check::Fault;
 pub use curves::CurvePoint;
 pub use database::Database;
-pub use due_readings::{DueCounts, DueReading};
+pub use due_readings::{DueCounts, DueReading, DueReadings};
 pub use embeddings::StoredCaption;
 pub use encoded::{Encoded, EncodedKind};
 pub use error::{Error, is_disk_full};
@@ -73,9 +76,13 @@ pub use observations::{Horizon, LabelReading};
 pub use predictions::StoredPrediction;
 pub use profiles::SwitchedProfile;
 pub use progress::TaskProgress;
-pub use purge::{NotedPurge, PurgeWish, PurgedRows, RecordKey, Removed, Traces, family};
+pub use purge::{
+    Acquaintance, NotedPurge, OF_A_PERSON, PurgeWish, PurgedRows, RecordKey, Removed, Traces,
+    family,
+};
 pub use raw::KeptRaw;
 pub use records::{PageChanges, WalkedPage, Writer};
+pub use refusals::Refusal;
 pub use retention::RunAge;
 pub use run_pages::RunFilter;
 pub use runs::{RunRow, TaskRow};

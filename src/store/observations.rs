@@ -146,7 +146,8 @@ impl Store {
     }
 }
 
-/// Inserts one reading; returns 1 where it was not there before or is another one, else 0.
+/// Inserts one reading; returns 1 where it was not there before or is another one, else 0. One of a
+/// record that was purged while it was read is not kept.
 pub(super) async fn insert(
     transaction: &mut Transaction<'static, Sqlite>,
     dataset: &str,
@@ -164,7 +165,7 @@ pub(super) async fn insert(
     let done = sqlx::query!(
         r#"INSERT INTO observations
                (dataset, record_id, observed_at, age, score, "values", stored_at, run_id)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+           SELECT dataset, id, ?3, ?4, ?5, ?6, ?7, ?8 FROM records WHERE dataset = ?1 AND id = ?2
            ON CONFLICT (dataset, record_id, ifnull(observed_at, -1)) DO UPDATE SET
                age = excluded.age, score = excluded.score, "values" = excluded."values",
                stored_at = excluded.stored_at, run_id = excluded.run_id

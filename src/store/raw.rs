@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::TryStreamExt as _;
 use serde_json::json;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 use zstd::bulk::Compressor;
 
 use super::{Error, Store};
@@ -32,15 +32,8 @@ impl Store {
     ///
     /// Where the database fails or the row cannot be read.
     pub async fn raw(&self, dataset: &str, id: &str) -> Result<Option<KeptRaw>, Error> {
-        let row = sqlx::query_as!(
-            Row,
-            "SELECT record_id, received_at, body FROM raw WHERE dataset = ? AND record_id = ?",
-            dataset,
-            id,
-        )
-        .fetch_optional(self.content.read())
-        .await?;
-        row.map(KeptRaw::try_from).transpose()
+        let mut connection = self.content.read().acquire().await?;
+        of(&mut connection, dataset, id).await
     }
 
     /// Shows what is kept of a data set to `visit`, one by one.
@@ -194,6 +187,23 @@ impl<'a> Keeper<'a> {
         };
         compressor.compress(json)
     }
+}
+
+/// What was sent of a record, where it is kept, as this connection sees it.
+pub(super) async fn of(
+    connection: &mut SqliteConnection,
+    dataset: &str,
+    id: &str,
+) -> Result<Option<KeptRaw>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT record_id, received_at, body FROM raw WHERE dataset = ? AND record_id = ?",
+        dataset,
+        id,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(KeptRaw::try_from).transpose()
 }
 
 /// Removes what was sent of these records, a JSON list of ids. Returns how many rows went.

@@ -5,13 +5,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Sqlite, Transaction};
-
-use super::{
-    Error, Store,
-    purge::{self, Fate, PurgeKey},
-    raw,
-};
+use super::{Error, Store, purge};
 use crate::clock::Timestamp;
 
 /// A record that is to be asked about.
@@ -114,9 +108,9 @@ impl Store {
         .await?)
     }
 
-    /// Keeps what an answer told, in one transaction. The author of an authorless record goes with
-    /// all that is known of the account, unless another record is by it; no dump brings the name
-    /// back.
+    /// Keeps what an answer told, in one transaction. The author of an authorless record goes from
+    /// all records of the family, with all that is known of the account; no dump brings the name
+    /// back, and what else names it is noted to be purged.
     ///
     /// # Errors
     ///
@@ -154,7 +148,7 @@ impl Store {
             .await?;
         }
         let key = &self.purge_key;
-        forget_authors(key, &mut transaction, dataset, &checked.authorless, now).await?;
+        purge::forget_authors(key, &mut transaction, dataset, &checked.authorless, now).await?;
         self.content.commit(transaction, "content").await
     }
 
@@ -172,53 +166,6 @@ impl Store {
         .await?;
         Ok(ids.into_iter().collect())
     }
-}
-
-/// Removes who published these records, and readings of accounts by which no record is left.
-async fn forget_authors(
-    key: &PurgeKey,
-    transaction: &mut Transaction<'static, Sqlite>,
-    dataset: &str,
-    ids: &[String],
-    now: Timestamp,
-) -> Result<(), Error> {
-    for id in ids {
-        let row = sqlx::query!(
-            r#"SELECT author, fields ->> 'author_fullname' AS "account: String"
-               FROM records WHERE dataset = ? AND id = ?"#,
-            dataset,
-            id,
-        )
-        .fetch_optional(&mut **transaction)
-        .await?;
-        let Some(row) = row else { continue };
-        let people = row.author.iter().chain(&row.account);
-        let people: Vec<&str> = people.map(String::as_str).collect();
-        purge::remember(key, transaction, Fate::Forgotten, dataset, &people, now).await?;
-        sqlx::query!(
-            "UPDATE records SET author = NULL,
-                 fields = json_remove(fields, '$.author_fullname', '$.author_flair_text',
-                                      '$.author_premium')
-             WHERE dataset = ? AND id = ?",
-            dataset,
-            id,
-        )
-        .execute(&mut **transaction)
-        .await?;
-        // Who published it stands in what was sent of it too.
-        raw::forget(transaction, dataset, &serde_json::json!([id]).to_string()).await?;
-        sqlx::query!(
-            "DELETE FROM author_readings WHERE dataset = ?1 AND (author = ?2 OR name = ?3)
-               AND NOT EXISTS (SELECT 1 FROM records WHERE dataset = ?1
-                               AND (author = ?3 OR fields ->> 'author_fullname' = ?2))",
-            dataset,
-            row.account,
-            row.author,
-        )
-        .execute(&mut **transaction)
-        .await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -332,15 +279,19 @@ mod tests {
             .iter()
             .map(|record| record.author.as_deref())
             .collect();
-        assert_eq!(authors, [None, None, Some("bob")]);
+        assert_eq!(authors, [None, None, None], "of each record by them");
         assert!(records[0].fields.is_empty());
         let known = async |id| store.author_at("live", id, START).await.unwrap().is_some();
         assert!(!known("t2_ann").await);
-        assert!(known("t2_bob").await, "another record is by him");
+        assert!(!known("t2_bob").await);
+        let noted = store.noted_purges().await.unwrap();
+        let noted: Vec<_> = noted.iter().map(|purge| &*purge.key.id).collect();
+        assert_eq!(noted, ["u/ann", "u/bob"]);
+        assert_eq!(store.remove_noted(START).await.unwrap().0.records, 0);
         let mut sent = Vec::new();
         let visited = store.visit_raw("live", |raw| sent.push(raw.record_id));
         visited.await.unwrap();
-        assert_eq!(sent, ["c"]);
+        assert_eq!(sent, Vec::<String>::new());
         let out = store.kept_out("live").await.unwrap();
         assert_eq!(out, HashSet::from(["c".to_owned()]));
         // Missing in an answer it is still what it was; back again it is like all others.

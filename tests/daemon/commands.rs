@@ -105,3 +105,60 @@ fn a_run_is_cleared_by_the_daemon() {
     let nothing = home.run(&["runs", "clear", "latest"]);
     assert_eq!(nothing.status.code(), Some(2));
 }
+
+const FEATURES: &str = r#"
+name = "read"
+
+[[task]]
+id = "scrape"
+op = "scrape"
+source = "sandbox:posts=3,days=2"
+
+[[task]]
+id = "refresh"
+op = "refresh"
+after = ["scrape"]
+horizon = "36h"
+tolerance = "1h"
+
+[[task]]
+id = "merge"
+op = "merge"
+after = ["refresh"]
+blocks = {}
+numbers = ["hour"]
+categories = ["community"]
+target = "log1p(score)"
+"#;
+
+#[tokio::test]
+async fn features_are_checked_beside_a_daemon_at_work() {
+    let home = Home::new();
+    fs_err::write(home.path().join("pipelines/read.toml"), FEATURES).unwrap();
+    let daemon = home.up();
+    let run = daemon.trigger("read").await;
+    assert_eq!(daemon.ended(&run).await["state"], "succeeded");
+    let check = || {
+        let output = home.run(&["--json", "features", "check", "read"]);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    // A run is at work meanwhile.
+    daemon.trigger("gate").await;
+    home.until_waiting();
+    let beside = check();
+    assert!(beside["records"].as_u64().unwrap() > 0, "{beside}");
+    let features = beside["features"].as_array().unwrap();
+    let hour = features
+        .iter()
+        .find(|feature| feature["name"] == "hour")
+        .unwrap();
+    assert_eq!(hour["records"], beside["records"]);
+    home.open();
+    drop(daemon);
+    assert_eq!(check(), beside);
+}

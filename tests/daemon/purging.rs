@@ -109,6 +109,78 @@ fn a_purge_is_the_same_with_and_without_a_daemon() {
     }
 }
 
+#[test]
+fn what_is_meant_is_purged_and_what_is_not_here_is_told() {
+    let home = home();
+    let list =
+        "# asked for on Monday\n\nt3_post1\nhttps://www.reddit.com/r/pics/comments/POST2/x/\n";
+    fs_err::write(home.path().join("ids.txt"), list).unwrap();
+    let done = json_of(
+        &home,
+        &["records", "purge", "--ids-from", "ids.txt", "--yes"],
+    );
+    assert_eq!(done["removed"]["records"], 2, "{done}");
+    assert_eq!(done["unknown"], json!([]), "{done}");
+    let again = ["records", "purge", "--id", "POST1", "--yes"];
+    let done = json_of(&home, &again);
+    assert_eq!(done["purged_before"], json!(["post1"]), "{done}");
+    let output = home.run(&again);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("purged before: post1"));
+
+    // Something that is not here is told, whatever else goes; and it stays away.
+    let mixed = [
+        "records", "purge", "--id", "post3", "--id", "never1", "--yes",
+    ];
+    for dry_run in [true, false] {
+        let arguments = [
+            &["--json"],
+            &mixed[..],
+            &["--dry-run"][..usize::from(dry_run)],
+        ]
+        .concat();
+        let output = home.run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["unknown"], json!(["never1"]), "{told}");
+        assert_eq!(told["records"].as_array().unwrap().len(), 1, "{told}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("no such record: `never1`"), "{said}");
+    }
+    let done = json_of(&home, &["records", "purge", "--id", "never1", "--yes"]);
+    assert_eq!(done["purged_before"], json!(["never1"]), "{done}");
+
+    for (arguments, told) in [
+        (["--id", ""], "`` is no id"),
+        (["--id", "https://www.reddit.com/r/pics/s/abc"], "is no id"),
+        (["--author", "u/a9"], "no such record: `u/a9`"),
+        (["--community", "r/pisc"], "no such record: `r/pisc`"),
+        (["--ids-from", "empty.txt"], "there is no id in `empty.txt`"),
+        (["--dataset", "redit"], "there is no data set `redit`"),
+    ] {
+        fs_err::write(home.path().join("empty.txt"), "# nobody\n").unwrap();
+        let id = ["--id", "post4"];
+        let beside = if arguments[0] == "--dataset" {
+            &id[..]
+        } else {
+            &[]
+        };
+        let output = home.run(&[&["records", "purge", "--yes"], &arguments[..], beside].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(told), "{said}");
+    }
+    let done = json_of(&home, &["records", "purge", "--author", "/u/A1", "--yes"]);
+    assert_eq!(done["removed"]["records"], 2, "{done}");
+    let done = json_of(
+        &home,
+        &["records", "purge", "--community", "r/Pics", "--yes"],
+    );
+    assert_eq!(done["removed"]["records"], 5, "{done}");
+    // Nothing is left, and the data set is known still.
+    let done = json_of(&home, &["records", "purge", "--id", "post5", "--yes"]);
+    assert_eq!(done["purged_before"], json!(["post5"]), "{done}");
+}
+
 #[tokio::test]
 async fn a_purge_beside_a_run_is_carried_out_again_after_it() {
     let home = home();

@@ -139,3 +139,84 @@ fn what_is_deleted_there_goes_here() {
     assert_eq!(home.json_lines(&["records", "export"]).len(), 5);
     assert_eq!(home.json(&["db", "check"])["sound"], true);
 }
+
+#[test]
+fn a_community_that_is_not_shown_is_told_and_left_alone() {
+    let address = serve((1..=6).map(listed).collect(), standing);
+    let home = Home::empty();
+    home.write("trendmill.toml", settings(address));
+    let pipeline = PIPELINE.replace("[\"pics\"]", "[\"pics\", \"secret\"]");
+    home.write("pipelines/live.toml", &pipeline);
+    let message = |run: &[&str]| {
+        let run = home.json(run);
+        let scrape = task(&run, "scrape");
+        assert!(scrape["rows_out"].as_u64() > Some(0), "{scrape}");
+        scrape["message"].as_str().unwrap().to_owned()
+    };
+    let said = message(&["run", "live"]);
+    assert!(said.contains("secret (`/r/secret/new`"), "{said}");
+    assert!(said.contains("it is not there"), "{said}");
+    let said = message(&["run", "live"]);
+    assert!(said.contains("secret (not asked again before 2"), "{said}");
+    let said = message(&["run", "live", "--force"]);
+    assert!(said.contains("secret (`/r/secret/new`"), "{said}");
+    // Where nothing else is asked for the run fails, and says why.
+    let alone = PIPELINE.replace("[\"pics\"]", "[\"secret\"]");
+    home.write("pipelines/live.toml", &alone);
+    let output = home.run(&["run", "live"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("secret (not asked again before 2"), "{said}");
+    assert!(said.contains("`--force` asks at once"), "{said}");
+}
+
+const LISTED_ALONE: &str = r#"
+name = "listed"
+
+[[task]]
+id = "scrape"
+op = "scrape"
+source = "reddit"
+communities = ["pics"]
+"#;
+
+#[test]
+fn what_a_listing_shows_as_deleted_goes_and_is_not_stored_anew() {
+    let gone = |number: u32| {
+        let mut post = listed(number);
+        post["data"]["author"] = json!("[deleted]");
+        post["data"]["title"] = json!("[deleted by user]");
+        post["data"]["selftext"] = json!("[deleted]");
+        if number == 1 {
+            post["data"]["removed_by_category"] = json!("deleted");
+        }
+        post
+    };
+    let home = Home::empty();
+    home.write("pipelines/listed.toml", LISTED_ALONE);
+    let before = serve((1..=3).map(listed).collect(), standing);
+    home.write("trendmill.toml", settings(before));
+    let run = home.json(&["run", "listed"]);
+    assert_eq!(task(&run, "scrape")["rows_out"], 3, "{run}");
+    // Then one of them is deleted, and one that nobody has seen.
+    let posts = vec![gone(4), listed(3), listed(2), gone(1)];
+    home.write("trendmill.toml", settings(serve(posts, standing)));
+    for _ in 0..2 {
+        let run = home.json(&["run", "listed", "--force"]);
+        let scrape = task(&run, "scrape");
+        assert_eq!(scrape["dropped"], json!({"deleted": 2}), "{scrape}");
+        let records = home.json_lines(&["records", "export"]);
+        let ids: Vec<&Value> = records.iter().map(|record| &record["id"]).collect();
+        assert_eq!(ids, ["post2", "post3"]);
+        let bytes = fs_err::read(home.path().join("data/content.db")).unwrap();
+        for word in ["nobody else has, 1", "author_1", "[deleted by user]"] {
+            let mut windows = bytes.windows(word.len());
+            assert!(!windows.any(|window| window == word.as_bytes()), "{word}");
+        }
+    }
+    let asked = home.json(&[
+        "records", "purge", "--id", "post1", "--id", "t3_post4", "--yes",
+    ]);
+    assert_eq!(asked["purged_before"], json!(["post1", "post4"]));
+    assert_eq!(home.json(&["db", "check"])["sound"], true);
+}

@@ -22,6 +22,7 @@ mod readme;
 mod old_homes;
 mod keeping;
 mod window;
+mod tables;
 mod watched;
 mod visual;
 mod sharing;

@@ -10,7 +10,7 @@ use trendmill::{artifacts, corpus, store::Store};
 use crate::{
     home::{Home, stderr, task},
     served::{Captions, Reply},
-    tiny,
+    tables, tiny,
 };
 
 const PIPELINE: &str = r#"
@@ -221,7 +221,7 @@ fn no_byte_of_a_purged_author_stays() {
     let home = home(&server);
     let run = home.json(&["run", "all"]);
     let run_id = run["run_id"].as_str().unwrap();
-    for format in ["jsonl", "csv"] {
+    for format in ["jsonl", "csv", "parquet"] {
         let name = format!("posts.{format}");
         let output = home.run(&["records", "export", "--format", format, "--out", &name]);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -334,7 +334,14 @@ fn no_byte_of_a_purged_author_stays() {
         (&purged["matrices"], &purged["log_lines"]),
         (&1.into(), &1.into())
     );
-    assert_eq!(purged["exports"].as_array().unwrap().len(), 2);
+    assert_eq!(purged["exports"].as_array().unwrap().len(), 3);
+    let exported = tables::rows(&home.path().join("posts.parquet"));
+    assert_eq!(exported.len(), posts.len() - gone.len());
+    let names = |row: &parquet::record::Row| {
+        let row = row.to_string();
+        ids.iter().any(|id| row.contains(id)) || row.contains(&author)
+    };
+    assert!(!exported.iter().any(names));
     assert_eq!(purged["left"], Value::Array(Vec::new()), "{purged}");
     assert_eq!(purged["waiting"], 0);
     assert_eq!(purged["scrub_due"], false);

@@ -182,3 +182,16 @@ fn lines_of_dumps_are_kept_only_where_that_is_asked_for() {
     let line = posts(40).lines().nth(3).unwrap().to_owned();
     assert_eq!(String::from_utf8(shown.stdout).unwrap(), line + "\n");
 }
+
+/// Without a time of reading a line counts as read at the moment of its run, which lies ahead of the
+/// clock: the horizon is waited for.
+#[test]
+fn what_a_dump_holds_is_planned_right_behind_its_run() {
+    let home = home();
+    home.write("posts.ndjson", posts(40));
+    let source = ["plain", "--source", "dump:posts.ndjson"];
+    home.json(&[&["run"], &source[..]].concat());
+    let plan = home.json(&[&["encoders", "plan"], &source[..]].concat());
+    assert_eq!(plan["records"], 40, "{plan}");
+    assert_eq!(plan["total"]["present"], 40, "{plan}");
+}

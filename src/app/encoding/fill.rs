@@ -48,8 +48,9 @@ impl App {
             ));
         };
         let now = self.clock().now();
+        let as_of = now.max(prepared.as_of);
         let plan = self
-            .plan_at(&prepared, Some(dataset.clone()), now, false)
+            .plan_at(&prepared, Some(dataset.clone()), as_of, false)
             .await?;
         if plan.tasks.is_empty() {
             return Err(Error::wrong(
@@ -69,7 +70,7 @@ impl App {
             end: now,
         };
         request.scheduled_for = now;
-        request.as_of = now;
+        request.as_of = as_of;
         let unfinished = self.store().unfinished_runs(None).await?;
         if let Some(same) = unfinished.into_iter().find(|run| {
             run.pipeline == request.pipeline

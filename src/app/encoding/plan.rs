@@ -94,8 +94,10 @@ impl App {
     ) -> Result<EncoderPlan, Error> {
         let prepared = self.prepare(request).await?;
         let dataset = dataset_of(&prepared)?;
-        self.plan_at(&prepared, dataset, self.clock().now(), sampled)
-            .await
+        // What a run has stored without a time of reading counts as read at its own moment, which
+        // may lie ahead of the clock.
+        let as_of = self.clock().now().max(prepared.as_of);
+        self.plan_at(&prepared, dataset, as_of, sampled).await
     }
 
     pub(super) async fn plan_at(

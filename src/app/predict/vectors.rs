@@ -32,7 +32,7 @@ impl Predictor {
                 };
                 match state {
                     Some(PlaceState::Stored(info)) => found.push((info.clone(), None)),
-                    Some(PlaceState::Refused(_) | PlaceState::Unavailable(_)) => {}
+                    Some(PlaceState::Refused(_) | PlaceState::Unavailable { .. }) => {}
                     None => {
                         let fetcher = environment
                             .fetcher()

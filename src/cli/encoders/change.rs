@@ -13,7 +13,7 @@ use crate::{
     cli::{
         db::bytes,
         failure::{Failure, OK},
-        output::{Output, number, table},
+        output::{Output, counted, number, table},
         run::{Task, key_value},
     },
     config::Settings,
@@ -131,7 +131,7 @@ pub(crate) async fn run(
                 for_daemon,
                 detach,
             };
-            return task.carry_out(detached, home, settings, output).await;
+            return Box::pin(task.carry_out(detached, home, settings, output)).await;
         }
         Change::Gc { dry_run } => {
             let app = if dry_run {
@@ -161,10 +161,10 @@ fn print(plan: &EncoderPlan, output: Output) -> Result<(), Failure> {
     }
     let with = plan.profile.as_ref();
     output.say(format!(
-        "{}{}: {} records{}",
+        "{}{}: {}{}",
         plan.pipeline,
         with.map_or_else(String::new, |profile| format!(" with profile {profile}")),
-        plan.records,
+        counted(plan.records, "record"),
         plan.dataset
             .as_ref()
             .map_or_else(String::new, |dataset| format!(" of {dataset}")),

@@ -8,15 +8,12 @@ use std::{
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Format, choose, folder_of, note_export};
+use super::{AT_ONCE, Format, choose, file_of, folder_of, note_export, tables, told};
 use crate::{
     app::App,
     cli::{failure::Failure, output::Output},
     store::CurvePoint,
 };
-
-/// Of how many records the readings are read at a time.
-const AT_ONCE: u32 = 2_000;
 
 const COLUMNS: [&str; 9] = [
     "id",
@@ -50,6 +47,12 @@ pub(crate) struct Growth {
 
 pub(super) async fn run(growth: Growth, app: &App, output: Output) -> Result<(), Failure> {
     let dataset = choose(app, growth.dataset, output).await?;
+    if growth.format == Format::Parquet {
+        let out = file_of(growth.out.as_deref())?;
+        note_export(app, &folder_of(out, app)?, out, growth.format, &dataset)?;
+        let rows = tables::readings(app, &dataset, out).await?;
+        return told(rows, "reading", out, output);
+    }
     let Some(path) = growth.out else {
         let mut stdout = BufWriter::new(io::stdout().lock());
         write(app, &dataset, growth.format, &mut stdout).await?;
@@ -64,11 +67,10 @@ pub(super) async fn run(growth: Growth, app: &App, output: Output) -> Result<(),
     drop(buffered);
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
-    output.say(format!("{rows} readings written to {}", path.display()))?;
-    Ok(())
+    told(rows, "reading", &path, output)
 }
 
-/// Writes all readings; how many there were.
+/// Writes all readings as text; how many there were.
 async fn write(
     app: &App,
     dataset: &str,
@@ -82,12 +84,11 @@ async fn write(
     loop {
         let (points, last) = app.store().curves(dataset, &after, AT_ONCE).await?;
         for point in &points {
-            match format {
-                Format::Jsonl => {
-                    serde_json::to_writer(&mut *to, point).map_err(Failure::failed)?;
-                    to.write_all(b"\n")?;
-                }
-                Format::Csv => to.write_all(&csv_line(cells(point))?)?,
+            if format == Format::Csv {
+                to.write_all(&csv_line(cells(point))?)?;
+            } else {
+                serde_json::to_writer(&mut *to, point).map_err(Failure::failed)?;
+                to.write_all(b"\n")?;
             }
             rows += 1;
         }

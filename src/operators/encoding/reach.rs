@@ -116,7 +116,7 @@ impl Images {
             Reach::Lacks("image_not_fetched"),
             |found, state| match state {
                 Some(PlaceState::Refused(_)) => Reach::Lacks("image_refused"),
-                Some(PlaceState::Unavailable(_)) => Reach::Lacks("image_unavailable"),
+                Some(PlaceState::Unavailable { .. }) => Reach::Lacks("image_unavailable"),
                 Some(PlaceState::Stored(_)) | None => found,
             },
         )

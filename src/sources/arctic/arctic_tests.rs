@@ -49,6 +49,19 @@ async fn search(State(archive): State<Arc<Archive>>, Query(asked): Asked) -> Res
             return (StatusCode::BAD_REQUEST, body).into_response();
         }
         "down" => return (StatusCode::BAD_GATEWAY, "<html>").into_response(),
+        "slow" => return StatusCode::UNPROCESSABLE_ENTITY.into_response(),
+        // One after the other, and then it answers.
+        "recovering" => {
+            let passing = [
+                StatusCode::REQUEST_TIMEOUT,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                StatusCode::TOO_EARLY,
+            ];
+            let asked = archive.asked.lock().unwrap().len();
+            if let Some(status) = passing.get(asked - 1) {
+                return (*status, "slow down").into_response();
+            }
+        }
         _ => {}
     }
     let bound = |name: &str| asked[name].parse::<i64>().unwrap() - NOON;
@@ -75,6 +88,18 @@ async fn ids(State(archive): State<Arc<Archive>>, Query(asked): Asked) -> Respon
     Json(json!({ "data": posts })).into_response()
 }
 
+#[tokio::test]
+async fn what_its_author_deleted_does_not_come_and_is_counted() {
+    let mut posts: Vec<Value> = (0..3).map(|n| post(n, 0)).collect();
+    posts[0]["removed_by_category"] = json!("deleted");
+    posts[1]["_meta"]["removal_type"] = json!("removed");
+    let body = json!({ "data": posts }).to_string();
+    let answer = answer::read(StatusCode::OK, body.as_bytes(), "", ImageSize::Original);
+    let (page, _) = page(answer.unwrap(), &request(None), &BTreeSet::new());
+    assert_eq!(page.dropped, BTreeMap::from([("deleted".to_owned(), 1)]));
+    assert_eq!(sent(&[page]), ["p1", "p2"]);
+}
+
 async fn archive(made: Vec<i64>) -> (ArcticSource, Arc<Archive>) {
     generous_archive(made, 0).await
 }
@@ -93,7 +118,11 @@ async fn generous_archive(made: Vec<i64>, more: usize) -> (ArcticSource, Arc<Arc
     let base = format!("http://{}/x/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
     let http = crate::net::local_client().unwrap();
-    (ArcticSource::new(http, base.parse().unwrap()), archive)
+    let source = ArcticSource {
+        pauses: &[Duration::ZERO; 3],
+        ..ArcticSource::new(http, base.parse().unwrap())
+    };
+    (source, archive)
 }
 
 fn request(communities: Option<&str>) -> ScrapeRequest {
@@ -204,6 +233,19 @@ async fn all_that_is_known_is_answered_with_the_age_of_its_reading() {
         })
         .collect();
     assert_eq!(read, [("p0", false), ("p1", true), ("p2", false)]);
+}
+
+#[tokio::test]
+async fn what_passes_is_asked_again_and_not_for_ever() {
+    let (source, archive) = archive(vec![0, 10]).await;
+    let (summary, pages) = scrape(&source, request(Some("recovering"))).await;
+    summary.unwrap();
+    // The made-up posts are of another community.
+    assert_eq!(pages[0].dropped["other_community"], 2);
+    assert_eq!(archive.asked.lock().unwrap().len(), 4);
+    let (end, _) = scrape(&source, request(Some("slow"))).await;
+    assert!(matches!(end, Err(Error::Unavailable { .. })), "{end:?}");
+    assert_eq!(archive.asked.lock().unwrap().len(), 4 + 4);
 }
 
 #[tokio::test]

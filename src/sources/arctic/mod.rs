@@ -17,6 +17,7 @@ use url::Url;
 use self::answer::{Found, ask};
 use super::{
     Due, Error, ImageSize, Page, Readings, ScrapeRequest, ScrapeSummary, Source, SourceTraits,
+    deleted::{DELETED, is_deleted},
 };
 use crate::{
     clock::Timestamp,
@@ -45,17 +46,30 @@ const FIRST: Duration = Duration::from_hours(7 * 24);
 /// A walk goes so far below what is known: the archive may take a post in late.
 const MARGIN: Duration = Duration::from_hours(1);
 
+/// Pauses after which a question is asked again that the archive could not answer; after the last
+/// one the walk ends, to be tried again as a whole.
+const PAUSES: &[Duration] = &[
+    Duration::from_secs(2),
+    Duration::from_secs(8),
+    Duration::from_secs(30),
+];
+
 /// The archive at one address.
 #[derive(Debug)]
 pub struct ArcticSource {
     http: reqwest::Client,
     base: Url,
+    pauses: &'static [Duration],
 }
 
 impl ArcticSource {
     /// The archive at `base`, asked by `http`, which follows no redirects.
     pub const fn new(http: reqwest::Client, base: Url) -> Self {
-        Self { http, base }
+        Self {
+            http,
+            base,
+            pauses: PAUSES,
+        }
     }
 
     /// The address of a search of one community: posts made from `after` on up to `before`, oldest
@@ -75,6 +89,20 @@ impl ArcticSource {
         let base = self.base.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}/{path}"))
             .map_err(|error| Error::Wrong(format!("`arctic.url`: `{base}` is no address: {error}")))
+    }
+
+    /// Asks, and asks again after growing pauses where the archive does not answer.
+    async fn ask(&self, url: Url, images: ImageSize) -> Result<Found, Error> {
+        for pause in self.pauses {
+            match ask(&self.http, url.clone(), images).await {
+                Err(error @ Error::Unavailable { .. }) => {
+                    tracing::warn!(pause_s = pause.as_secs(), "{error}; it is asked again");
+                    tokio::time::sleep(*pause).await;
+                }
+                end => return end,
+            }
+        }
+        ask(&self.http, url, images).await
     }
 
     async fn scrape_all(
@@ -121,12 +149,8 @@ impl ArcticSource {
         let mut newest = known;
         let mut at_the_edge: BTreeSet<String> = BTreeSet::new();
         loop {
-            let found = ask(
-                &self.http,
-                self.search(community, after, before)?,
-                request.images,
-            )
-            .await?;
+            let url = self.search(community, after, before)?;
+            let found = self.ask(url, request.images).await?;
             let length = found.posts.len() + count(&found.dropped);
             let last = found.posts.iter().filter_map(|p| p.record.created_at).max();
             let (page, edge) = page(found, request, &at_the_edge);
@@ -161,7 +185,7 @@ impl ArcticSource {
             let ids: Vec<&str> = some.iter().map(|due| due.id.as_str()).collect();
             let mut url = self.at("api/posts/ids")?;
             url.query_pairs_mut().append_pair("ids", &ids.join(","));
-            let found = ask(&self.http, url, ImageSize::Original).await?;
+            let found = self.ask(url, ImageSize::Original).await?;
             // Also those that were not read again: that they are known is told by it.
             observations.extend(found.posts.into_iter().map(|post| post.observation));
         }
@@ -196,7 +220,8 @@ fn page(
         if before.contains(&post.record.id) {
             continue;
         }
-        if let Some(reason) = request.unwanted(&post.record) {
+        let deleted = || is_deleted(&post.record).then_some(DELETED);
+        if let Some(reason) = request.unwanted(&post.record).or_else(deleted) {
             *page.dropped.entry(reason.to_owned()).or_default() += 1;
             continue;
         }
@@ -228,6 +253,7 @@ impl Source for ArcticSource {
             by_community: true,
             live: true,
             replays: true,
+            by_permission: false,
         }
     }
 

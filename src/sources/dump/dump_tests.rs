@@ -115,6 +115,37 @@ async fn every_line_is_sent_or_counted() {
 }
 
 #[tokio::test]
+async fn what_its_author_deleted_is_dropped_and_what_moderators_took_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.jsonl");
+    let post = |id: &str, told: serde_json::Value| {
+        let mut post = json!({"id": id, "title": "t", "created_utc": 1_500_000_000});
+        let fields = told.as_object().unwrap().clone();
+        post.as_object_mut().unwrap().extend(fields);
+        post.to_string()
+    };
+    let lines = [
+        post("a", json!({"author": "[deleted]", "selftext": "[deleted]"})),
+        post("b", json!({"removed_by_category": "moderator"})),
+        post(
+            "c",
+            json!({"_meta": {"was_deleted_later": true, "removal_type": "deleted"}}),
+        ),
+    ];
+    fs::write(&path, lines.join("\n")).unwrap();
+    let walk = walk(&path, None).await;
+    walk.end.as_ref().unwrap();
+    assert_eq!(json!(walk.dropped), json!({"deleted": 2}));
+    let [(record, _)] = &walk.records[..] else {
+        panic!("{:?}", walk.records);
+    };
+    assert_eq!(
+        (record.id.as_str(), &record.fields["removed_by_category"]),
+        ("b", &json!("moderator"))
+    );
+}
+
+#[tokio::test]
 async fn a_later_reading_replaces_an_earlier_one() {
     let folder = tempfile::tempdir().unwrap();
     let text = [("a", 20), ("b", 20), ("a", 30), ("b", 10), ("b", 25)]

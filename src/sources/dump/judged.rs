@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     corpus::RawBody,
-    sources::reddit::post::{ParsedPost, Reason, parse_post},
+    sources::{
+        deleted::{DELETED, is_deleted},
+        reddit::post::{ParsedPost, Reason, parse_post},
+    },
 };
 
 /// The longest line that is read as a post; the longest real ones have some hundred kilobytes.
@@ -134,6 +137,7 @@ fn judge(wanted: &Wanted, line: &[u8]) -> Result<ParsedPost, Refused> {
     let post = parse_post(line, wanted.request().images).map_err(Refused::Unread)?;
     match wanted.request().unwanted(&post.record) {
         Some(reason) => Err(Refused::For(reason)),
+        None if is_deleted(&post.record) => Err(Refused::For(DELETED)),
         None => Ok(post),
     }
 }

@@ -11,7 +11,10 @@ mod threads;
 mod walk;
 mod wanted;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use fs_err as fs;
 use futures::future::BoxFuture;
@@ -38,7 +41,8 @@ const ALLOWED: &str = "`.zst`, `.zst_blocks`, `.ndjson`, `.jsonl` or `.parquet`"
 /// Each page tells up to where its file was read. A request that says so is answered with what
 /// is new: files that were not there, and what was added to those that were. A file that was
 /// replaced is read again. Posts that are too young for the request are left for one that is
-/// later.
+/// later. A file of a folder that is not whole yet is read as far as it goes, and named; hidden
+/// files are not read.
 ///
 /// Memory holds some pages and pieces of the files, the posts kept lately, and the window of the
 /// decoder (up to 2 GiB, as the file was written).
@@ -84,6 +88,7 @@ impl DumpSource {
         })?;
         let mut files: Vec<_> = entries
             .iter()
+            .filter(|entry| !is_hidden(entry))
             .map(fs::DirEntry::path)
             .filter(|path| path.is_file())
             .filter_map(|path| Format::of(&path).map(|format| (path, format)))
@@ -109,6 +114,7 @@ impl Source for DumpSource {
             by_community: false,
             live: false,
             replays: false,
+            by_permission: false,
         }
     }
 
@@ -121,22 +127,28 @@ impl Source for DumpSource {
         let work = move || {
             let files = source.files()?;
             let mut walk = Walk::new(request.clone(), Pager::new(request, pages));
-            let mut broken = None;
+            let is_watched = source.path.is_dir();
+            let (mut broken, mut unfinished) = (Vec::new(), Vec::new());
             for (path, format) in files {
                 match walk.file(&path, format) {
                     Ok(()) => {}
-                    // The files behind a broken one are read all the same.
-                    Err(error @ Error::Broken { .. }) => {
-                        broken.get_or_insert(error);
+                    // Somebody may be writing it still.
+                    Err(error) if is_watched && is_cut_off(&error) => {
+                        tracing::warn!("{error}");
+                        unfinished.push(path);
                     }
+                    // The files behind a broken one are read all the same.
+                    Err(error @ Error::Broken { .. }) => broken.push(error),
                     Err(error) => return Err(error),
                 }
             }
-            broken.map_or(Ok(()), Err)
+            all_of(broken).map_or(Ok(unfinished), Err)
         };
         Box::pin(async move {
-            pager::on_thread(work).await?;
-            Ok(ScrapeSummary::default())
+            Ok(ScrapeSummary {
+                unfinished: pager::on_thread(work).await?,
+                ..ScrapeSummary::default()
+            })
         })
     }
 
@@ -147,6 +159,41 @@ impl Source for DumpSource {
     ) -> BoxFuture<'a, Result<Readings, Error>> {
         Box::pin(async { Ok(Readings::default()) })
     }
+}
+
+/// Whether a file of a folder is not meant to be seen: what a download or a file manager keeps there.
+fn is_hidden(entry: &fs::DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(b".")
+}
+
+/// Whether a file ends before it is whole, or has gone since the folder was listed.
+fn is_cut_off(error: &Error) -> bool {
+    let Error::Broken {
+        source: Some(source),
+        ..
+    } = error
+    else {
+        return false;
+    };
+    let kind = source.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
+    )
+}
+
+/// One error for all files that are broken; none where none is.
+fn all_of(mut broken: Vec<Error>) -> Option<Error> {
+    let last = broken.pop()?;
+    if broken.is_empty() {
+        return Some(last);
+    }
+    broken.push(last);
+    let messages: Vec<String> = broken.iter().map(ToString::to_string).collect();
+    Some(Error::Broken {
+        message: format!("{} files are broken: {}", broken.len(), messages.join("; ")),
+        source: None,
+    })
 }
 
 #[cfg(test)]

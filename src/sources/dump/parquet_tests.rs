@@ -127,7 +127,7 @@ async fn rows_are_what_lines_of_the_same_posts_are() {
         json!({"id": "a", "title": "fish &amp; chips", "subreddit": "pics", "author": "x",
                "created_utc": 1_700_000_000, "retrieved_on": 1_700_000_060, "over_18": true,
                "stickied": false, "num_comments": 12, "upvote_ratio": 0.95, "score": 7,
-               "_meta": {"retrieved_2nd_on": 1_700_129_600, "was_deleted_later": false},
+               "_meta": {"retrieved_2nd_on": 1_700_129_600, "was_initially_deleted": false},
                "gallery_data": {"items": [{"media_id": "m2"}, {"media_id": "m1"}]},
                "media_metadata": galleries}),
         json!({"id": "b", "title": "no \"gallery\"\n", "subreddit": "pics", "author": null,
@@ -137,7 +137,7 @@ async fn rows_are_what_lines_of_the_same_posts_are() {
         json!({"id": "c", "title": "an empty one", "subreddit": "pics", "author": "[deleted]",
                "created_utc": 1_700_000_002, "retrieved_on": 1_700_000_003.25, "over_18": true,
                "stickied": null, "num_comments": 0, "upvote_ratio": null, "score": 0,
-               "_meta": {"retrieved_2nd_on": null, "was_deleted_later": true},
+               "_meta": {"retrieved_2nd_on": null, "was_initially_deleted": true},
                "gallery_data": {"items": []}, "media_metadata": {}}),
     ];
     let text = lines.each_ref().map(Value::to_string).join("\n");
@@ -156,7 +156,7 @@ async fn rows_are_what_lines_of_the_same_posts_are() {
         REQUIRED INT64 score;
         OPTIONAL GROUP _meta {
             OPTIONAL DOUBLE retrieved_2nd_on;
-            REQUIRED BOOLEAN was_deleted_later;
+            REQUIRED BOOLEAN was_initially_deleted;
         }
         OPTIONAL GROUP gallery_data {
             OPTIONAL GROUP items (LIST) {

@@ -21,6 +21,7 @@ struct Reader {
     cursors: BTreeMap<String, FileCursor>,
     since: Option<&'static str>,
     as_of: Option<&'static str>,
+    now: Option<&'static str>,
 }
 
 /// The ids that a walk gave, and what it dropped and read.
@@ -38,6 +39,7 @@ impl Reader {
         let (send, mut receive) = mpsc::channel::<Page>(1);
         let request = ScrapeRequest {
             since: self.since.map(|text| text.parse().unwrap()),
+            now: self.now.map(|text| text.parse().unwrap()),
             cursors: self.cursors.values().cloned().collect(),
             ..ScrapeRequest::everything(self.as_of.unwrap_or("2026-12-01").parse().unwrap())
         };
@@ -193,7 +195,8 @@ async fn a_line_that_is_still_being_written_is_read_when_it_is_whole() {
     let (begin, end) = last.split_at(last.len() / 2);
     fs::write(&path, format!("{}\n{begin}", post("a0", "pics", 1))).unwrap();
     let news = reader.news(&path).await;
-    assert_eq!((news.ids, news.dropped["malformed_line"]), (ids(0..1), 1));
+    let unfinished = BTreeMap::from([("unfinished_line".to_owned(), 1)]);
+    assert_eq!((news.ids, news.dropped), (ids(0..1), unfinished));
     append(&path, end.as_bytes());
     let news = reader.news(&path).await;
     assert_eq!((news.ids, news.dropped.len()), (ids(1..2), 0));
@@ -217,6 +220,60 @@ async fn a_dump_that_is_still_coming_is_read_as_it_comes() {
     let second = reader.news(&path).await;
     assert!(!first.ids.is_empty() && !second.ids.is_empty());
     assert_eq!([first.ids, second.ids].concat(), ids(0..5000));
+}
+
+#[tokio::test]
+async fn a_file_of_a_folder_that_is_not_whole_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = |numbers| lines(numbers).join("\n") + "\n";
+    let whole = compressed(&text(0..5000));
+    fs::write(path("a.zst"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(path("b.jsonl"), text(5000..5010)).unwrap();
+    let rows = posts(&[(5010..5020, "pics", 1_500_000_000)]);
+    fs::write(path("c.parquet"), &rows[..rows.len() / 2]).unwrap();
+    for hidden in [
+        ".x.jsonl",
+        "x.jsonl.part",
+        "x.zst.crdownload",
+        "x.zst.tmp",
+        ".DS_Store",
+    ] {
+        fs::write(path(hidden), text(6000..6001)).unwrap();
+    }
+    let mut reader = Reader::default();
+    let (first, end) = reader.walk(folder.path(), usize::MAX).await;
+    let summary = end.unwrap();
+    let folder = fs::canonicalize(folder.path()).unwrap();
+    let unfinished = ["a.zst", "c.parquet"].map(|name| folder.join(name));
+    assert_eq!(summary.unfinished, unfinished);
+    let said = summary.unfinished().unwrap();
+    assert!(
+        said.contains("a.zst") && said.contains("c.parquet"),
+        "{said}"
+    );
+    assert_eq!(first.ids[first.ids.len() - 10..], ids(5000..5010));
+
+    fs::write(path("a.zst"), &whole).unwrap();
+    fs::write(path("c.parquet"), &rows).unwrap();
+    let second = reader.news(&folder).await;
+    let mut all = [first.ids, second.ids].concat();
+    all.sort_by_key(|id| id[1..].parse::<u32>().unwrap());
+    assert_eq!(all, ids(0..5020));
+    assert_eq!(reader.news(&folder).await.bytes, 0);
+
+    // What is damaged is told of, all of it, and holds up no other either.
+    for name in ["d.zst", "e.parquet"] {
+        fs::write(path(name), "no such file at all").unwrap();
+    }
+    fs::write(path("f.jsonl"), text(5020..5021)).unwrap();
+    let (third, end) = reader.walk(&folder, usize::MAX).await;
+    let error = end.unwrap_err().to_string();
+    assert!(
+        error.contains("d.zst") && error.contains("e.parquet"),
+        "{error}"
+    );
+    assert_eq!(third.ids, ids(5020..5021));
 }
 
 #[tokio::test]
@@ -244,6 +301,18 @@ async fn posts_that_are_too_young_are_left_for_a_later_walk() {
     reader.as_of = Some("2020-01-05");
     assert_eq!(reader.news(&path).await.ids, ids(1..4));
     assert_eq!(reader.news(&path).await.bytes, 0);
+    // A day that cannot have come yet is not waited for.
+    let mut impossible = text.clone();
+    impossible[1] = text[1].replace("\"created_utc\":", "\"created_utc\":9");
+    fs::write(&path, impossible.join("\n")).unwrap();
+    let mut reader = Reader {
+        now: Some("2020-02-01"),
+        ..Reader::default()
+    };
+    let news = reader.news(&path).await;
+    assert_eq!((news.ids.len(), news.dropped["in_future"]), (3, 1));
+    assert_eq!(reader.news(&path).await.bytes, 0);
+    fs::write(&path, text.join("\n")).unwrap();
     let mut reader = Reader {
         since: Some("2020-01-03"),
         ..Reader::default()

@@ -292,12 +292,14 @@ impl Progress {
     /// The file has ended, and perhaps its last line without an end of its own.
     fn end(&mut self, wanted: &Wanted, sink: &mut Sink<'_>) -> Result<(), Error> {
         let is_open = !self.line.is_empty() || self.is_endless;
-        // What is no whole text may be the beginning of one that is still being written: it is
-        // counted, and read again when the file has grown.
+        // What is no whole text may be the beginning of one that is still being written: it is read
+        // again when the file has grown.
         let is_whole = !is_open
             || self.line.trim_ascii().is_empty()
             || serde_json::from_slice::<IgnoredAny>(&self.line).is_ok();
-        if is_open {
+        if !is_whole {
+            sink.pager.add_dropped("unfinished_line", 1);
+        } else if is_open {
             self.end_line("", wanted, sink)?;
         }
         if is_whole {

@@ -48,10 +48,13 @@ impl Wanted {
             return Some("before_since");
         }
         let as_of = self.request.as_of;
-        all(&self.created, line, |value| {
+        let is_after = all(&self.created, line, |value| {
             second(value).is_some_and(|at| at > as_of + SECOND)
-        })
-        .then_some("after_as_of")
+        });
+        // Where one of them cannot be, the parser tells which is the post's own.
+        let is_possible = |at| self.request.latest().is_none_or(|latest| at <= latest);
+        let waits = is_after && all(&self.created, line, |v| second(v).is_some_and(is_possible));
+        waits.then_some("after_as_of")
     }
 }
 

@@ -100,6 +100,14 @@ fn lines_of_others_are_passed_over() {
     assert_eq!(reason("pics", "1500000000"), Some("before_since"));
     assert_eq!(reason("pics", "\"1600000000\""), Some("after_as_of"));
     assert_eq!(reason("PICS", "1577836800.0"), None);
+    let now = ScrapeRequest {
+        now: Some("2020-06-01".parse().unwrap()),
+        ..filter.request().clone()
+    };
+    // What cannot be yet is left to the parser.
+    let line = line("pics", "1700000000");
+    assert_eq!(Wanted::new(now).passes_over(line.as_bytes()), None);
+    assert_eq!(filter.passes_over(line.as_bytes()), Some("after_as_of"));
     let crosspost = r#"{"crosspost_parent_list":[{"subreddit":"aww"}],"subreddit":"pics"}"#;
     assert_eq!(filter.passes_over(crosspost.as_bytes()), None);
 }

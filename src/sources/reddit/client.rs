@@ -266,12 +266,12 @@ impl RedditClient {
         Ok(found)
     }
 
-    /// When an answer as of `as_of` is read: a live server answers as of now.
+    /// When an answer as of `as_of` is read: a live server answers as of its own now.
     pub(super) fn read_at(&self, as_of: Timestamp) -> Timestamp {
         if self.endpoint.simulated_time {
             as_of
         } else {
-            self.limiter.now()
+            self.limiter.server_now()
         }
     }
 

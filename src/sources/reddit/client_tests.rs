@@ -17,7 +17,9 @@ use super::{
     super::{
         budget::Mishap,
         endpoint::Credentials,
-        served_tests::{Call, TOKEN_PATH, all, client_of, empty_listing, json, page, serve, token},
+        served_tests::{
+            Call, TOKEN_PATH, all, client_of, counted, empty_listing, json, page, serve, token,
+        },
     },
     *,
 };
@@ -348,5 +350,32 @@ fn pauses_double_with_a_share_of_chance() {
         let whole = (FIRST_PAUSE * 2_u32.pow((tries - 1).min(10))).min(LONGEST_PAUSE);
         let pause = pauses.after(tries);
         assert!(whole / 2 <= pause && pause <= whole, "{tries}: {pause:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_json_is_said_to_be_one() {
+    let (client, _) = answered(|_| page(status(200))).await;
+    let Fault::Other(error) = client.newest(&["pics"], None, AT).await.unwrap_err() else {
+        panic!("a page is no refusal");
+    };
+    let said = error.to_string();
+    assert!(said.contains("a page of HTML in place of JSON"), "{said}");
+    assert!(said.contains("login page"), "{said}");
+}
+
+#[tokio::test]
+async fn a_reading_is_made_at_the_servers_time() {
+    let (client, _) = answered(|_| counted(empty_listing(), AT, 1, 100)).await;
+    // Nothing was told yet; this machine's clock stands as the test has set it.
+    assert_eq!(client.read_at(AT), AT);
+    client.newest(&["pics"], None, AT).await.unwrap();
+    assert!(client.read_at(AT).since(AT) < Duration::from_secs(2));
+    for hours in [-3_i64, 3] {
+        let server = Timestamp::from_millis(AT.as_millis() + hours * 3_600_000);
+        let (client, _) = answered(move |_| counted(empty_listing(), server, 1, 100)).await;
+        client.newest(&["pics"], None, AT).await.unwrap();
+        let off = client.read_at(AT).as_millis() - server.as_millis();
+        assert!(off.abs() <= 2_000, "{off} ms off at {hours} h");
     }
 }

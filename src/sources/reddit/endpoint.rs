@@ -45,6 +45,11 @@ impl Endpoint {
         Ok(endpoint)
     }
 
+    /// Whether the API is on this machine: it is no Reddit then.
+    pub fn is_here(&self) -> bool {
+        Url::parse(&self.api_url).is_ok_and(|url| net::is_here(&url))
+    }
+
     /// A simulated Reddit at `base` (`http://127.0.0.1:PORT`).
     pub fn sandbox(base: &str) -> Self {
         let base = base.trim_end_matches('/');

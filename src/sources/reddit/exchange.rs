@@ -8,6 +8,11 @@ use crate::clock::Clock;
 /// The largest answer that is read; a full page of a listing has 0.5 to 1.5 MB.
 const LARGEST: usize = 32 << 20;
 
+/// What it mostly means when a page comes where JSON was asked for.
+const A_PAGE: &str = "something between here and the API answered, such as a login page of this \
+     network, a proxy, or the server's edge, which asks for a browser; or `reddit.oauth_url` is not \
+     the address of an API";
+
 /// What came of a request.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -72,6 +77,9 @@ async fn read(mut response: Response, clock: &dyn Clock) -> Exchange {
     let mut answer = Answer::of_status(status.as_u16(), is_page);
     if answer == Answer::Good && !is_whole {
         answer = Answer::NotJson;
+    }
+    if answer == Answer::NotJson && is_page {
+        why = format!("{why} with a page of HTML in place of JSON: {A_PAGE}");
     }
     Exchange {
         outcome: Outcome {

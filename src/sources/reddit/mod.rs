@@ -9,6 +9,7 @@ mod exchange;
 mod fuzzed;
 mod listing;
 mod media;
+mod names;
 pub(crate) mod nature;
 mod pack;
 mod people;
@@ -17,6 +18,7 @@ mod source;
 mod standing;
 mod token;
 mod user_agent;
+mod walk;
 
 #[cfg(test)]
 mod served_tests;
@@ -26,5 +28,6 @@ pub use budget::{
 };
 pub use by_roux::RouxClients;
 pub use endpoint::{Credentials, Endpoint, Grant};
+pub use names::{author_name, community_name, post_id};
 pub use source::{Access, ReadingStep, RedditSource};
 pub use user_agent::user_agent;

@@ -14,26 +14,19 @@ use super::{
     by_roux::RouxClients,
     client::{Fault, RedditClient},
     endpoint::{Credentials, Endpoint},
-    listing::{ListingPage, post_of, read_child},
+    listing::{ListingPage, read_child},
     pack::packs,
-    post::ParsedPost,
     standing,
+    walk::Walk,
 };
 use crate::{
     clock::{Clock, Timestamp},
-    corpus::{Gap, Observation},
+    corpus::{Observation, Refused},
     sources::{
         BATCH, Due, Error, ImageSize, Page, People, Readings, ScrapeRequest, ScrapeSummary, Source,
         SourceTraits, Standings,
     },
 };
-
-/// A listing ends at about a thousand posts, however many there are.
-const CAP: usize = 900;
-
-/// How many known posts a walk meets before it is sure that all below is known: one alone may have
-/// been put back to its place late.
-const ENOUGH: usize = 2;
 
 /// How many requests for readings are under way at a time.
 const AT_A_TIME: usize = 8;
@@ -81,7 +74,7 @@ pub struct Access {
 /// Reddit, or a server that speaks as it does.
 #[derive(Debug)]
 pub struct RedditSource {
-    client: RedditClient,
+    pub(super) client: RedditClient,
     dataset: String,
     communities: Vec<String>,
     step: ReadingStep,
@@ -160,7 +153,6 @@ impl RedditSource {
         walks.extend(new.into_iter().map(|name| vec![name]));
         walks.reverse();
         let mut summary = ScrapeSummary::default();
-        let mut refused = None;
         while let Some(pack) = walks.pop() {
             match self.walk(&pack, &request, &pages).await {
                 Ok(Walk::Whole { newest, gap }) => {
@@ -178,98 +170,14 @@ impl RedditSource {
                     walks.extend(pack.iter().rev().map(|name| vec![*name]));
                 }
                 // One that is private or gone is no reason to lose the others.
-                Err(fault @ Fault::Refused { .. }) => {
-                    let error = Error::from(fault);
-                    tracing::warn!(%error, community = pack[0], "a community cannot be read");
-                    refused = refused.or(Some(error));
-                }
+                Err(fault @ Fault::Refused { .. }) => summary.refused.push(Refused {
+                    community: pack[0].to_owned(),
+                    why: Error::from(fault).to_string(),
+                }),
                 Err(Fault::Other(error)) => return Err(error),
             }
         }
-        match refused {
-            Some(error) if summary.watermarks.is_empty() => Err(error),
-            _ => Ok(summary),
-        }
-    }
-
-    /// Walks down the listing of some communities until what is known of all of them.
-    async fn walk(
-        &self,
-        pack: &[&str],
-        request: &ScrapeRequest,
-        pages: &mpsc::Sender<Page>,
-    ) -> Result<Walk, Fault> {
-        let as_of = request.as_of;
-        let known = |name: &str| request.watermarks.get(name).copied();
-        // Up to here all of them are known.
-        let all_known = pack.iter().map(|name| known(name)).min().flatten();
-        let stops: BTreeMap<&str, Option<Timestamp>> = pack
-            .iter()
-            .map(|name| (*name, known(name).map(|known| known - request.look_back)))
-            .collect();
-        // Below this nothing new is left in any of them.
-        let bottom = stops.values().min().copied().flatten();
-        let is_below =
-            |created: Option<Timestamp>, stop: Option<Timestamp>| stop.is_some() && created < stop;
-        let mut newest: Option<Timestamp> = None;
-        let mut oldest: Option<Timestamp> = None;
-        let mut cursor: Option<String> = None;
-        let (mut seen, mut met) = (0, 0);
-        loop {
-            let listing = self.client.newest(pack, cursor.as_deref(), as_of).await?;
-            let read_at = self.client.read_at(as_of);
-            seen += listing.children.len();
-            let mut page = Page {
-                bytes: listing.bytes,
-                ..Page::default()
-            };
-            let mut reached_known = false;
-            for child in &listing.children {
-                let post = match read_child(child, read_at, request.images) {
-                    Ok(post) => post,
-                    Err(reason) => {
-                        *page.dropped.entry(reason.to_string()).or_insert(0) += 1;
-                        continue;
-                    }
-                };
-                let created = post.record.created_at;
-                let name = asked_name(pack, &post);
-                met += usize::from(created <= all_known && request.known.contains(&post.record.id));
-                reached_known |= is_below(created, bottom) || met >= ENOUGH;
-                oldest = created.or(oldest);
-                let stop = name.and_then(|name| stops.get(name).copied().flatten());
-                if created <= Some(as_of) && !is_below(created, stop) {
-                    newest = newest.max(created);
-                    if request.raw
-                        && listing.is_as_sent
-                        && let Ok(sent) = post_of(child)
-                    {
-                        let raw = post.raw(sent.get().as_bytes());
-                        page.raw.insert(post.record.id.clone(), raw);
-                    }
-                    page.records.push((post.record, Some(post.observation)));
-                }
-            }
-            // A cursor that comes again would be walked for ever.
-            let next = listing.after.filter(|after| Some(after) != cursor.as_ref());
-            pages.send(page).await.map_err(|_| Error::Cancelled)?;
-            // Where the listing ends below what is known of all, nothing was missed.
-            let reached_known = reached_known || (next.is_none() && oldest < all_known);
-            if next.is_none() && !reached_known && pack.len() > 1 && seen >= CAP {
-                return Ok(Walk::CutShort);
-            }
-            if reached_known || next.is_none() {
-                let cut = (!reached_known && seen >= CAP).then_some(());
-                let gap = cut.and(all_known).zip(oldest).map(|(from, to)| Gap {
-                    community: pack[0].to_owned(),
-                    from,
-                    to,
-                });
-                // What one listing has shown of its newest is known of all that it shows.
-                return Ok(Walk::Whole { newest, gap });
-            }
-            cursor = next;
-        }
+        Ok(summary)
     }
 
     async fn observe_all(&self, due: &[Due], as_of: Timestamp) -> Result<Readings, Error> {
@@ -318,6 +226,7 @@ impl Source for RedditSource {
             by_community: true,
             live: true,
             replays: self.client.endpoint().simulated_time,
+            by_permission: !self.client.endpoint().is_here(),
         }
     }
 
@@ -370,31 +279,6 @@ impl Source for RedditSource {
             Ok(Some(found))
         })
     }
-}
-
-/// How a walk has ended.
-enum Walk {
-    /// Everything new was seen that is still shown.
-    Whole {
-        /// When the newest post was made.
-        newest: Option<Timestamp>,
-        /// What is no longer shown, though it may be new.
-        gap: Option<Gap>,
-    },
-    /// The listing ended before what is known, for it shows only so many: loud communities must be
-    /// read alone.
-    CutShort,
-}
-
-/// The name by which a post's community was asked for, which may differ in case.
-fn asked_name<'a>(pack: &[&'a str], post: &ParsedPost) -> Option<&'a str> {
-    if let [only] = pack {
-        return Some(only);
-    }
-    let community = post.record.community.as_deref()?;
-    pack.iter()
-        .copied()
-        .find(|name| name.eq_ignore_ascii_case(community))
 }
 
 fn fullnames(ids: &[String]) -> String {

@@ -9,7 +9,7 @@ use super::{
     },
     *,
 };
-use crate::{clock::SystemClock, sources::Standing};
+use crate::{clock::SystemClock, corpus::Gap, sources::Standing};
 
 #[test]
 fn rounds_a_due_time_up_to_its_step() {
@@ -230,11 +230,17 @@ async fn a_community_that_is_gone_does_not_cost_the_others() {
     let (source_of_both, _) = source(answer).await;
     let (ids, summary) = read(&source_of_both, &["pics", "gone"], 90_000.0).await;
     assert_eq!(ids, ["c"]);
-    let known: Vec<String> = summary.unwrap().watermarks.into_keys().collect();
-    assert_eq!(known, ["pics"]);
-    let (_, summary) = read(&source_of_both, &["gone"], 90_000.0).await;
-    let error = summary.unwrap_err().to_string();
-    assert!(error.contains("it is not there"), "{error}");
+    let summary = summary.unwrap();
+    let known: Vec<String> = summary.watermarks.into_keys().collect();
+    assert_eq!(
+        (known, summary.walked),
+        (vec!["pics".to_owned()], vec!["pics".to_owned()])
+    );
+    let [refused] = &summary.refused[..] else {
+        panic!("{:?}", summary.refused);
+    };
+    assert_eq!(refused.community, "gone");
+    assert!(refused.why.contains("it is not there"), "{}", refused.why);
 }
 
 #[test]

@@ -4,7 +4,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{listing::ListingPage, post::text};
-use crate::sources::{Standing, Standings};
+use crate::{
+    corpus::Record,
+    sources::{Standing, Standings},
+};
 
 /// What stands in place of the name of an account that is gone.
 const GONE: &str = "[deleted]";
@@ -27,10 +30,20 @@ pub(super) fn standings(page: &ListingPage) -> Standings {
         .collect()
 }
 
+/// Whether the author of a post has deleted it: the source keeps its place.
+pub(super) fn is_deleted(post: &Record) -> bool {
+    let field = |name: &str| text(post.fields.get(name));
+    match field("removed_by_category") {
+        Some(category) => category == "deleted",
+        None => post.author.is_none() && field("selftext") == Some(GONE),
+    }
+}
+
 fn standing(post: &Map<String, Value>) -> Standing {
     let author_is_gone = text(post.get("author")) == Some(GONE);
     match text(post.get("removed_by_category")) {
         Some("deleted") => Standing::Deleted,
+        None if author_is_gone && text(post.get("selftext")) == Some(GONE) => Standing::Deleted,
         Some(category) => Standing::Removed(category.to_owned()),
         None if author_is_gone => Standing::AuthorGone,
         None => Standing::There,
@@ -50,6 +63,7 @@ mod tests {
             {"kind": "t3", "data": {"id": "c", "author": "bob",
                                     "removed_by_category": "moderator"}},
             {"kind": "t3", "data": {"id": "d", "author": "[deleted]"}},
+            {"kind": "t3", "data": {"id": "e", "author": "[deleted]", "selftext": "[deleted]"}},
             {"kind": "t3", "data": 7}]}}"#;
         let found = standings(&ListingPage::read(body).unwrap());
         let expected = [
@@ -57,6 +71,7 @@ mod tests {
             ("b", Standing::Deleted),
             ("c", Standing::Removed("moderator".to_owned())),
             ("d", Standing::AuthorGone),
+            ("e", Standing::Deleted),
         ]
         .map(|(id, standing)| (id.to_owned(), standing));
         assert_eq!(found, expected);

@@ -200,6 +200,7 @@ impl Source for TableSource {
             by_community: false,
             live: false,
             replays: false,
+            by_permission: false,
         }
     }
 

@@ -42,7 +42,7 @@ INSERT INTO predictions VALUES ('d', 'r', 'm', 1, 0, 0, 0, 0, 'old');
 INSERT INTO records VALUES ('d', 'r', NULL, NULL, NULL, NULL, '[]', '{}', 0, 0, 'old');
 INSERT INTO raw VALUES ('d', 'r', 0, 0, x'28b52ffd00581100007b7d', NULL);
 INSERT INTO media VALUES (x'01', 1, 'png', 1, 1, 1, 0, NULL, 1);
-INSERT INTO media_places VALUES ('u', 'stored', NULL, x'01', 0, 'old');
+INSERT INTO media_places VALUES ('u', 'stored', NULL, x'01', 0, 'old', 0);
 INSERT INTO embeddings VALUES (x'01', x'01', 'f32', x'00000000', 0, 'old'),
                               (x'01', x'02', 'f32', x'00000000', 0, 'old');
 ";

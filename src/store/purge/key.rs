@@ -11,7 +11,7 @@ use std::{
 };
 
 use rand::TryRng as _;
-use sqlx::{Sqlite, Transaction};
+use sqlx::SqliteConnection;
 
 use super::{family, people::Fate};
 use crate::{corpus::keyed_hash, store::Error};
@@ -151,7 +151,7 @@ fn random() -> Result<[u8; 32], Error> {
 
 /// Whose hashes are among those that stay.
 pub(super) async fn known<'a>(
-    transaction: &mut Transaction<'static, Sqlite>,
+    connection: &mut SqliteConnection,
     hashes: &[(&'a str, [u8; 32])],
 ) -> Result<HashSet<&'a str>, Error> {
     let asked: Vec<String> = hashes.iter().map(|(_, hash)| hexadecimal(hash)).collect();
@@ -160,7 +160,7 @@ pub(super) async fn known<'a>(
         "SELECT id_hash FROM purged WHERE id_hash IN (SELECT unhex(value) FROM json_each(?))",
         asked,
     )
-    .fetch_all(&mut **transaction)
+    .fetch_all(connection)
     .await?
     .into_iter()
     .collect();

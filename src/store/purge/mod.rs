@@ -7,6 +7,7 @@
 //! keep their bytes ([`super::Store::scrub`]).
 
 mod choose;
+mod forget;
 mod key;
 mod note;
 mod people;
@@ -16,10 +17,13 @@ mod rows;
 mod scrub;
 mod words;
 
-pub use choose::{PurgeWish, RecordKey, family};
+pub use choose::{Acquaintance, PurgeWish, RecordKey, family};
+pub use forget::OF_A_PERSON;
+pub(super) use forget::forget_authors;
 pub(super) use key::PurgeKey;
 pub use note::{NotedPurge, Traces};
-pub(super) use people::{Fate, kept_away, kept_away_people, remember};
+use people::{Fate, remember};
+pub(super) use people::{kept_away, kept_away_people};
 pub use remove::Removed;
 pub use rows::PurgedRows;
 

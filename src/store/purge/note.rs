@@ -3,18 +3,22 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::RecordKey;
 use crate::{
     clock::Timestamp,
     corpus::{ContentHash, MediaLocation},
-    store::{Error, Store},
+    store::{Error, Store, raw},
 };
 
 /// What a record is found by outside its own rows. It is kept no longer than the purge takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traces {
+    /// Whether it is about the person alone, whose account is gone: their records stay.
+    #[serde(default)]
+    pub is_person: bool,
     /// Who published it.
     pub author: Option<String>,
     /// The source's id of the account.
@@ -32,7 +36,7 @@ pub struct Traces {
 /// A purge that is not through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotedPurge {
-    /// The record.
+    /// The record; of a person the name as `u/NAME`.
     pub key: RecordKey,
     /// What it is found by.
     pub traces: Traces,
@@ -62,7 +66,6 @@ impl Store {
         let mut transaction = self.content.write().await?;
         for key in keys {
             let traces = traces_of(&mut transaction, key).await?;
-            let traces = serde_json::json!(traces).to_string();
             let hash = self.purge_key.hash(&key.dataset, &key.id)?;
             let hash = hash.as_slice();
             sqlx::query!(
@@ -72,18 +75,7 @@ impl Store {
             )
             .execute(&mut *transaction)
             .await?;
-            new += sqlx::query!(
-                "INSERT INTO purges (dataset, record_id, cause, traces, noted_at)
-                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                key.dataset,
-                key.id,
-                cause,
-                traces,
-                now,
-            )
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
+            new += write(&mut transaction, key, cause, &traces, now).await?;
         }
         self.content.commit(transaction, "purge_note").await?;
         self.sync_content().await?;
@@ -121,7 +113,8 @@ impl Store {
         }
         sqlx::query!(
             "INSERT INTO scrubs (one, due_since) VALUES (1, ?)
-             ON CONFLICT DO UPDATE SET due_since = ifnull(due_since, excluded.due_since)",
+             ON CONFLICT DO UPDATE SET due_since = ifnull(due_since, excluded.due_since),
+                 written_at = NULL",
             now,
         )
         .execute(&mut *transaction)
@@ -129,6 +122,29 @@ impl Store {
         self.content.commit(transaction, "purge_finish").await?;
         self.sync_content().await
     }
+}
+
+/// Writes a note, unless there is one; how many were written.
+pub(super) async fn write(
+    transaction: &mut Transaction<'static, Sqlite>,
+    key: &RecordKey,
+    cause: &str,
+    traces: &Traces,
+    noted_at: i64,
+) -> Result<u64, Error> {
+    let traces = serde_json::json!(traces).to_string();
+    Ok(sqlx::query!(
+        "INSERT INTO purges (dataset, record_id, cause, traces, noted_at)
+         VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        key.dataset,
+        key.id,
+        cause,
+        traces,
+        noted_at,
+    )
+    .execute(&mut **transaction)
+    .await?
+    .rows_affected())
 }
 
 /// The purges that are not through, as this connection sees them.
@@ -181,11 +197,60 @@ async fn traces_of(
         MediaLocation::Url(url) => url,
         MediaLocation::File(path) => path.display().to_string(),
     });
-    Ok(Traces {
+    let mut traces = Traces {
         author: row.author,
         account: row.account,
         texts: row.title.into_iter().collect(),
         places: places.collect(),
         ..Traces::default()
-    })
+    };
+    add_former(transaction, key, &mut traces).await?;
+    Ok(traces)
+}
+
+/// Adds what the record was found by when it was first seen: a later look may have found a title,
+/// images and an author that were taken away.
+async fn add_former(
+    transaction: &mut Transaction<'static, Sqlite>,
+    key: &RecordKey,
+    traces: &mut Traces,
+) -> Result<(), Error> {
+    let sent = match raw::of(transaction, &key.dataset, &key.id).await {
+        // It goes with the record, whatever it was.
+        Err(Error::Inconsistent { .. }) => None,
+        sent => sent?,
+    };
+    let sent = sent.and_then(|sent| serde_json::from_slice::<Value>(&sent.json).ok());
+    let Some(sent) = sent else { return Ok(()) };
+    let text = |name: &str| sent[name].as_str().map(str::to_owned);
+    traces.texts.extend(text("title"));
+    let is_name = |name: &String| !name.starts_with('[');
+    traces.author = traces
+        .author
+        .take()
+        .or_else(|| text("author").filter(is_name));
+    traces.account = traces.account.take().or_else(|| text("author_fullname"));
+    let mut urls = BTreeSet::new();
+    urls_in(&sent, &mut urls);
+    let urls = serde_json::json!(urls).to_string();
+    traces.places.extend(
+        sqlx::query_scalar!(
+            "SELECT place FROM media_places WHERE place IN (SELECT value FROM json_each(?))",
+            urls,
+        )
+        .fetch_all(&mut **transaction)
+        .await?,
+    );
+    Ok(())
+}
+
+fn urls_in<'a>(value: &'a Value, urls: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::String(text) if text.starts_with("http") => {
+            urls.insert(text);
+        }
+        Value::Array(items) => items.iter().for_each(|item| urls_in(item, urls)),
+        Value::Object(fields) => fields.values().for_each(|item| urls_in(item, urls)),
+        _ => {}
+    }
 }

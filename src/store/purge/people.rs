@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::{PurgeKey, family, key::known};
+use super::{OF_A_PERSON, PurgeKey, family, key::known};
 use crate::{
     clock::Timestamp,
     corpus::Record,
@@ -72,6 +72,22 @@ impl Store {
         .await?;
         self.content.commit(transaction, "purge_note").await?;
         self.sync_content().await
+    }
+}
+
+impl Store {
+    /// Whether all that this author publishes stays away.
+    ///
+    /// # Errors
+    ///
+    /// Where the database or the key cannot be read.
+    pub async fn is_purged_author(&self, dataset: &str, author: &str) -> Result<bool, Error> {
+        let mut connection = self.content.read().acquire().await?;
+        if !any(&mut connection).await? {
+            return Ok(false);
+        }
+        let hash = self.purge_key.hash_person(Fate::Purged, dataset, author)?;
+        Ok(!known(&mut connection, &[(author, hash)]).await?.is_empty())
     }
 }
 
@@ -164,9 +180,9 @@ pub(in crate::store) async fn kept_away_people<'a>(
 }
 
 /// Whether anything is to stay away.
-async fn any(transaction: &mut Transaction<'static, Sqlite>) -> Result<bool, Error> {
+pub(super) async fn any(connection: &mut SqliteConnection) -> Result<bool, Error> {
     let any = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM purged) AS "any!: bool""#)
-        .fetch_one(&mut **transaction)
+        .fetch_one(connection)
         .await?;
     Ok(any)
 }
@@ -188,7 +204,7 @@ impl<'a> KeptAway<'a> {
         is_forgotten.then(|| {
             let mut record = record.clone();
             record.author = None;
-            for name in ["author_fullname", "author_flair_text", "author_premium"] {
+            for name in OF_A_PERSON {
                 record.fields.remove(name);
             }
             record

@@ -44,8 +44,8 @@ struct Removal {
 
 impl Store {
     /// Removes the rows of all noted records, in one transaction, and adds to their notes what they
-    /// alone had. Returns what was removed and the notes as they are now; what is noted later is for
-    /// the next one.
+    /// alone had. Returns what was removed and the notes as they are now, less what others have too:
+    /// it is theirs wherever it is found. What is noted later is for the next one.
     ///
     /// # Errors
     ///
@@ -59,9 +59,9 @@ impl Store {
             removed: Removed::default(),
         };
         removal.records(&noted).await?;
-        let held = removal.held(&noted).await?;
+        let mut held = removal.held(&noted).await?;
         removal.people(&noted, &held).await?;
-        removal.contents(&mut noted, &held).await?;
+        removal.contents(&mut noted, &mut held).await?;
         for purge in &mut noted {
             let removed_at = *purge.removed_at.get_or_insert(now);
             let removed_at = removed_at.as_millis();
@@ -77,6 +77,9 @@ impl Store {
             .await?;
         }
         self.content.commit(removal.transaction, "purge").await?;
+        for purge in &mut noted {
+            held.take_from(&mut purge.traces);
+        }
         Ok((removal.removed, noted))
     }
 }
@@ -90,10 +93,21 @@ struct Held {
     people: HashSet<String>,
 }
 
+impl Held {
+    /// Takes what others have from the traces of a record that is gone.
+    fn take_from(&self, traces: &mut Traces) {
+        for name in [&mut traces.author, &mut traces.account] {
+            *name = name.take().filter(|name| !self.people.contains(name));
+        }
+        traces.texts.retain(|text| !self.texts.contains(text));
+        traces.places.retain(|place| !self.places.contains(place));
+    }
+}
+
 impl Removal {
     async fn records(&mut self, noted: &[NotedPurge]) -> Result<(), Error> {
         let mut by_dataset: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for NotedPurge { key, .. } in noted {
+        for NotedPurge { key, .. } in noted.iter().filter(|purge| !purge.traces.is_person) {
             by_dataset.entry(&key.dataset).or_default().push(&key.id);
         }
         for (dataset, ids) in by_dataset {
@@ -189,7 +203,7 @@ impl Removal {
     }
 
     /// Images, captions and vectors; those that nobody else has are added to the traces.
-    async fn contents(&mut self, noted: &mut [NotedPurge], held: &Held) -> Result<(), Error> {
+    async fn contents(&mut self, noted: &mut [NotedPurge], held: &mut Held) -> Result<(), Error> {
         let found = self.places(noted, held).await?;
         for NotedPurge { traces, .. } in noted.iter_mut() {
             let images = traces.places.iter().filter_map(|place| found.get(place));
@@ -295,7 +309,7 @@ impl Removal {
         Ok(())
     }
 
-    async fn vectors(&mut self, noted: &[NotedPurge], held: &Held) -> Result<(), Error> {
+    async fn vectors(&mut self, noted: &[NotedPurge], held: &mut Held) -> Result<(), Error> {
         let texts: BTreeSet<&String> = noted
             .iter()
             .flat_map(|purge| &purge.traces.texts)
@@ -319,6 +333,7 @@ impl Removal {
             .filter(|text| !shared.contains(*text))
             .map(ContentHash::of)
             .collect();
+        held.texts.extend(shared);
         gone.extend(all_of(noted, |traces| &traces.images));
         gone.extend(all_of(noted, |traces| &traces.pairs));
         let gone = hashes::to_json(&gone);

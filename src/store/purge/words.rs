@@ -1,6 +1,9 @@
 //! Sentences of the state that name a purged record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt as _;
+use serde_json::Value;
 
 use crate::store::{Error, Store};
 
@@ -72,25 +75,103 @@ impl Store {
                 .await?
                 .rows_affected();
         }
+        // What tasks hand on is an object, and has their sentences once more.
+        macro_rules! forget_within {
+            ($read:literal, $write:literal) => {
+                let rows = sqlx::query_scalar!($read)
+                    .fetch_all(&mut *transaction)
+                    .await?;
+                for text in rows.into_iter().filter(|text| names(text)) {
+                    let Some(without) = without(&text, &names) else {
+                        continue;
+                    };
+                    replaced += sqlx::query!($write, without, text)
+                        .execute(&mut *transaction)
+                        .await?
+                        .rows_affected();
+                }
+            };
+        }
+        forget_within!(
+            r#"SELECT DISTINCT outcome AS "text!" FROM tasks WHERE outcome IS NOT NULL"#,
+            "UPDATE tasks SET outcome = ? WHERE outcome = ?"
+        );
+        forget_within!(
+            r#"SELECT DISTINCT result AS "text!" FROM attempts
+               WHERE result IS NOT NULL AND state <> 'running'"#,
+            "UPDATE attempts SET result = ? WHERE result = ?"
+        );
         self.state.commit(transaction, "purge_words").await?;
         Ok(replaced)
     }
 
-    /// The data set of each run that has read one.
+    /// Whether `names` holds for something that cannot be replaced: for a pipeline's text as it ran,
+    /// or for settings and parameters of runs.
     ///
     /// # Errors
     ///
     /// Where the database fails.
-    pub async fn datasets_of_runs(&self) -> Result<BTreeMap<String, String>, Error> {
+    pub async fn are_words_left(
+        &self,
+        names: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<bool, Error> {
+        let mut texts = sqlx::query_scalar!(
+            r#"SELECT text AS "text!: String" FROM definitions
+               UNION SELECT params FROM runs UNION SELECT graph FROM runs"#
+        )
+        .fetch(self.state.read());
+        while let Some(text) = texts.try_next().await? {
+            if names(&text) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The data sets of each run that has read some.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn datasets_of_runs(&self) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
         let rows = sqlx::query!(
             r#"SELECT run_id, outcome ->> '$.output.dataset' AS "dataset!: String" FROM tasks
                WHERE outcome ->> '$.output.dataset' IS NOT NULL"#
         )
         .fetch_all(self.state.read())
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.run_id, row.dataset))
-            .collect())
+        let mut datasets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for row in rows {
+            datasets.entry(row.run_id).or_default().insert(row.dataset);
+        }
+        Ok(datasets)
     }
+}
+
+/// The object without its texts for which `names` holds; none where it has no such text.
+fn without(text: &str, names: &impl Fn(&str) -> bool) -> Option<String> {
+    let mut object: Value = serde_json::from_str(text).ok()?;
+    replace(&mut object, names).then(|| object.to_string())
+}
+
+fn replace(value: &mut Value, names: &impl Fn(&str) -> bool) -> bool {
+    let mut any = false;
+    match value {
+        Value::String(text) if names(text) => {
+            INSTEAD.clone_into(text);
+            any = true;
+        }
+        Value::Array(items) => {
+            for item in items {
+                any |= replace(item, names);
+            }
+        }
+        Value::Object(fields) => {
+            for (_, item) in fields {
+                any |= replace(item, names);
+            }
+        }
+        _ => {}
+    }
+    any
 }

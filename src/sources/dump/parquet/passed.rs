@@ -58,7 +58,8 @@ impl Told {
         if request.since.is_some_and(|since| last + SECOND < since) {
             return Some("before_since");
         }
-        (first > request.as_of + SECOND).then_some("after_as_of")
+        let is_possible = request.latest().is_none_or(|latest| last <= latest);
+        (first > request.as_of + SECOND && is_possible).then_some("after_as_of")
     }
 }
 

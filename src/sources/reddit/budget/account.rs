@@ -61,7 +61,7 @@ pub(super) struct Budget {
     /// Refusals in a row.
     refusals: u32,
     next: u64,
-    last_start: Option<Timestamp>,
+    pub(super) last_start: Option<Timestamp>,
     pub(super) flights: Vec<Flight>,
     pub(super) strays: Vec<Stray>,
 }

@@ -1,6 +1,13 @@
 //! Waits until a call may leave, and books what came of it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 
@@ -64,6 +71,41 @@ pub(in super::super) struct Limiter {
     clock: Arc<dyn Clock>,
     timer: Arc<dyn Timer>,
     bounds: Bounds,
+    server: Arc<ServerTime>,
+}
+
+/// What the answers to this process have told of the server's time.
+#[derive(Debug, Default)]
+struct ServerTime {
+    /// How many milliseconds it is ahead of this machine's.
+    ahead: AtomicI64,
+    /// Whether it was said that they are far apart.
+    told: AtomicBool,
+}
+
+/// Clocks that are closer are taken as equal: the server tells whole seconds, some time after it
+/// read its clock.
+const EQUAL: i64 = 2_000;
+
+/// Clocks that are further apart are worth a word.
+const FAR_APART: i64 = 30_000;
+
+impl ServerTime {
+    /// Follows the time that the server told when this machine's was `heard_at`.
+    fn follow(&self, date: Timestamp, heard_at: Timestamp) {
+        // The date is cut to whole seconds: on average it is half a second later.
+        let ahead = date.as_millis().saturating_add(500) - heard_at.as_millis();
+        let ahead = if ahead.abs() < EQUAL { 0 } else { ahead };
+        self.ahead.store(ahead, Ordering::Relaxed);
+        if ahead.abs() >= FAR_APART && !self.told.swap(true, Ordering::Relaxed) {
+            let side = if ahead > 0 { "behind" } else { "ahead of" };
+            tracing::warn!(
+                "this machine's clock is {} s {side} the server's; readings follow the server's, \
+                 but what is due and which days are over follow this machine's: set its clock",
+                ahead.abs() / 1000
+            );
+        }
+    }
 }
 
 /// A call that may leave now. Whoever drops it without settling it has asked, and heard nothing.
@@ -102,7 +144,14 @@ impl Limiter {
             clock,
             timer,
             bounds,
+            server: Arc::default(),
         }
+    }
+
+    /// The server's time, as its answers tell it; this machine's before the first.
+    pub(in super::super) fn server_now(&self) -> Timestamp {
+        let ahead = self.server.ahead.load(Ordering::Relaxed);
+        Timestamp::from_millis(self.clock.now().as_millis().saturating_add(ahead))
     }
 
     pub(in super::super) fn now(&self) -> Timestamp {
@@ -166,6 +215,11 @@ impl Limiter {
         outcome: Outcome,
         what: &str,
     ) -> Result<(), Error> {
+        if let Came::Answer(told) = outcome.came
+            && let Some(date) = told.date
+        {
+            self.server.follow(date, outcome.heard_at);
+        }
         let mishap = (outcome.answer != Answer::Good).then(|| Mishap {
             at: outcome.heard_at,
             host: permit.host.clone(),

@@ -1,4 +1,5 @@
-//! How often Reddit is asked: the budget of a client id, shared by all who ask for it.
+//! How often Reddit is asked: the budget of a client id, shared by all processes that keep it in
+//! the same folder: those of a home, and of other homes that say so (`reddit.budget_dir`).
 //!
 //! - [`account`]: what may be asked now. Pure: a state, the time, and what the server has told;
 //!   [`window`] is the arithmetic of one window.

@@ -12,7 +12,9 @@ pub struct BudgetSheet {
     pub read_at: Timestamp,
     /// How many seconds the server's clock is ahead of this machine's; `null` before any answer.
     pub clock_ahead: Option<f64>,
-    /// The window that the server told last; `null` before any answer.
+    /// When a call left last; `null` where nothing was asked yet.
+    pub last_call: Option<Timestamp>,
+    /// The window that the server told last; `null` before it has told one.
     pub window: Option<WindowSheet>,
     /// By class, the most important first.
     pub classes: Vec<ClassSheet>,
@@ -117,7 +119,9 @@ impl Ledger {
         });
         Ok(BudgetSheet {
             read_at: now,
-            clock_ahead: window.map(|_| budget.offset as f64 / 1000.0),
+            clock_ahead: (window.is_some() || budget.offset != 0)
+                .then(|| budget.offset as f64 / 1000.0),
+            last_call: budget.last_start.map(here),
             window: window.map(|window| WindowSheet {
                 start: here(window.end - WINDOW),
                 reset: here(window.end),
