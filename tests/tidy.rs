@@ -132,7 +132,7 @@ fn every_file_begins_with_what_it_is() {
 #[test]
 fn every_fail_point_has_a_death() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let deaths: String = ["main", "commands", "notices", "purges", "ticks"]
+    let deaths: String = ["main", "commands", "models", "notices", "purges", "ticks"]
         .map(|name| {
             root.join("tests/failpoints")
                 .join(name)

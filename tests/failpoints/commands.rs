@@ -266,7 +266,7 @@ fn at_what_has_had_its_time() {
 
 /// Kills the command at each place in a home of its own, says it again and lets go on what goes
 /// on: the home must then be as one in which nothing was killed.
-fn dies_at(
+pub(crate) fn dies_at(
     places: &[String],
     prepare: &dyn Fn() -> Home,
     command: &[&str],

@@ -21,6 +21,16 @@ impl Home {
         }
     }
 
+    /// The home that a release left.
+    pub(crate) fn unpacked(packed: &Path) -> Self {
+        let home = Self::empty();
+        zip::ZipArchive::new(fs_err::File::open(packed).unwrap())
+            .unwrap()
+            .extract(home.path())
+            .unwrap();
+        home
+    }
+
     pub(crate) fn new() -> Self {
         let Self { folder } = Self::empty();
         let pipelines = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");

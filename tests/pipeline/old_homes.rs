@@ -9,16 +9,6 @@ use trendmill::{
 
 use crate::home::{Home, PLAIN, posts, stderr};
 
-/// The home that a release left.
-fn home_of(packed: &Path) -> Home {
-    let home = Home::empty();
-    zip::ZipArchive::new(fs_err::File::open(packed).unwrap())
-        .unwrap()
-        .extract(home.path())
-        .unwrap();
-    home
-}
-
 #[test]
 fn a_home_of_every_release_is_opened_asked_and_gone_on_with() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/homes");
@@ -27,7 +17,7 @@ fn a_home_of_every_release_is_opened_asked_and_gone_on_with() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|end| end == "zip") {
             count += 1;
-            is_opened(&home_of(&path));
+            is_opened(&Home::unpacked(&path));
         }
     }
     assert!(count > 0);
@@ -37,7 +27,7 @@ fn a_home_of_every_release_is_opened_asked_and_gone_on_with() {
 #[test]
 fn a_home_is_brought_up_to_date_only_by_who_has_its_lock() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/homes");
-    let home = home_of(&folder.join("0.1.0.zip"));
+    let home = Home::unpacked(&folder.join("0.1.0.zip"));
     let data = home.path().join("data");
     let lock = HomeLock::acquire(&data, SystemClock.now()).unwrap();
     for command in [
