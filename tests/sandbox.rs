@@ -313,15 +313,10 @@ async fn says_what_is_wrong_with_a_request() {
         communities: Some(vec!["nobody".to_owned()]),
         ..ScrapeRequest::everything(time("2026-01-02"))
     };
-    let error = served
-        .source()
-        .scrape(request.clone(), sender)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error, Error::Wrong(message) if message.contains("/r/nobody/new")),
-        "{error}"
-    );
+    let summary = served.source().scrape(request.clone(), sender).await;
+    let refused = summary.unwrap().refused;
+    assert_eq!(refused[0].community, "nobody");
+    assert!(refused[0].why.contains("/r/nobody/new"), "{refused:?}");
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
     let request = ScrapeRequest {
