@@ -233,6 +233,7 @@ async fn a_purge_beside_a_run_is_carried_out_again_after_it() {
 #[tokio::test]
 async fn a_purge_that_was_cut_off_is_carried_out_by_the_next_daemon() {
     let home = home();
+    assert!(holds(&home, "headline number 7"));
     {
         // As far as a process came that died after its first step.
         let store = Store::open(&home.path().join("data")).await.unwrap();
@@ -244,7 +245,6 @@ async fn a_purge_that_was_cut_off_is_carried_out_by_the_next_daemon() {
         let noted = store.note_purges(&keys, "a test", Timestamp::from_millis(0));
         assert_eq!(noted.await.unwrap(), 1);
     }
-    assert!(holds(&home, "headline number 7"));
     let daemon = home.up();
     until_through(&home).await;
     let (_, datasets) = daemon.get("/api/v1/records").await;
