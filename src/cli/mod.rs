@@ -261,12 +261,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             return look(&command, &home, settings, output).await;
         }
         Command::Runs(command) => return handover::runs(command, &home, settings, output).await,
-        Command::Models(models::Command::Look(command)) => {
-            models::look(command, &App::read(&home, settings).await?, output).await?;
-        }
-        Command::Models(models::Command::Change(command)) => {
-            models::change::run(command, &App::open(&home, settings).await?, output).await?;
-        }
+        Command::Models(command) => models::run(command, &home, settings, output).await?,
         Command::Predict(command) => {
             if let Some(worker) = Worker::for_device(app::device(&settings)?)? {
                 return Ok(worker.stand_in().await?);

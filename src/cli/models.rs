@@ -1,6 +1,6 @@
 //! `models`: what the registry holds.
 
-pub(crate) mod change;
+mod change;
 mod plot;
 
 use std::{
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     app::{App, ComparedVersions},
     artifacts,
+    config::Settings,
     registry::{ModelName, ModelOverview},
 };
 
@@ -78,12 +79,26 @@ pub(crate) enum Look {
     },
 }
 
-/// Runs a command that only reads.
+/// Runs the command.
 ///
 /// # Errors
 ///
-/// Where there is no such model, or the registry cannot be read.
-pub(crate) async fn look(command: Look, app: &App, output: Output) -> Result<(), Failure> {
+/// Where there is no such model, or the registry cannot be read or changed.
+pub(crate) async fn run(
+    command: Command,
+    home: &Path,
+    settings: Settings,
+    output: Output,
+) -> Result<(), Failure> {
+    match command {
+        Command::Look(command) => look(command, &App::read(home, settings).await?, output).await,
+        Command::Change(command) => {
+            change::run(command, &App::open(home, settings).await?, output).await
+        }
+    }
+}
+
+async fn look(command: Look, app: &App, output: Output) -> Result<(), Failure> {
     match command {
         Look::List { name } => list(app, name.as_deref(), output).await,
         Look::Show { model, predictions } => show(app, &model, predictions, output).await,

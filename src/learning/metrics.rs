@@ -329,7 +329,7 @@ mod tests {
         let mut shared = vec![0.0; 20];
         (shared[19], shared[18]) = (2.0, 1.0);
         shared[..3].fill(1.0);
-        assert!((of(&shared) - (1.0 + 0.25) / 2.0).abs() < 1e-12);
+        assert!((of(&shared) - f64::midpoint(1.0, 0.25)).abs() < 1e-12);
         let few = metrics(&[1.0, 2.0], &[1.0, 2.0], Inverse::Identity);
         assert_eq!(few["top_decile_precision"], None);
     }

@@ -24,7 +24,7 @@ pub(super) fn history(points: &[HistoryPoint], name: &str, metric: &str) -> Stri
     // A single value, or none, still has room above and below.
     let (least, most) = match most - least {
         spread if spread > 0.0 => (least - 0.05 * spread, most + 0.05 * spread),
-        spread if spread == 0.0 => (least - 0.5, most + 0.5),
+        0.0 => (least - 0.5, most + 0.5),
         _ => (0.0, 1.0),
     };
     let y = |value: f64| above + (HEIGHT - above - below) * (most - value) / (most - least);

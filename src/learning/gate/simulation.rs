@@ -30,7 +30,9 @@ impl Day {
         let mut generator = seeds::generator(number, "day");
         let row = |i: usize| Row {
             id: i.to_string(),
-            created_at: Some(Timestamp::from_millis(i as i64 * 3_600_000)),
+            created_at: Some(Timestamp::from_millis(
+                3_600_000 * i64::try_from(i).unwrap(),
+            )),
             community: None,
             author: None,
             order: None,

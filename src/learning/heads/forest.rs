@@ -39,7 +39,8 @@ impl Forest {
         let (mut sizes, mut shapes, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
         for tree in &self.boosted.trees {
             let (shape, values) = tree.to_parts();
-            sizes.push(values.len() as i32);
+            // A tree has a few dozen leaves.
+            sizes.push(i32::try_from(values.len()).unwrap_or(i32::MAX));
             shapes.extend(shape);
             numbers.extend(values);
         }
