@@ -79,7 +79,7 @@ impl Bootstrap {
     }
 }
 
-/// The metrics of the rows as they are and of each sample, by the order of [`NAMES`].
+/// The metrics of the rows as they are and of each sample, by the order of `NAMES`.
 #[derive(Clone, Debug)]
 pub struct Drawn {
     point: Values,
