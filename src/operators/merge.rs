@@ -14,6 +14,7 @@ use super::{
     Environment,
     embed::{Contents, EmbedOutput, images_of},
     evaluation::value_or_reason,
+    history::{history_before, past_of, schema_of},
     report::{blocking, upstream},
     selection::{Selection, record_names},
     settings,
@@ -159,6 +160,13 @@ impl Merge {
             .blocks(&context, &settings.blocks, &selection.records)
             .await?;
 
+        let history = if metadata.needs_history() {
+            let of = (selection.dataset.as_str(), context.as_of);
+            Some(history_before(&self.0.store, of, &selection.records, &target, horizon).await?)
+        } else {
+            None
+        };
+
         let mut rows = Vec::with_capacity(selection.records.len());
         for record in &selection.records {
             if kept_out.contains(&record.id) || is_taken_away(record) {
@@ -180,12 +188,14 @@ impl Merge {
                     .iter_mut()
                     .map(|block| block.vectors.remove(&record.id))
                     .collect(),
+                past: past_of(history.as_ref(), record),
                 label,
                 order: order_of(order.as_ref(), record)?,
             });
         }
         let schema = FeatureSchema {
             blocks: blocks.iter().map(|block| block.schema.clone()).collect(),
+            history: horizon.filter(|_| metadata.needs_history()).map(schema_of),
             metadata,
         };
         let matrix = assemble(rows, &schema).map_err(TaskError::fail)?;
@@ -346,7 +356,7 @@ pub(crate) fn mean_vector(
 
 /// The label of a record: none where there is no reading, an `Err` with the reason where the
 /// target's expression has no value.
-fn label_of(
+pub(super) fn label_of(
     target: &Expression,
     record: &Record,
     reading: Option<&LabelReading>,

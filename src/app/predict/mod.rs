@@ -1,6 +1,7 @@
 //! Predictions for records that need not be in the store.
 
 mod captions;
+mod history;
 mod vectors;
 mod words;
 
@@ -10,13 +11,14 @@ use serde::Serialize;
 use vectors::blocking;
 pub use words::record_from_words;
 
-use self::captions::Captioners;
+use self::{captions::Captioners, history::Remembered};
 use super::{App, Error};
 use crate::{
+    clock::Clock,
     corpus::{MediaInfo, Record},
     encoders::{openai, weights::catalogue},
     learning::{FeatureSchema, Head, RowInput, assemble},
-    operators::{Choice, Environment},
+    operators::{Choice, Environment, past_of},
     registry::{BlockEncoder, ModelName, ModelVersion},
     sources::{TableSource, TableSpec, every_row_of},
 };
@@ -44,6 +46,8 @@ pub struct Predictor {
     head: Head,
     schema: FeatureSchema,
     captioners: Captioners,
+    history: Option<Remembered>,
+    clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -92,6 +96,8 @@ impl App {
             head,
             schema,
             captioners: Captioners::default(),
+            history: None,
+            clock: Arc::clone(&self.clock),
         })
     }
 
@@ -136,6 +142,7 @@ impl Predictor {
     ///
     /// Where an encoder cannot be had or a row has no finite features.
     pub async fn predict(&mut self, records: &[Record]) -> Result<Vec<PredictedRow>, Error> {
+        self.remember(records).await?;
         let mut predicted = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
             predicted.extend(self.predict_chunk(chunk).await?);
@@ -174,6 +181,7 @@ impl Predictor {
                 record,
                 media,
                 vectors,
+                past: past_of(self.history.as_ref().map(|of| &of.history), record),
                 label: None,
                 order: None,
             })
