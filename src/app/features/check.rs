@@ -281,7 +281,7 @@ impl Known<'_> {
 fn told(record: &Record, name: &str, images: &HashSet<String>) -> Reach {
     let is_told = match name {
         "hour" | "weekday" | "community_history" => record.created_at.is_some(),
-        "title_length" | "title_style" => record.title.is_some(),
+        "title_length" | "title_style" | "title_shape" => record.title.is_some(),
         "queue" => record.created_at.is_some() && record.community.is_some(),
         "author_history" => record.created_at.is_some() && record.author.is_some(),
         "media_count" => true,

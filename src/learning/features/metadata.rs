@@ -17,6 +17,8 @@ use crate::{
 /// - `title_length`: `ln(1 + characters)`, `ln(1 + words)`.
 /// - `title_style`: whether it asks, calls, has a digit, has a tag in brackets; the share of
 ///   capital letters.
+/// - `title_shape`: `ln(1 + emoji)`, whether it says `[OC]`, `ln(1 + tags)` in square or round
+///   brackets, `ln(1 + digits)`.
 /// - `media_count`: `ln(1 + images)`.
 /// - `image_shape`: `ln(width / height)` and `ln(1 + megapixels)` of the first image.
 /// - what a data set's history tells: see [`HISTORY_NAMES`].
@@ -24,11 +26,12 @@ use crate::{
 ///   truth value.
 ///
 /// Where the record lacks what a name needs, its columns are 0 and a column `NAME_missing` is 1.
-pub const METADATA_NAMES: [&str; 6] = [
+pub const METADATA_NAMES: [&str; 7] = [
     "hour",
     "weekday",
     "title_length",
     "title_style",
+    "title_shape",
     "media_count",
     "image_shape",
 ];
@@ -58,6 +61,7 @@ pub(super) enum Number {
     Weekday,
     TitleLength,
     TitleStyle,
+    TitleShape,
     MediaCount,
     ImageShape,
     CommunityHistory,
@@ -81,6 +85,7 @@ impl Number {
             "weekday" => Self::Weekday,
             "title_length" => Self::TitleLength,
             "title_style" => Self::TitleStyle,
+            "title_shape" => Self::TitleShape,
             "media_count" => Self::MediaCount,
             "image_shape" => Self::ImageShape,
             "community_history" => Self::CommunityHistory,
@@ -116,6 +121,7 @@ impl Number {
                 "title_tag",
                 "title_caps",
             ]),
+            Self::TitleShape => owned(&["title_emoji", "title_oc", "title_tags", "title_digits"]),
             Self::MediaCount => owned(&["media_count"]),
             Self::ImageShape => owned(&["image_aspect", "image_megapixels", "image_shape_missing"]),
             Self::CommunityHistory => {
@@ -185,6 +191,17 @@ impl Number {
                     capitals as f64 / letters.max(1) as f64,
                 ]
             }
+            Self::TitleShape => {
+                let count =
+                    |found: fn(&char) -> bool| (title.chars().filter(found).count() as f64).ln_1p();
+                let is_own = title.to_lowercase().contains("[oc]");
+                vec![
+                    count(is_emoji),
+                    f64::from(u8::from(is_own)),
+                    count(|c| matches!(c, '[' | '(')),
+                    count(|c| c.is_numeric()),
+                ]
+            }
             // The record knows of images that could not be fetched.
             Self::MediaCount => vec![(record.media.len().max(media.len()) as f64).ln_1p()],
             Self::ImageShape => or_missing(media.first().map(|image| {
@@ -235,6 +252,7 @@ impl fmt::Display for Number {
             Self::Weekday => "weekday",
             Self::TitleLength => "title_length",
             Self::TitleStyle => "title_style",
+            Self::TitleShape => "title_shape",
             Self::MediaCount => "media_count",
             Self::ImageShape => "image_shape",
             Self::CommunityHistory => "community_history",
@@ -277,6 +295,19 @@ pub(super) fn category_of(schema: &MetadataSchema, record: &Record) -> Vec<Optio
         .iter()
         .map(|c| c.value(record))
         .collect()
+}
+
+/// Whether a character is a pictograph; its modifiers (skin tones, joiners) are none.
+const fn is_emoji(c: &char) -> bool {
+    matches!(
+        *c,
+        '\u{1f1e6}'..='\u{1f1ff}'
+            | '\u{1f300}'..='\u{1f3fa}'
+            | '\u{1f400}'..='\u{1faff}'
+            | '\u{2600}'..='\u{27bf}'
+            | '\u{2b50}'
+            | '\u{2b55}'
+    )
 }
 
 /// The values and 0, or zeros and 1.
@@ -378,6 +409,10 @@ mod tests {
         near("title_tag", 1.0);
         near("title_digit", 1.0);
         near("title_caps", 7.0 / 8.0);
+        near("title_oc", 1.0);
+        near("title_tags", 2.0_f32.ln());
+        near("title_digits", 2.0_f32.ln());
+        near("title_emoji", 0.0);
         near("media_count", 2.0_f32.ln());
         near("image_aspect", 2.0_f32.ln());
         near("image_megapixels", 3.0_f32.ln());
@@ -387,6 +422,17 @@ mod tests {
         near("none_missing", 1.0);
         near("author_history_missing", 1.0);
         near("subscribers_missing", 0.0);
+    }
+
+    #[test]
+    fn a_titles_shape_counts_pictographs_and_tags() {
+        let of = |title: &str| named(&["title_shape"], &record(Some(title), None), &[]);
+        let found = of("👍🏽 (tiny) [Sun] ☀️ 2026 ❤️");
+        assert_eq!(found["title_emoji"], 3.0_f32.ln_1p());
+        assert_eq!(found["title_tags"], 2.0_f32.ln_1p());
+        assert_eq!(found["title_digits"], 4.0_f32.ln_1p());
+        assert_eq!(found["title_oc"], 0.0);
+        assert_eq!(of("mine [oc]")["title_oc"], 1.0);
     }
 
     #[test]
