@@ -401,6 +401,43 @@ mod tests {
     use super::*;
 
     #[test]
+    fn targets_are_expressions_over_the_reading_and_the_record() {
+        let record = Record {
+            id: "a".to_owned(),
+            community: None,
+            author: None,
+            title: None,
+            created_at: None,
+            media: Vec::new(),
+            fields: Map::from_iter([("subscribers".to_owned(), json!(2000))]),
+        };
+        let horizon = Horizon {
+            age: Duration::from_hours(36),
+            tolerance: Duration::from_hours(1),
+        };
+        let reading = |score: f64, subscribers: Value| LabelReading {
+            age: LabelAge::Known(Duration::from_mins(36 * 60 + 7)),
+            score: Some(score),
+            values: Map::from_iter([("subscribers".to_owned(), subscribers)]),
+        };
+        let of = |target: &str, reading: &LabelReading| {
+            let target = Expression::compile(target).unwrap();
+            let label = label_of(&target, &record, Some(reading), Some(horizon)).unwrap();
+            label.map(|label| label.unwrap().target)
+        };
+        let read = reading(9.0, json!(3000));
+        assert_eq!(of("log1p(score)", &read), Ok(10.0_f64.ln()));
+        // What was read with the score goes before what was told at first sight.
+        assert_eq!(of("score / subscribers * 1000", &read), Ok(3.0));
+        assert_eq!(of("score / age_hours", &read), Ok(0.25));
+        assert_eq!(of("score > 5", &read), Ok(1.0));
+        assert_eq!(
+            of("score / subscribers * 1000", &reading(9.0, json!(0))),
+            Err("undefined:target".to_owned())
+        );
+    }
+
+    #[test]
     fn what_was_taken_away_is_told_by_its_fields() {
         let record = |fields: Value| Record {
             id: "a".to_owned(),
