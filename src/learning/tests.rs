@@ -134,6 +134,29 @@ fn a_line_is_found_by_both_heads_and_a_product_by_the_network_alone() {
 }
 
 #[test]
+fn what_lies_above_the_share_is_learned_as_the_highest_below_it() {
+    let (matrix, device) = (matrix(Planted::Line), Device::flex());
+    let mut wilder = matrix.clone();
+    // The highest of the rows that are learned from; the last ones are not.
+    let learned = &mut wilder.rows[..ROWS / 2];
+    let highest = learned
+        .iter_mut()
+        .filter_map(|row| row.label.as_mut())
+        .max_by(|a, b| a.target.total_cmp(&b.target))
+        .unwrap();
+    highest.target += 500.0;
+    let head = |matrix: &FeatureMatrix, winsorise| {
+        let settings = TrainSettings {
+            winsorise,
+            ..settings(HeadKind::Ridge)
+        };
+        train(matrix, &settings, &device, &Unwatched).unwrap().head
+    };
+    assert_eq!(head(&matrix, 0.98), head(&wilder, 0.98));
+    assert_ne!(head(&matrix, 1.0), head(&wilder, 1.0));
+}
+
+#[test]
 fn equal_trainings_give_equal_heads_that_survive_being_filed() {
     let (matrix, settings) = (matrix(Planted::Line), settings(HeadKind::FusionMlp));
     for (name, device) in devices() {

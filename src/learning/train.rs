@@ -111,6 +111,18 @@ pub(crate) fn train_from(
     })
 }
 
+/// The target of the training rows below which `share` of them lie: one of theirs, so that what
+/// lies beyond has no say in it; `None` where all are below.
+fn most_learned(targets: impl Iterator<Item = f64>, share: f64) -> Option<f64> {
+    if share >= 1.0 {
+        return None;
+    }
+    let mut sorted: Vec<f64> = targets.collect();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    Some(sorted[(share * last as f64) as usize])
+}
+
 /// The rows of one training, designed.
 struct Fit {
     design: Design,
@@ -131,15 +143,22 @@ impl Fit {
         // Folds of neighbours are only worth their name in the order of time.
         train.sort_by_key(|&i| (matrix.rows[i].created_at, matrix.rows[i].id.as_str()));
         let design = Design::fit(matrix, &train, &settings.without)?;
+        let mut targets: Vec<f64> = matrix
+            .rows
+            .iter()
+            .map(|row| row.label.map_or(0.0, |label| label.target))
+            .collect();
+        let learned = train.iter().map(|&row| targets[row]);
+        if let Some(most) = most_learned(learned, settings.winsorise) {
+            for target in &mut targets {
+                *target = target.min(most);
+            }
+        }
         Ok(Self {
             rows: design.apply(matrix)?,
             groups: design.groups(),
             design,
-            targets: matrix
-                .rows
-                .iter()
-                .map(|row| row.label.map_or(0.0, |label| label.target))
-                .collect(),
+            targets,
             train,
             validation: splits.rows(Split::Validation),
         })
