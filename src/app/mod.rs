@@ -29,6 +29,7 @@ mod settings;
 mod systemd;
 mod timetable;
 mod tokens;
+mod verify;
 mod worker;
 
 use std::{
@@ -56,6 +57,7 @@ pub use request::Wanted;
 pub use retention::Retained;
 pub use schedules::ScheduleInfo;
 pub use settings::{captioner, device, weights};
+pub use verify::Verified;
 pub use worker::{Worker, devices};
 
 use crate::{

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::{failure::Failure, output::Output};
 use crate::{
     app::{App, record_from_words},
-    registry::ModelName,
+    registry::{self, ModelName},
 };
 
 /// Score new records with a model.
@@ -22,6 +22,10 @@ use crate::{
 pub(crate) struct Command {
     /// `NAME/VERSION` or `NAME@ALIAS`; a bare name means its champion.
     model: String,
+    /// By which of its two fits: `published` has learned every row, `evaluated` is the one whose
+    /// metrics `models show` prints.
+    #[arg(long, value_enum, default_value_t)]
+    fit: Fit,
     /// JSON lines, CSV or GeoJSON with the records; `-` reads JSON lines from stdin.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "image", "set"])]
     input: Option<PathBuf>,
@@ -34,6 +38,14 @@ pub(crate) struct Command {
     /// A field of one record: `community=art`, `created_at=2026-01-31T08:00:00Z`.
     #[arg(long, value_name = "K=V", value_parser = key_value)]
     set: Vec<(String, Value)>,
+}
+
+/// The fits of a version.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Fit {
+    #[default]
+    Published,
+    Evaluated,
 }
 
 /// `K=V`, where V is JSON if it reads as JSON and text otherwise.
@@ -52,7 +64,11 @@ fn key_value(text: &str) -> Result<(String, Value), String> {
 /// Where there is no such model or the input cannot be read.
 pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(), Failure> {
     let name: ModelName = command.model.parse()?;
-    let mut predictor = app.predictor(&name).await?;
+    let fit = match command.fit {
+        Fit::Published => registry::Fit::Published,
+        Fit::Evaluated => registry::Fit::Evaluated,
+    };
+    let mut predictor = app.predictor(&name, fit).await?;
     let records = match &command.input {
         Some(path) => app.records_of_file(path)?,
         None if command.text.is_none() && command.image.is_empty() && command.set.is_empty() => {

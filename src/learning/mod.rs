@@ -17,6 +17,7 @@
 )]
 
 mod baselines;
+mod blend;
 mod bootstrap;
 mod compare;
 mod components;
@@ -25,6 +26,7 @@ mod duel;
 mod error;
 mod evaluate;
 mod features;
+mod fit;
 mod gate;
 mod heads;
 mod judge;
@@ -32,6 +34,7 @@ mod linalg;
 mod metrics;
 mod pairs;
 mod rank;
+mod refit;
 mod seeds;
 mod settings;
 mod span;
@@ -40,6 +43,7 @@ mod target;
 mod train;
 mod trees;
 mod watch;
+mod woods;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +60,7 @@ pub use features::{
 pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
 pub use heads::{Epoch, Head, Prediction};
 pub use metrics::{Inverse, Metrics, Scorer, WITHIN_ROWS, spearman_ceiling};
+pub use refit::refit;
 pub use settings::{HeadKind, TargetKind, TrainSettings};
 pub use span::Span;
 pub use splits::{LEAST_LABELS, Split, SplitBasis, SplitSettings, Splits, split};

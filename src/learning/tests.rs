@@ -6,7 +6,7 @@ use rand::RngExt;
 use super::{
     Head, HeadKind, Split, TrainSettings, Unwatched, evaluate,
     rank::{self, Ranked},
-    seeds, train,
+    refit, seeds, train,
 };
 use crate::{
     clock::Timestamp,
@@ -151,6 +151,55 @@ fn equal_trainings_give_equal_heads_that_survive_being_filed() {
             );
         }
     }
+}
+
+/// The mean squared error of a head on some rows.
+fn error(matrix: &FeatureMatrix, head: &Head, rows: &[usize]) -> f64 {
+    let predictions = head.predict(matrix).unwrap();
+    let miss = |&row: &usize| {
+        let target = matrix.rows[row].label.unwrap().target;
+        (predictions[row].value - target).powi(2)
+    };
+    rows.iter().map(miss).sum::<f64>() / rows.len() as f64
+}
+
+#[test]
+fn what_is_published_has_learned_the_newest_rows_too() {
+    let mut matrix = matrix(Planted::Line);
+    // Since the last days another column counts, of which the rows before tell nothing.
+    let newest: Vec<usize> = (ROWS - ROWS / 5..ROWS).collect();
+    let title = matrix.block("title").unwrap().clone();
+    for &row in &newest {
+        let label = matrix.rows[row].label.as_mut().unwrap();
+        label.target += 3.0 * f64::from(title.row(row)[7]);
+    }
+    for kind in [HeadKind::Ridge, HeadKind::FusionMlp, HeadKind::Stack] {
+        let (settings, device) = (settings(kind), Device::flex());
+        let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
+        let published = refit(&matrix, &fitted, &settings, &device, &Unwatched).unwrap();
+        let (before, after) = (
+            error(&matrix, &fitted.head, &newest),
+            error(&matrix, &published, &newest),
+        );
+        assert!(after < 0.9 * before, "{kind:?}: {after} of {before}");
+        let again = refit(&matrix, &fitted, &settings, &device, &Unwatched).unwrap();
+        assert_eq!(again, published);
+        let filed = published.to_safetensors().unwrap();
+        assert_eq!(Head::from_safetensors(&filed).unwrap(), published);
+    }
+}
+
+#[test]
+fn trees_that_learn_noise_are_not_used() {
+    let mut matrix = matrix(Planted::Line);
+    let mut generator = seeds::generator(11, "noise");
+    for row in &mut matrix.rows {
+        row.label.as_mut().unwrap().target = generator.random::<f64>();
+    }
+    let settings = settings(HeadKind::Trees);
+    let fitted = train(&matrix, &settings, &Device::flex(), &Unwatched).unwrap();
+    let (count, share) = fitted.choices.trees;
+    assert!(count as f64 * share < 8.0, "{count} trees at {share}");
 }
 
 #[test]

@@ -219,7 +219,9 @@ fn opponent(
         let rows = version.evaluated_rows()?.into_iter();
         let (tested, learned): (Vec<_>, Vec<_>) = rows.partition(|row| row.split == "test");
         let foresight = if same_features {
-            Foresight::Head(Box::new(Head::from_safetensors(&version.weights()?)?))
+            Foresight::Head(Box::new(Head::from_safetensors(
+                &version.evaluated_weights()?,
+            )?))
         } else {
             let filed = tested.into_iter().map(|row| (row.id, row.prediction));
             Foresight::Filed(filed.collect())

@@ -7,7 +7,7 @@ use fs_err as fs;
 use super::{
     Error, ModelVersion, Registry,
     card::card,
-    version::{CARD, MANIFEST, PREDICTIONS, WEIGHTS},
+    version::{CARD, EVALUATED, MANIFEST, PREDICTIONS, WEIGHTS},
 };
 use crate::{artifacts, clock::Timestamp, store};
 
@@ -56,14 +56,21 @@ impl ModelVersion {
         let manifest = fs::read(self.folder.join(MANIFEST))?;
         let predictions = fs::read(self.folder.join(PREDICTIONS))?;
         let card = card(&self.manifest);
-        let files = [
-            (WEIGHTS, weights.as_slice()),
-            (MANIFEST, manifest.as_slice()),
-            (PREDICTIONS, predictions.as_slice()),
-            (CARD, card.as_bytes()),
+        let mut files = vec![
+            (WEIGHTS, weights),
+            (MANIFEST, manifest),
+            (PREDICTIONS, predictions),
+            (CARD, card.into_bytes()),
         ];
+        if self.manifest.evaluated_sha256.is_some() {
+            files.push((EVALUATED, self.evaluated_weights()?));
+        }
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, bytes)| (*name, bytes.as_slice()))
+            .collect();
         artifacts::publish_directory(folder, &files)?;
-        Ok(files.map(|(name, _)| folder.join(name)).to_vec())
+        Ok(files.iter().map(|(name, _)| folder.join(name)).collect())
     }
 }
 
@@ -101,6 +108,7 @@ mod tests {
             manifest: made_up::manifest(3),
             content_key: "1".to_owned(),
             weights: b"weights".to_vec(),
+            more: Vec::new(),
             rows: Vec::new(),
             promote: None,
         };

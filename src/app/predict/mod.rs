@@ -17,7 +17,7 @@ use crate::{
     encoders::{openai, weights::catalogue},
     learning::{FeatureSchema, Head, RowInput, assemble},
     operators::{Choice, Environment},
-    registry::{BlockEncoder, ModelName, ModelVersion},
+    registry::{BlockEncoder, Fit, ModelName, ModelVersion},
     sources::{TableSource, TableSpec, every_row_of},
 };
 
@@ -55,14 +55,15 @@ impl std::fmt::Debug for Predictor {
 }
 
 impl App {
-    /// A model version, ready to predict; its encoders must be what they were when it was trained.
+    /// A model version, ready to predict by one of its fits; its encoders must be what they were when
+    /// it was trained.
     ///
     /// # Errors
     ///
     /// Where there is no such version, its files are damaged, or an encoder has changed since.
-    pub async fn predictor(&self, name: &ModelName) -> Result<Predictor, Error> {
+    pub async fn predictor(&self, name: &ModelName, fit: Fit) -> Result<Predictor, Error> {
         let version = self.registry().resolve(name).await?;
-        let head = Head::from_safetensors(&version.weights()?)
+        let head = Head::from_safetensors(&version.weights_of(fit)?)
             .map_err(|error| Error::Failed(error.to_string()))?;
         let schema = serde_json::from_value(version.manifest.schema.clone()).map_err(|error| {
             Error::Failed(format!(

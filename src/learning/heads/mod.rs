@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use forest::Forest;
 pub(crate) use network::Network;
 pub(crate) use products::Products;
-pub(crate) use ridge::{Choice, Linear, Problem};
+pub(crate) use ridge::{Choice, Linear, Problem, Strength};
 pub use training::Epoch;
-pub(crate) use training::{Task, train as train_network};
+pub(crate) use training::{Learned, Stop, Task, train as train_network};
 
 use super::{
     Error, HeadKind,
