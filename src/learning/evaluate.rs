@@ -80,7 +80,7 @@ pub struct Evaluation {
     pub intervals: Intervals,
     /// Medians, learned from the training and validation rows.
     pub baselines: BTreeMap<String, Judged>,
-    /// Plainer models on the same features.
+    /// Plainer models on the same features, and `mmrl`, the original's recipe on its vectors.
     pub models_compared: BTreeMap<String, Judged>,
     /// The head trained again without each of its inputs, with one member.
     pub ablation: Vec<Ablation>,
@@ -153,6 +153,15 @@ pub fn evaluate(
             "ridge".to_owned(),
             judge.judge(&judge.values(&ridge)?, &drawn)?,
         );
+    }
+    if settings.head != HeadKind::Mmrl && fitted.head.has_vectors() {
+        let recipe = TrainSettings {
+            head: HeadKind::Mmrl,
+            ..settings.clone()
+        };
+        let mmrl = train_from(matrix, &recipe, None, &mut None, device, watch)?.head;
+        let judged = judge.judge(&judge.values(&mmrl)?, &drawn)?;
+        compared.insert("mmrl".to_owned(), judged);
     }
 
     let mut ablation = Vec::new();

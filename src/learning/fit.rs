@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use super::{
     Choices, Error, TargetKind, TrainSettings,
     design::{Design, Designed, Group},
-    heads::{Choice, Learned, Problem, Stop, Strength, Task, train_network},
+    heads::{Choice, Learned, Mmrl, Problem, Stop, Strength, Task, train_mmrl, train_network},
     rank::{Ranked, spearman},
     target::TargetScale,
     watch::{Progress, Watch},
@@ -165,6 +165,18 @@ impl Fit {
         };
         let answers: Result<Vec<_>, Error> = side_by_side(folds.iter(), answer).collect();
         Ok(answers?.concat())
+    }
+
+    /// The original's network on the rows to learn from.
+    pub(super) fn mmrl(
+        &self,
+        settings: &TrainSettings,
+        device: &Device,
+        watch: &dyn Watch,
+    ) -> Result<Mmrl, Error> {
+        let targets = self.targets(&self.train);
+        let task = self.task((&self.train, &targets));
+        train_mmrl(&task, &self.design.vectors(), settings, device, watch)
     }
 
     fn task<'a>(&'a self, train: (&'a [usize], &'a [f64])) -> Task<'a> {

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use super::{
-    Error, Fitted, TargetKind, TrainSettings,
+    Error, Fitted, HeadKind, TargetKind, TrainSettings,
     fit::{Fit, difference},
     heads::{Head, Problem, Stop},
     target::{Curve, TargetScale},
@@ -36,6 +36,10 @@ pub fn refit(
     let labelled = labelled.filter(|(_, row)| row.label.is_some());
     let labelled = labelled.map(|(at, _)| at).collect();
     let fit = Fit::new(matrix, settings, labelled, Vec::new())?;
+    if settings.head == HeadKind::Mmrl {
+        let mmrl = fit.mmrl(settings, device, watch)?;
+        return Ok(Head::of_mmrl(fit.design, mmrl, fitted.head.reach));
+    }
     let targets = fit.targets(&fit.train);
     let scale = match choices.target {
         TargetKind::Rank => TargetScale::rank(&targets),
@@ -66,5 +70,6 @@ pub fn refit(
         blend: choices.blend,
         members: members.into_iter().map(|member| member.network).collect(),
         forest,
+        mmrl: None,
     })
 }

@@ -25,6 +25,8 @@ pub enum HeadKind {
     Trees,
     /// Ridge regression, and both networks and trees on what it leaves, as far as each helps.
     Stack,
+    /// The network of the original system by its own recipe, to be measured against.
+    Mmrl,
 }
 
 impl HeadKind {
@@ -56,7 +58,7 @@ pub enum TargetKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
-    /// Which learner: `fusion_mlp`, `ridge`, `trees` or `stack`.
+    /// Which learner: `fusion_mlp`, `ridge`, `trees`, `stack` or `mmrl`.
     pub head: HeadKind,
     /// What all randomness comes from.
     pub seed: u64,
@@ -84,6 +86,10 @@ pub struct TrainSettings {
     pub modality_dropout: f64,
     /// How trees are grown.
     pub trees: TreeSettings,
+    /// Whether the learning rate of `mmrl` falls with each step, as the original's did, or with each
+    /// pass, as was meant.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub decay_per_step: bool,
     /// On which scale the target is learned.
     pub target: TargetKind,
     /// The part that tests: `20%` of the labelled rows, or the last `3d`.
@@ -122,6 +128,7 @@ impl Default for TrainSettings {
             input_dropout: 0.3,
             modality_dropout: 0.1,
             trees: TreeSettings::default(),
+            decay_per_step: true,
             target: TargetKind::default(),
             test: Span::Share(0.2),
             validation: Span::Share(0.15),
@@ -232,6 +239,13 @@ impl TrainSettings {
             "write between 0 and 1",
         )
     }
+}
+
+/// A setting that came later: told only where it is not the usual one, so that what was trained
+/// before it has the same settings still.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_usual(decay_per_step: &bool) -> bool {
+    *decay_per_step
 }
 
 fn setting(name: &'static str, value: impl ToString, allowed: &'static str) -> Error {

@@ -190,6 +190,26 @@ fn what_is_published_has_learned_the_newest_rows_too() {
 }
 
 #[test]
+fn the_original_learns_next_to_nothing_unless_its_rate_falls_as_was_meant() {
+    let matrix = matrix(Planted::Line);
+    let of = |decay_per_step| TrainSettings {
+        decay_per_step,
+        ..settings(HeadKind::Mmrl)
+    };
+    for (name, device) in devices() {
+        let [recipe, meant] = [true, false].map(|step| spearman(&matrix, &of(step), &device));
+        assert!(recipe < 0.6 && meant > recipe, "{name}: {recipe} {meant}");
+        let fitted = train(&matrix, &of(true), &device, &Unwatched).unwrap();
+        let filed = fitted.head.to_safetensors().unwrap();
+        assert_eq!(Head::from_safetensors(&filed).unwrap(), fitted.head);
+        // A row's value is its own: nothing of the batch is left in it.
+        let whole = fitted.head.predict(&matrix).unwrap();
+        let alone = fitted.head.predict(&matrix.select(&[41])).unwrap();
+        assert_eq!(alone[0], whole[41]);
+    }
+}
+
+#[test]
 fn trees_that_learn_noise_are_not_used() {
     let mut matrix = matrix(Planted::Line);
     let mut generator = seeds::generator(11, "noise");

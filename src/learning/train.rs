@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use burn::tensor::Device;
 
 use super::{
-    Error, Split, SplitBasis, TargetKind, TrainSettings,
+    Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
     blend::best_blend,
     fit::{Fit, difference},
     heads::{Epoch, Head, Problem, Products, Stop},
@@ -94,7 +94,12 @@ pub(crate) fn train_from(
     let splits = split(matrix, &settings.split())?;
     let (learned, validation) = (splits.rows(Split::Train), splits.rows(Split::Validation));
     let fit = Fit::new(matrix, settings, learned, validation)?;
-    let (head, history, choices) = run(fit, settings, known, products, device, watch)?;
+    let (head, history, choices) = if settings.head == HeadKind::Mmrl {
+        let (head, choices) = original(fit, settings, device, watch)?;
+        (head, Vec::new(), choices)
+    } else {
+        run(fit, settings, known, products, device, watch)?
+    };
     let ids = matrix.rows.iter().zip(&splits.parts);
     Ok(Fitted {
         head,
@@ -214,8 +219,31 @@ fn run(
         blend,
         members: members.into_iter().map(|member| member.network).collect(),
         forest,
+        mmrl: None,
     };
     Ok((head, history, choices))
+}
+
+/// The original's network by its own recipe; the validation rows tell how wide intervals are.
+fn original(
+    fit: Fit,
+    settings: &TrainSettings,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<(Head, Choices), Error> {
+    let mmrl = fit.mmrl(settings, device, watch)?;
+    let found = mmrl.predict_all(&fit.rows, &fit.validation);
+    let missed = difference(&fit.targets(&fit.validation), &found);
+    let reach = Reach::fit(&missed, settings.coverage);
+    let choices = Choices {
+        penalty: 0.0,
+        weights: BTreeMap::new(),
+        target: TargetKind::Standard,
+        blend: 0.0,
+        trees: (0, 0.0),
+        epochs: Vec::new(),
+    };
+    Ok((Head::of_mmrl(fit.design, mmrl, reach), choices))
 }
 
 /// The middle one of some numbers; 0 where there are none.

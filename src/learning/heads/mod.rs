@@ -3,6 +3,7 @@
 mod bundle;
 mod forest;
 mod fusion;
+mod mmrl;
 mod network;
 mod products;
 mod ridge;
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use forest::Forest;
+pub(crate) use mmrl::{Mmrl, train_mmrl};
 pub(crate) use network::Network;
 pub(crate) use products::Products;
 pub(crate) use ridge::{Choice, Linear, Problem, Strength};
@@ -41,7 +43,7 @@ pub struct Prediction {
 /// back to the target and the width of intervals.
 ///
 /// The value of a row is `ridge(row) + blend · mean of members(row) + share · trees(row)` on the
-/// scale that was learned, then led back to the target. It depends on that row alone, bit for bit,
+/// scale that was learned, then led back to the target; that of the original's network is its own. It depends on that row alone, bit for bit,
 /// whatever else is in the matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
@@ -57,9 +59,30 @@ pub struct Head {
     pub(crate) members: Vec<Network>,
     /// The trees, where the learner has some.
     pub(crate) forest: Option<Forest>,
+    /// The original's network, which then is all there is.
+    pub(crate) mmrl: Option<Mmrl>,
 }
 
 impl Head {
+    /// A head that is the original's network.
+    pub(crate) fn of_mmrl(design: Design, mmrl: Mmrl, reach: Reach) -> Self {
+        Self {
+            kind: HeadKind::Mmrl,
+            scale: TargetScale::plain(),
+            curve: None,
+            reach,
+            linear: Linear {
+                weights: vec![0.0; design.width()],
+                intercept: 0.0,
+            },
+            design,
+            blend: 0.0,
+            members: Vec::new(),
+            forest: None,
+            mmrl: Some(mmrl),
+        }
+    }
+
     /// Which learner it is.
     pub const fn kind(&self) -> HeadKind {
         self.kind
@@ -69,6 +92,11 @@ impl Head {
     pub fn inputs(&self) -> Vec<String> {
         let groups = self.design.groups().into_iter();
         groups.map(|group| group.name).collect()
+    }
+
+    /// Whether vectors are among its inputs.
+    pub(crate) fn has_vectors(&self) -> bool {
+        !self.design.vectors().is_empty()
     }
 
     /// The predictions of all rows of `matrix`, in its order.
@@ -84,6 +112,9 @@ impl Head {
     /// The values of all rows of a design, on the scale that was learned.
     fn scaled(&self, design: &Designed) -> Vec<f64> {
         let rows: Vec<usize> = (0..design.rows).collect();
+        if let Some(mmrl) = &self.mmrl {
+            return mmrl.predict_all(design, &rows);
+        }
         let mut values = self.linear.predict_all(design, &rows);
         let members = self.members.iter();
         let members: Vec<Vec<f64>> = members.map(|of| of.predict_all(design, &rows)).collect();
