@@ -143,6 +143,7 @@ mod tests {
         retention.runs                    400d                                                default
         retention.originals               –                                                   default
         retention.versions                7                                                   default
+        retention.models                  100                                                 default
         retention.raw                     forever                                             default
         retention.raw_dumps               false                                               default
         log.level                         debug                                               environment TRENDMILL_LOG__LEVEL
