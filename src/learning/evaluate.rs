@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Error, HeadKind, Split, SplitBasis, TrainSettings, baselines,
     bootstrap::Intervals,
+    calibration::{Calibration, CommunityMetrics, by_community, calibration},
     judge::{Judge, values},
     metrics::{Metrics, spearman_ceiling},
-    train::{Fitted, train_from},
+    train::{Fitted, train_from, train_rows},
     watch::{Progress, Watch},
 };
 use crate::corpus::FeatureMatrix;
@@ -38,6 +39,17 @@ pub struct Ablation {
     /// The head's metrics minus these, with 95 % intervals.
     #[serde(default)]
     pub difference: Intervals,
+}
+
+/// What a part of the training rows is worth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// How many rows were learned: the newest ones.
+    pub rows: usize,
+    /// The metrics of the test rows.
+    pub metrics: Metrics,
+    /// Their 95 % intervals.
+    pub intervals: Intervals,
 }
 
 /// How many rows play which part.
@@ -84,6 +96,16 @@ pub struct Evaluation {
     pub models_compared: BTreeMap<String, Judged>,
     /// The head trained again without each of its inputs, with one member.
     pub ablation: Vec<Ablation>,
+    /// Whether predictions and intervals mean what they say.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
+    /// How the head does in each community, the one with the most rows first.
+    #[serde(default)]
+    pub communities: Vec<CommunityMetrics>,
+    /// Ridge regression on growing parts of the training rows, the newest ones: whether more rows
+    /// would help.
+    #[serde(default)]
+    pub learning_curve: Vec<CurvePoint>,
 }
 
 /// By record id, the noise-free value that a simulated source tells.
@@ -187,6 +209,9 @@ pub fn evaluate(
         }
     }
 
+    let calibration = calibration(&predictions, &judge.targets, settings.coverage);
+    let communities = by_community(&judge.test.rows, &predictions, &judge.targets);
+    let learning_curve = learning_curve(&judge, fitted, settings, device, watch)?;
     Ok(Evaluation {
         first_line: judge.first_line(settings),
         split: judge.sizes(),
@@ -196,5 +221,53 @@ pub fn evaluate(
         baselines,
         models_compared: compared,
         ablation,
+        calibration: Some(calibration),
+        communities,
+        learning_curve,
     })
+}
+
+/// The shares of the training rows that are learned for the learning curve, and the least rows.
+const CURVE: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
+const LEAST_CURVE_ROWS: usize = 40;
+
+fn learning_curve(
+    judge: &Judge<'_>,
+    fitted: &Fitted,
+    settings: &TrainSettings,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Vec<CurvePoint>, Error> {
+    if !settings.ablation || settings.head == HeadKind::Mmrl {
+        return Ok(Vec::new());
+    }
+    watch.progress(&Progress::Stage("learning curve".to_owned()));
+    let ridge = TrainSettings {
+        head: HeadKind::Ridge,
+        ..settings.clone()
+    };
+    let mut points = Vec::new();
+    for share in CURVE {
+        let (train, validation) = judge.newest(share);
+        if train.len() < LEAST_CURVE_ROWS {
+            continue;
+        }
+        let rows = train.len() + validation.len();
+        let known = Some(&fitted.choices);
+        let head = train_rows(
+            judge.matrix,
+            (train, validation),
+            &ridge,
+            known,
+            device,
+            watch,
+        )?;
+        let scorer = judge.scorer(&judge.values(&head)?)?;
+        points.push(CurvePoint {
+            rows,
+            metrics: scorer.metrics(),
+            intervals: judge.bootstrap.draw(&scorer).intervals(),
+        });
+    }
+    Ok(points)
 }

@@ -17,7 +17,7 @@ const METRIC_COVERAGE: f64 = 0.95;
 
 /// The test rows of one matrix, and what is needed to judge predictions of them.
 pub(super) struct Judge<'a> {
-    matrix: &'a FeatureMatrix,
+    pub(super) matrix: &'a FeatureMatrix,
     basis: SplitBasis,
     settings: &'a TrainSettings,
     parts: Vec<Option<Split>>,
@@ -85,6 +85,21 @@ impl<'a> Judge<'a> {
         (0..self.parts.len())
             .filter(|&row| self.parts[row] == Some(part))
             .collect()
+    }
+
+    /// The newest training rows, a share of them, and as large a share of the validation rows.
+    pub(super) fn newest(&self, share: f64) -> (Vec<usize>, Vec<usize>) {
+        let newest = |part| {
+            let mut rows = self.part(part);
+            let at = |&row: &usize| {
+                let row = &self.matrix.rows[row];
+                (row.created_at, row.id.as_str())
+            };
+            rows.sort_by(|a, b| at(a).cmp(&at(b)));
+            let count = (rows.len() as f64 * share).ceil() as usize;
+            rows.split_off(rows.len() - count.min(rows.len()))
+        };
+        (newest(Split::Train), newest(Split::Validation))
     }
 
     pub(super) fn values(&self, head: &Head) -> Result<Vec<f64>, Error> {

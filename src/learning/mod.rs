@@ -19,9 +19,11 @@
 mod baselines;
 mod blend;
 mod bootstrap;
+mod calibration;
 mod compare;
 mod components;
 mod design;
+mod drift;
 mod duel;
 mod error;
 mod evaluate;
@@ -33,6 +35,7 @@ mod judge;
 mod linalg;
 mod metrics;
 mod pairs;
+mod prequential;
 mod rank;
 mod refit;
 mod seeds;
@@ -49,10 +52,14 @@ mod woods;
 mod tests;
 
 pub use bootstrap::{Bootstrap, Drawn, Interval, Intervals};
+pub use calibration::{Calibration, CommunityMetrics, Tenth};
 pub use compare::{Comparison, compare};
+pub use drift::{Drift, FeatureDrift, Profile};
 pub use duel::{Duel, Foresight, Opponent, Slice, duel};
 pub use error::Error;
-pub use evaluate::{Ablation, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate};
+pub use evaluate::{
+    Ablation, CurvePoint, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate,
+};
 pub use features::{
     BlockSchema, CATEGORY_NAMES, FeatureSchema, METADATA_BLOCK, METADATA_NAMES, MetadataSchema,
     RowInput, assemble,
@@ -60,6 +67,7 @@ pub use features::{
 pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
 pub use heads::{Epoch, Head, Prediction};
 pub use metrics::{Inverse, Metrics, Scorer, WITHIN_ROWS, spearman_ceiling};
+pub use prequential::{Foretold, Prequential, prequential};
 pub use refit::refit;
 pub use settings::{HeadKind, TargetKind, TrainSettings};
 pub use span::Span;

@@ -224,6 +224,24 @@ fn run(
     Ok((head, history, choices))
 }
 
+/// Trains on given rows for training and validation, with what an earlier training has chosen.
+///
+/// # Errors
+///
+/// As [`train`].
+pub(crate) fn train_rows(
+    matrix: &FeatureMatrix,
+    (rows, validation): (Vec<usize>, Vec<usize>),
+    settings: &TrainSettings,
+    known: Option<&Choices>,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Head, Error> {
+    let fit = Fit::new(matrix, settings, rows, validation)?;
+    let (head, ..) = run(fit, settings, known, &mut None, device, watch)?;
+    Ok(head)
+}
+
 /// The original's network by its own recipe; the validation rows tell how wide intervals are.
 fn original(
     fit: Fit,

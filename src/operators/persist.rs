@@ -182,6 +182,7 @@ fn candidate(
         evaluated_sha256: trained.published.and(trained.weights_sha256),
         trained_until: data_window(&rows).to,
         evaluation: file.evaluation,
+        profile: file.profile,
         gate: file.contest.document(gate, &decision),
     };
     let candidate = Candidate {

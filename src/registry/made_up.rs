@@ -39,6 +39,7 @@ pub(super) fn manifest(version: u32) -> Manifest {
         evaluated_sha256: None,
         trained_until: None,
         evaluation: json!({ "metrics": { "spearman": 0.5 } }),
+        profile: serde_json::Value::Null,
         gate: serde_json::Value::Null,
     }
 }

@@ -76,6 +76,9 @@ pub struct Manifest {
     pub trained_until: Option<Timestamp>,
     /// The evaluation: split, metrics, intervals, baselines, ablation.
     pub evaluation: Value,
+    /// What the rows were like that it has learned; later rows are held against it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub profile: Value,
     /// What the gate decided and by what; nothing where the release had none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub gate: Value,
