@@ -30,6 +30,7 @@ mod tokens;
 mod notices;
 mod sandbox;
 mod config;
+mod answer_predictions;
 mod attempt;
 #[cfg(feature = "failpoints")]
 mod deaths;
@@ -148,6 +149,9 @@ enum Command {
     /// Run one attempt of a task; the engine starts this.
     #[command(hide = true)]
     Attempt(attempt::Command),
+    /// Predict for callers of the daemon, which starts this.
+    #[command(hide = true)]
+    AnswerPredictions(answer_predictions::Command),
 }
 
 /// Runs the command line of this process; the exit code tells how it went.
@@ -221,6 +225,10 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         telemetry::init_attempt().map_err(Failure::wrong_use)?;
         return attempt::run(command, &home, settings).await;
     }
+    if let Command::AnswerPredictions(command) = arguments.command {
+        telemetry::init_attempt().map_err(Failure::wrong_use)?;
+        return answer_predictions::run(&command, &home, settings).await;
+    }
     // A daemon tells what it does, and a run where no bars show it.
     let told = match arguments.command {
         Command::Run(_) => i8::from(!output.lively),
@@ -247,7 +255,9 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         }
         Command::Run(command) => return Box::pin(run::run(command, &home, settings, output)).await,
         Command::Up(command) => return up::run(&command, &home, settings, output).await,
-        Command::Attempt(_) => unreachable!("it has a telemetry of its own, see above"),
+        Command::Attempt(_) | Command::AnswerPredictions(_) => {
+            unreachable!("it has a telemetry of its own, see above")
+        }
         Command::Pipelines(pipelines::Command::Pause { name }) => {
             handover::pause(&name, true, &home, settings, output).await?;
         }

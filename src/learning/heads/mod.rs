@@ -4,6 +4,7 @@ mod bundle;
 mod forest;
 mod fusion;
 mod network;
+mod parts;
 mod products;
 mod ridge;
 mod scaled;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use forest::Forest;
 pub(crate) use network::Network;
+pub use parts::Parts;
 pub(crate) use products::Products;
 pub(crate) use ridge::{Choice, Linear, Problem};
 pub use training::Epoch;
