@@ -255,3 +255,43 @@ fn cannot_start(executable: &Path, error: &io::Error) -> Fault {
     let message = format!("cannot start `{}`: {error}", executable.display());
     Fault::told_later("predictor_lost", message, AGAIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::PredictWanted;
+
+    fn ask() -> Ask {
+        Ask {
+            model: "m".to_owned(),
+            version: 1,
+            wanted: PredictWanted {
+                records: Vec::new(),
+                explain: false,
+                nearest: 0,
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn too_many_are_sent_away_and_those_who_wait_hear_of_the_end() {
+        let (desk, jobs) = desk();
+        let waiting: Vec<_> = (0..MOST_WAITING)
+            .map(|_| {
+                let desk = desk.clone();
+                tokio::spawn(async move { desk.ask(ask()).await })
+            })
+            .collect();
+        while jobs.len() < MOST_WAITING {
+            tokio::task::yield_now().await;
+        }
+        let (status, detail) = desk.ask(ask()).await.unwrap_err().into_parts();
+        assert_eq!((status, detail.code.as_str()), (429, "too_many"));
+        drop(jobs);
+        for waiting in waiting {
+            let (status, _) = waiting.await.unwrap().unwrap_err().into_parts();
+            assert_eq!(status, 503);
+        }
+        assert_eq!(desk.ask(ask()).await.unwrap_err().into_parts().0, 503);
+    }
+}

@@ -31,3 +31,19 @@ fn some_time(time: &Duration) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+
+    #[test]
+    fn a_time_that_is_none_is_refused() {
+        let of = |text: &str| Settings::from_layers(&format!("[predict]\nidle = \"{text}\""), []);
+        assert_eq!(of("30s").unwrap().predict.idle.as_secs(), 30);
+        let problems = of("0s").unwrap_err();
+        assert!(
+            problems[0].to_string().contains("predict.idle"),
+            "{problems:?}"
+        );
+    }
+}

@@ -52,6 +52,9 @@ op = "persist"
 after = ["evaluate"]
 "#;
 
+/// A picture of 4 × 3 pixels.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAQAAAADCAIAAAA7ljmRAAAALUlEQVR42gXBQQYAAAgEwL0kViKJ1aX//7IZAHD3zJwZmFlEdPfugmRVSbq7ByDfAi+wPst9AAAAAElFTkSuQmCC";
+
 const PREDICT: &str = "/api/v1/models/plain/predict";
 
 /// Lines of a dump.
@@ -343,6 +346,17 @@ async fn what_cannot_be_right_is_refused_with_its_place() {
         let (status, answer) = daemon.post(&path, json!({"records": [post()]})).await;
         assert_eq!(status, expected, "{answer}");
     }
+
+    // An image that is there counts, one in a private network is not asked for.
+    let images = json!([{"base64": PNG}, {"url": "http://127.0.0.1:1/private.jpg"}]);
+    let (status, answer) = daemon
+        .post(PREDICT, json!({"records": [{"images": images}]}))
+        .await;
+    assert_eq!(
+        (status, &answer["predictions"][0]["missing_images"]),
+        (200, &json!(1)),
+        "{answer}"
+    );
 
     // What training has not met is predicted all the same.
     let odd = json!([{}, {"community": "never seen", "fields": {"karma": "NaN", "other": [1]}},

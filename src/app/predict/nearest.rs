@@ -23,7 +23,7 @@ pub(super) struct Posts {
     /// The block whose vectors are compared, by its place in the schema.
     block: usize,
     /// Their ids and targets.
-    posts: Vec<(String, f64)>,
+    known: Vec<(String, f64)>,
     /// Their vectors of length 1, one after the other.
     vectors: Vec<f32>,
 }
@@ -47,7 +47,7 @@ impl Posts {
         }
         all.sort_unstable_by(first);
         let post = |(cosine, at): (f64, usize)| {
-            let (id, target) = &self.posts[at];
+            let (id, target) = &self.known[at];
             (id.as_str(), *target, cosine)
         };
         all.into_iter().map(post).collect()
@@ -60,7 +60,9 @@ fn unit(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     if !length.is_normal() {
         return None;
     }
-    vector.iter_mut().for_each(|value| *value /= length);
+    for value in &mut vector {
+        *value /= length;
+    }
     Some(vector)
 }
 
@@ -113,7 +115,7 @@ impl Predictor {
         let rows = &rows[rows.len().saturating_sub(MOST)..];
         let mut found = Posts {
             block,
-            posts: Vec::with_capacity(rows.len()),
+            known: Vec::with_capacity(rows.len()),
             vectors: Vec::new(),
         };
         let dataset = &self.version.manifest.dataset;
@@ -129,7 +131,7 @@ impl Predictor {
                 if let Some(vector) = vector.and_then(unit) {
                     found.vectors.extend(vector);
                     let target = targets[record.id.as_str()];
-                    found.posts.push((record.id.clone(), target));
+                    found.known.push((record.id.clone(), target));
                 }
             }
         }
@@ -217,7 +219,7 @@ mod tests {
     fn what_points_the_same_way_is_nearest() {
         let posts = Posts {
             block: 0,
-            posts: vec![
+            known: vec![
                 ("a".to_owned(), 1.0),
                 ("b".to_owned(), 2.0),
                 ("c".to_owned(), 3.0),

@@ -73,12 +73,12 @@ impl App {
         };
         let (records, given) = records_of(&self.environment, wanted.records).await?;
         let version = (question.model, question.version);
-        let mut predictor = match loaded.iter().position(|(known, _)| *known == version) {
-            Some(at) => loaded.remove(at).1,
-            None => {
-                let name = ModelName::Version(version.0.clone(), version.1);
-                self.predictor(&name).await?
-            }
+        let known = loaded.iter().position(|(known, _)| *known == version);
+        let mut predictor = if let Some(at) = known {
+            loaded.remove(at).1
+        } else {
+            let name = ModelName::Version(version.0.clone(), version.1);
+            self.predictor(&name).await?
         };
         let rows = predictor.predict_with(&records, &given, telling).await;
         // The one that was asked last is the last to go.

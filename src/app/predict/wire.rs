@@ -76,8 +76,8 @@ pub(super) fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Opti
 
 /// Says a message and waits for its answer.
 pub(in crate::app) async fn exchange<T: DeserializeOwned>(
-    with: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    message: &impl Serialize,
+    with: &mut (impl AsyncRead + AsyncWrite + Unpin + Send),
+    message: &(impl Serialize + Sync),
 ) -> io::Result<T> {
     with.write_all(&framed(message)?).await?;
     let mut head = [0; 4];
