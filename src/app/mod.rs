@@ -15,6 +15,7 @@ mod notify;
 mod open_source;
 mod prepare;
 mod predict;
+mod predicting;
 mod purge;
 mod reddit;
 mod request;
@@ -49,7 +50,7 @@ pub use encoding::{
 pub use error::Error;
 pub use features::{FeatureCheck, FeatureSpan, RawField};
 pub use models::{ComparedVersions, Tagging};
-pub use predict::{PredictedRow, Predictor, record_from_words};
+pub use predict::{Predictor, Telling, record_from_words};
 pub use prepare::{Prepared, RunRequest};
 pub use purge::{PurgeDone, PurgeMeant};
 pub use rebuild::Rebuilt;

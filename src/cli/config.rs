@@ -126,6 +126,8 @@ mod tests {
         server.require_token              false                                               default
         server.token                      –                                                   default
         server.hosts                      []                                                  default
+        predict.idle                      5m                                                  default
+        predict.timeout                   5m                                                  default
         notify.command                    []                                                  default
         notify.webhook                    –                                                   default
         notify.secret                     –                                                   default

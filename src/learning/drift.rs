@@ -296,7 +296,16 @@ mod tests {
             block("title", &[], 7, shift),
             block("numbers", &["a", "b"], 2, 0.0),
         ];
-        let value = |at: usize| Some(if at % 4 == 0 { "pics" } else { community }.to_owned());
+        let value = |at: usize| {
+            Some(
+                if at.is_multiple_of(4) {
+                    "pics"
+                } else {
+                    community
+                }
+                .to_owned(),
+            )
+        };
         FeatureMatrix {
             rows: (0..400).map(row).collect(),
             blocks,

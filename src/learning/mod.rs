@@ -65,7 +65,7 @@ pub use features::{
     RowInput, assemble,
 };
 pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
-pub use heads::{Epoch, Head, Prediction};
+pub use heads::{Epoch, Head, Parts, Prediction};
 pub use metrics::{Inverse, Metrics, Scorer, WITHIN_ROWS, spearman_ceiling};
 pub use prequential::{Foretold, Prequential, prequential};
 pub use refit::refit;

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use rand::RngExt;
 
 use super::{
-    Head, HeadKind, Split, TrainSettings, Unwatched, evaluate,
+    Head, HeadKind, Split, TargetKind, TrainSettings, Unwatched, evaluate,
     rank::{self, Ranked},
     refit, seeds, train,
 };
@@ -236,4 +236,43 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
     }
     let median = &evaluation.baselines["community_median"];
     assert!(median.metrics["spearman"].unwrap() < whole);
+}
+
+#[test]
+fn what_inputs_add_makes_up_the_prediction_and_tells_which_matters() {
+    let device = Device::flex();
+    let (line, product) = (matrix(Planted::Line), matrix(Planted::Product));
+    for (matrix, head, exact) in [
+        (&line, HeadKind::Ridge, true),
+        (&product, HeadKind::FusionMlp, false),
+    ] {
+        let settings = TrainSettings {
+            target: TargetKind::Standard,
+            ..settings(head)
+        };
+        let fitted = train(matrix, &settings, &device, &Unwatched).unwrap();
+        let predictions = fitted.head.predict(matrix).unwrap();
+        let parts = fitted.head.parts(matrix).unwrap();
+        let mut told = [0.0; 3];
+        for (row, (parts, prediction)) in parts.iter().zip(predictions).enumerate() {
+            let names: Vec<&str> = parts.inputs.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["title", "numbers", "community"]);
+            let sum: f64 = parts.inputs.iter().map(|(_, adds)| adds).sum();
+            assert!((parts.base + sum + parts.joint - prediction.value).abs() < 1e-9);
+            if exact {
+                assert!(
+                    parts.joint.abs() < 1e-4,
+                    "a line has nothing joint: {parts:?}"
+                );
+            }
+            for (told, (_, adds)) in told.iter_mut().zip(&parts.inputs) {
+                *told += adds.abs();
+            }
+            if exact && row % 11 == 3 {
+                let adds = parts.inputs[1].1.abs();
+                assert!(adds < 0.5, "what a row lacks adds little: {parts:?}");
+            }
+        }
+        assert!(told[0] > told[1] && told[0] > told[2], "{head:?}: {told:?}");
+    }
 }

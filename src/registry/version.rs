@@ -302,7 +302,10 @@ impl ModelVersion {
         Ok(bytes)
     }
 
-    pub(super) fn check_is_there(&self) -> Result<(), Error> {
+    /// # Errors
+    ///
+    /// Where its files were removed.
+    pub fn check_is_there(&self) -> Result<(), Error> {
         let manifest = &self.manifest;
         self.removed_at.map_or(Ok(()), |at| {
             Err(Error::Removed {

@@ -22,8 +22,9 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::store::EventRow;
 
 pub use api::{
-    BackfillMove, BackfillWanted, ClearAnswer, ClearWanted, DaemonAnswer, Paused, PurgeWanted,
-    Reprocess, RunAnswer, RunAsked, RunWanted,
+    BackfillMove, BackfillWanted, ClearAnswer, ClearWanted, Contributions, DaemonAnswer,
+    ImageWanted, Neighbour, Paused, PredictAnswer, PredictWanted, PredictedRow, PurgeWanted,
+    RecordWanted, Reprocess, RunAnswer, RunAsked, RunWanted,
 };
 pub use fault::{ErrorBody, ErrorDetail, Fault};
 pub use guard::{GuardSettings, hash_token};
