@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(names, ["large", "small"]);
         assert_eq!(found[1].rows, 5);
         assert_eq!(found[1].spearman, Some(-1.0));
-        assert_eq!((found[1].mae, found[1].bias), (2.2, 1.0));
+        assert_eq!((found[1].mae, found[1].bias), (2.6, 1.0));
         assert_eq!(found[1].coverage, 0.4);
     }
 }

@@ -298,7 +298,7 @@ mod tests {
         ];
         let value = |at: usize| {
             Some(
-                if at.is_multiple_of(4) {
+                if at.is_multiple_of(5) {
                     "pics"
                 } else {
                     community

@@ -32,7 +32,7 @@ pub struct Candidate {
 pub enum VersionFile {
     /// The weights that were measured.
     Evaluated(Vec<u8>),
-    /// The rows that [`verify`](crate::app::App::verify_version) predicts again, as a matrix.
+    /// The rows that `models verify` predicts again, as a matrix.
     Probes(Vec<u8>),
     /// What was predicted of them.
     Answers(Vec<ProbeAnswer>),
