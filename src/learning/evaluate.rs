@@ -7,10 +7,13 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, HeadKind, Split, SplitBasis, TrainSettings, baselines,
+    Error, HeadKind, Split, SplitBasis, TrainSettings,
+    backtest::{Origin, backtest},
+    baselines,
     bootstrap::Intervals,
     calibration::{Calibration, CommunityMetrics, by_community, calibration},
-    judge::{Judge, values},
+    holdout::{HoldOut, on_hold_outs},
+    judge::{Judge, judged, values},
     metrics::{Metrics, spearman_ceiling},
     train::{Fitted, train_from, train_rows},
     watch::{Progress, Watch},
@@ -41,12 +44,12 @@ pub struct Ablation {
     pub difference: Intervals,
 }
 
-/// What a part of the training rows is worth.
+/// The metrics that belong to a part of the rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// How many rows were learned: the newest ones.
+    /// How many rows that are: of a learning curve, of those that were learned.
     pub rows: usize,
-    /// The metrics of the test rows.
+    /// The metrics.
     pub metrics: Metrics,
     /// Their 95 % intervals.
     pub intervals: Intervals,
@@ -106,6 +109,16 @@ pub struct Evaluation {
     /// would help.
     #[serde(default)]
     pub learning_curve: Vec<CurvePoint>,
+    /// The test rows of authors that were not learned of; nothing where they are too few, or no row
+    /// has an author.
+    #[serde(default)]
+    pub new_authors: Option<CurvePoint>,
+    /// The head on rows that are kept apart for a quarter of a year.
+    #[serde(default)]
+    pub hold_outs: Vec<HoldOut>,
+    /// The head at earlier moments, the newest first.
+    #[serde(default)]
+    pub backtest: Vec<Origin>,
 }
 
 /// By record id, the noise-free value that a simulated source tells.
@@ -224,7 +237,30 @@ pub fn evaluate(
         calibration: Some(calibration),
         communities,
         learning_curve,
+        new_authors: new_authors(&judge, fitted, settings)?,
+        hold_outs: on_hold_outs(matrix, fitted, settings)?,
+        backtest: backtest(&judge, fitted, settings, device, watch)?,
     })
+}
+
+/// The least test rows of new authors that say something.
+const LEAST_NEW: usize = 20;
+
+fn new_authors(
+    judge: &Judge<'_>,
+    fitted: &Fitted,
+    settings: &TrainSettings,
+) -> Result<Option<CurvePoint>, Error> {
+    let (rows, known) = judge.of_new_authors();
+    if known == 0 || rows.rows.len() < LEAST_NEW {
+        return Ok(None);
+    }
+    let (metrics, intervals) = judged(&rows, &fitted.head, settings)?;
+    Ok(Some(CurvePoint {
+        rows: rows.rows.len(),
+        metrics,
+        intervals,
+    }))
 }
 
 /// The shares of the training rows that are learned for the learning curve, and the least rows.

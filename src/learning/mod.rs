@@ -16,6 +16,7 @@
     reason = "ties are exact, matrices have the names of the literature, loops are short"
 )]
 
+mod backtest;
 mod baselines;
 mod blend;
 mod bootstrap;
@@ -31,6 +32,7 @@ mod features;
 mod fit;
 mod gate;
 mod heads;
+mod holdout;
 mod judge;
 mod linalg;
 mod metrics;
@@ -51,6 +53,7 @@ mod woods;
 #[cfg(test)]
 mod tests;
 
+pub use backtest::Origin;
 pub use bootstrap::{Bootstrap, Drawn, Interval, Intervals};
 pub use calibration::{Calibration, CommunityMetrics, Tenth};
 pub use compare::{Comparison, compare};
@@ -66,6 +69,7 @@ pub use features::{
 };
 pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
 pub use heads::{Epoch, Head, Parts, Prediction};
+pub use holdout::HoldOut;
 pub use metrics::{Inverse, Metrics, Scorer, WITHIN_ROWS, spearman_ceiling};
 pub use prequential::{Foretold, Prequential, prequential};
 pub use refit::refit;

@@ -99,6 +99,18 @@ pub struct TrainSettings {
     /// How long before the first test row nothing may be learned from.
     #[serde(with = "duration_text")]
     pub embargo: Duration,
+    /// How long before the first test row what is learned begins, a window that slides with it; `0`,
+    /// the default, begins with the first row.
+    #[serde(with = "duration_text", skip_serializing_if = "Duration::is_zero")]
+    pub window: Duration,
+    /// How long the hold-out is that is kept apart before each quarter of a year, so that the models
+    /// of a quarter are measured on the same rows too; `0`, the default, keeps none apart.
+    #[serde(with = "duration_text", skip_serializing_if = "Duration::is_zero")]
+    pub holdout: Duration,
+    /// How many earlier tests there are: the head is trained again with what was chosen, on the rows
+    /// before each; 3 by default.
+    #[serde(skip_serializing_if = "is_three")]
+    pub backtest: usize,
     /// How a target leads back to the number that people know.
     pub inverse: Inverse,
     /// The share of new targets that the interval of a prediction is meant to hold.
@@ -133,6 +145,9 @@ impl Default for TrainSettings {
             test: Span::Share(0.2),
             validation: Span::Share(0.15),
             embargo: Duration::ZERO,
+            window: Duration::ZERO,
+            holdout: Duration::ZERO,
+            backtest: 3,
             inverse: Inverse::default(),
             coverage: 0.8,
             resamples: 400,
@@ -149,6 +164,8 @@ impl TrainSettings {
             test: self.test,
             validation: self.validation,
             embargo: self.embargo,
+            window: self.window,
+            holdout: self.holdout,
         }
     }
 
@@ -230,6 +247,7 @@ impl TrainSettings {
                 "write 0 to less than 0.95",
             )?;
         }
+        count("backtest", self.backtest + 1, 101, "write 0 to 100")?;
         self.trees.check()?;
         let coverage = self.coverage;
         number(
@@ -246,6 +264,11 @@ impl TrainSettings {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_usual(decay_per_step: &bool) -> bool {
     *decay_per_step
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_three(backtest: &usize) -> bool {
+    *backtest == 3
 }
 
 fn setting(name: &'static str, value: impl ToString, allowed: &'static str) -> Error {

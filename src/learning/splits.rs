@@ -12,7 +12,7 @@ use std::{cmp::Ordering, collections::HashSet, time::Duration};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Error, seeds, span::Span};
+use super::{Error, holdout::windows, seeds, span::Span};
 use crate::corpus::{ContentHash, FeatureMatrix, LabelAge, Row};
 
 /// The least labelled rows that are split in three.
@@ -28,6 +28,9 @@ pub enum Split {
     Validation,
     /// Its target only judges.
     Test,
+    /// Its target only judges, and does so for a quarter of a year: see `holdout`.
+    #[serde(rename = "holdout")]
+    HoldOut,
 }
 
 /// What the rows were split by.
@@ -53,6 +56,10 @@ pub struct SplitSettings {
     pub validation: Span,
     /// How long before the first test row nothing may be learned from; rows in between are unused.
     pub embargo: Duration,
+    /// How long before the first test row what is learned begins; zero: with the first row.
+    pub window: Duration,
+    /// How long the hold-out before each quarter is; zero: there is none.
+    pub holdout: Duration,
 }
 
 /// The parts of all rows of one matrix.
@@ -202,7 +209,18 @@ fn cut(
         _ => before.len(),
     };
     let (before, unused) = before.split_at(kept);
-    let first_validation = boundary(before, settings.validation, basis, "validation")?;
+    let mut before = before.to_vec();
+    if let (Some(first), SplitBasis::Time) = (test.first(), basis) {
+        if !settings.window.is_zero() {
+            let begin = first.key - settings.window.as_millis() as f64;
+            let old = before.partition_point(|place| place.key < begin);
+            before
+                .drain(..old)
+                .for_each(|place| parts[place.row] = None);
+        }
+        hold_out(matrix, &line, settings.holdout, &mut before, parts);
+    }
+    let first_validation = boundary(&before, settings.validation, basis, "validation")?;
     for place in test {
         parts[place.row] = Some(Split::Test);
     }
@@ -213,6 +231,28 @@ fn cut(
         parts[place.row] = Some(Split::Validation);
     }
     Ok(())
+}
+
+/// Takes the rows of the hold-outs from those before the test.
+fn hold_out(
+    matrix: &FeatureMatrix,
+    line: &[Place],
+    length: Duration,
+    before: &mut Vec<Place>,
+    parts: &mut [Option<Split>],
+) {
+    let time = |place: &Place| matrix.rows[place.row].created_at;
+    let Some(newest) = line.last().and_then(time) else {
+        return;
+    };
+    let windows = windows(newest, length);
+    before.retain(|place| {
+        let held = time(place).is_some_and(|at| windows.iter().any(|of| of.holds(at)));
+        if held {
+            parts[place.row] = Some(Split::HoldOut);
+        }
+        !held
+    });
 }
 
 /// Where the last `span` of `line` begins: between two different keys, unless they are all one.

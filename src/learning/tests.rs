@@ -234,6 +234,22 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
         let rest = ablation.unwrap().metrics["spearman"].unwrap();
         assert!(rest < whole - 0.02, "without {without}: {rest} of {whole}");
     }
+    // The same head at earlier moments, on as many rows, with less to learn from.
+    assert_eq!(evaluation.backtest.len(), 3);
+    for pair in evaluation.backtest.windows(2) {
+        assert!(pair[1].to < pair[0].from && pair[1].learned < pair[0].learned);
+    }
+    for origin in &evaluation.backtest {
+        assert_eq!(origin.rows, ROWS / 5);
+        assert!(origin.metrics["spearman"].unwrap() > 0.9, "{origin:?}");
+    }
+    let curve: Vec<usize> = evaluation
+        .learning_curve
+        .iter()
+        .map(|point| point.rows)
+        .collect();
+    assert!(curve.len() == 4 && curve.is_sorted(), "{curve:?}");
+    assert!(evaluation.new_authors.is_none() && evaluation.hold_outs.is_empty());
     let median = &evaluation.baselines["community_median"];
     assert!(median.metrics["spearman"].unwrap() < whole);
 }

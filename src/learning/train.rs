@@ -1,6 +1,9 @@
 //! From a matrix to a trained head.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+};
 
 use burn::tensor::Device;
 
@@ -31,6 +34,17 @@ pub struct Fitted {
     pub history: Vec<Epoch>,
     /// What was chosen on the way.
     pub choices: Choices,
+}
+
+impl Fitted {
+    /// The ids of the rows that are kept apart for a quarter.
+    pub(crate) fn held_out(&self) -> HashSet<&str> {
+        let held = self
+            .split
+            .iter()
+            .filter(|(_, part)| *part == Split::HoldOut);
+        held.map(|(id, _)| id.as_str()).collect()
+    }
 }
 
 /// What a training chose by itself.
