@@ -121,6 +121,16 @@ impl Fault {
         self
     }
 
+    /// The status and the words, for those who tell it in another shape.
+    pub(super) fn told(self) -> (StatusCode, String) {
+        let ErrorDetail { message, hint, .. } = self.detail;
+        let words = match hint {
+            Some(hint) => format!("{message}; {hint}"),
+            None => message,
+        };
+        (self.status, words)
+    }
+
     /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {

@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod host;
 mod metrics;
+mod mlflow;
 mod refusals;
 
 use std::{future::Future, sync::Arc};
@@ -78,6 +79,7 @@ fn router(host: SharedHost) -> Router {
                 }
             }),
         )
+        .merge(mlflow::routes())
         .fallback(fault::no_route)
         .method_not_allowed_fallback(fault::no_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
