@@ -122,7 +122,7 @@ impl Fault {
     }
 
     /// The status and the words, for those who tell it in another shape.
-    pub(super) fn told(self) -> (StatusCode, String) {
+    pub(super) fn in_words(self) -> (StatusCode, String) {
         let ErrorDetail { message, hint, .. } = self.detail;
         let words = match hint {
             Some(hint) => format!("{message}; {hint}"),

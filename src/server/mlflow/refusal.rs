@@ -80,7 +80,7 @@ impl IntoResponse for Refusal {
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        let (status, message) = fault.told();
+        let (status, message) = fault.in_words();
         let (status, code) = match status {
             StatusCode::NOT_FOUND => (status, "RESOURCE_DOES_NOT_EXIST"),
             StatusCode::UNAUTHORIZED => (status, "UNAUTHENTICATED"),
