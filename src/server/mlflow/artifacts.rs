@@ -62,7 +62,7 @@ fn below(folder: &FilePath, path: &str) -> Result<PathBuf, Refusal> {
     Ok(folder.join(relative))
 }
 
-/// What lies in a folder; a file and what is missing hold nothing, as MLflow answers.
+/// What lies in a folder; a file and what is missing hold nothing, as `MLflow` answers.
 async fn files(folder: &FilePath, before: &str) -> Result<Vec<Value>, Refusal> {
     let is_folder = fs::metadata(folder).await.is_ok_and(|found| found.is_dir());
     if !is_folder {

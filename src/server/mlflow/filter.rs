@@ -1,4 +1,4 @@
-//! MLflow's filter strings: conditions joined by AND.
+//! `MLflow`'s filter strings: conditions joined by AND.
 
 use std::cmp::Ordering;
 

@@ -1,4 +1,4 @@
-//! The endpoints of MLflow's tracking server and registry, so that its clients read ours: an
+//! The endpoints of `MLflow`'s tracking server and registry, so that its clients read ours: an
 //! experiment for each model, a run for each published version.
 
 mod artifacts;
@@ -20,10 +20,10 @@ pub(super) use refusal::Refusal;
 
 use super::SharedHost;
 
-/// Where the endpoints lie: programs ask at the first, MLflow's pages at the second.
+/// Where the endpoints lie: programs ask at the first, `MLflow`'s pages at the second.
 const BASES: [&str; 2] = ["/api/2.0", "/ajax-api/2.0"];
 
-/// Whether a path is one of these endpoints, so that its refusals have MLflow's shape.
+/// Whether a path is one of these endpoints, so that its refusals have `MLflow`'s shape.
 pub(super) fn serves(path: &str) -> bool {
     BASES.iter().any(|base| path.starts_with(base))
 }

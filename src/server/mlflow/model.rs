@@ -1,4 +1,4 @@
-//! A registered model and a model version as MLflow shows them.
+//! A registered model and a model version as `MLflow` shows them.
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ impl Version {
         artifact_uri(&manifest.name, &manifest.run_id)
     }
 
-    /// As lists show it: without the aliases that point at it, as MLflow does.
+    /// As lists show it: without the aliases that point at it, as `MLflow` does.
     pub(super) fn listed(&self) -> Value {
         let manifest = &self.0.manifest;
         let (status, told) = self.0.removed_at.map_or_else(

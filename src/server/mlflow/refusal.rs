@@ -1,4 +1,4 @@
-//! How these endpoints refuse: `{"error_code", "message"}`, as MLflow's clients read it.
+//! How these endpoints refuse: `{"error_code", "message"}`, as `MLflow`'s clients read it.
 
 use axum::{
     Json,

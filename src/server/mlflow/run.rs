@@ -1,4 +1,4 @@
-//! A run and an experiment as MLflow shows them: a run for each published version, an experiment
+//! A run and an experiment as `MLflow` shows them: a run for each published version, an experiment
 //! for each model.
 
 use std::collections::BTreeMap;
@@ -106,8 +106,15 @@ fn metrics(evaluation: &Value) -> BTreeMap<String, f64> {
             metrics.insert(key, value);
         }
     };
-    flat(&evaluation["baselines"], "baselines", &mut take);
-    flat(&evaluation["intervals"], "", &mut take);
+    for (name, baseline) in evaluation["baselines"].as_object().into_iter().flatten() {
+        let path = format!("baselines.{name}");
+        flat(&baseline["metrics"], &path, &mut take);
+    }
+    for (name, interval) in evaluation["intervals"].as_object().into_iter().flatten() {
+        for end in ["low", "high"] {
+            take(format!("{name}.{end}"), &interval[end]);
+        }
+    }
     flat(&evaluation["metrics"], "", &mut take);
     metrics
 }
@@ -233,7 +240,7 @@ pub(super) fn millis(at: Timestamp) -> f64 {
     at.as_millis() as f64
 }
 
-/// Keys and values as MLflow lists them.
+/// Keys and values as `MLflow` lists them.
 pub(super) fn pairs(map: &BTreeMap<String, String>) -> Vec<Value> {
     map.iter()
         .map(|(key, value)| json!({ "key": key, "value": value }))

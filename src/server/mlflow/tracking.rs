@@ -150,7 +150,7 @@ async fn no_logged_models() -> Json<Value> {
     Json(json!({}))
 }
 
-/// A page under its name; what is empty is left out, as MLflow does.
+/// A page under its name; what is empty is left out, as `MLflow` does.
 pub(super) fn listed<T>(name: &str, page: Page<T>, document: impl Fn(&T) -> Value) -> Json<Value> {
     let mut answer = Map::new();
     if !page.items.is_empty() {
