@@ -333,7 +333,7 @@ mod tests {
             ("metrix.a = 1", "Invalid entity type `metrix`"),
             ("name = 'a", "not closed"),
             ("name =", "ends within"),
-            ("name ~ 'a'", "`~`"),
+            ("name ~ 'a'", "is not understood"),
             ("name IN 'a'", "parentheses"),
             ("name = name", "a value is a number or a text"),
         ] {
