@@ -11,6 +11,7 @@ use super::{
     splits::SplitSettings,
     trees::TreeSettings,
 };
+use crate::expression::Relative;
 
 /// Which learner is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +114,10 @@ pub struct TrainSettings {
     pub backtest: usize,
     /// How a target leads back to the number that people know.
     pub inverse: Inverse,
+    /// How the target stands among those of other rows, where that is what is learned; the `target`
+    /// of the task that makes the matrix says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative: Option<Relative>,
     /// The share of new targets that the interval of a prediction is meant to hold.
     pub coverage: f64,
     /// How many samples the intervals of metrics are made of.
@@ -149,6 +154,7 @@ impl Default for TrainSettings {
             holdout: Duration::ZERO,
             backtest: 3,
             inverse: Inverse::default(),
+            relative: None,
             coverage: 0.8,
             resamples: 400,
             ablation: true,
