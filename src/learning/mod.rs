@@ -16,6 +16,7 @@
     reason = "ties are exact, matrices have the names of the literature, loops are short"
 )]
 
+mod apart;
 mod backtest;
 mod baselines;
 mod blend;

@@ -108,6 +108,10 @@ pub struct TrainSettings {
     /// of a quarter are measured on the same rows too; `0`, the default, keeps none apart.
     #[serde(with = "duration_text", skip_serializing_if = "Duration::is_zero")]
     pub holdout: Duration,
+    /// What no row that is learned may have in common with a tested one: `author`, or a block such as
+    /// `image`, of which none may be nearly the same. By default nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<String>,
     /// How many earlier tests there are: the head is trained again with what was chosen, on the rows
     /// before each; 3 by default.
     #[serde(skip_serializing_if = "is_three")]
@@ -152,6 +156,7 @@ impl Default for TrainSettings {
             embargo: Duration::ZERO,
             window: Duration::ZERO,
             holdout: Duration::ZERO,
+            apart: Vec::new(),
             backtest: 3,
             inverse: Inverse::default(),
             relative: None,
@@ -172,6 +177,7 @@ impl TrainSettings {
             embargo: self.embargo,
             window: self.window,
             holdout: self.holdout,
+            apart: self.apart.clone(),
         }
     }
 
