@@ -190,9 +190,10 @@ fn hold_outs_and_old_rows_are_neither_learned_nor_tested() {
 
 #[test]
 fn authors_of_tested_rows_can_be_kept_apart() {
-    let author =
-        |at: usize| ["frequent", "early", "late"][if at % 5 == 0 { 0 } else { 1 + at / 80 }];
-    let rows = (0..100).map(|at| row(at, Some(at as i64), None, Some(author(at))));
+    let author = |at: usize| {
+        ["frequent", "early", "late"][if at.is_multiple_of(5) { 0 } else { 1 + at / 80 }]
+    };
+    let rows = (0..100).map(|at| row(at, i64::try_from(at).ok(), None, Some(author(at))));
     let matrix = matrix(rows.collect());
     let apart = SplitSettings {
         apart: vec!["author".to_owned()],
