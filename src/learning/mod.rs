@@ -16,6 +16,7 @@
     reason = "ties are exact, matrices have the names of the literature, loops are short"
 )]
 
+mod apart;
 mod backtest;
 mod baselines;
 mod blend;
@@ -39,9 +40,11 @@ mod metrics;
 mod pairs;
 mod prequential;
 mod rank;
+mod reference;
 mod refit;
 mod seeds;
 mod settings;
+mod smearing;
 mod span;
 mod splits;
 mod target;

@@ -11,6 +11,7 @@ use super::{
     splits::SplitSettings,
     trees::TreeSettings,
 };
+use crate::expression::Relative;
 
 /// Which learner is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,12 +108,20 @@ pub struct TrainSettings {
     /// of a quarter are measured on the same rows too; `0`, the default, keeps none apart.
     #[serde(with = "duration_text", skip_serializing_if = "Duration::is_zero")]
     pub holdout: Duration,
+    /// What no row that is learned may have in common with a tested one: `author`, or a block such as
+    /// `image`, of which none may be nearly the same. By default nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<String>,
     /// How many earlier tests there are: the head is trained again with what was chosen, on the rows
     /// before each; 3 by default.
     #[serde(skip_serializing_if = "is_three")]
     pub backtest: usize,
     /// How a target leads back to the number that people know.
     pub inverse: Inverse,
+    /// How the target stands among those of other rows, where that is what is learned; the `target`
+    /// of the task that makes the matrix says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative: Option<Relative>,
     /// The share of new targets that the interval of a prediction is meant to hold.
     pub coverage: f64,
     /// How many samples the intervals of metrics are made of.
@@ -147,8 +156,10 @@ impl Default for TrainSettings {
             embargo: Duration::ZERO,
             window: Duration::ZERO,
             holdout: Duration::ZERO,
+            apart: Vec::new(),
             backtest: 3,
             inverse: Inverse::default(),
+            relative: None,
             coverage: 0.8,
             resamples: 400,
             ablation: true,
@@ -166,6 +177,7 @@ impl TrainSettings {
             embargo: self.embargo,
             window: self.window,
             holdout: self.holdout,
+            apart: self.apart.clone(),
         }
     }
 

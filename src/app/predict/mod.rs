@@ -29,7 +29,7 @@ use crate::{
     learning::{FeatureSchema, Head, Parts, RowInput, assemble},
     operators::{Choice, Environment},
     registry::{BlockEncoder, Fit, ModelName, ModelVersion},
-    server::{Contributions, PredictedRow},
+    server::{Contributions, Original, PredictedRow},
     sources::{TableSource, TableSpec, every_row_of},
 };
 
@@ -248,11 +248,17 @@ impl Predictor {
             .zip(infos.iter().zip(nearest))
             .filter_map(|((keyed, record), (images, nearest))| {
                 let (prediction, contributions) = by_key.remove(keyed.id.as_str())?;
+                let original = self.head.original(&prediction);
                 Some(PredictedRow {
                     id: record.id.clone(),
                     prediction: prediction.value,
                     low: prediction.low,
                     high: prediction.high,
+                    original: original.map(|number| Original {
+                        value: number.value,
+                        low: number.low,
+                        high: number.high,
+                    }),
                     missing_images: record.media.len() - images.len(),
                     contributions,
                     nearest,
