@@ -19,6 +19,7 @@ use super::{
     daemon_file::{DaemonFile, Posted},
     face::Face,
     housekeeping,
+    predicting::{self, Predicting},
     services::Services,
     systemd, tokens,
 };
@@ -41,6 +42,7 @@ pub struct Daemon {
     phase: watch::Sender<Phase>,
     posted: Posted,
     changes: watch::Sender<Arc<Settings>>,
+    predicting: Predicting,
 }
 
 impl Daemon {
@@ -80,6 +82,12 @@ impl Daemon {
         let posted = file.post(home).map_err(unfit)?;
         let (phase, seen) = watch::channel(Phase::Starting);
         let (changes, settings) = watch::channel(Arc::clone(&app.settings));
+        let (predictions, jobs) = predicting::desk();
+        let predicting = Predicting {
+            app: Arc::clone(&app),
+            settings: settings.clone(),
+            jobs,
+        };
         let face = Face {
             app,
             engine,
@@ -90,6 +98,7 @@ impl Daemon {
             address,
             own_token: hash_token(&token),
             metrics: Arc::default(),
+            predictions,
         };
         Ok(Self {
             face: Arc::new(face),
@@ -98,6 +107,7 @@ impl Daemon {
             phase,
             posted,
             changes,
+            predicting,
         })
     }
 
@@ -119,6 +129,7 @@ impl Daemon {
             phase,
             posted,
             changes,
+            predicting,
             ..
         } = self;
         let mut signals = Signals::new().map_err(unfit)?;
@@ -133,6 +144,7 @@ impl Daemon {
         let serving = tokio::spawn(server::serve(host, listener, ending));
         let scheduler = take_up(&face).await?;
         let services = start_services(&face, scheduler, changes);
+        services.start("predictor", |ending| predicting.run(ending));
         phase.send_replace(Phase::Ready);
         systemd::tell(NotifyState::Ready);
         tracing::info!("ready");

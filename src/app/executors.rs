@@ -55,7 +55,7 @@ pub(super) fn memory_limits(cgroups: &Result<Arc<Cgroups>, String>) -> String {
 }
 
 /// The executable of this process, if it has the command that runs an attempt.
-fn own_executable() -> Option<PathBuf> {
+pub(super) fn own_executable() -> Option<PathBuf> {
     const RUNNING: &str = "/proc/self/exe";
     let path = std::env::current_exe().ok()?;
     // What cargo builds into `deps` is a test, which knows no commands.

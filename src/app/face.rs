@@ -11,16 +11,16 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{App, Error, RunRequest, Wanted, executors, timetable};
+use super::{App, Error, RunRequest, Wanted, executors, predict::Ask, predicting::Desk, timetable};
 use crate::{
     clock::{Clock, Timestamp},
     config::Settings,
     engine::{self, Handle, scheduler::SchedulerHandle},
     pipelines,
-    registry::Registry,
+    registry::{ModelVersion, Registry},
     server::{
-        BackfillMove, BackfillWanted, Fault, GuardSettings, Host, Metrics, Phase, PurgeWanted,
-        RunWanted, hash_token,
+        BackfillMove, BackfillWanted, Fault, GuardSettings, Host, Metrics, Phase, PredictAnswer,
+        PredictWanted, PurgeWanted, RunWanted, hash_token,
     },
     store::Store,
     telemetry::chain,
@@ -41,6 +41,8 @@ pub(super) struct Face {
     /// The hash of the token for commands of the same user.
     pub(super) own_token: [u8; 32],
     pub(super) metrics: Arc<Metrics>,
+    /// Where predictions are asked for.
+    pub(super) predictions: Desk,
 }
 
 impl Face {
@@ -231,6 +233,28 @@ impl Host for Face {
                 Ok(done) => Ok(done?),
                 Err(error) => Err(Fault::internal(chain(&error))),
             }
+        })
+    }
+
+    fn predict<'a>(
+        &'a self,
+        version: &'a ModelVersion,
+        wanted: PredictWanted,
+    ) -> BoxFuture<'a, Result<PredictAnswer, Fault>> {
+        Box::pin(async move {
+            // One that is loaded would go on without its files.
+            version.check_is_there()?;
+            let (model, version) = (version.manifest.name.clone(), version.manifest.version);
+            let ask = Ask {
+                model: model.clone(),
+                version,
+                wanted,
+            };
+            Ok(PredictAnswer {
+                model,
+                version,
+                predictions: self.predictions.ask(ask).await?,
+            })
         })
     }
 

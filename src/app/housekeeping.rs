@@ -25,6 +25,7 @@ pub(super) fn start(
     };
     let retainer = Retainer {
         store: app.store().clone(),
+        registry: app.registry().clone(),
         clock: Arc::clone(app.clock()),
         settings,
         data_dir,

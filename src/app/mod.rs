@@ -15,6 +15,7 @@ mod notify;
 mod open_source;
 mod prepare;
 mod predict;
+mod predicting;
 mod purge;
 mod reddit;
 mod request;
@@ -29,6 +30,7 @@ mod settings;
 mod systemd;
 mod timetable;
 mod tokens;
+mod verify;
 mod worker;
 
 use std::{
@@ -48,7 +50,7 @@ pub use encoding::{
 pub use error::Error;
 pub use features::{FeatureCheck, FeatureSpan, RawField};
 pub use models::{ComparedVersions, Tagging};
-pub use predict::{PredictedRow, Predictor, record_from_words};
+pub use predict::{Predictor, Telling, record_from_words};
 pub use prepare::{Prepared, RunRequest};
 pub use purge::{PurgeDone, PurgeMeant};
 pub use rebuild::Rebuilt;
@@ -56,6 +58,7 @@ pub use request::Wanted;
 pub use retention::Retained;
 pub use schedules::ScheduleInfo;
 pub use settings::{captioner, device, weights};
+pub use verify::Verified;
 pub use worker::{Worker, devices};
 
 use crate::{

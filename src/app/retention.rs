@@ -1,7 +1,7 @@
 //! What has had its time is removed: logs, files of runs, matrices, rows.
 //!
-//! Records, vectors, captions and models are what the home is for; none of them is touched, and of
-//! images only those go of which a copy stays. What sources sent of records goes where the settings
+//! Records, vectors and captions are what the home is for; none of them is touched. Of models the
+//! newest versions stay, and the metrics of all; of images only those go of which a copy stays. What sources sent of records goes where the settings
 //! say so. What a run that has not ended may still read stays, and so does every run that made a version.
 
 use std::{
@@ -23,6 +23,7 @@ use crate::{
     config::Settings,
     media::MediaStore,
     operators::purge_turn,
+    registry::Registry,
     store::{RunAge, Store},
     telemetry::chain,
 };
@@ -51,7 +52,9 @@ pub struct Retained {
     pub matrices: u64,
     /// Images of which a copy stayed.
     pub originals: u64,
-    /// Bytes of all these files.
+    /// Model versions whose files went.
+    pub models: u64,
+    /// Bytes of the files of runs and images.
     pub bytes: u64,
     /// Runs whose rows went.
     pub runs: u64,
@@ -64,6 +67,8 @@ pub struct Retained {
 pub(super) struct Retainer {
     /// The databases.
     pub(super) store: Store,
+    /// The model versions.
+    pub(super) registry: Registry,
     /// Where the time comes from.
     pub(super) clock: Arc<dyn Clock>,
     /// The settings as they are now.
@@ -83,6 +88,7 @@ impl App {
     pub async fn retain(&self) -> Result<Retained, Error> {
         let retainer = Retainer {
             store: self.store().clone(),
+            registry: self.registry().clone(),
             clock: Arc::clone(self.clock()),
             settings: watch::channel(Arc::clone(&self.settings)).1,
             data_dir: self.home.join("data"),
@@ -170,6 +176,7 @@ impl Retainer {
         done.artifacts = gone;
         done.bytes += bytes;
 
+        done.models = self.registry.remove_old(policy.models, now).await?;
         if let Some(keep) = policy.originals {
             self.drop_originals(now - keep, &mut done).await?;
         }

@@ -126,6 +126,8 @@ mod tests {
         server.require_token              false                                               default
         server.token                      –                                                   default
         server.hosts                      []                                                  default
+        predict.idle                      5m                                                  default
+        predict.timeout                   5m                                                  default
         notify.command                    []                                                  default
         notify.webhook                    –                                                   default
         notify.secret                     –                                                   default
@@ -143,6 +145,7 @@ mod tests {
         retention.runs                    400d                                                default
         retention.originals               –                                                   default
         retention.versions                7                                                   default
+        retention.models                  100                                                 default
         retention.raw                     forever                                             default
         retention.raw_dumps               false                                               default
         log.level                         debug                                               environment TRENDMILL_LOG__LEVEL

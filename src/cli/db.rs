@@ -211,13 +211,14 @@ async fn vacuum(app: &App, output: Output) -> Result<(), Failure> {
     }
     output.data(format!(
         "removed: {} runs, {} of files (logs of {} runs, files of {}, {} matrices, {} images), \
-         JSON of {} records",
+         {} model versions, JSON of {} records",
         removed.runs,
         bytes(removed.bytes),
         removed.logs,
         removed.artifacts,
         removed.matrices,
         removed.originals,
+        removed.models,
         removed.raw,
     ))?;
     output.data(format!("databases: {} → {}", bytes(before), bytes(after)))?;

@@ -30,6 +30,7 @@ mod tokens;
 mod notices;
 mod sandbox;
 mod config;
+mod answer_predictions;
 mod attempt;
 #[cfg(feature = "failpoints")]
 mod deaths;
@@ -148,6 +149,16 @@ enum Command {
     /// Run one attempt of a task; the engine starts this.
     #[command(hide = true)]
     Attempt(attempt::Command),
+    /// Predict for callers of the daemon, which starts this.
+    #[command(hide = true)]
+    AnswerPredictions(answer_predictions::Command),
+}
+
+impl Command {
+    /// Whether another process of this program gives it, rather than people.
+    const fn is_started(&self) -> bool {
+        matches!(self, Self::Attempt(_) | Self::AnswerPredictions(_))
+    }
 }
 
 /// Runs the command line of this process; the exit code tells how it went.
@@ -217,9 +228,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
             _ => return Err(offline_by_setting()),
         }
     }
-    if let Command::Attempt(command) = arguments.command {
-        telemetry::init_attempt().map_err(Failure::wrong_use)?;
-        return attempt::run(command, &home, settings).await;
+    if arguments.command.is_started() {
+        return started(arguments.command, &home, settings).await;
     }
     // A daemon tells what it does, and a run where no bars show it.
     let told = match arguments.command {
@@ -247,7 +257,9 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         }
         Command::Run(command) => return Box::pin(run::run(command, &home, settings, output)).await,
         Command::Up(command) => return up::run(&command, &home, settings, output).await,
-        Command::Attempt(_) => unreachable!("it has a telemetry of its own, see above"),
+        Command::Attempt(_) | Command::AnswerPredictions(_) => {
+            unreachable!("see above")
+        }
         Command::Pipelines(pipelines::Command::Pause { name }) => {
             handover::pause(&name, true, &home, settings, output).await?;
         }
@@ -298,6 +310,18 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         Command::Config(command) => config::run(&command, &settings, output.json, &mut stdout)?,
     }
     Ok(OK)
+}
+
+/// What another process of this program has started, which hears what it says.
+async fn started(command: Command, home: &Path, settings: Settings) -> Result<u8, Failure> {
+    telemetry::init_attempt().map_err(Failure::wrong_use)?;
+    match command {
+        Command::Attempt(command) => attempt::run(command, home, settings).await,
+        Command::AnswerPredictions(command) => {
+            answer_predictions::run(&command, home, settings).await
+        }
+        _ => Err(Failure::wrong_use("no other process starts this command")),
+    }
 }
 
 fn offline_by_setting() -> Failure {

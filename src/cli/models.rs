@@ -16,7 +16,7 @@ use super::{
     output::{Output, number, table},
 };
 use crate::{
-    app::{App, ComparedVersions},
+    app::{App, ComparedVersions, Verified},
     artifacts,
     config::Settings,
     registry::{ModelName, ModelOverview},
@@ -180,6 +180,13 @@ async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Resu
             ),
         ),
         ("weights", manifest.weights_sha256.to_string()),
+        (
+            "trained until",
+            manifest
+                .trained_until
+                .map(|time| time.to_string())
+                .unwrap_or_default(),
+        ),
         ("rows", version.not_reproducible().unwrap_or_default()),
         ("gate", gate_text(&manifest.gate)),
         ("tags", tags_text(&version.tags)),
@@ -190,7 +197,8 @@ async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Resu
             }),
         ),
     ] {
-        if value.is_empty() && ["rows", "gate", "tags", "removed"].contains(&name) {
+        let may_lack = ["trained until", "rows", "gate", "tags", "removed"];
+        if value.is_empty() && may_lack.contains(&name) {
             continue;
         }
         facts.add_row([name.to_owned(), value]);
@@ -202,12 +210,12 @@ async fn show(app: &App, model: &str, predictions: bool, output: Output) -> Resu
 
 /// Says whether a version is what was published, and what it learned from is there still.
 async fn verify(app: &App, model: &str, output: Output) -> Result<(), Failure> {
-    let name: ModelName = model.parse()?;
-    let version = app.registry().resolve(&name).await?;
-    version.weights()?;
-    version.evaluated_rows()?;
+    let Verified {
+        version,
+        probes,
+        reason,
+    } = app.verify_version(model).await?;
     let manifest = &version.manifest;
-    let reason = version.not_reproducible();
     if output.json {
         output.json(&json!({
             "name": manifest.name,
@@ -215,6 +223,7 @@ async fn verify(app: &App, model: &str, output: Output) -> Result<(), Failure> {
             "reproducible": reason.is_none(),
             "reason": reason,
             "purged_rows": version.purged_rows,
+            "probes": probes,
         }))?;
     }
     let named = format!("{}/{}", manifest.name, manifest.version);
@@ -223,7 +232,8 @@ async fn verify(app: &App, model: &str, output: Output) -> Result<(), Failure> {
             .hint("a new version learns from what is left: `trendmill run PIPELINE`")),
         None if output.json => Ok(()),
         None => Ok(output.data(format!(
-            "{named}: its files are what was published, and none of its rows is purged"
+            "{named}: its files are what was published, {probes} probes give what they gave, and none \
+             of its rows is purged"
         ))?),
     }
 }

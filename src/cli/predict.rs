@@ -2,14 +2,21 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::{failure::Failure, output::Output};
-use crate::{
-    app::{App, record_from_words},
-    registry::ModelName,
+use super::{
+    failure::Failure,
+    output::{Output, number, table},
 };
+use crate::{
+    app::{App, Telling, record_from_words},
+    registry::{self, ModelName},
+    server::PredictedRow,
+};
+
+/// How many posts are told with `--explain`.
+const USUALLY: u16 = 3;
 
 /// Score new records with a model.
 #[derive(Debug, Args)]
@@ -22,6 +29,10 @@ use crate::{
 pub(crate) struct Command {
     /// `NAME/VERSION` or `NAME@ALIAS`; a bare name means its champion.
     model: String,
+    /// By which of its two fits: `published` has learned every row, `evaluated` is the one whose
+    /// metrics `models show` prints.
+    #[arg(long, value_enum, default_value_t)]
+    fit: Fit,
     /// JSON lines, CSV or GeoJSON with the records; `-` reads JSON lines from stdin.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "image", "set"])]
     input: Option<PathBuf>,
@@ -34,6 +45,21 @@ pub(crate) struct Command {
     /// A field of one record: `community=art`, `created_at=2026-01-31T08:00:00Z`.
     #[arg(long, value_name = "K=V", value_parser = key_value)]
     set: Vec<(String, Value)>,
+    /// Tell what each input adds to each prediction, and the posts that are most like the record; as
+    /// tables, or in the lines with `--json`.
+    #[arg(long)]
+    explain: bool,
+    /// How many such posts; 3 with `--explain`, none without.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(0..=50))]
+    nearest: Option<u16>,
+}
+
+/// The fits of a version.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Fit {
+    #[default]
+    Published,
+    Evaluated,
 }
 
 /// `K=V`, where V is JSON if it reads as JSON and text otherwise.
@@ -45,14 +71,18 @@ fn key_value(text: &str) -> Result<(String, Value), String> {
     Ok((key.to_owned(), value))
 }
 
-/// Runs the command: JSON lines `{id, prediction, low, high}`.
+/// Runs the command: JSON lines `{id, prediction, low, high}`, or tables of what makes them up.
 ///
 /// # Errors
 ///
 /// Where there is no such model or the input cannot be read.
 pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(), Failure> {
     let name: ModelName = command.model.parse()?;
-    let mut predictor = app.predictor(&name).await?;
+    let fit = match command.fit {
+        Fit::Published => registry::Fit::Published,
+        Fit::Evaluated => registry::Fit::Evaluated,
+    };
+    let mut predictor = app.predictor(&name, fit).await?;
     let records = match &command.input {
         Some(path) => app.records_of_file(path)?,
         None if command.text.is_none() && command.image.is_empty() && command.set.is_empty() => {
@@ -65,8 +95,58 @@ pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(
             &command.set,
         )?],
     };
-    for row in predictor.predict(&records).await? {
-        output.json_line(&row)?;
+    let usual = if command.explain && predictor.has_vectors() {
+        USUALLY
+    } else {
+        0
+    };
+    let telling = Telling {
+        parts: command.explain,
+        nearest: command.nearest.unwrap_or(usual).into(),
+    };
+    for row in predictor.predict(&records, telling).await? {
+        if command.explain && !output.json {
+            output.data(explained(&row))?;
+        } else {
+            output.json_line(&row)?;
+        }
     }
     Ok(())
+}
+
+/// One prediction for people: what each input adds, the weightiest first, and the posts like it.
+fn explained(row: &PredictedRow) -> String {
+    let shown = |value: f64| number(Some(value));
+    let mut text = format!(
+        "{}: {} ({} to {})",
+        row.id,
+        shown(row.prediction),
+        shown(row.low),
+        shown(row.high)
+    );
+    if let Some(parts) = &row.contributions {
+        let mut adds: Vec<(&str, f64)> = parts
+            .inputs
+            .iter()
+            .map(|(name, adds)| (name.as_str(), *adds))
+            .collect();
+        adds.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        let mut lines = table(&["input", "adds"]);
+        lines.add_row(["all as on average", &shown(parts.base)]);
+        for (name, adds) in adds {
+            lines.add_row([name, &shown(adds)]);
+        }
+        lines.add_row(["together", &shown(parts.joint)]);
+        text = format!("{text}\n{lines}");
+    }
+    if !row.nearest.is_empty() {
+        let mut lines = table(&["like it", "score", "similarity", "title"]);
+        for post in &row.nearest {
+            let score = number(post.score);
+            let title = post.title.as_deref().unwrap_or("–");
+            lines.add_row([&post.id, &score, &shown(post.similarity), title]);
+        }
+        text = format!("{text}\n{lines}");
+    }
+    text
 }

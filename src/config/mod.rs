@@ -18,6 +18,7 @@ mod log;
 mod media;
 mod net;
 mod notify;
+mod predict;
 mod reader;
 mod arctic;
 mod reddit;
@@ -43,6 +44,7 @@ pub use self::log::{Log, LogFormat};
 pub use self::media::{Media, MediaSize};
 pub use self::net::Net;
 pub use self::notify::{NoticeKind, Notify};
+pub use self::predict::Predict;
 pub use self::reddit::{Reddit, Transport};
 pub use self::retention::{RawKept, Retention};
 pub use self::server::Server;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub arctic: Arctic,
     /// `[server]`: where the daemon listens and whom it answers.
     pub server: Server,
+    /// `[predict]`: the process that predicts for callers of the daemon.
+    pub predict: Predict,
     /// `[notify]`: what people are told, and how.
     pub notify: Notify,
     /// `[retention]`: what is kept, and for how long.
@@ -167,6 +171,7 @@ impl Settings {
             reddit: Reddit::read(&mut reader),
             arctic: Arctic::read(&mut reader),
             server: Server::read(&mut reader),
+            predict: Predict::read(&mut reader),
             notify: Notify::read(&mut reader),
             retention: Retention::read(&mut reader),
             log: Log::read(&mut reader),

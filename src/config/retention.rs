@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Size, duration, reader::Reader, setting::Setting};
 
 /// What is kept, and for how long. What a run that has not ended or a model version needs is kept
-/// whatever this says, and so are records, vectors and models.
+/// whatever this says, and so are records and vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Logs of attempts. Default: 60 days.
@@ -29,6 +29,10 @@ pub struct Retention {
     /// Of how many of the newest versions of each model `trendmill encoders gc` keeps the vectors
     /// and captions; those of versions with an alias, as `champion`, stay anyway. Default: 7.
     pub versions: usize,
+    /// Of how many of the newest versions of each model the files are kept; those of versions with an
+    /// alias, and of those that were the champion within a month, stay anyway. The metrics of all
+    /// versions, and where they came from, are kept for ever. Default: 100.
+    pub models: usize,
     /// The JSON of each record as a live source sent it when the record was first seen, from which
     /// a feature can be computed that nobody thought of then. It goes with its record in any case,
     /// and is not kept of what `reddit.transport = "roux"` reads, which hides it. With a length of
@@ -96,6 +100,7 @@ impl Retention {
             runs: reader.get("retention.runs", days(400)),
             originals: reader.get("retention.originals", None),
             versions: reader.get("retention.versions", 7),
+            models: reader.get("retention.models", 100),
             raw: reader.get("retention.raw", RawKept::Forever),
             raw_dumps: reader.get("retention.raw_dumps", false),
         }

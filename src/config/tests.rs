@@ -186,10 +186,10 @@ fn wrong_settings_are_refused_with_what_is_allowed() {
       hint: did you mean `engine.parallelism`? allowed: `engine.parallelism`, `engine.pools`, `engine.executor`, `engine.memory`, `engine.disk_reserve`
     ---
     trendmill.toml:2: unknown setting `engin.parallelism`
-      hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `captioner`, `net`, `media`, `reddit`, `arctic`, `server`, `notify`, `retention`, `log`
+      hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `captioner`, `net`, `media`, `reddit`, `arctic`, `server`, `predict`, `notify`, `retention`, `log`
     ---
     trendmill.toml:1: unknown setting `engine`
-      hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `captioner`, `net`, `media`, `reddit`, `arctic`, `server`, `notify`, `retention`, `log`
+      hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `captioner`, `net`, `media`, `reddit`, `arctic`, `server`, `predict`, `notify`, `retention`, `log`
     ---
     trendmill.toml:2: `0` is no value for `engine.parallelism`
       hint: write a whole number from 1

@@ -220,7 +220,12 @@ fn watch_parent(mark: Mark) {
     std::thread::spawn(move || {
         let mut bytes = [0; 64];
         while let Ok(1..) = std::io::stdin().read(&mut bytes) {}
-        mark.kill_all_now();
-        kill_own_group();
+        end_self(&mark);
     });
+}
+
+/// Ends this process with all that carries its mark.
+pub fn end_self(mark: &Mark) {
+    mark.kill_all_now();
+    kill_own_group();
 }

@@ -41,7 +41,7 @@ pub use error::Error;
 pub use events::{EngineEvent, RowCounts, run_ended};
 pub use executor::{
     Cgroups, ChildGroup, ChildLines, ExecutorChoice, LONGEST_LINE, Mark, Placement, cut,
-    enter_cgroup,
+    enter_cgroup, relay,
 };
 pub use explain::Explanation;
 pub use files::run_dir;

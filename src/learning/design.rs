@@ -72,6 +72,17 @@ pub(crate) struct Designed {
     pub(crate) values: Vec<f32>,
 }
 
+/// The columns of a vector in a design, and what standardised them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VectorColumns<'a> {
+    /// The first of them.
+    pub(crate) start: usize,
+    /// The mean of each.
+    pub(crate) mean: &'a [f32],
+    /// One over the deviation of each; 0 where it is constant.
+    pub(crate) inverse: &'a [f32],
+}
+
 impl Designed {
     pub(crate) fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.width..(index + 1) * self.width]
@@ -147,6 +158,20 @@ impl Design {
     /// The number of columns.
     pub(crate) fn width(&self) -> usize {
         self.groups().iter().map(|group| group.width).sum()
+    }
+
+    /// The vectors among the blocks: their columns have no names.
+    pub(crate) fn vectors(&self) -> Vec<VectorColumns<'_>> {
+        let groups = self.groups();
+        let blocks = self.blocks.iter().zip(&groups);
+        blocks
+            .filter(|(block, _)| block.columns.is_empty())
+            .map(|(block, group)| VectorColumns {
+                start: group.start,
+                mean: &block.mean,
+                inverse: &block.inverse,
+            })
+            .collect()
     }
 
     /// The numbers of all rows of `matrix`. A row's numbers depend on that row alone.

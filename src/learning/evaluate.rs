@@ -7,14 +7,19 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, HeadKind, Split, SplitBasis, TrainSettings, baselines,
+    Error, HeadKind, Split, SplitBasis, TrainSettings,
+    backtest::{Origin, backtest},
+    baselines,
     bootstrap::Intervals,
-    judge::{Judge, values},
+    calibration::{Calibration, CommunityMetrics, by_community, calibration},
+    heads::Head,
+    holdout::{HoldOut, on_hold_outs},
+    judge::{Judge, judged, values},
     metrics::{Metrics, spearman_ceiling},
-    train::{Fitted, train_from},
+    train::{Fitted, train_from, train_rows},
     watch::{Progress, Watch},
 };
-use crate::corpus::FeatureMatrix;
+use crate::corpus::{FeatureMatrix, Row};
 
 /// Metrics with their intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +43,17 @@ pub struct Ablation {
     /// The head's metrics minus these, with 95 % intervals.
     #[serde(default)]
     pub difference: Intervals,
+}
+
+/// The metrics that belong to a part of the rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// How many rows that are: of a learning curve, of those that were learned.
+    pub rows: usize,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Their 95 % intervals.
+    pub intervals: Intervals,
 }
 
 /// How many rows play which part.
@@ -80,10 +96,30 @@ pub struct Evaluation {
     pub intervals: Intervals,
     /// Medians, learned from the training and validation rows.
     pub baselines: BTreeMap<String, Judged>,
-    /// Plainer models on the same features.
+    /// Plainer models on the same features, and `mmrl`, the original's recipe on its vectors.
     pub models_compared: BTreeMap<String, Judged>,
     /// The head trained again without each of its inputs, with one member.
     pub ablation: Vec<Ablation>,
+    /// Whether predictions and intervals mean what they say.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
+    /// How the head does in each community, the one with the most rows first.
+    #[serde(default)]
+    pub communities: Vec<CommunityMetrics>,
+    /// Ridge regression on growing parts of the training rows, the newest ones: whether more rows
+    /// would help.
+    #[serde(default)]
+    pub learning_curve: Vec<CurvePoint>,
+    /// The test rows of authors that were not learned of; nothing where they are too few, or no row
+    /// has an author.
+    #[serde(default)]
+    pub new_authors: Option<CurvePoint>,
+    /// The head on rows that are kept apart for a quarter of a year.
+    #[serde(default)]
+    pub hold_outs: Vec<HoldOut>,
+    /// The head at earlier moments, the newest first.
+    #[serde(default)]
+    pub backtest: Vec<Origin>,
 }
 
 /// By record id, the noise-free value that a simulated source tells.
@@ -114,13 +150,10 @@ pub fn evaluate(
         return Err(Error::Cancelled);
     }
     metrics.insert("coverage".to_owned(), judge.coverage(&predictions));
-    if let Some(truth) = truth {
-        let expected: Vec<Option<f64>> = judge
-            .test
-            .rows
-            .iter()
-            .map(|row| truth.get(&row.id).copied())
-            .collect();
+    // The noise-free value is no ceiling of where a row stands in its community.
+    if let (Some(truth), None) = (truth, settings.relative) {
+        let rows = judge.test.rows.iter();
+        let expected: Vec<Option<f64>> = rows.map(|row| truth.get(&row.id).copied()).collect();
         let ceiling = spearman_ceiling(&judge.targets, &expected);
         metrics.insert("spearman_ceiling".to_owned(), ceiling);
     }
@@ -128,7 +161,8 @@ pub fn evaluate(
     let mut known = judge.part(Split::Train);
     known.extend(judge.part(Split::Validation));
     let mut compared = BTreeMap::new();
-    for (name, predictions) in baselines::predict(matrix, &known, &judge.part(Split::Test)) {
+    let rows = relabelled(&matrix.rows, &fitted.head);
+    for (name, predictions) in baselines::predict(&rows, &known, &judge.part(Split::Test)) {
         compared.insert(name.to_owned(), judge.judge(&predictions, &drawn)?);
     }
     let baselines = std::mem::take(&mut compared);
@@ -154,6 +188,15 @@ pub fn evaluate(
             judge.judge(&judge.values(&ridge)?, &drawn)?,
         );
     }
+    if settings.head != HeadKind::Mmrl && fitted.head.has_vectors() {
+        let recipe = TrainSettings {
+            head: HeadKind::Mmrl,
+            ..settings.clone()
+        };
+        let mmrl = train_from(matrix, &recipe, None, &mut None, device, watch)?.head;
+        let judged = judge.judge(&judge.values(&mmrl)?, &drawn)?;
+        compared.insert("mmrl".to_owned(), judged);
+    }
 
     let mut ablation = Vec::new();
     let inputs = fitted.head.inputs();
@@ -178,6 +221,9 @@ pub fn evaluate(
         }
     }
 
+    let calibration = calibration(&predictions, &judge.targets, settings.coverage);
+    let communities = by_community(&judge.test.rows, &predictions, &judge.targets);
+    let learning_curve = learning_curve(&judge, fitted, settings, device, watch)?;
     Ok(Evaluation {
         first_line: judge.first_line(settings),
         split: judge.sizes(),
@@ -187,5 +233,87 @@ pub fn evaluate(
         baselines,
         models_compared: compared,
         ablation,
+        calibration: Some(calibration),
+        communities,
+        learning_curve,
+        new_authors: new_authors(&judge, fitted, settings)?,
+        hold_outs: on_hold_outs(matrix, fitted, settings)?,
+        backtest: backtest(&judge, fitted, settings, device, watch)?,
     })
+}
+
+/// The rows with their targets as `head` was to learn them.
+fn relabelled(rows: &[Row], head: &Head) -> Vec<Row> {
+    let mut seen = rows.to_vec();
+    for (row, target) in seen.iter_mut().zip(head.targets(rows)) {
+        if let (Some(label), Some(target)) = (&mut row.label, target) {
+            label.target = target;
+        }
+    }
+    seen
+}
+
+/// The least test rows of new authors that say something.
+const LEAST_NEW: usize = 20;
+
+fn new_authors(
+    judge: &Judge<'_>,
+    fitted: &Fitted,
+    settings: &TrainSettings,
+) -> Result<Option<CurvePoint>, Error> {
+    let (rows, known) = judge.of_new_authors();
+    if known == 0 || rows.rows.len() < LEAST_NEW {
+        return Ok(None);
+    }
+    let (metrics, intervals) = judged(&rows, &fitted.head, settings)?;
+    Ok(Some(CurvePoint {
+        rows: rows.rows.len(),
+        metrics,
+        intervals,
+    }))
+}
+
+/// The shares of the training rows that are learned for the learning curve, and the least rows.
+const CURVE: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
+const LEAST_CURVE_ROWS: usize = 40;
+
+fn learning_curve(
+    judge: &Judge<'_>,
+    fitted: &Fitted,
+    settings: &TrainSettings,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Vec<CurvePoint>, Error> {
+    if !settings.ablation || settings.head == HeadKind::Mmrl {
+        return Ok(Vec::new());
+    }
+    watch.progress(&Progress::Stage("learning curve".to_owned()));
+    let ridge = TrainSettings {
+        head: HeadKind::Ridge,
+        ..settings.clone()
+    };
+    let mut points = Vec::new();
+    for share in CURVE {
+        let (train, validation) = judge.newest(share);
+        if train.len() < LEAST_CURVE_ROWS {
+            continue;
+        }
+        let rows = train.len() + validation.len();
+        let known = Some(&fitted.choices);
+        let head = train_rows(
+            judge.matrix,
+            (train, validation),
+            &ridge,
+            known,
+            device,
+            watch,
+        )?;
+        let scorer = judge.scorer(&judge.values(&head)?)?;
+        points.push(CurvePoint {
+            rows,
+            metrics: scorer.metrics(),
+            intervals: judge.bootstrap.draw(&scorer).intervals(),
+        });
+    }
+    Ok(points)
 }

@@ -1,13 +1,13 @@
 //! The test rows of one matrix, and what is needed to judge predictions of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Error, Split, SplitBasis, TrainSettings,
-    bootstrap::{Bootstrap, Drawn},
+    bootstrap::{Bootstrap, Drawn, Intervals},
     evaluate::{Judged, LabelAges, SplitSizes},
     heads::{Head, Prediction},
-    metrics::Scorer,
+    metrics::{Metrics, Scorer},
     train::Fitted,
 };
 use crate::corpus::{FeatureMatrix, LabelAge, Row};
@@ -17,7 +17,7 @@ const METRIC_COVERAGE: f64 = 0.95;
 
 /// The test rows of one matrix, and what is needed to judge predictions of them.
 pub(super) struct Judge<'a> {
-    matrix: &'a FeatureMatrix,
+    pub(super) matrix: &'a FeatureMatrix,
     basis: SplitBasis,
     settings: &'a TrainSettings,
     parts: Vec<Option<Split>>,
@@ -53,13 +53,13 @@ impl<'a> Judge<'a> {
         let test = matrix.select(&test);
         let rows: Vec<&Row> = test.rows.iter().collect();
         let bootstrap = Bootstrap::new(&rows, settings.resamples, METRIC_COVERAGE, settings.seed);
-        let labels = test.rows.iter().filter_map(|row| row.label);
+        let targets = fitted.head.targets(&test.rows).into_iter();
         Ok(Self {
             matrix,
             basis: fitted.basis,
             settings,
             parts,
-            targets: labels.map(|label| label.target).collect(),
+            targets: targets.flatten().collect(),
             test,
             bootstrap,
         })
@@ -85,6 +85,37 @@ impl<'a> Judge<'a> {
         (0..self.parts.len())
             .filter(|&row| self.parts[row] == Some(part))
             .collect()
+    }
+
+    /// The newest training rows, a share of them, and as large a share of the validation rows.
+    pub(super) fn newest(&self, share: f64) -> (Vec<usize>, Vec<usize>) {
+        let newest = |part| {
+            let mut rows = self.part(part);
+            let at = |&row: &usize| {
+                let row = &self.matrix.rows[row];
+                (row.created_at, row.id.as_str())
+            };
+            rows.sort_by(|a, b| at(a).cmp(&at(b)));
+            let count = (rows.len() as f64 * share).ceil() as usize;
+            rows.split_off(rows.len() - count.min(rows.len()))
+        };
+        (newest(Split::Train), newest(Split::Validation))
+    }
+
+    /// The test rows of authors of whom no learned row is, and how many authors were learned of.
+    pub(super) fn of_new_authors(&self) -> (FeatureMatrix, usize) {
+        let learned = [Split::Train, Split::Validation]
+            .map(|part| self.part(part))
+            .concat();
+        let known: HashSet<&str> = learned
+            .iter()
+            .filter_map(|&row| self.matrix.rows[row].author.as_deref())
+            .collect();
+        let is_new = |row: &Row| row.author.as_deref().is_some_and(|of| !known.contains(of));
+        let new: Vec<usize> = (0..self.test.rows.len())
+            .filter(|&row| is_new(&self.test.rows[row]))
+            .collect();
+        (self.test.select(&new), known.len())
     }
 
     pub(super) fn values(&self, head: &Head) -> Result<Vec<f64>, Error> {
@@ -185,6 +216,26 @@ impl<'a> Judge<'a> {
             sizes.test, sizes.train, sizes.validation
         )
     }
+}
+
+/// The metrics of a head on labelled rows, with their intervals.
+///
+/// # Errors
+///
+/// [`Error::Schema`] where the rows are not of the head's kind; [`Error::Numerics`] where a number is
+/// not finite.
+pub(super) fn judged(
+    rows: &FeatureMatrix,
+    head: &Head,
+    settings: &TrainSettings,
+) -> Result<(Metrics, Intervals), Error> {
+    let found = values(&head.predict(rows)?);
+    let targets: Vec<f64> = head.targets(&rows.rows).into_iter().flatten().collect();
+    let of: Vec<&Row> = rows.rows.iter().collect();
+    let scorer = Scorer::new(&targets, &found, &of, settings.inverse)?;
+    let (resamples, seed) = (settings.resamples, settings.seed);
+    let bootstrap = Bootstrap::new(&of, resamples, METRIC_COVERAGE, seed);
+    Ok((scorer.metrics(), bootstrap.draw(&scorer).intervals()))
 }
 
 /// The values of predictions.

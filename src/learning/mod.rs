@@ -16,46 +16,66 @@
     reason = "ties are exact, matrices have the names of the literature, loops are short"
 )]
 
+mod apart;
+mod backtest;
 mod baselines;
+mod blend;
 mod bootstrap;
+mod calibration;
 mod compare;
 mod components;
 mod design;
+mod drift;
 mod duel;
 mod error;
 mod evaluate;
 mod features;
+mod fit;
 mod gate;
 mod heads;
+mod holdout;
 mod judge;
 mod linalg;
 mod metrics;
 mod pairs;
+mod prequential;
 mod rank;
+mod reference;
+mod refit;
 mod seeds;
 mod settings;
+mod smearing;
 mod span;
 mod splits;
 mod target;
 mod train;
 mod trees;
 mod watch;
+mod woods;
 
 #[cfg(test)]
 mod tests;
 
+pub use backtest::Origin;
 pub use bootstrap::{Bootstrap, Drawn, Interval, Intervals};
+pub use calibration::{Calibration, CommunityMetrics, Tenth};
 pub use compare::{Comparison, compare};
+pub use drift::{Drift, FeatureDrift, Profile};
 pub use duel::{Duel, Foresight, Opponent, Slice, duel};
 pub use error::Error;
-pub use evaluate::{Ablation, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate};
+pub use evaluate::{
+    Ablation, CurvePoint, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate,
+};
 pub use features::{
     BlockSchema, CATEGORY_NAMES, FeatureSchema, HISTORY_NAMES, History, HistorySchema,
     METADATA_BLOCK, METADATA_NAMES, MetadataSchema, Past, PastRecord, RowInput, assemble,
 };
 pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
-pub use heads::{Epoch, Head, Prediction};
+pub use heads::{Epoch, Head, Parts, Prediction};
+pub use holdout::HoldOut;
 pub use metrics::{Inverse, Metrics, Scorer, WITHIN_ROWS, spearman_ceiling};
+pub use prequential::{Foretold, Prequential, prequential};
+pub use refit::refit;
 pub use settings::{HeadKind, TargetKind, TrainSettings};
 pub use span::Span;
 pub use splits::{LEAST_LABELS, Split, SplitBasis, SplitSettings, Splits, split};

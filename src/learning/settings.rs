@@ -11,6 +11,7 @@ use super::{
     splits::SplitSettings,
     trees::TreeSettings,
 };
+use crate::expression::Relative;
 
 /// Which learner is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub enum HeadKind {
     Trees,
     /// Ridge regression, and both networks and trees on what it leaves, as far as each helps.
     Stack,
+    /// The network of the original system by its own recipe, to be measured against.
+    Mmrl,
 }
 
 impl HeadKind {
@@ -56,7 +59,7 @@ pub enum TargetKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
-    /// Which learner: `fusion_mlp`, `ridge`, `trees` or `stack`.
+    /// Which learner: `fusion_mlp`, `ridge`, `trees`, `stack` or `mmrl`.
     pub head: HeadKind,
     /// What all randomness comes from.
     pub seed: u64,
@@ -84,6 +87,10 @@ pub struct TrainSettings {
     pub modality_dropout: f64,
     /// How trees are grown.
     pub trees: TreeSettings,
+    /// Whether the learning rate of `mmrl` falls with each step, as the original's did, or with each
+    /// pass, as was meant.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub decay_per_step: bool,
     /// On which scale the target is learned.
     pub target: TargetKind,
     /// Targets above this share of the training rows' count as that one while a head learns, and
@@ -97,8 +104,28 @@ pub struct TrainSettings {
     /// How long before the first test row nothing may be learned from.
     #[serde(with = "duration_text")]
     pub embargo: Duration,
+    /// How long before the first test row what is learned begins, a window that slides with it; `0`,
+    /// the default, begins with the first row.
+    #[serde(with = "duration_text", skip_serializing_if = "Duration::is_zero")]
+    pub window: Duration,
+    /// How long the hold-out is that is kept apart before each quarter of a year, so that the models
+    /// of a quarter are measured on the same rows too; `0`, the default, keeps none apart.
+    #[serde(with = "duration_text", skip_serializing_if = "Duration::is_zero")]
+    pub holdout: Duration,
+    /// What no row that is learned may have in common with a tested one: `author`, or a block such as
+    /// `image`, of which none may be nearly the same. By default nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<String>,
+    /// How many earlier tests there are: the head is trained again with what was chosen, on the rows
+    /// before each; 3 by default.
+    #[serde(skip_serializing_if = "is_three")]
+    pub backtest: usize,
     /// How a target leads back to the number that people know.
     pub inverse: Inverse,
+    /// How the target stands among those of other rows, where that is what is learned; the `target`
+    /// of the task that makes the matrix says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative: Option<Relative>,
     /// The share of new targets that the interval of a prediction is meant to hold.
     pub coverage: f64,
     /// How many samples the intervals of metrics are made of.
@@ -126,12 +153,18 @@ impl Default for TrainSettings {
             input_dropout: 0.3,
             modality_dropout: 0.1,
             trees: TreeSettings::default(),
+            decay_per_step: true,
             target: TargetKind::default(),
             winsorise: 1.0,
             test: Span::Share(0.2),
             validation: Span::Share(0.15),
             embargo: Duration::ZERO,
+            window: Duration::ZERO,
+            holdout: Duration::ZERO,
+            apart: Vec::new(),
+            backtest: 3,
             inverse: Inverse::default(),
+            relative: None,
             coverage: 0.8,
             resamples: 400,
             ablation: true,
@@ -147,6 +180,9 @@ impl TrainSettings {
             test: self.test,
             validation: self.validation,
             embargo: self.embargo,
+            window: self.window,
+            holdout: self.holdout,
+            apart: self.apart.clone(),
         }
     }
 
@@ -228,6 +264,7 @@ impl TrainSettings {
                 "write 0 to less than 0.95",
             )?;
         }
+        count("backtest", self.backtest + 1, 101, "write 0 to 100")?;
         self.trees.check()?;
         let kept = self.winsorise;
         number(
@@ -250,6 +287,18 @@ impl TrainSettings {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_whole(share: &f64) -> bool {
     *share >= 1.0
+}
+
+/// A setting that came later: told only where it is not the usual one, so that what was trained
+/// before it has the same settings still.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_usual(decay_per_step: &bool) -> bool {
+    *decay_per_step
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_three(backtest: &usize) -> bool {
+    *backtest == 3
 }
 
 fn setting(name: &'static str, value: impl ToString, allowed: &'static str) -> Error {

@@ -12,7 +12,7 @@ use std::{cmp::Ordering, collections::HashSet, time::Duration};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Error, seeds, span::Span};
+use super::{Error, apart::keep_apart, holdout::windows, seeds, span::Span};
 use crate::corpus::{ContentHash, FeatureMatrix, LabelAge, Row};
 
 /// The least labelled rows that are split in three.
@@ -28,6 +28,9 @@ pub enum Split {
     Validation,
     /// Its target only judges.
     Test,
+    /// Its target only judges, and does so for a quarter of a year: see `holdout`.
+    #[serde(rename = "holdout")]
+    HoldOut,
 }
 
 /// What the rows were split by.
@@ -45,7 +48,7 @@ pub enum SplitBasis {
 }
 
 /// How rows are split.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SplitSettings {
     /// The part that tests: a share of the labelled rows, or the last days.
     pub test: Span,
@@ -53,6 +56,12 @@ pub struct SplitSettings {
     pub validation: Span,
     /// How long before the first test row nothing may be learned from; rows in between are unused.
     pub embargo: Duration,
+    /// How long before the first test row what is learned begins; zero: with the first row.
+    pub window: Duration,
+    /// How long the hold-out before each quarter is; zero: there is none.
+    pub holdout: Duration,
+    /// What no learned row may have in common with a tested one: `author`, or a block.
+    pub apart: Vec<String>,
 }
 
 /// The parts of all rows of one matrix.
@@ -92,7 +101,8 @@ struct Place {
 ///
 /// [`Error::TooFewLabels`] below [`LEAST_LABELS`]; [`Error::EmptyPart`] where a length of time
 /// leaves a part empty; [`Error::Setting`] where a length of time is asked of rows without times;
-/// [`Error::Row`] for a target that is not finite.
+/// [`Error::Row`] for a target that is not finite; [`Error::Schema`] where the rows are to be kept
+/// apart by what they have not.
 pub fn split(matrix: &FeatureMatrix, settings: &SplitSettings) -> Result<Splits, Error> {
     let labelled: Vec<usize> = (0..matrix.rows.len())
         .filter(|&i| matrix.rows[i].label.is_some())
@@ -119,6 +129,17 @@ pub fn split(matrix: &FeatureMatrix, settings: &SplitSettings) -> Result<Splits,
             cut(matrix, &labelled, basis, settings, &mut parts)?;
         }
         SplitBasis::Author | SplitBasis::Id => by_hash(matrix, &labelled, settings, &mut parts)?,
+    }
+    let rows_of = |parts: &[Option<Split>], wanted: &[Split]| -> Vec<usize> {
+        let is_wanted = |&row: &usize| parts[row].is_some_and(|part| wanted.contains(&part));
+        (0..parts.len()).filter(is_wanted).collect()
+    };
+    let learned = rows_of(&parts, &[Split::Train, Split::Validation]);
+    let tested = rows_of(&parts, &[Split::Test, Split::HoldOut]);
+    let kept = keep_apart(matrix, &settings.apart, &tested, &learned)?;
+    let kept: HashSet<usize> = kept.into_iter().collect();
+    for row in learned.into_iter().filter(|row| !kept.contains(row)) {
+        parts[row] = None;
     }
     for (part, name) in [
         (Split::Train, "train"),
@@ -202,7 +223,18 @@ fn cut(
         _ => before.len(),
     };
     let (before, unused) = before.split_at(kept);
-    let first_validation = boundary(before, settings.validation, basis, "validation")?;
+    let mut before = before.to_vec();
+    if let (Some(first), SplitBasis::Time) = (test.first(), basis) {
+        if !settings.window.is_zero() {
+            let begin = first.key - settings.window.as_millis() as f64;
+            let old = before.partition_point(|place| place.key < begin);
+            before
+                .drain(..old)
+                .for_each(|place| parts[place.row] = None);
+        }
+        hold_out(matrix, &line, settings.holdout, &mut before, parts);
+    }
+    let first_validation = boundary(&before, settings.validation, basis, "validation")?;
     for place in test {
         parts[place.row] = Some(Split::Test);
     }
@@ -213,6 +245,28 @@ fn cut(
         parts[place.row] = Some(Split::Validation);
     }
     Ok(())
+}
+
+/// Takes the rows of the hold-outs from those before the test.
+fn hold_out(
+    matrix: &FeatureMatrix,
+    line: &[Place],
+    length: Duration,
+    before: &mut Vec<Place>,
+    parts: &mut [Option<Split>],
+) {
+    let time = |place: &Place| matrix.rows[place.row].created_at;
+    let Some(newest) = line.last().and_then(time) else {
+        return;
+    };
+    let windows = windows(newest, length);
+    before.retain(|place| {
+        let held = time(place).is_some_and(|at| windows.iter().any(|of| of.holds(at)));
+        if held {
+            parts[place.row] = Some(Split::HoldOut);
+        }
+        !held
+    });
 }
 
 /// Where the last `span` of `line` begins: between two different keys, unless they are all one.

@@ -49,6 +49,14 @@ impl TargetScale {
         Self::Standard { mean, deviation }
     }
 
+    /// Targets as they are.
+    pub(crate) const fn plain() -> Self {
+        Self::Standard {
+            mean: 0.0,
+            deviation: 1.0,
+        }
+    }
+
     /// The rank scale of these training targets; equal targets share the mean of their places.
     pub(crate) fn rank(targets: &[f64]) -> Self {
         let mut sorted = targets.to_vec();

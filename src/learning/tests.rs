@@ -4,14 +4,15 @@ use burn::tensor::Device;
 use rand::RngExt;
 
 use super::{
-    Head, HeadKind, Split, TrainSettings, Unwatched, evaluate,
+    Head, HeadKind, Inverse, Split, TargetKind, TrainSettings, Unwatched, evaluate,
     rank::{self, Ranked},
-    seeds, train,
+    refit, seeds, train,
 };
 use crate::{
     clock::Timestamp,
     corpus::{Block, FeatureMatrix, Label, LabelAge, Row},
     encoders::{DeviceSpec, device_support},
+    expression::Relative,
 };
 
 /// Rows, and the odd width of their vectors.
@@ -176,6 +177,75 @@ fn equal_trainings_give_equal_heads_that_survive_being_filed() {
     }
 }
 
+/// The mean squared error of a head on some rows.
+fn error(matrix: &FeatureMatrix, head: &Head, rows: &[usize]) -> f64 {
+    let predictions = head.predict(matrix).unwrap();
+    let miss = |&row: &usize| {
+        let target = matrix.rows[row].label.unwrap().target;
+        (predictions[row].value - target).powi(2)
+    };
+    rows.iter().map(miss).sum::<f64>() / rows.len() as f64
+}
+
+#[test]
+fn what_is_published_has_learned_the_newest_rows_too() {
+    let mut matrix = matrix(Planted::Line);
+    // Since the last days another column counts, of which the rows before tell nothing.
+    let newest: Vec<usize> = (ROWS - ROWS / 5..ROWS).collect();
+    let title = matrix.block("title").unwrap().clone();
+    for &row in &newest {
+        let label = matrix.rows[row].label.as_mut().unwrap();
+        label.target += 3.0 * f64::from(title.row(row)[7]);
+    }
+    for kind in [HeadKind::Ridge, HeadKind::FusionMlp, HeadKind::Stack] {
+        let (settings, device) = (settings(kind), Device::flex());
+        let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
+        let published = refit(&matrix, &fitted, &settings, &device, &Unwatched).unwrap();
+        let (before, after) = (
+            error(&matrix, &fitted.head, &newest),
+            error(&matrix, &published, &newest),
+        );
+        assert!(after < 0.9 * before, "{kind:?}: {after} of {before}");
+        let again = refit(&matrix, &fitted, &settings, &device, &Unwatched).unwrap();
+        assert_eq!(again, published);
+        let filed = published.to_safetensors().unwrap();
+        assert_eq!(Head::from_safetensors(&filed).unwrap(), published);
+    }
+}
+
+#[test]
+fn the_original_learns_next_to_nothing_unless_its_rate_falls_as_was_meant() {
+    let matrix = matrix(Planted::Line);
+    let of = |decay_per_step| TrainSettings {
+        decay_per_step,
+        ..settings(HeadKind::Mmrl)
+    };
+    for (name, device) in devices() {
+        let [recipe, meant] = [true, false].map(|step| spearman(&matrix, &of(step), &device));
+        assert!(recipe < 0.6 && meant > recipe, "{name}: {recipe} {meant}");
+        let fitted = train(&matrix, &of(true), &device, &Unwatched).unwrap();
+        let filed = fitted.head.to_safetensors().unwrap();
+        assert_eq!(Head::from_safetensors(&filed).unwrap(), fitted.head);
+        // A row's value is its own: nothing of the batch is left in it.
+        let whole = fitted.head.predict(&matrix).unwrap();
+        let alone = fitted.head.predict(&matrix.select(&[41])).unwrap();
+        assert_eq!(alone[0], whole[41]);
+    }
+}
+
+#[test]
+fn trees_that_learn_noise_are_not_used() {
+    let mut matrix = matrix(Planted::Line);
+    let mut generator = seeds::generator(11, "noise");
+    for row in &mut matrix.rows {
+        row.label.as_mut().unwrap().target = generator.random::<f64>();
+    }
+    let settings = settings(HeadKind::Trees);
+    let fitted = train(&matrix, &settings, &Device::flex(), &Unwatched).unwrap();
+    let (count, share) = fitted.choices.trees;
+    assert!(count as f64 * share < 8.0, "{count} trees at {share}");
+}
+
 #[test]
 fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
     let (matrix, settings) = (matrix(Planted::Line), settings(HeadKind::Ridge));
@@ -188,6 +258,130 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
         let rest = ablation.unwrap().metrics["spearman"].unwrap();
         assert!(rest < whole - 0.02, "without {without}: {rest} of {whole}");
     }
+    // The same head at earlier moments, on as many rows, with less to learn from.
+    assert_eq!(evaluation.backtest.len(), 3);
+    for pair in evaluation.backtest.windows(2) {
+        assert!(pair[1].to < pair[0].from && pair[1].learned < pair[0].learned);
+    }
+    for origin in &evaluation.backtest {
+        assert_eq!(origin.rows, ROWS / 5);
+        assert!(origin.metrics["spearman"].unwrap() > 0.9, "{origin:?}");
+    }
+    let curve: Vec<usize> = evaluation
+        .learning_curve
+        .iter()
+        .map(|point| point.rows)
+        .collect();
+    assert!(curve.len() == 4 && curve.is_sorted(), "{curve:?}");
+    assert!(evaluation.new_authors.is_none() && evaluation.hold_outs.is_empty());
     let median = &evaluation.baselines["community_median"];
     assert!(median.metrics["spearman"].unwrap() < whole);
+}
+
+#[test]
+fn where_a_row_stands_among_others_can_be_learned() {
+    let (matrix, device) = (matrix(Planted::Line), Device::flex());
+    for (relative, metric) in [
+        (Relative::CommunityQuantile, "spearman"),
+        (Relative::TopDecile, "roc_auc"),
+        (Relative::Pairs, "spearman_within"),
+    ] {
+        let settings = TrainSettings {
+            relative: Some(relative),
+            inverse: Inverse::Expm1,
+            ablation: false,
+            ..settings(HeadKind::FusionMlp)
+        };
+        let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
+        let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+        let found = evaluation.metrics[metric].unwrap();
+        assert!(found > 0.85, "{relative:?}: {metric} {found}");
+        let of_flags = evaluation.metrics.contains_key("brier");
+        assert_eq!(of_flags, relative == Relative::TopDecile);
+        let filed = fitted.head.to_safetensors().unwrap();
+        assert_eq!(Head::from_safetensors(&filed).unwrap(), fitted.head);
+        for prediction in fitted.head.predict(&matrix).unwrap() {
+            assert!(prediction.low <= prediction.value && prediction.value <= prediction.high);
+            let share = 0.0..=1.0;
+            let inside = share.contains(&prediction.low) && share.contains(&prediction.high);
+            assert!(inside || relative == Relative::Pairs, "{prediction:?}");
+            assert_eq!(fitted.head.original(&prediction), None);
+        }
+        let published = refit(&matrix, &fitted, &settings, &device, &Unwatched).unwrap();
+        assert_ne!(published.targets(&matrix.rows), vec![None; ROWS]);
+        if relative == Relative::CommunityQuantile {
+            // Measured by more rows than the head that was evaluated.
+            let both = [&fitted.head, &published].map(|head| head.targets(&matrix.rows));
+            assert_ne!(both[0], both[1]);
+        }
+    }
+}
+
+#[test]
+fn the_expected_score_is_more_than_the_score_at_the_expected_logarithm() {
+    let mut matrix = matrix(Planted::Line);
+    let mut generator = seeds::generator(12, "tails");
+    for row in &mut matrix.rows {
+        row.label.as_mut().unwrap().target += 2.0 * generator.random::<f64>();
+    }
+    let settings = TrainSettings {
+        inverse: Inverse::Exp,
+        ..settings(HeadKind::Ridge)
+    };
+    let fitted = train(&matrix, &settings, &Device::flex(), &Unwatched).unwrap();
+    let (mut plain, mut expected, mut truth) = (0.0, 0.0, 0.0);
+    let predictions = fitted.head.predict(&matrix).unwrap();
+    for ((prediction, row), (_, part)) in predictions.iter().zip(&matrix.rows).zip(&fitted.split) {
+        if *part == Split::Test {
+            let original = fitted.head.original(prediction).unwrap();
+            assert!(original.low <= original.value && original.value <= original.high);
+            plain += prediction.value.exp();
+            expected += original.value;
+            truth += row.label.unwrap().target.exp();
+        }
+    }
+    let off = |sum: f64| (sum / truth - 1.0).abs();
+    assert!(
+        off(expected) < 0.8 * off(plain),
+        "{plain} {expected} {truth}"
+    );
+}
+
+#[test]
+fn what_inputs_add_makes_up_the_prediction_and_tells_which_matters() {
+    let device = Device::flex();
+    let (line, product) = (matrix(Planted::Line), matrix(Planted::Product));
+    for (matrix, head, exact) in [
+        (&line, HeadKind::Ridge, true),
+        (&product, HeadKind::FusionMlp, false),
+    ] {
+        let settings = TrainSettings {
+            target: TargetKind::Standard,
+            ..settings(head)
+        };
+        let fitted = train(matrix, &settings, &device, &Unwatched).unwrap();
+        let predictions = fitted.head.predict(matrix).unwrap();
+        let parts = fitted.head.parts(matrix).unwrap();
+        let mut told = [0.0; 3];
+        for (row, (parts, prediction)) in parts.iter().zip(predictions).enumerate() {
+            let names: Vec<&str> = parts.inputs.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["title", "numbers", "community"]);
+            let sum: f64 = parts.inputs.iter().map(|(_, adds)| adds).sum();
+            assert!((parts.base + sum + parts.joint - prediction.value).abs() < 1e-9);
+            if exact {
+                assert!(
+                    parts.joint.abs() < 1e-4,
+                    "a line has nothing joint: {parts:?}"
+                );
+            }
+            for (told, (_, adds)) in told.iter_mut().zip(&parts.inputs) {
+                *told += adds.abs();
+            }
+            if exact && row % 11 == 3 {
+                let adds = parts.inputs[1].1.abs();
+                assert!(adds < 0.5, "what a row lacks adds little: {parts:?}");
+            }
+        }
+        assert!(told[0] > told[1] && told[0] > told[2], "{head:?}: {told:?}");
+    }
 }

@@ -1,28 +1,24 @@
 //! From a matrix to a trained head.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     ops::Range,
-    panic::resume_unwind,
-    thread::{self, ScopedJoinHandle},
 };
 
 use burn::tensor::Device;
 
 use super::{
-    Error, Split, SplitBasis, TargetKind, TrainSettings,
-    design::{Design, Designed, Group},
-    heads::{Choice, Epoch, Forest, Head, Linear, Network, Problem, Products, Task, train_network},
-    rank::{Ranked, spearman},
-    splits::{Splits, split},
-    target::{Curve, Reach, TargetScale},
-    trees::{Inputs, Lesson, TreeSettings, boost},
+    Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
+    blend::best_blend,
+    design::Group,
+    fit::{Fit, difference},
+    heads::{Epoch, Head, Problem, Products, Stop, Strength},
+    splits::split,
+    target::{Curve, Reach},
     watch::{Progress, Watch},
+    woods::Woods,
 };
 use crate::corpus::{ContentHash, FeatureMatrix};
-
-/// The least training rows for which the rank scale is considered.
-const LEAST_FOR_RANKS: usize = 200;
 
 /// A trained head and how it came to be.
 #[derive(Clone, Debug)]
@@ -41,6 +37,17 @@ pub struct Fitted {
     pub choices: Choices,
 }
 
+impl Fitted {
+    /// The ids of the rows that are kept apart for a quarter.
+    pub(crate) fn held_out(&self) -> HashSet<&str> {
+        let held = self
+            .split
+            .iter()
+            .filter(|(_, part)| *part == Split::HoldOut);
+        held.map(|(id, _)| id.as_str()).collect()
+    }
+}
+
 /// What a training chose by itself.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Choices {
@@ -55,6 +62,9 @@ pub struct Choices {
     /// How many trees there are, and how much of their output is used, 0 to 1.
     #[serde(default)]
     pub trees: (usize, f64),
+    /// After how many epochs each network had learned most.
+    #[serde(default)]
+    pub epochs: Vec<usize>,
 }
 
 /// Trains a head on the labelled rows of `matrix`.
@@ -64,7 +74,9 @@ pub struct Choices {
 ///    training rows (runs of neighbours in time) best.
 /// 3. For `fusion_mlp` and `stack`, networks learn what the ridge leaves over on folds it had not
 ///    seen, and stop by the validation rows; for `trees` and `stack`, trees do the same. The
-///    networks' mean and the trees are added as far as they help there.
+///    networks' mean and the trees are added as far as they help there. With trees, what all of them
+///    say of the left-out folds helps to tell how far that is: rows by which the number of trees
+///    was chosen flatter them.
 /// 4. The validation rows tell how wide intervals are; then the ridge is fitted once more, with
 ///    them, and the trees are grown once more.
 ///
@@ -95,9 +107,14 @@ pub(crate) fn train_from(
 ) -> Result<Fitted, Error> {
     settings.check()?;
     let splits = split(matrix, &settings.split())?;
-    let fit = Fit::new(matrix, settings, &splits)?;
-    let fitted = fit.run(settings, known, products, device, watch)?;
-    let (head, history, choices) = fitted;
+    let (learned, validation) = (splits.rows(Split::Train), splits.rows(Split::Validation));
+    let fit = Fit::new(matrix, settings, learned, validation)?;
+    let (head, history, choices) = if settings.head == HeadKind::Mmrl {
+        let (head, choices) = original(fit, settings, device, watch)?;
+        (head, Vec::new(), choices)
+    } else {
+        run(fit, settings, known, products, device, watch)?
+    };
     let ids = matrix.rows.iter().zip(&splits.parts);
     Ok(Fitted {
         head,
@@ -111,355 +128,177 @@ pub(crate) fn train_from(
     })
 }
 
-/// The target of the training rows below which `share` of them lie: one of theirs, so that what
-/// lies beyond has no say in it; `None` where all are below.
-fn most_learned(targets: impl Iterator<Item = f64>, share: f64) -> Option<f64> {
-    if share >= 1.0 {
-        return None;
-    }
-    let mut sorted: Vec<f64> = targets.collect();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
-    Some(sorted[(share * last as f64) as usize])
-}
-
-/// The rows of one training, designed.
-struct Fit {
-    design: Design,
-    rows: Designed,
-    groups: Vec<Group>,
-    targets: Vec<f64>,
-    train: Vec<usize>,
-    validation: Vec<usize>,
-}
-
-impl Fit {
-    fn new(
-        matrix: &FeatureMatrix,
-        settings: &TrainSettings,
-        splits: &Splits,
-    ) -> Result<Self, Error> {
-        let mut train = splits.rows(Split::Train);
-        // Folds of neighbours are only worth their name in the order of time.
-        train.sort_by_key(|&i| (matrix.rows[i].created_at, matrix.rows[i].id.as_str()));
-        let design = Design::fit(matrix, &train, &settings.without)?;
-        let mut targets: Vec<f64> = matrix
-            .rows
-            .iter()
-            .map(|row| row.label.map_or(0.0, |label| label.target))
-            .collect();
-        let learned = train.iter().map(|&row| targets[row]);
-        if let Some(most) = most_learned(learned, settings.winsorise) {
-            for target in &mut targets {
-                *target = target.min(most);
-            }
+impl Choices {
+    /// What was chosen for the line alone.
+    fn of_line(groups: &[Group], strength: Strength, target: TargetKind) -> Self {
+        let names = groups.iter().map(|group| group.name.clone());
+        Self {
+            penalty: strength.penalty,
+            weights: names.zip(strength.weights).collect(),
+            target,
+            blend: 0.0,
+            trees: (0, 0.0),
+            epochs: Vec::new(),
         }
-        Ok(Self {
-            rows: design.apply(matrix)?,
-            groups: design.groups(),
-            design,
-            targets,
-            train,
-            validation: splits.rows(Split::Validation),
-        })
-    }
-
-    fn targets(&self, rows: &[usize]) -> Vec<f64> {
-        rows.iter().map(|&row| self.targets[row]).collect()
-    }
-
-    fn run(
-        self,
-        settings: &TrainSettings,
-        known: Option<&Choices>,
-        products: &mut Option<Products>,
-        device: &Device,
-        watch: &dyn Watch,
-    ) -> Result<(Head, Vec<Epoch>, Choices), Error> {
-        watch.progress(&Progress::Stage("ridge".to_owned()));
-        let (rows, groups) = (&self.rows, &self.groups);
-        let problem = Problem::new(rows, groups, &self.train, products.as_ref());
-        let (scale, kind, chosen) = self.choose(&problem, settings, known, watch)?;
-        let on_scale = |rows: &[usize]| -> Vec<f64> {
-            rows.iter()
-                .map(|&row| scale.scaled(self.targets[row]))
-                .collect()
-        };
-        let (train_targets, wanted) = (on_scale(&self.train), on_scale(&self.validation));
-        let linear = problem.fit(&train_targets, &chosen.strength)?;
-        let mut unseen = linear.predict_all(rows, &self.validation);
-
-        let left = difference(&train_targets, &chosen.unseen);
-        let left_to_validate = difference(&wanted, &unseen);
-        let (mut members, mut history, mut by_networks) = (Vec::new(), Vec::new(), Vec::new());
-        if settings.head.has_networks() {
-            (members, history) = self.members(settings, &left, &left_to_validate, device, watch)?;
-            by_networks = self.mean_of(&members, &self.validation);
-        }
-        let (mut grown, mut by_trees) = (None, Vec::new());
-        if settings.head.has_trees() {
-            watch.progress(&Progress::Stage("trees".to_owned()));
-            let others = problem.fits_of_others(&train_targets, &chosen.strength)?;
-            let woods = self.grow(settings, &left, &left_to_validate, &others, &linear, watch)?;
-            by_trees.clone_from(&woods.validated);
-            grown = Some(woods);
-        }
-        let [blend, share] = best_blend([&by_networks, &by_trees], &left_to_validate);
-        for (added, part) in [(&by_networks, blend), (&by_trees, share)] {
-            for (value, added) in unseen.iter_mut().zip(added) {
-                *value += part * added;
-            }
-        }
-        let forest = grown.map(|woods| woods.grown_again(settings, share, watch));
-        let forest = forest.transpose()?.flatten();
-
-        let reach = Reach::fit(&difference(&wanted, &unseen), settings.coverage);
-        let curve = (kind == TargetKind::Rank).then(|| {
-            let scaled = [chosen.unseen.as_slice(), &unseen].concat();
-            let rows = [self.train.as_slice(), &self.validation].concat();
-            Curve::fit(&scaled, &self.targets(&rows))
-        });
-        let all = [self.train.as_slice(), &self.validation].concat();
-        let problem = problem.with_rows(&self.validation);
-        let linear = problem.fit(&on_scale(&all), &chosen.strength)?;
-        if products.is_none() {
-            *products = problem.into_products(&self.groups);
-        }
-        let names = self.groups.iter().map(|group| group.name.clone());
-        let choices = Choices {
-            penalty: chosen.strength.penalty,
-            weights: names.zip(chosen.strength.weights).collect(),
-            target: kind,
-            blend,
-            trees: forest.as_ref().map_or((0, 0.0), |forest| {
-                (forest.boosted.trees.len(), forest.share)
-            }),
-        };
-        let head = Head {
-            kind: settings.head,
-            design: self.design,
-            scale,
-            curve,
-            reach,
-            linear,
-            blend,
-            members,
-            forest,
-        };
-        Ok((head, history, choices))
-    }
-
-    /// The scale and penalty under which ridge orders and predicts unseen folds best.
-    fn choose(
-        &self,
-        problem: &Problem<'_>,
-        settings: &TrainSettings,
-        known: Option<&Choices>,
-        watch: &dyn Watch,
-    ) -> Result<(TargetScale, TargetKind, Choice), Error> {
-        let wanted = known.map_or(settings.target, |known| known.target);
-        let targets = self.targets(&self.train);
-        let mut scales = Vec::new();
-        if wanted != TargetKind::Rank {
-            scales.push((TargetScale::standard(&targets), TargetKind::Standard));
-        }
-        let ranks = match wanted {
-            TargetKind::Standard => false,
-            TargetKind::Rank => true,
-            TargetKind::Auto => targets.len() >= LEAST_FOR_RANKS,
-        };
-        if ranks {
-            scales.push((TargetScale::rank(&targets), TargetKind::Rank));
-        }
-        let scaled: Vec<Vec<f64>> = scales
-            .iter()
-            .map(|(scale, _)| targets.iter().map(|&target| scale.scaled(target)).collect())
-            .collect();
-        let cancelled = || watch.cancelled();
-        let weight = |group: &Group| {
-            known
-                .and_then(|known| known.weights.get(&group.name).copied())
-                .unwrap_or(1.0)
-        };
-        let weights: Vec<f64> = self.groups.iter().map(weight).collect();
-        let chosen = problem.choose(&scaled, &weights, &cancelled)?;
-        let truth = Ranked::new(&targets);
-        let counts = vec![1; targets.len()];
-        let order = |choice: &Choice| {
-            spearman(&truth, &Ranked::new(&choice.unseen), &counts).unwrap_or(-1.0)
-        };
-        let tried = scales.into_iter().zip(scaled).zip(chosen);
-        let best = tried.reduce(|best, other| {
-            if order(&other.1) > order(&best.1) {
-                other
-            } else {
-                best
-            }
-        });
-        let (((scale, kind), scaled), mut choice) = best.expect("at least one scale is tried");
-        if known.is_none() {
-            choice = problem.refine(&scaled, choice, &cancelled)?;
-        }
-        Ok((scale, kind, choice))
-    }
-
-    fn members(
-        &self,
-        settings: &TrainSettings,
-        left: &[f64],
-        left_to_validate: &[f64],
-        device: &Device,
-        watch: &dyn Watch,
-    ) -> Result<(Vec<Network>, Vec<Epoch>), Error> {
-        let task = Task {
-            design: &self.rows,
-            groups: &self.groups,
-            train: (&self.train, left),
-            validation: (&self.validation, left_to_validate),
-        };
-        watch.progress(&Progress::Stage("members".to_owned()));
-        let train = |member| train_network(&task, settings, member, device, watch);
-        // Threads of their own: a thread of a pool that waits for others takes up what else there
-        // is to do, another member perhaps, while it holds what that one needs.
-        let trained: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> = (1..=settings.members)
-                .map(|member| scope.spawn(move || train(member)))
-                .collect();
-            threads.into_iter().map(ScopedJoinHandle::join).collect()
-        });
-        let mut members = Vec::with_capacity(settings.members);
-        let mut history = Vec::new();
-        for member in trained {
-            let (network, epochs) = member.unwrap_or_else(|panic| resume_unwind(panic))?;
-            members.push(network);
-            history.extend(epochs);
-        }
-        Ok((members, history))
-    }
-
-    /// Trees on what the line leaves: `others` are the fits that had not seen each fold of the
-    /// training rows, `linear` is the one that had not seen the validation rows.
-    fn grow(
-        &self,
-        settings: &TrainSettings,
-        left: &[f64],
-        left_to_validate: &[f64],
-        others: &[(Range<usize>, Linear)],
-        linear: &Linear,
-        watch: &dyn Watch,
-    ) -> Result<Woods, Error> {
-        let (rows, trees) = (&self.rows, &settings.trees);
-        let inputs = Inputs::fit(rows, &self.groups, &self.train, trees.components)?;
-        let learned: Vec<(usize, &Linear)> = others
-            .iter()
-            .flat_map(|(fold, linear)| {
-                self.train[fold.clone()]
-                    .iter()
-                    .map(move |&row| (row, linear))
-            })
-            .collect();
-        let unseen: Vec<(usize, &Linear)> =
-            self.validation.iter().map(|&row| (row, linear)).collect();
-        let learned = inputs.lesson(rows, &learned, left);
-        let unseen = inputs.lesson(rows, &unseen, left_to_validate);
-        let boosted = boost(&learned, Some(&unseen), trees, settings.seed, watch)?;
-        Ok(Woods {
-            validated: boosted.predict_all(&unseen),
-            count: boosted.trees.len(),
-            inputs,
-            lesson: learned.and(&unseen),
-        })
-    }
-
-    fn mean_of(&self, members: &[Network], rows: &[usize]) -> Vec<f64> {
-        let mut mean = vec![0.0; rows.len()];
-        for member in members {
-            for (sum, value) in mean.iter_mut().zip(member.predict_all(&self.rows, rows)) {
-                *sum += value / members.len() as f64;
-            }
-        }
-        mean
     }
 }
 
-/// Trees that were tried on the validation rows.
-struct Woods {
-    inputs: Inputs,
-    /// The training and the validation rows.
-    lesson: Lesson,
-    /// How many trees predict the validation rows best.
-    count: usize,
-    /// What they say of them.
-    validated: Vec<f64>,
-}
-
-impl Woods {
-    /// As many trees once more, with the validation rows; none where they do not help.
-    fn grown_again(
-        self,
-        settings: &TrainSettings,
-        share: f64,
-        watch: &dyn Watch,
-    ) -> Result<Option<Forest>, Error> {
-        if self.count == 0 || share == 0.0 {
-            return Ok(None);
-        }
-        let trees = TreeSettings {
-            count: self.count,
-            ..settings.trees.clone()
-        };
-        let boosted = boost(&self.lesson, None, &trees, settings.seed, watch)?;
-        Ok(Some(Forest {
-            inputs: self.inputs,
-            boosted,
-            share,
-        }))
-    }
-}
-
-/// The shares of two learners' answers, each from 0 to 1, that together leave the least squared
-/// error of `left`; an answer may be missing.
-fn best_blend(answers: [&[f64]; 2], left: &[f64]) -> [f64; 2] {
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let [a, b] = answers;
-    let (aa, bb, ab) = (product(a, a), product(b, b), product(a, b));
-    let (ay, by) = (product(a, left), product(b, left));
-    let alone = |square: f64, with: f64| {
-        if square > 0.0 {
-            (with / square).clamp(0.0, 1.0)
-        } else {
-            0.0
-        }
+fn run(
+    fit: Fit,
+    settings: &TrainSettings,
+    known: Option<&Choices>,
+    products: &mut Option<Products>,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<(Head, Vec<Epoch>, Choices), Error> {
+    watch.progress(&Progress::Stage("ridge".to_owned()));
+    let (rows, groups) = (&fit.rows, &fit.groups);
+    let problem = Problem::new(rows, groups, &fit.train, products.as_ref());
+    let (scale, kind, chosen) = fit.choose(&problem, settings, known, watch)?;
+    let on_scale = |rows: &[usize]| -> Vec<f64> {
+        let targets = fit.targets(rows).into_iter();
+        targets.map(|target| scale.scaled(target)).collect()
     };
-    let error = |[p, q]: [f64; 2]| p * p * aa + q * q * bb + 2.0 * (p * q * ab - p * ay - q * by);
-    // The least error of a square lies inside, or on one of its sides.
-    let mut tried = vec![[alone(aa, ay), 0.0], [0.0, alone(bb, by)]];
-    tried.push([alone(aa, ay - ab), 1.0]);
-    tried.push([1.0, alone(bb, by - ab)]);
-    let determinant = aa * bb - ab * ab;
-    if determinant > 1e-12 * aa * bb {
-        let inside = [
-            (ay * bb - by * ab) / determinant,
-            (by * aa - ay * ab) / determinant,
-        ];
-        if inside.iter().all(|share| (0.0..=1.0).contains(share)) {
-            tried.push(inside);
+    let (train_targets, wanted) = (on_scale(&fit.train), on_scale(&fit.validation));
+    let linear = problem.fit(&train_targets, &chosen.strength)?;
+    let mut unseen = linear.predict_all(rows, &fit.validation);
+
+    let left = difference(&train_targets, &chosen.unseen);
+    let left_to_validate = difference(&wanted, &unseen);
+    let mut members = Vec::new();
+    if settings.head.has_networks() {
+        let stop = Stop::Validated(&fit.validation, &left_to_validate);
+        members = fit.members(
+            settings,
+            &left,
+            &vec![stop; settings.members],
+            device,
+            watch,
+        )?;
+    }
+    let by_networks = fit.mean_of(&members, &fit.validation);
+    let epochs: Vec<usize> = members.iter().map(|member| member.best_epoch).collect();
+    let (mut woods, mut by_trees) = (None, Vec::new());
+    let [blend, share] = if settings.head.has_trees() {
+        watch.progress(&Progress::Stage("trees".to_owned()));
+        let others = problem.fits_of_others(&train_targets, &chosen.strength)?;
+        let both = (left.as_slice(), left_to_validate.as_slice());
+        let grown = Woods::grow(&fit, &others, &linear, both, settings, watch)?;
+        by_trees = grown.of_validation();
+        let folds: Vec<Range<usize>> = others.into_iter().map(|(fold, _)| fold).collect();
+        let by_trees = [
+            grown.out_of_fold(&folds, settings, watch)?,
+            by_trees.clone(),
+        ]
+        .concat();
+        woods = Some(grown);
+        let by_networks = if members.is_empty() {
+            Vec::new()
+        } else {
+            let epochs = middle(&epochs);
+            let seen = fit.networks_out_of_fold(settings, &left, &folds, epochs, device, watch)?;
+            [seen, by_networks.clone()].concat()
+        };
+        best_blend(
+            [&by_networks, &by_trees],
+            &[left, left_to_validate].concat(),
+        )
+    } else {
+        best_blend([&by_networks, &[]], &left_to_validate)
+    };
+    for (answers, part) in [(&by_networks, blend), (&by_trees, share)] {
+        for (value, answer) in unseen.iter_mut().zip(answers) {
+            *value += part * answer;
         }
     }
-    let missing = [a.is_empty(), b.is_empty()];
-    tried
-        .into_iter()
-        .map(|shares| [0, 1].map(|at| if missing[at] { 0.0 } else { shares[at] }))
-        .reduce(|best, other| {
-            if error(other) < error(best) {
-                other
-            } else {
-                best
-            }
-        })
-        .expect("four were tried")
+    let forest = woods.map(|woods| woods.grown_again(share, settings, watch));
+    let forest = forest.transpose()?.flatten();
+
+    let reach = Reach::fit(&difference(&wanted, &unseen), settings.coverage);
+    let curve = (kind == TargetKind::Rank).then(|| {
+        let scaled = [chosen.unseen.as_slice(), &unseen].concat();
+        let rows = [fit.train.as_slice(), &fit.validation].concat();
+        Curve::fit(&scaled, &fit.targets(&rows))
+    });
+    let truth = fit.targets(&fit.validation);
+    let all = [fit.train.as_slice(), &fit.validation].concat();
+    let problem = problem.with_rows(&fit.validation);
+    let linear = problem.fit(&on_scale(&all), &chosen.strength)?;
+    if products.is_none() {
+        *products = problem.into_products(&fit.groups);
+    }
+    let choices = Choices {
+        blend,
+        trees: forest.as_ref().map_or((0, 0.0), |forest| {
+            (forest.boosted.trees.len(), forest.share)
+        }),
+        epochs,
+        ..Choices::of_line(&fit.groups, chosen.strength, kind)
+    };
+    let history = members.iter().flat_map(|member| member.history.clone());
+    let history = history.collect();
+    let mut head = Head {
+        kind: settings.head,
+        design: fit.design,
+        scale,
+        curve,
+        smearing: None,
+        reference: fit.reference,
+        reach,
+        linear,
+        blend,
+        members: members.into_iter().map(|member| member.network).collect(),
+        forest,
+        mmrl: None,
+    };
+    head.learn_smearing(settings, &unseen, &truth);
+    Ok((head, history, choices))
 }
 
-fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
+/// Trains on given rows for training and validation, with what an earlier training has chosen.
+///
+/// # Errors
+///
+/// As [`train`].
+pub(crate) fn train_rows(
+    matrix: &FeatureMatrix,
+    (rows, validation): (Vec<usize>, Vec<usize>),
+    settings: &TrainSettings,
+    known: Option<&Choices>,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Head, Error> {
+    let fit = Fit::new(matrix, settings, rows, validation)?;
+    let (head, ..) = run(fit, settings, known, &mut None, device, watch)?;
+    Ok(head)
+}
+
+/// The original's network by its own recipe; the validation rows tell how wide intervals are.
+fn original(
+    fit: Fit,
+    settings: &TrainSettings,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<(Head, Choices), Error> {
+    let mmrl = fit.mmrl(settings, device, watch)?;
+    let found = mmrl.predict_all(&fit.rows, &fit.validation);
+    let truth = fit.targets(&fit.validation);
+    let missed = difference(&truth, &found);
+    let reach = Reach::fit(&missed, settings.coverage);
+    let none = Strength {
+        penalty: 0.0,
+        weights: Vec::new(),
+    };
+    let choices = Choices::of_line(&[], none, TargetKind::Standard);
+    let mut head = Head::of_mmrl(fit.design, mmrl, reach);
+    head.reference = fit.reference;
+    head.learn_smearing(settings, &found, &truth);
+    Ok((head, choices))
+}
+
+/// The middle one of some numbers; 0 where there are none.
+fn middle(numbers: &[usize]) -> usize {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0)
 }

@@ -14,7 +14,7 @@ pub enum Progress {
         /// The mean loss over the training rows of this pass, in squared units of the scaled target.
         train_loss: f64,
         /// The mean squared error on the validation rows after it, in the same units.
-        validation_loss: f64,
+        validation_loss: Option<f64>,
     },
 }
 

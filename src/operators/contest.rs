@@ -11,7 +11,7 @@ use crate::{
     engine::{TaskContext, TaskError},
     learning::{
         self, Challenge, Decision, Duel, Fitted, Foresight, GateSettings, Head, Kinship, Opponent,
-        TrainSettings, Verdict, anchor, decide, duel,
+        Profile, TrainSettings, Verdict, anchor, decide, duel,
     },
     registry::{self, CHAMPION, ModelName, ModelVersion},
 };
@@ -33,6 +33,8 @@ pub(super) struct Rivals {
     older: bool,
     /// The champion first, where it can be compared; then former ones.
     opponents: Vec<Opponent>,
+    /// What the rows were like that the champion has learned.
+    profile: Option<Profile>,
 }
 
 /// How a new version stands against the champion and those before.
@@ -69,6 +71,7 @@ impl Rivals {
             champion: Some(manifest.version),
             was_simulated: is_simulated(&manifest.dataset) && !is_simulated(&dataset),
             older: context.interval.end < manifest.interval_end,
+            profile: serde_json::from_value(manifest.profile.clone()).ok(),
             kinship: kinship(&champion, merged, training),
             ..Self::default()
         };
@@ -105,6 +108,16 @@ impl Rivals {
             }
         }
         Ok(rivals)
+    }
+
+    /// How far this run's new rows are from those that the champion has learned, as JSON; `null` where
+    /// nobody can tell.
+    pub(super) fn drift(&self, matrix: &FeatureMatrix) -> Value {
+        let drift = self.profile.as_ref().and_then(|of| of.drift(matrix));
+        drift.map_or(
+            Value::Null,
+            |drift| json!({ "champion": self.champion, "drift": drift }),
+        )
     }
 
     /// Holds a fitted head against them.
@@ -219,7 +232,9 @@ fn opponent(
         let rows = version.evaluated_rows()?.into_iter();
         let (tested, learned): (Vec<_>, Vec<_>) = rows.partition(|row| row.split == "test");
         let foresight = if same_features {
-            Foresight::Head(Box::new(Head::from_safetensors(&version.weights()?)?))
+            Foresight::Head(Box::new(Head::from_safetensors(
+                &version.evaluated_weights()?,
+            )?))
         } else {
             let filed = tested.into_iter().map(|row| (row.id, row.prediction));
             Foresight::Filed(filed.collect())

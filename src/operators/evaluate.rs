@@ -11,16 +11,20 @@ use super::{
     contest::{Contest, Rivals},
     device,
     merge::MergeOutput,
-    report::{blocking, upstream},
+    report::{blocking, upstream, upstream_text},
     settings,
     train::{AttemptWatch, FitFile, TrainOutput, learning_error},
 };
 use crate::{
     artifacts,
+    clock::Timestamp,
     corpus::FeatureMatrix,
     dag::ExecutorKind,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    learning::{self, Fitted, Head, Split, TrainSettings},
+    learning::{
+        self, Evaluation, Fitted, Foretold, Head, Prediction, Prequential, Profile, Split,
+        TrainSettings,
+    },
     registry::EvaluatedRow,
 };
 
@@ -61,6 +65,9 @@ pub(super) struct EvaluationFile {
     pub rows: Vec<EvaluatedRow>,
     /// How it stands against the champion and those before.
     pub contest: Contest,
+    /// What the labelled rows were like.
+    #[serde(default)]
+    pub profile: Value,
 }
 
 impl Operator for Evaluate {
@@ -108,6 +115,8 @@ impl Evaluate {
             None => None,
         };
         let rivals = Rivals::of(&self.0, &context, &merged, &trained.training).await?;
+        let dataset = upstream_text(&context, "dataset", "scrape")?;
+        let foretold = self.foretold(&dataset, &context.pipeline).await?;
         let watch = AttemptWatch::of(&context);
         let run_dir = context.run_dir.clone();
         let name = format!("{}.json", context.task_id);
@@ -120,6 +129,7 @@ impl Evaluate {
                 .map_err(TaskError::fail)?;
             let fitted = fit.with_head(head);
             let device = device.open().map_err(TaskError::fail)?;
+            let drift = rivals.drift(&matrix);
             let contest = rivals
                 .contest(&matrix, &fitted, &trained.training)
                 .map_err(|error| learning_error(error, &watch))?;
@@ -131,6 +141,10 @@ impl Evaluate {
             let evaluation =
                 learning::evaluate(&matrix, &fitted, &training, truth, &device, &watch)
                     .map_err(|error| learning_error(error, &watch))?;
+            let (inverse, seed) = (training.inverse, training.seed);
+            let targets = fitted.head.targets(&matrix.rows);
+            let prequential = learning::prequential(&matrix, &targets, &foretold, (inverse, seed))
+                .map_err(|error| learning_error(error, &watch))?;
             let rows = evaluated_rows(&matrix, &fitted)?;
             // A constant has no rank correlation; an error that is no number is a fault.
             let finite = ["mae", "rmse"].iter().all(|metric| {
@@ -144,7 +158,8 @@ impl Evaluate {
             let headline = evaluation.first_line.clone();
             let file = EvaluationFile {
                 row_set: fitted.rows_sha256.to_string(),
-                evaluation: json!(evaluation),
+                evaluation: with(&evaluation, prequential.as_ref(), drift),
+                profile: json!(Profile::of(&matrix)),
                 rows,
                 contest,
             };
@@ -163,6 +178,39 @@ impl Evaluate {
     }
 }
 
+impl Evaluate {
+    /// What champions have said of records before their labels were known.
+    async fn foretold(&self, dataset: &str, model: &str) -> Result<Vec<Foretold>, TaskError> {
+        let filed = self.0.store.first_predictions(dataset, model).await?;
+        let versions = self.0.registry.list(Some(model)).await?;
+        let learned: HashMap<u32, Option<Timestamp>> = versions
+            .iter()
+            .map(|version| &version.manifest)
+            .map(|of| (of.version, of.trained_until.or(of.data_window.to)))
+            .collect();
+        let made = filed.into_iter().map(|(version, filed)| Foretold {
+            id: filed.record_id,
+            version,
+            learned_until: learned.get(&version).copied().flatten(),
+            prediction: Prediction {
+                value: filed.value,
+                low: filed.low,
+                high: filed.high,
+            },
+        });
+        Ok(made.collect())
+    }
+}
+
+/// The evaluation as it is filed: with what became of former predictions, and how the rows have
+/// changed.
+fn with(evaluation: &Evaluation, prequential: Option<&Prequential>, drift: Value) -> Value {
+    let mut document = json!(evaluation);
+    document["prequential"] = json!(prequential);
+    document["drift"] = drift;
+    document
+}
+
 /// The labelled rows with their predictions, in the order of the matrix.
 fn evaluated_rows(matrix: &FeatureMatrix, fitted: &Fitted) -> Result<Vec<EvaluatedRow>, TaskError> {
     let predictions = fitted.head.predict(matrix).map_err(TaskError::fail)?;
@@ -175,12 +223,13 @@ fn evaluated_rows(matrix: &FeatureMatrix, fitted: &Fitted) -> Result<Vec<Evaluat
         .rows
         .iter()
         .zip(predictions)
-        .filter_map(|(row, prediction)| {
+        .zip(fitted.head.targets(&matrix.rows))
+        .filter_map(|((row, prediction), target)| {
             let split = parts.get(row.id.as_str())?;
             Some(EvaluatedRow {
                 id: row.id.clone(),
                 split: json!(split).as_str().unwrap_or_default().to_owned(),
-                target: row.label?.target,
+                target: target?,
                 prediction: prediction.value,
             })
         });

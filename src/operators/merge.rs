@@ -24,7 +24,7 @@ use crate::{
     corpus::{ContentHash, Label, LabelAge, MediaInfo, Record, Vector},
     dag::ExecutorKind,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    expression::Expression,
+    expression::{Expression, Relative},
     learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
     registry::BlockEncoder,
     store::{Horizon, LabelReading},
@@ -67,9 +67,13 @@ impl Settings {
         if self.order.is_empty() {
             return Ok(None);
         }
-        Expression::compile(&self.order)
-            .map(Some)
-            .map_err(|error| settings::wrong("order", error.to_string(), None))
+        let order = Expression::compile(&self.order)
+            .map_err(|error| settings::wrong("order", error.to_string(), None))?;
+        if order.relative().is_some() {
+            let message = format!("`{}` is for targets; an order is a plain value", self.order);
+            return Err(settings::wrong("order", message, None));
+        }
+        Ok(Some(order))
     }
 }
 
@@ -88,6 +92,9 @@ pub(super) struct MergeOutput {
     pub target: String,
     /// How a prediction goes back to the score's own scale.
     pub inverse: Inverse,
+    /// How the target stands among those of other rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative: Option<Relative>,
     /// How many rows have a label.
     pub labelled: u64,
 }
@@ -219,6 +226,7 @@ impl Merge {
                 crate::expression::Inverse::Expm1 => Inverse::Expm1,
                 crate::expression::Inverse::Identity => Inverse::Identity,
             },
+            relative: target.relative(),
             target: settings.target,
             labelled,
         });

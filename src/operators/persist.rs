@@ -21,7 +21,7 @@ use crate::{
     learning::{Decision, GateSettings, Verdict},
     registry::{
         self, CHAMPION, Candidate, DataWindow, Manifest, MatrixSummary, ModelName, Published,
-        Registry,
+        Registry, VersionFile,
     },
 };
 
@@ -135,14 +135,22 @@ fn candidate(
     let file: EvaluationFile =
         serde_json::from_slice(&fs_err::read(context.run_dir.join(&evaluated.evaluation))?)
             .map_err(TaskError::fail)?;
-    let weights = fs_err::read(context.run_dir.join(&trained.weights))?;
-    let weights_sha256 = ContentHash::of(&weights);
-    if Some(weights_sha256) != trained.weights_sha256 {
-        return Err(TaskError::fail(anyhow::anyhow!(
-            "`{}` is not what `train` wrote; run again with `--force`",
-            trained.weights
-        )));
-    }
+    let evaluated_weights = read_weights(context, &trained.weights, trained.weights_sha256)?;
+    let (weights, more) = match &trained.published {
+        None => (evaluated_weights, Vec::new()),
+        Some(published) => {
+            let read = |name: &str| fs_err::read(context.run_dir.join(name));
+            let answers = read(&published.answers)?;
+            let answers = serde_json::from_slice(&answers).map_err(TaskError::fail)?;
+            let more = vec![
+                VersionFile::Evaluated(evaluated_weights),
+                VersionFile::Probes(read(&published.probes)?),
+                VersionFile::Answers(answers),
+            ];
+            let weights = read_weights(context, &published.weights, Some(published.sha256))?;
+            (weights, more)
+        }
+    };
     let coverage = trained.training.coverage;
     let decision = file
         .contest
@@ -170,18 +178,37 @@ fn candidate(
         },
         data_window: data_window(&rows),
         row_set: file.row_set,
-        weights_sha256,
+        weights_sha256: ContentHash::of(&weights),
+        evaluated_sha256: trained.published.and(trained.weights_sha256),
+        trained_until: data_window(&rows).to,
         evaluation: file.evaluation,
+        profile: file.profile,
         gate: file.contest.document(gate, &decision),
     };
     let candidate = Candidate {
         manifest,
         content_key: trained.content_key,
         weights,
+        more,
         rows: file.rows,
         promote: (decision.verdict == Verdict::Promote).then(|| decision.cause.clone()),
     };
     Ok((candidate, decision))
+}
+
+/// Weights that `train` has left.
+fn read_weights(
+    context: &TaskContext,
+    name: &str,
+    sha256: Option<ContentHash>,
+) -> Result<Vec<u8>, TaskError> {
+    let bytes = fs_err::read(context.run_dir.join(name))?;
+    if Some(ContentHash::of(&bytes)) != sha256 {
+        return Err(TaskError::fail(anyhow::anyhow!(
+            "`{name}` is not what `train` wrote; run again with `--force`"
+        )));
+    }
+    Ok(bytes)
 }
 
 /// When the labelled rows were published.

@@ -1,6 +1,6 @@
 //! `train`: the feature matrix → a fitted head.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -14,10 +14,11 @@ use super::{
 };
 use crate::{
     artifacts,
-    corpus::ContentHash,
+    corpus::{ContentHash, FeatureMatrix},
     dag::ExecutorKind,
     engine::{Operator, Progress, SettingsError, TaskContext, TaskError, TaskOutcome},
     learning::{self, Choices, Fitted, Head, LEAST_LABELS, Split, SplitBasis, TrainSettings},
+    registry::ProbeAnswer,
 };
 
 /// `train`: fits the head on the rows that have a label.
@@ -40,6 +41,9 @@ pub(super) struct TrainOutput {
     pub fit: String,
     /// The hash of the weights' file.
     pub weights_sha256: Option<ContentHash>,
+    /// What is published of it; nothing where nothing was fitted.
+    #[serde(default)]
+    pub published: Option<Published>,
     /// The settings of the training, seeds included.
     pub training: TrainSettings,
 }
@@ -59,6 +63,19 @@ impl TrainOutput {
             })?;
         serde_json::from_value(found.clone()).map_err(TaskError::fail)
     }
+}
+
+/// What was chosen, learned once more from every row with a label.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Published {
+    /// The name of its weights' file within the run's folder.
+    pub weights: String,
+    /// The hash of that file.
+    pub sha256: ContentHash,
+    /// The name of the probes' features.
+    pub probes: String,
+    /// The name of what was said of the probes.
+    pub answers: String,
 }
 
 /// How a head came to be, as far as its evaluation needs to know.
@@ -141,6 +158,7 @@ impl Train {
         let merged = MergeOutput::upstream(&context)?;
         let training = TrainSettings {
             inverse: merged.inverse,
+            relative: merged.relative,
             ..read(&settings).map_err(TaskError::fail)?
         };
         if merged.labelled == 0 {
@@ -178,6 +196,7 @@ impl Train {
                 weights: String::new(),
                 fit: String::new(),
                 weights_sha256: None,
+                published: None,
                 training,
             });
             return Ok(outcome);
@@ -185,13 +204,14 @@ impl Train {
         let weights = format!("{}.safetensors", context.task_id);
         let (fit, fit_name) = (fit_name(&context.task_id), fit_name(&context.task_id));
         let (path, run_dir) = (context.run_dir.join(&weights), context.run_dir.clone());
+        let task_id = context.task_id.clone();
         // The key stays that of the settings: what was asked for is the same.
         let rows = usize::try_from(merged.labelled).unwrap_or(usize::MAX);
         let settings = training
             .clone()
             .with_smaller_batches(context.batch_divisor, rows);
         let watch = AttemptWatch::of(&context);
-        let (summary, hash) = blocking(move || {
+        let (summary, hash, published) = blocking(move || {
             let matrix = artifacts::read_matrix(&run_dir.join(&merged.matrix))?;
             let device = device.open().map_err(TaskError::fail)?;
             let fitted = learning::train(&matrix, &settings, &device, &watch)
@@ -204,22 +224,78 @@ impl Train {
                 "ridge penalty {:.3}, networks blended in at {:.2}, {} trees at {:.2}",
                 choices.penalty, choices.blend, choices.trees.0, choices.trees.1
             );
-            Ok::<_, TaskError>((summary, ContentHash::of(&bytes)))
+            let published = learning::refit(&matrix, &fitted, &settings, &device, &watch)
+                .map_err(|error| learning_error(error, &watch))?;
+            let heads = (&fitted.head, &published);
+            let published = publish(&run_dir, &task_id, &matrix, heads)?;
+            Ok::<_, TaskError>((summary, ContentHash::of(&bytes), published))
         })
         .await??;
         outcome.rows_computed = outcome.rows_out;
         outcome.message = Some(summary);
-        outcome.files = vec![weights.clone(), fit_name.clone()];
+        outcome.files = vec![
+            weights.clone(),
+            fit_name.clone(),
+            published.weights.clone(),
+            published.probes.clone(),
+            published.answers.clone(),
+        ];
         outcome.output = json!(TrainOutput {
             content_key,
             existing: None,
             weights,
             fit: fit_name,
             weights_sha256: Some(hash),
+            published: Some(published),
             training,
         });
         Ok(outcome)
     }
+}
+
+/// How many rows prove later that a version says what it said.
+const PROBES: usize = 16;
+
+/// Writes the head that is published, and what both heads say of some rows.
+fn publish(
+    run_dir: &Path,
+    task_id: &str,
+    matrix: &FeatureMatrix,
+    (evaluated, published): (&Head, &Head),
+) -> Result<Published, TaskError> {
+    let bytes = published.to_safetensors().map_err(TaskError::fail)?;
+    let labelled = matrix.rows.iter().enumerate();
+    let labelled = labelled.filter(|(_, row)| row.label.is_some());
+    let labelled: Vec<usize> = labelled.map(|(at, _)| at).collect();
+    let count = PROBES.min(labelled.len());
+    let chosen: Vec<usize> = (0..count)
+        .map(|at| labelled[at * labelled.len() / count])
+        .collect();
+    let mut probes = matrix.select(&chosen);
+    for row in &mut probes.rows {
+        row.author = None;
+    }
+    let of = |head: &Head| head.predict(&probes).map_err(TaskError::fail);
+    let answers = of(published)?.into_iter().zip(of(evaluated)?);
+    let answers = probes.rows.iter().zip(answers);
+    let answers: Vec<ProbeAnswer> = answers
+        .map(|(row, (published, evaluated))| ProbeAnswer {
+            id: row.id.clone(),
+            published: published.value,
+            evaluated: evaluated.value,
+        })
+        .collect();
+    let named = |what: &str| format!("{task_id}.{what}");
+    let published = Published {
+        weights: named("published.safetensors"),
+        sha256: ContentHash::of(&bytes),
+        probes: named("probes.safetensors"),
+        answers: named("probes.json"),
+    };
+    artifacts::write_atomic(&run_dir.join(&published.weights), &bytes)?;
+    artifacts::write_matrix(&run_dir.join(&published.probes), &probes)?;
+    artifacts::write_json(&run_dir.join(&published.answers), &answers)?;
+    Ok(published)
 }
 
 /// Equal for equal rows, labels, features, settings and encoders.

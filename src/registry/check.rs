@@ -43,6 +43,8 @@ fn check(version: &ModelVersion, manifest: &str) -> Result<(), Error> {
         });
     }
     version.weights()?;
+    version.evaluated_weights()?;
+    version.probes()?;
     version.evaluated_rows()?;
     Ok(())
 }

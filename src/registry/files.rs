@@ -1,17 +1,60 @@
 //! The files of a version as people take them along, and their end.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use fs_err as fs;
 
 use super::{
     Error, ModelVersion, Registry,
     card::card,
-    version::{CARD, MANIFEST, PREDICTIONS, WEIGHTS},
+    version::{CARD, EVALUATED, MANIFEST, PREDICTIONS, WEIGHTS},
 };
 use crate::{artifacts, clock::Timestamp, store};
 
+/// What was a champion since so long is kept: a new version is held against it.
+const FORMER: Duration = Duration::from_hours(31 * 24);
+
 impl Registry {
+    /// Removes the files of old versions, of each model all but the newest `keep`; the metrics stay.
+    /// What an alias points at, and what has been the champion within a month, stays too. Returns how
+    /// many went.
+    ///
+    /// # Errors
+    ///
+    /// Where the store or the disk refuses; what went until then is gone.
+    pub async fn remove_old(&self, keep: usize, now: Timestamp) -> Result<u64, Error> {
+        let mut rows = self.store.model_versions(None).await?;
+        // Oldest first by model; the store says so of one model at a time.
+        rows.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
+        let mut gone = 0;
+        for of_model in rows.chunk_by(|a, b| a.name == b.name) {
+            let name = &of_model[0].name;
+            let moves = self.champions(name).await?;
+            let is_former = |version: u32| {
+                let mut moves = moves.iter();
+                moves.any(|to| to.version == Some(version) && now.since(to.moved_at) <= FORMER)
+            };
+            let old = &of_model[..of_model.len().saturating_sub(keep)];
+            for row in old {
+                let free = row.removed_at.is_none() && row.aliases.is_empty();
+                if !free || is_former(row.version) {
+                    continue;
+                }
+                let version = self.read_row(row.clone())?;
+                match self.remove(&version, now).await {
+                    Ok(()) => gone += 1,
+                    // An alias came to point at it meanwhile.
+                    Err(Error::InUse(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(gone)
+    }
+
     /// Removes the files of a version; its metrics, and where it came from, stay.
     ///
     /// It may be called again after a death: what was noted as removed is removed then.
@@ -56,14 +99,21 @@ impl ModelVersion {
         let manifest = fs::read(self.folder.join(MANIFEST))?;
         let predictions = fs::read(self.folder.join(PREDICTIONS))?;
         let card = card(&self.manifest);
-        let files = [
-            (WEIGHTS, weights.as_slice()),
-            (MANIFEST, manifest.as_slice()),
-            (PREDICTIONS, predictions.as_slice()),
-            (CARD, card.as_bytes()),
+        let mut files = vec![
+            (WEIGHTS, weights),
+            (MANIFEST, manifest),
+            (PREDICTIONS, predictions),
+            (CARD, card.into_bytes()),
         ];
+        if self.manifest.evaluated_sha256.is_some() {
+            files.push((EVALUATED, self.evaluated_weights()?));
+        }
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, bytes)| (*name, bytes.as_slice()))
+            .collect();
         artifacts::publish_directory(folder, &files)?;
-        Ok(files.map(|(name, _)| folder.join(name)).to_vec())
+        Ok(files.iter().map(|(name, _)| folder.join(name)).collect())
     }
 }
 
@@ -101,6 +151,7 @@ mod tests {
             manifest: made_up::manifest(3),
             content_key: "1".to_owned(),
             weights: b"weights".to_vec(),
+            more: Vec::new(),
             rows: Vec::new(),
             promote: None,
         };
@@ -110,6 +161,33 @@ mod tests {
             reused: false,
         };
         assert_eq!(published, wanted);
+    }
+
+    #[tokio::test]
+    async fn old_versions_go_and_what_is_needed_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let registry = made_up::registry(home.path(), 6).await;
+        let there = async || -> Vec<u32> {
+            let versions = registry.list(Some("reddit")).await.unwrap();
+            let there = versions.iter().filter(|version| version.folder.exists());
+            there.map(|version| version.manifest.version).collect()
+        };
+        let made = made_up::manifest(1).created_at;
+        // Each has been the champion today.
+        assert_eq!(registry.remove_old(2, made).await.unwrap(), 0);
+        let first = "reddit/1".parse().unwrap();
+        let first = registry.resolve(&first).await.unwrap();
+        registry.promote(&first, "a test", made).await.unwrap();
+        let third = ("reddit", "kept");
+        registry.set_alias(third, Some(3), made).await.unwrap();
+        let later = made + 40 * Duration::from_hours(24);
+        assert_eq!(registry.remove_old(2, later).await.unwrap(), 2);
+        assert_eq!(there().await, [1, 3, 5, 6]);
+        assert_eq!(registry.remove_old(2, later).await.unwrap(), 0);
+        assert_eq!(
+            registry.history("reddit", "spearman").await.unwrap().len(),
+            6
+        );
     }
 
     #[tokio::test]

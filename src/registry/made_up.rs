@@ -36,7 +36,10 @@ pub(super) fn manifest(version: u32) -> Manifest {
         },
         row_set: "rows".to_owned(),
         weights_sha256: ContentHash::of(b"weights"),
+        evaluated_sha256: None,
+        trained_until: None,
         evaluation: json!({ "metrics": { "spearman": 0.5 } }),
+        profile: serde_json::Value::Null,
         gate: serde_json::Value::Null,
     }
 }
@@ -56,6 +59,7 @@ pub(super) async fn registry(home: &Path, versions: u32) -> Registry {
             manifest: manifest(version),
             content_key: version.to_string(),
             weights: b"weights".to_vec(),
+            more: Vec::new(),
             rows: vec![row],
             promote: Some("a test".to_owned()),
         };

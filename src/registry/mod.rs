@@ -12,6 +12,7 @@ mod files;
 #[cfg(test)]
 mod made_up;
 mod overview;
+mod probes;
 mod publish;
 mod purge;
 mod resolve;
@@ -20,8 +21,9 @@ mod version;
 pub use aliases::{CHAMPION, Moved};
 pub use error::Error;
 pub use overview::{HistoryPoint, ModelOverview};
-pub use publish::{Candidate, Published};
+pub use probes::{ProbeAnswer, Probes};
+pub use publish::{Candidate, Published, VersionFile};
 pub use resolve::ModelName;
 pub use version::{
-    BlockEncoder, DataWindow, EvaluatedRow, Manifest, MatrixSummary, ModelVersion, Registry,
+    BlockEncoder, DataWindow, EvaluatedRow, Fit, Manifest, MatrixSummary, ModelVersion, Registry,
 };

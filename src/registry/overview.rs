@@ -59,6 +59,7 @@ impl Registry {
             "reused": manifest.run_id != run_id,
             "matrix": manifest.matrix,
             "weights_sha256": manifest.weights_sha256,
+            "trained_until": manifest.trained_until,
         });
         if let (Some(model), Value::Object(facts)) = (model.as_object_mut(), facts) {
             model.extend(facts);

@@ -5,7 +5,8 @@ use tracing::info;
 use super::{
     CHAMPION, Error, Manifest, Registry,
     card::card,
-    version::{CARD, EvaluatedRow, MANIFEST, PREDICTIONS, WEIGHTS},
+    probes::{ANSWERS, PROBES, ProbeAnswer, lines},
+    version::{CARD, EVALUATED, EvaluatedRow, MANIFEST, PREDICTIONS, WEIGHTS},
 };
 use crate::{artifacts, store::NewModelVersion};
 
@@ -16,12 +17,35 @@ pub struct Candidate {
     pub manifest: Manifest,
     /// The hash of row set, settings and encoders; equal means the same model.
     pub content_key: String,
-    /// The bytes of the weights' file.
+    /// The bytes of the weights that the version predicts with.
     pub weights: Vec<u8>,
+    /// Further files: the weights that were measured, probes.
+    pub more: Vec<VersionFile>,
     /// The rows of the evaluation.
     pub rows: Vec<EvaluatedRow>,
     /// Whether the champion moves to it, and why; `None` leaves the alias where it is.
     pub promote: Option<String>,
+}
+
+/// A further file of a version.
+#[derive(Clone, Debug)]
+pub enum VersionFile {
+    /// The weights that were measured.
+    Evaluated(Vec<u8>),
+    /// The rows that `models verify` predicts again, as a matrix.
+    Probes(Vec<u8>),
+    /// What was predicted of them.
+    Answers(Vec<ProbeAnswer>),
+}
+
+impl VersionFile {
+    fn named(self) -> Result<(&'static str, Vec<u8>), Error> {
+        Ok(match self {
+            Self::Evaluated(bytes) => (EVALUATED, bytes),
+            Self::Probes(bytes) => (PROBES, bytes),
+            Self::Answers(answers) => (ANSWERS, lines(&answers)?),
+        })
+    }
 }
 
 /// The version in which a run ends.
@@ -47,6 +71,7 @@ impl Registry {
             mut manifest,
             content_key,
             weights,
+            more,
             rows,
             promote,
         } = candidate;
@@ -71,22 +96,21 @@ impl Registry {
             .map_or(0, |row| row.version);
         manifest.version = last + 1;
         let text = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)? + "\n";
-        let mut lines = Vec::new();
-        for row in &rows {
-            serde_json::to_writer(&mut lines, row).map_err(std::io::Error::from)?;
-            lines.push(b'\n');
-        }
+        let rows = lines(&rows)?;
         let folder = self.folder(&name, manifest.version);
         let (manifest_text, card) = (text.clone(), card(&manifest));
+        let more: Result<Vec<_>, Error> = more.into_iter().map(VersionFile::named).collect();
+        let more = more?;
         // A thread of its own for this, not one of the runtime's: children are told to end when
         // the thread ends that has started them.
         tokio::task::spawn_blocking(move || {
-            let files = [
+            let mut files = vec![
                 (WEIGHTS, weights.as_slice()),
                 (MANIFEST, manifest_text.as_bytes()),
-                (PREDICTIONS, lines.as_slice()),
+                (PREDICTIONS, rows.as_slice()),
                 (CARD, card.as_bytes()),
             ];
+            files.extend(more.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
             // Left over from a crash between the rename and the row.
             artifacts::remove_directory(&folder)?;
             artifacts::publish_directory(&folder, &files)

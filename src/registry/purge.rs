@@ -2,6 +2,7 @@
 
 use super::{
     Error, ModelVersion, Registry,
+    probes::lines,
     version::{EvaluatedRow, PREDICTIONS},
 };
 use crate::{artifacts, store::PurgedRows};
@@ -53,7 +54,7 @@ impl Registry {
             version,
             gone,
             kept,
-        } in self.touched(is_purged).await?
+        } in self.touched(&is_purged).await?
         {
             let manifest = &version.manifest;
             let gone: Vec<_> = gone.into_iter().map(|row| (row.id, row.split)).collect();
@@ -61,12 +62,10 @@ impl Registry {
             self.store
                 .note_purged_rows((&manifest.name, manifest.version), &manifest.dataset, &gone)
                 .await?;
-            let mut lines = Vec::new();
-            for row in &kept {
-                serde_json::to_writer(&mut lines, row).map_err(std::io::Error::from)?;
-                lines.push(b'\n');
-            }
-            artifacts::write_atomic(&version.folder.join(PREDICTIONS), &lines)?;
+            // The predictions last: by them whoever goes on after a death finds the version.
+            let dataset = &manifest.dataset;
+            version.purge_probes(|id| is_purged(dataset, id))?;
+            artifacts::write_atomic(&version.folder.join(PREDICTIONS), &lines(&kept)?)?;
             names.push((manifest.name.clone(), manifest.version));
         }
         Ok(names)

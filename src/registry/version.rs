@@ -16,8 +16,10 @@ use crate::{
     store::{ModelVersionRow, Store},
 };
 
-/// The weights of a version.
+/// The weights of the fit that a version predicts with.
 pub(super) const WEIGHTS: &str = "model.safetensors";
+/// The weights of the fit that was measured, where another one is published.
+pub(super) const EVALUATED: &str = "evaluated.safetensors";
 /// What a version is and how it came to be.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// What a version is, for people who meet its folder.
@@ -62,10 +64,21 @@ pub struct Manifest {
     pub data_window: DataWindow,
     /// The hash of row ids and split.
     pub row_set: String,
-    /// The hash of the weights' file.
+    /// The hash of the weights that the version predicts with: what was measured, learned once more
+    /// with every row that had a label.
     pub weights_sha256: ContentHash,
+    /// The hash of the weights that were measured; nothing where the release published those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated_sha256: Option<ContentHash>,
+    /// When the newest post was made that the weights have learned; nothing where the release did
+    /// not say, or no row has a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_until: Option<Timestamp>,
     /// The evaluation: split, metrics, intervals, baselines, ablation.
     pub evaluation: Value,
+    /// What the rows were like that it has learned; later rows are held against it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub profile: Value,
     /// What the gate decided and by what; nothing where the release had none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub gate: Value,
@@ -110,6 +123,16 @@ pub struct DataWindow {
     pub from: Option<Timestamp>,
     /// The last one with a label.
     pub to: Option<Timestamp>,
+}
+
+/// One of the two fits of a version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fit {
+    /// What was chosen, learned once more with every row that had a label: it predicts.
+    #[default]
+    Published,
+    /// The one whose metrics are filed: it has not learned the newest rows.
+    Evaluated,
 }
 
 /// One row of the evaluation: `models show NAME/V --predictions`.
@@ -238,23 +261,51 @@ impl ModelVersion {
     ///
     /// Where the file is missing or has another hash than the manifest says.
     pub fn weights(&self) -> Result<Vec<u8>, Error> {
+        self.read_checked(WEIGHTS, self.manifest.weights_sha256)
+    }
+
+    /// The bytes of the weights of one fit, checked against the manifest.
+    ///
+    /// # Errors
+    ///
+    /// As [`weights`](Self::weights).
+    pub fn weights_of(&self, fit: Fit) -> Result<Vec<u8>, Error> {
+        match fit {
+            Fit::Published => self.weights(),
+            Fit::Evaluated => self.evaluated_weights(),
+        }
+    }
+
+    /// The bytes of the weights that were measured, checked against the manifest.
+    ///
+    /// # Errors
+    ///
+    /// As [`weights`](Self::weights).
+    pub fn evaluated_weights(&self) -> Result<Vec<u8>, Error> {
+        match self.manifest.evaluated_sha256 {
+            Some(hash) => self.read_checked(EVALUATED, hash),
+            None => self.weights(),
+        }
+    }
+
+    fn read_checked(&self, file: &str, hash: ContentHash) -> Result<Vec<u8>, Error> {
         self.check_is_there()?;
-        let path = self.folder.join(WEIGHTS);
+        let path = self.folder.join(file);
         let bytes = fs::read(&path)?;
         let found = ContentHash::of(&bytes);
-        if found != self.manifest.weights_sha256 {
+        if found != hash {
             return Err(Error::Damaged {
                 path,
-                message: format!(
-                    "its SHA-256 is {found}, the manifest says {}",
-                    self.manifest.weights_sha256
-                ),
+                message: format!("its SHA-256 is {found}, the manifest says {hash}"),
             });
         }
         Ok(bytes)
     }
 
-    fn check_is_there(&self) -> Result<(), Error> {
+    /// # Errors
+    ///
+    /// Where its files were removed.
+    pub fn check_is_there(&self) -> Result<(), Error> {
         let manifest = &self.manifest;
         self.removed_at.map_or(Ok(()), |at| {
             Err(Error::Removed {

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::{Method, StatusCode, Uri},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,8 @@ use crate::{engine, pipelines, registry, store, telemetry::chain};
 pub struct Fault {
     status: StatusCode,
     detail: ErrorDetail,
+    /// Where it passes: in how many seconds it is worth to ask again.
+    retry_after: Option<u64>,
 }
 
 /// A refusal as it is sent.
@@ -46,7 +48,24 @@ impl Fault {
                 message: message.into(),
                 hint: None,
             },
+            retry_after: None,
         }
+    }
+
+    /// What another process has said, with its status; one that no refusal has is a failure.
+    pub fn told(status: u16, detail: ErrorDetail) -> Self {
+        let status = StatusCode::from_u16(status).ok();
+        let refusal = status.filter(|s| s.is_client_error() || s.is_server_error());
+        Self {
+            status: refusal.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            detail,
+            retry_after: None,
+        }
+    }
+
+    /// Its status and what is told.
+    pub fn into_parts(self) -> (u16, ErrorDetail) {
+        (self.status.as_u16(), self.detail)
     }
 
     /// What is asked for is not there.
@@ -85,6 +104,33 @@ impl Fault {
             .hint("make room, or let `[retention]` keep less; work goes on by itself".to_owned())
     }
 
+    /// Too many ask at once.
+    pub fn too_many(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", message).retry_after(1)
+    }
+
+    /// It passes: it is worth to ask again in so many seconds.
+    pub fn told_later(code: &'static str, message: impl Into<String>, seconds: u64) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(seconds)
+    }
+
+    /// Adds in how many seconds it is worth to ask again.
+    #[must_use]
+    const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The status and the words, for those who tell it in another shape.
+    pub(super) fn in_words(self) -> (StatusCode, String) {
+        let ErrorDetail { message, hint, .. } = self.detail;
+        let words = match hint {
+            Some(hint) => format!("{message}; {hint}"),
+            None => message,
+        };
+        (self.status, words)
+    }
+
     /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
@@ -99,7 +145,12 @@ impl IntoResponse for Fault {
             tracing::error!("the API failed: {}", self.detail.message);
         }
         let body = ErrorBody { error: self.detail };
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

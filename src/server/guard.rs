@@ -10,7 +10,7 @@ use axum::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Fault, SharedHost};
+use super::{Fault, SharedHost, mlflow};
 
 /// What is asked of callers.
 #[derive(Clone, Debug)]
@@ -40,7 +40,11 @@ pub(super) async fn guard(
     match admit(&host, &parts).await {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(fault) => {
-            let mut response = fault.into_response();
+            let mut response = if mlflow::serves(parts.uri.path()) {
+                mlflow::Refusal::from(fault).into_response()
+            } else {
+                fault.into_response()
+            };
             if response.status() == StatusCode::UNAUTHORIZED {
                 response
                     .headers_mut()

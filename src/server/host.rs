@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{BackfillMove, BackfillWanted, Fault, GuardSettings, Metrics, PurgeWanted, RunWanted};
+use super::{
+    BackfillMove, BackfillWanted, Fault, GuardSettings, Metrics, PredictAnswer, PredictWanted,
+    PurgeWanted, RunWanted,
+};
 use crate::{
     clock::{Clock, Timestamp},
     engine::{Handle, RunRequest},
-    registry::Registry,
+    registry::{ModelVersion, Registry},
     store::Store,
 };
 
@@ -111,6 +114,13 @@ pub trait Host: fmt::Debug + Send + Sync {
 
     /// Purges records, or says what that would remove, as `records purge --json` tells it.
     fn purge(&self, wanted: PurgeWanted) -> BoxFuture<'_, Result<Value, Fault>>;
+
+    /// Predicts records with a model version.
+    fn predict<'a>(
+        &'a self,
+        version: &'a ModelVersion,
+        wanted: PredictWanted,
+    ) -> BoxFuture<'a, Result<PredictAnswer, Fault>>;
 
     /// Checks a run that is wanted, and finds all that it needs.
     fn request(&self, wanted: RunWanted) -> BoxFuture<'_, Result<RunRequest, Fault>>;

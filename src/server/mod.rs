@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod host;
 mod metrics;
+mod mlflow;
 mod refusals;
 
 use std::{future::Future, sync::Arc};
@@ -22,8 +23,9 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::store::EventRow;
 
 pub use api::{
-    BackfillMove, BackfillWanted, ClearAnswer, ClearWanted, DaemonAnswer, Paused, PurgeWanted,
-    Reprocess, RunAnswer, RunAsked, RunWanted,
+    BackfillMove, BackfillWanted, ClearAnswer, ClearWanted, Contributions, DaemonAnswer,
+    ImageWanted, Neighbour, Original, Paused, PredictAnswer, PredictWanted, PredictedRow,
+    PurgeWanted, RecordWanted, Reprocess, RunAnswer, RunAsked, RunWanted,
 };
 pub use fault::{ErrorBody, ErrorDetail, Fault};
 pub use guard::{GuardSettings, hash_token};
@@ -77,6 +79,7 @@ fn router(host: SharedHost) -> Router {
                 }
             }),
         )
+        .merge(mlflow::routes())
         .fallback(fault::no_route)
         .method_not_allowed_fallback(fault::no_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -62,6 +62,33 @@ impl Store {
             .collect()
     }
 
+    /// By record id: the last score that was read of those with these ids; those without one are
+    /// left out.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    #[tracing::instrument(name = "db.observations.last_scores", skip_all, fields(rows = ids.len()))]
+    pub async fn last_scores(
+        &self,
+        dataset: &str,
+        ids: &[String],
+    ) -> Result<HashMap<String, f64>, Error> {
+        let wanted = serde_json::json!(ids).to_string();
+        let rows = sqlx::query!(
+            r#"SELECT record_id, score AS "score!: f64" FROM observations
+               WHERE dataset = ? AND record_id IN (SELECT value FROM json_each(?))
+                     AND score IS NOT NULL
+               ORDER BY record_id, observed_at"#,
+            dataset,
+            wanted,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        let scores = rows.into_iter();
+        Ok(scores.map(|row| (row.record_id, row.score)).collect())
+    }
+
     /// How many records of a data set had a label by what was known at `as_of`.
     ///
     /// # Errors

@@ -57,4 +57,77 @@ impl Store {
         self.content.commit(transaction, "content").await?;
         Ok(new)
     }
+
+    /// The first prediction of a model for each record of a data set, with the version that made it.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn first_predictions(
+        &self,
+        dataset: &str,
+        model: &str,
+    ) -> Result<Vec<(u32, StoredPrediction)>, Error> {
+        // SQLite takes the other columns from the row with the least time.
+        let rows = sqlx::query!(
+            r#"SELECT record_id AS "record_id!", version AS "version!: u32", value AS "value!",
+                      low AS "low!", high AS "high!",
+                      MIN(predicted_at * 1000000 + version) AS "at: i64"
+               FROM predictions WHERE dataset = ? AND model = ?
+               GROUP BY record_id ORDER BY record_id"#,
+            dataset,
+            model,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        let first = rows.into_iter().map(|row| {
+            let prediction = StoredPrediction {
+                record_id: row.record_id,
+                value: row.value,
+                low: row.low,
+                high: row.high,
+            };
+            (row.version, prediction)
+        });
+        Ok(first.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[tokio::test]
+    async fn the_first_prediction_of_each_record_is_found() {
+        let store = Store::in_memory().await.unwrap();
+        let prediction = |record_id: &str, value| StoredPrediction {
+            record_id: record_id.to_owned(),
+            value,
+            low: value - 1.0,
+            high: value + 1.0,
+        };
+        let made = [
+            (5, 200, ["b", "a"].as_slice(), 5.0),
+            (4, 300, &["a", "c"], 4.0),
+            (6, 300, &["c"], 6.0),
+        ];
+        for (version, at, ids, value) in made {
+            let writer = Writer {
+                run_id: "r",
+                task_id: "score",
+                stored_at: Timestamp::from_millis(at),
+            };
+            let rows: Vec<StoredPrediction> = ids.iter().map(|id| prediction(id, value)).collect();
+            store
+                .store_predictions("d", "m", version, &rows, writer)
+                .await
+                .unwrap();
+        }
+        let found = store.first_predictions("d", "m").await.unwrap();
+        let wanted = [("a", 5.0, 5), ("b", 5.0, 5), ("c", 4.0, 4)];
+        let wanted = wanted.map(|(id, value, version)| (version, prediction(id, value)));
+        assert_eq!(found, wanted);
+        assert_eq!(store.first_predictions("d", "other").await.unwrap(), []);
+    }
 }

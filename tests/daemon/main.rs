@@ -16,3 +16,4 @@ mod files;
 mod same;
 mod schedules;
 mod purging;
+mod predicting;

@@ -119,7 +119,8 @@ fn an_export_in_either_form_is_predicted_as_it_was_evaluated() {
     for (format, file) in [("jsonl", "a.jsonl"), ("csv", "a.csv")] {
         let output = home.run(&["records", "export", "--format", format, "--out", file]);
         assert!(output.status.success(), "{}", stderr(&output));
-        let predicted = home.json_lines(&["predict", "plain", "--input", file]);
+        let predicted =
+            home.json_lines(&["predict", "plain", "--fit", "evaluated", "--input", file]);
         assert_eq!(predicted.len(), 80);
         for row in &evaluated {
             let same = predicted.iter().find(|other| other["id"] == row["id"]);

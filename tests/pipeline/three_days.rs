@@ -64,7 +64,12 @@ fn three_days_make_three_versions_and_compute_only_what_is_new() {
     let evaluated = home.json_lines(&["models", "show", "reddit/3", "--predictions"]);
     home.run(&["records", "export", "--out", "posts.jsonl"]);
     let text = fs_err::read_to_string(home.path().join("posts.jsonl")).unwrap();
-    let predicted = home.json_lines(&["predict", "reddit/3", "--input", "posts.jsonl"]);
+    let predict = |file| {
+        let fit = ["--fit", "evaluated"];
+        let words = ["predict", "reddit/3", "--input", file];
+        home.json_lines(&[words.as_slice(), &fit].concat())
+    };
+    let predicted = predict("posts.jsonl");
     let of = |rows: &[Value], id: &Value, key: &str| {
         rows.iter()
             .find(|row| row["id"] == *id)
@@ -79,20 +84,35 @@ fn three_days_make_three_versions_and_compute_only_what_is_new() {
     }
     let renamed = text.replace("\"id\":\"", "\"id\":\"unknown_");
     home.write("renamed.jsonl", renamed);
-    let strangers = home.json_lines(&["predict", "reddit/3", "--input", "renamed.jsonl"]);
+    let strangers = predict("renamed.jsonl");
     assert_eq!(strangers.len(), predicted.len());
     for (stranger, known) in strangers.iter().zip(&predicted) {
         assert_eq!(stranger["prediction"], known["prediction"]);
     }
     let reworded = text.replace("\"title\":\"", "\"title\":\"terrible ");
     home.write("reworded.jsonl", reworded);
-    let moved = home.json_lines(&["predict", "reddit/3", "--input", "reworded.jsonl"]);
+    let moved = predict("reworded.jsonl");
     assert!(
         moved
             .iter()
             .zip(&predicted)
             .all(|(a, b)| a["prediction"] != b["prediction"])
     );
+
+    // What predicts without being asked for has learned the tested rows too.
+    let published = home.json_lines(&["predict", "reddit/3", "--input", "posts.jsonl"]);
+    assert_ne!(published, predicted);
+    let tested = evaluated.iter().filter(|row| row["split"] == "test");
+    let error = |rows: &[Value]| -> f64 {
+        let miss = |row: &Value| {
+            let value = of(rows, &row["id"], "prediction").unwrap();
+            (value - row["target"].as_f64().unwrap()).powi(2)
+        };
+        tested.clone().map(miss).sum()
+    };
+    assert!(error(&published) < error(&predicted));
+    let verified = home.json(&["models", "verify", "reddit/3"]);
+    assert_eq!(verified["probes"], 16, "{verified}");
 }
 
 #[test]

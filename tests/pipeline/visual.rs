@@ -140,7 +140,14 @@ fn an_image_and_its_caption_have_one_vector() {
     let evaluated = home.json_lines(&["models", "show", "seen/1", "--predictions"]);
     let output = home.run(&["records", "export", "--format", "jsonl", "--out", "a.jsonl"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let predicted = home.json_lines(&["predict", "seen", "--input", "a.jsonl"]);
+    let predicted = home.json_lines(&[
+        "predict",
+        "seen",
+        "--fit",
+        "evaluated",
+        "--input",
+        "a.jsonl",
+    ]);
     for row in &evaluated {
         let same = predicted.iter().find(|other| other["id"] == row["id"]);
         assert_eq!(same.unwrap()["prediction"], row["prediction"]);

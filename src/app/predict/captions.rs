@@ -1,6 +1,9 @@
 //! The captions of images that need not be in the store, as in training.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, MutexGuard, PoisonError},
+};
 
 use futures::{StreamExt as _, stream};
 
@@ -38,7 +41,7 @@ pub(super) struct Captioners {
 impl Predictor {
     /// The captions of each record's images.
     pub(super) async fn captions(
-        &mut self,
+        &self,
         block: &BlockEncoder,
         images: &[FoundImages],
     ) -> Result<Vec<Vec<String>>, Error> {
@@ -52,7 +55,7 @@ impl Predictor {
 
     /// The caption of each image that has one.
     pub(super) async fn captions_by_image(
-        &mut self,
+        &self,
         block: &BlockEncoder,
         images: &[FoundImages],
     ) -> Result<Captions, Error> {
@@ -87,15 +90,21 @@ impl Predictor {
         })
     }
 
-    async fn tags(&mut self, name: &str, images: &[FoundImages]) -> Result<Captions, Error> {
-        let tagger = if let Some(tagger) = self.captioners.taggers.get(name) {
-            Arc::clone(tagger)
+    async fn tags(&self, name: &str, images: &[FoundImages]) -> Result<Captions, Error> {
+        let known = self.captioners().taggers.get(name).cloned();
+        let tagger = if let Some(tagger) = known {
+            tagger
         } else {
             let weights = self.environment.weights.clone();
             let wanted = name.to_owned();
             let tagger = blocking(move || encoders::load_tagger(&wanted, &weights)).await??;
-            let taggers = &mut self.captioners.taggers;
-            Arc::clone(taggers.entry(name.to_owned()).or_insert(Arc::new(tagger)))
+            let mut ready = self.captioners();
+            Arc::clone(
+                ready
+                    .taggers
+                    .entry(name.to_owned())
+                    .or_insert(Arc::new(tagger)),
+            )
         };
         let reads = encoders::weights::catalogue::find(tagger.name())
             .and_then(|entry| entry.reads.clone())
@@ -175,7 +184,7 @@ impl Predictor {
     }
 
     /// What the server says of images.
-    async fn answers(&mut self, question: Question, files: Files) -> Result<Captions, Error> {
+    async fn answers(&self, question: Question, files: Files) -> Result<Captions, Error> {
         let mut captions = Captions::default();
         let client = self.client(question)?;
         let answers = stream::iter(files).map(|(image, bytes)| {
@@ -207,16 +216,23 @@ impl Predictor {
         Ok(captions)
     }
 
-    fn client(&mut self, question: Question) -> Result<Arc<Client>, Error> {
-        if let Some(client) = self.captioners.clients.get(&question) {
+    /// Those that are ready; the lock is never held while one is made.
+    fn captioners(&self) -> MutexGuard<'_, Captioners> {
+        let held = self.captioners.lock();
+        held.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(&self, question: Question) -> Result<Arc<Client>, Error> {
+        if let Some(client) = self.captioners().clients.get(&question) {
             return Ok(Arc::clone(client));
         }
         let captioner = &self.environment.caption_server;
         let server = captioner.server()?;
         let client = Client::new(server, question.clone(), &captioner.manners, None)?;
         let client = Arc::new(client);
-        let clients = &mut self.captioners.clients;
-        clients.insert(question, Arc::clone(&client));
+        self.captioners()
+            .clients
+            .insert(question, Arc::clone(&client));
         Ok(client)
     }
 }

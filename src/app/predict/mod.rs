@@ -1,43 +1,42 @@
 //! Predictions for records that need not be in the store.
 
 mod captions;
+mod given;
 mod history;
+mod nearest;
+mod process;
 mod vectors;
+mod wire;
 mod words;
 
-use std::{collections::HashMap, io::Read as _, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    io::Read as _,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
-use serde::Serialize;
+use futures::future::try_join_all;
+
 use vectors::blocking;
+pub(super) use wire::{Answer, Ask, exchange};
 pub use words::record_from_words;
 
-use self::{captions::Captioners, history::Remembered};
+use self::{captions::Captioners, given::Given, history::Remembered, nearest::Posts};
 use super::{App, Error};
 use crate::{
     clock::Clock,
     corpus::{MediaInfo, Record},
     encoders::{openai, weights::catalogue},
-    learning::{FeatureSchema, Head, RowInput, assemble},
+    learning::{FeatureSchema, Head, Parts, RowInput, assemble},
     operators::{Choice, Environment, past_of},
-    registry::{BlockEncoder, ModelName, ModelVersion},
+    registry::{BlockEncoder, Fit, ModelName, ModelVersion},
+    server::{Contributions, Original, PredictedRow},
     sources::{TableSource, TableSpec, every_row_of},
 };
 
 /// How many records are predicted together.
 const CHUNK: usize = 64;
-
-/// One line of `predict`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PredictedRow {
-    /// The record's id.
-    pub id: String,
-    /// The prediction on the training scale.
-    pub prediction: f64,
-    /// The lower end of its interval.
-    pub low: f64,
-    /// The upper end of its interval.
-    pub high: f64,
-}
 
 /// A model version, ready to predict.
 pub struct Predictor {
@@ -45,9 +44,20 @@ pub struct Predictor {
     version: ModelVersion,
     head: Head,
     schema: FeatureSchema,
-    captioners: Captioners,
+    captioners: Mutex<Captioners>,
     history: Option<Remembered>,
     clock: Arc<dyn Clock>,
+    /// The posts of the version, once somebody has asked for those that are like a record.
+    posts: Option<Posts>,
+}
+
+/// What is told of a prediction beside its value and its interval.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Telling {
+    /// What each input adds.
+    pub parts: bool,
+    /// How many of the posts that are most like it.
+    pub nearest: usize,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -59,14 +69,15 @@ impl std::fmt::Debug for Predictor {
 }
 
 impl App {
-    /// A model version, ready to predict; its encoders must be what they were when it was trained.
+    /// A model version, ready to predict by one of its fits; its encoders must be what they were when
+    /// it was trained.
     ///
     /// # Errors
     ///
     /// Where there is no such version, its files are damaged, or an encoder has changed since.
-    pub async fn predictor(&self, name: &ModelName) -> Result<Predictor, Error> {
+    pub async fn predictor(&self, name: &ModelName, fit: Fit) -> Result<Predictor, Error> {
         let version = self.registry().resolve(name).await?;
-        let head = Head::from_safetensors(&version.weights()?)
+        let head = Head::from_safetensors(&version.weights_of(fit)?)
             .map_err(|error| Error::Failed(error.to_string()))?;
         let schema = serde_json::from_value(version.manifest.schema.clone()).map_err(|error| {
             Error::Failed(format!(
@@ -95,9 +106,10 @@ impl App {
             version,
             head,
             schema,
-            captioners: Captioners::default(),
+            captioners: Mutex::default(),
             history: None,
             clock: Arc::clone(&self.clock),
+            posts: None,
         })
     }
 
@@ -132,6 +144,15 @@ fn changed(name: &ModelName, encoder: &str) -> Error {
     ))
 }
 
+/// What is told of what each input adds.
+fn contributions(parts: Parts) -> Contributions {
+    Contributions {
+        base: parts.base,
+        inputs: parts.inputs.into_iter().collect(),
+        joint: parts.joint,
+    }
+}
+
 impl Predictor {
     /// Predicts records in their order.
     ///
@@ -141,16 +162,35 @@ impl Predictor {
     /// # Errors
     ///
     /// Where an encoder cannot be had or a row has no finite features.
-    pub async fn predict(&mut self, records: &[Record]) -> Result<Vec<PredictedRow>, Error> {
+    pub async fn predict(
+        &mut self,
+        records: &[Record],
+        telling: Telling,
+    ) -> Result<Vec<PredictedRow>, Error> {
+        self.predict_with(records, &Given::new(), telling).await
+    }
+
+    /// The same; some images are given.
+    async fn predict_with(
+        &mut self,
+        records: &[Record],
+        given: &Given,
+        telling: Telling,
+    ) -> Result<Vec<PredictedRow>, Error> {
         self.remember(records).await?;
         let mut predicted = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
-            predicted.extend(self.predict_chunk(chunk).await?);
+            predicted.extend(self.predict_chunk(chunk, given, telling).await?);
         }
         Ok(predicted)
     }
 
-    async fn predict_chunk(&mut self, records: &[Record]) -> Result<Vec<PredictedRow>, Error> {
+    async fn predict_chunk(
+        &mut self,
+        records: &[Record],
+        given: &Given,
+        telling: Telling,
+    ) -> Result<Vec<PredictedRow>, Error> {
         // Rows are joined by position's own key, since people may give two rows one id.
         let keyed: Vec<Record> = records
             .iter()
@@ -160,11 +200,21 @@ impl Predictor {
                 ..record.clone()
             })
             .collect();
-        let images = self.images(&keyed).await?;
+        let images = self.images(&keyed, given).await?;
+        let blocks = self.schema.blocks.iter();
+        let encoders = blocks.map(|block| self.block_encoder(&block.name));
+        let encoders = encoders.collect::<Result<Vec<_>, _>>()?;
+        // Each computes on a thread of its own, so that images and texts are encoded side by side.
+        let columns = encoders
+            .iter()
+            .map(|encoder| self.block(encoder, &keyed, &images));
+        let columns = try_join_all(columns).await?;
+        let nearest = match telling.nearest {
+            0 => vec![Vec::new(); keyed.len()],
+            count => self.nearest_of(&columns, count).await?,
+        };
         let mut vectors: Vec<Vec<Option<Vec<f32>>>> = vec![Vec::new(); keyed.len()];
-        for block in self.schema.blocks.clone() {
-            let encoder = self.block_encoder(&block.name)?;
-            let column = self.block(&encoder, &keyed, &images).await?;
+        for column in columns {
             for (row, vector) in vectors.iter_mut().zip(column) {
                 row.push(vector);
             }
@@ -189,22 +239,37 @@ impl Predictor {
         let failed = |error: crate::learning::Error| Error::Failed(error.to_string());
         let matrix = assemble(rows, &self.schema).map_err(failed)?;
         let predictions = self.head.predict(&matrix).map_err(failed)?;
+        let mut parts = vec![None; predictions.len()];
+        if telling.parts {
+            let told = self.head.parts(&matrix).map_err(failed)?;
+            parts = told.into_iter().map(|of| Some(contributions(of))).collect();
+        }
         let mut by_key: HashMap<&str, _> = matrix
             .rows
             .iter()
             .map(|row| row.id.as_str())
-            .zip(predictions)
+            .zip(predictions.into_iter().zip(parts))
             .collect();
         Ok(keyed
             .iter()
             .zip(records)
-            .filter_map(|(keyed, record)| {
-                let prediction = by_key.remove(keyed.id.as_str())?;
+            .zip(infos.iter().zip(nearest))
+            .filter_map(|((keyed, record), (images, nearest))| {
+                let (prediction, contributions) = by_key.remove(keyed.id.as_str())?;
+                let original = self.head.original(&prediction);
                 Some(PredictedRow {
                     id: record.id.clone(),
                     prediction: prediction.value,
                     low: prediction.low,
                     high: prediction.high,
+                    original: original.map(|number| Original {
+                        value: number.value,
+                        low: number.low,
+                        high: number.high,
+                    }),
+                    missing_images: record.media.len() - images.len(),
+                    contributions,
+                    nearest,
                 })
             })
             .collect())

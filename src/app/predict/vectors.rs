@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::Predictor;
+use super::{Predictor, given::Given};
 use crate::{
     app::Error,
     corpus::{ContentHash, Fingerprint, MediaInfo, MediaLocation, Record, Vector, VectorType},
@@ -19,13 +19,21 @@ pub(super) type FoundImages = Vec<(MediaInfo, Option<Vec<u8>>)>;
 impl Predictor {
     /// The images of each record that can be had, in the author's order; bytes only where they
     /// are not in the media store.
-    pub(super) async fn images(&self, records: &[Record]) -> Result<Vec<FoundImages>, Error> {
+    pub(super) async fn images(
+        &self,
+        records: &[Record],
+        given: &Given,
+    ) -> Result<Vec<FoundImages>, Error> {
         let environment = &self.environment;
         let known = environment.store.media_places(&places_of(records)).await?;
         let mut images = Vec::with_capacity(records.len());
         for record in records {
             let mut found = Vec::new();
             for location in &record.media {
+                if let Some(image) = given.get(&place(location)) {
+                    found.push(image.clone());
+                    continue;
+                }
                 let state = match location {
                     MediaLocation::Url(_) => known.get(&place(location)),
                     MediaLocation::File(_) => None,
@@ -53,7 +61,7 @@ impl Predictor {
 
     /// One vector per record, where it has one.
     pub(super) async fn block(
-        &mut self,
+        &self,
         block: &BlockEncoder,
         records: &[Record],
         images: &[FoundImages],
@@ -140,7 +148,7 @@ impl Predictor {
 
     /// One vector per record of its images with their captions.
     async fn visual(
-        &mut self,
+        &self,
         block: &BlockEncoder,
         images: &[FoundImages],
     ) -> Result<Vec<Option<Vec<f32>>>, Error> {

@@ -45,6 +45,10 @@ impl Home {
         let settings = Settings::from_layers(settings, []).unwrap();
         let retainer = Retainer {
             store: self.store.clone(),
+            registry: Registry::new(
+                self.folder.path().join("model_registry"),
+                self.store.clone(),
+            ),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             settings: watch::channel(Arc::new(settings)).1,
             data_dir: self.folder.path().to_owned(),

@@ -20,6 +20,7 @@ pub(super) use group::kill_own_group;
 pub(super) use inline::Inline;
 pub use lines::{ChildLines, LONGEST_LINE, cut};
 pub(super) use process::Process;
+pub use process::relay;
 pub use processes::Mark;
 pub(super) use processes::{has_ended, kill_leftovers};
 

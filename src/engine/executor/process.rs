@@ -78,7 +78,7 @@ impl Process {
         let progress = assignment.context.progress.clone();
         let logging = tokio::spawn(
             async move {
-                tokio::join!(relay(output, &progress), relay(errors, &progress));
+                tokio::join!(relay_of(output, &progress), relay_of(errors, &progress));
             }
             .in_current_span(),
         );
@@ -276,8 +276,13 @@ fn describe(status: io::Result<ExitStatus>) -> String {
     }
 }
 
+/// Says what a child says that is no attempt, until it says nothing more.
+pub async fn relay(pipe: Option<impl AsyncRead + Unpin>) {
+    relay_of(pipe, &Progress::default()).await;
+}
+
 /// Puts what the child says into the log of the attempt, and its progress into the attempt's.
-async fn relay(pipe: Option<impl AsyncRead + Unpin>, progress: &Progress) {
+async fn relay_of(pipe: Option<impl AsyncRead + Unpin>, progress: &Progress) {
     let Some(pipe) = pipe else { return };
     let mut lines = ChildLines::new(pipe);
     while let Ok(Some(line)) = lines.next().await {

@@ -32,7 +32,8 @@ pub struct Mark {
 }
 
 impl Mark {
-    pub(in crate::engine) fn new(attempt_id: &str, data_dir: &Path) -> Self {
+    /// That of an attempt, or of other work, of this id in this home.
+    pub fn new(attempt_id: &str, data_dir: &Path) -> Self {
         Self {
             attempt_id: attempt_id.to_owned(),
             data_dir: data_dir.to_owned(),

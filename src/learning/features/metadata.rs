@@ -4,7 +4,7 @@ use std::{f64::consts::TAU, fmt};
 
 use serde_json::Value;
 
-use super::{MetadataSchema, Past};
+use super::{MetadataSchema, Past, title};
 use crate::{
     corpus::{MediaInfo, Record},
     learning::Error,
@@ -156,7 +156,7 @@ impl Number {
 
     /// The values of [`columns`](Self::columns).
     fn values(&self, record: &Record, media: &[MediaInfo], past: &Past) -> Vec<f64> {
-        let title = record.title.as_deref().unwrap_or_default();
+        let text = record.title.as_deref().unwrap_or_default();
         match self {
             Self::Hour => or_missing(record.created_at.map(|time| {
                 let day = 86_400_000;
@@ -173,35 +173,9 @@ impl Number {
                 days[time.weekday() as usize % 7] = 1.0;
                 days
             })),
-            Self::TitleLength => {
-                let words = title.split_whitespace().count();
-                [title.chars().count(), words]
-                    .map(|n| (n as f64).ln_1p())
-                    .to_vec()
-            }
-            Self::TitleStyle => {
-                let letters = title.chars().filter(|c| c.is_alphabetic()).count();
-                let capitals = title.chars().filter(|c| c.is_uppercase()).count();
-                let has = |found: bool| f64::from(u8::from(found));
-                vec![
-                    has(title.contains(['?', '？'])),
-                    has(title.contains(['!', '！'])),
-                    has(title.chars().any(char::is_numeric)),
-                    has(title.contains('[') && title.contains(']')),
-                    capitals as f64 / letters.max(1) as f64,
-                ]
-            }
-            Self::TitleShape => {
-                let count =
-                    |found: fn(&char) -> bool| (title.chars().filter(found).count() as f64).ln_1p();
-                let is_own = title.to_lowercase().contains("[oc]");
-                vec![
-                    count(is_emoji),
-                    f64::from(u8::from(is_own)),
-                    count(|c| matches!(c, '[' | '(')),
-                    count(|c| c.is_numeric()),
-                ]
-            }
+            Self::TitleLength => title::length(text),
+            Self::TitleStyle => title::style(text),
+            Self::TitleShape => title::shape(text),
             // The record knows of images that could not be fetched.
             Self::MediaCount => vec![(record.media.len().max(media.len()) as f64).ln_1p()],
             Self::ImageShape => or_missing(media.first().map(|image| {
@@ -295,19 +269,6 @@ pub(super) fn category_of(schema: &MetadataSchema, record: &Record) -> Vec<Optio
         .iter()
         .map(|c| c.value(record))
         .collect()
-}
-
-/// Whether a character is a pictograph; its modifiers (skin tones, joiners) are none.
-const fn is_emoji(c: &char) -> bool {
-    matches!(
-        *c,
-        '\u{1f1e6}'..='\u{1f1ff}'
-            | '\u{1f300}'..='\u{1f3fa}'
-            | '\u{1f400}'..='\u{1faff}'
-            | '\u{2600}'..='\u{27bf}'
-            | '\u{2b50}'
-            | '\u{2b55}'
-    )
 }
 
 /// The values and 0, or zeros and 1.
@@ -422,17 +383,6 @@ mod tests {
         near("none_missing", 1.0);
         near("author_history_missing", 1.0);
         near("subscribers_missing", 0.0);
-    }
-
-    #[test]
-    fn a_titles_shape_counts_pictographs_and_tags() {
-        let of = |title: &str| named(&["title_shape"], &record(Some(title), None), &[]);
-        let found = of("👍🏽 (tiny) [Sun] ☀️ 2026 ❤️");
-        assert_eq!(found["title_emoji"], 3.0_f32.ln_1p());
-        assert_eq!(found["title_tags"], 2.0_f32.ln_1p());
-        assert_eq!(found["title_digits"], 4.0_f32.ln_1p());
-        assert_eq!(found["title_oc"], 0.0);
-        assert_eq!(of("mine [oc]")["title_oc"], 1.0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod assemble;
 mod history;
 mod metadata;
 mod schema;
+mod title;
 
 pub use assemble::{RowInput, assemble};
 pub use history::{History, Past, PastRecord};

@@ -11,19 +11,21 @@ use safetensors::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Forest, Head, Linear, Network};
+use super::{Forest, Head, Linear, Mmrl, Network};
 use crate::learning::{
     Error, HeadKind,
     design::Design,
+    reference::Reference,
     seeds,
+    smearing::Smearing,
     target::{Curve, Reach, TargetScale},
 };
 
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "trendmill_head";
-/// What this program writes and reads; a head without trees is written as 1, which programs before
-/// trees read too.
-const FORMATS: [u32; 2] = [1, 2];
+/// What this program writes and reads: 2 has trees, 3 is the original's network, 4 has learned where
+/// rows stand among others. All others are written as 1, which every program reads.
+const FORMATS: [u32; 4] = [1, 2, 3, 4];
 
 /// What is not a tensor.
 #[derive(Serialize, Deserialize)]
@@ -34,6 +36,11 @@ struct Description {
     scale: TargetScale,
     curve: Option<Curve>,
     reach: Reach,
+    /// The way on to the number that people know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    smearing: Option<Smearing>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reference: Option<Reference>,
     intercept: f64,
     blend: f64,
     members: usize,
@@ -53,12 +60,19 @@ impl Head {
     pub fn to_safetensors(&self) -> Result<Vec<u8>, Error> {
         let first = self.members.first();
         let description = Description {
-            format: FORMATS[usize::from(self.forest.is_some())],
+            format: match (&self.forest, &self.mmrl) {
+                _ if self.reference.is_some() => 4,
+                (_, Some(_)) => 3,
+                (Some(_), None) => 2,
+                (None, None) => 1,
+            },
             kind: self.kind,
             design: self.design.clone(),
             scale: self.scale.clone(),
             curve: self.curve.clone(),
             reach: self.reach,
+            smearing: self.smearing.clone(),
+            reference: self.reference.clone(),
             intercept: self.linear.intercept,
             blend: self.blend,
             members: self.members.len(),
@@ -92,6 +106,10 @@ impl Head {
         if let Some(forest) = &self.forest {
             forest.push_tensors(&mut tensors);
         }
+        let mut mmrl = self.mmrl.clone();
+        for (name, values) in mmrl.iter_mut().flat_map(Mmrl::tensors_mut) {
+            tensors.push((name, Dtype::F32, values.len(), bytes_of(values)));
+        }
         let mut views = Vec::with_capacity(tensors.len());
         for (name, kind, length, bytes) in &tensors {
             let view = TensorView::new(*kind, vec![*length], bytes).map_err(format_error)?;
@@ -117,7 +135,7 @@ impl Head {
             .ok_or_else(|| Error::Format(format!("its metadata have no `{KEY}`")))?;
         let description: Description = serde_json::from_str(text).map_err(format_error)?;
         if !FORMATS.contains(&description.format) {
-            let (found, [first, last]) = (description.format, FORMATS);
+            let (found, [first, .., last]) = (description.format, FORMATS);
             return Err(Error::Format(format!(
                 "it has format {found}; this program reads {first} to {last}"
             )));
@@ -151,12 +169,18 @@ impl Head {
         let forest = description.forest.map(|(share, trees)| {
             Forest::read(groups, share, trees, |name, kind| tensor(&file, name, kind))
         });
+        let mut mmrl = (description.kind == HeadKind::Mmrl).then(|| Mmrl::zeros(design.width()));
+        for (name, values) in mmrl.iter_mut().flat_map(Mmrl::tensors_mut) {
+            *values = read_f32(&file, &name, values.len())?;
+        }
         Ok(Self {
             kind: description.kind,
             design,
             scale: description.scale,
             curve: description.curve,
             reach: description.reach,
+            smearing: description.smearing,
+            reference: description.reference,
             linear: Linear {
                 weights,
                 intercept: description.intercept,
@@ -164,6 +188,7 @@ impl Head {
             blend: description.blend,
             members,
             forest: forest.transpose()?,
+            mmrl,
         })
     }
 }

@@ -133,7 +133,7 @@ impl Fusion {
     }
 }
 
-fn parameter<const D: usize>(
+pub(super) fn parameter<const D: usize>(
     values: &[f32],
     shape: [usize; D],
     device: &Device,

@@ -3,7 +3,9 @@
 mod bundle;
 mod forest;
 mod fusion;
+mod mmrl;
 mod network;
+mod parts;
 mod products;
 mod ridge;
 mod scaled;
@@ -13,18 +15,22 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use forest::Forest;
+pub(crate) use mmrl::{Mmrl, train_mmrl};
 pub(crate) use network::Network;
+pub use parts::Parts;
 pub(crate) use products::Products;
-pub(crate) use ridge::{Choice, Linear, Problem};
+pub(crate) use ridge::{Choice, Linear, Problem, Strength};
 pub use training::Epoch;
-pub(crate) use training::{Task, train as train_network};
+pub(crate) use training::{Learned, Stop, Task, train as train_network};
 
 use super::{
-    Error, HeadKind,
+    Error, HeadKind, TrainSettings,
     design::{Design, Designed},
+    reference::{Reference, targets},
+    smearing::Smearing,
     target::{Curve, Reach, TargetScale},
 };
-use crate::corpus::FeatureMatrix;
+use crate::corpus::{FeatureMatrix, Row};
 
 /// A prediction on the training scale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +47,7 @@ pub struct Prediction {
 /// back to the target and the width of intervals.
 ///
 /// The value of a row is `ridge(row) + blend · mean of members(row) + share · trees(row)` on the
-/// scale that was learned, then led back to the target. It depends on that row alone, bit for bit,
+/// scale that was learned, then led back to the target; that of the original's network is its own. It depends on that row alone, bit for bit,
 /// whatever else is in the matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
@@ -51,15 +57,72 @@ pub struct Head {
     /// The way back, where the scale is a rank.
     pub(crate) curve: Option<Curve>,
     pub(crate) reach: Reach,
+    /// The way on to the number that people know, where the target is another.
+    pub(crate) smearing: Option<Smearing>,
+    /// What relative targets are measured by.
+    pub(crate) reference: Option<Reference>,
     pub(crate) linear: Linear,
     /// What the mean of the members is multiplied with.
     pub(crate) blend: f64,
     pub(crate) members: Vec<Network>,
     /// The trees, where the learner has some.
     pub(crate) forest: Option<Forest>,
+    /// The original's network, which then is all there is.
+    pub(crate) mmrl: Option<Mmrl>,
 }
 
 impl Head {
+    /// A head that is the original's network.
+    pub(crate) fn of_mmrl(design: Design, mmrl: Mmrl, reach: Reach) -> Self {
+        Self {
+            kind: HeadKind::Mmrl,
+            scale: TargetScale::plain(),
+            curve: None,
+            reach,
+            smearing: None,
+            reference: None,
+            linear: Linear {
+                weights: vec![0.0; design.width()],
+                intercept: 0.0,
+            },
+            design,
+            blend: 0.0,
+            members: Vec::new(),
+            forest: None,
+            mmrl: Some(mmrl),
+        }
+    }
+
+    /// Learns the way to the number that people know from what it says of rows that it has not seen,
+    /// on the scale that is learned, and their targets.
+    pub(crate) fn learn_smearing(
+        &mut self,
+        settings: &TrainSettings,
+        unseen: &[f64],
+        truth: &[f64],
+    ) {
+        let missed = |(&scaled, target): (&f64, &f64)| target - self.prediction(scaled).value;
+        let residuals: Vec<f64> = unseen.iter().zip(truth).map(missed).collect();
+        self.smearing = match &self.reference {
+            None => Smearing::fit(settings.inverse, &residuals),
+            Some(_) => None,
+        };
+    }
+
+    /// The targets of rows as this head was to learn them; of those without a label, none.
+    pub fn targets(&self, rows: &[Row]) -> Vec<Option<f64>> {
+        targets(self.reference.as_ref(), rows)
+    }
+
+    /// The expected number that people know, as a score, and the ends of its interval; nothing where
+    /// it is the prediction itself, or the target says how a row stands among others.
+    ///
+    /// It is the mean over what targets of unseen rows were off by, more than the number at the
+    /// expected target where the curve bends upwards.
+    pub fn original(&self, prediction: &Prediction) -> Option<Prediction> {
+        Some(self.smearing.as_ref()?.back(prediction))
+    }
+
     /// Which learner it is.
     pub const fn kind(&self) -> HeadKind {
         self.kind
@@ -69,6 +132,11 @@ impl Head {
     pub fn inputs(&self) -> Vec<String> {
         let groups = self.design.groups().into_iter();
         groups.map(|group| group.name).collect()
+    }
+
+    /// Whether vectors are among its inputs.
+    pub(crate) fn has_vectors(&self) -> bool {
+        !self.design.vectors().is_empty()
     }
 
     /// The predictions of all rows of `matrix`, in its order.
@@ -84,6 +152,9 @@ impl Head {
     /// The values of all rows of a design, on the scale that was learned.
     fn scaled(&self, design: &Designed) -> Vec<f64> {
         let rows: Vec<usize> = (0..design.rows).collect();
+        if let Some(mmrl) = &self.mmrl {
+            return mmrl.predict_all(design, &rows);
+        }
         let mut values = self.linear.predict_all(design, &rows);
         let members = self.members.iter();
         let members: Vec<Vec<f64>> = members.map(|of| of.predict_all(design, &rows)).collect();
@@ -107,11 +178,15 @@ impl Head {
             None => self.scale.target(scaled),
         };
         let (low, high) = self.reach.around(scaled);
+        let (least, greatest) = match &self.reference {
+            Some(reference) => reference.bounds(),
+            None => (f64::NEG_INFINITY, f64::INFINITY),
+        };
         Prediction {
-            value,
+            value: value.clamp(least, greatest),
             // A mean can lie outside the quantiles of a skewed target.
-            low: self.scale.target(low).min(value),
-            high: self.scale.target(high).max(value),
+            low: self.scale.target(low).min(value).clamp(least, greatest),
+            high: self.scale.target(high).max(value).clamp(least, greatest),
         }
     }
 }

@@ -70,7 +70,7 @@ impl Dense {
         }
     }
 
-    fn zeros(inputs: usize, outputs: usize) -> Self {
+    pub(super) fn zeros(inputs: usize, outputs: usize) -> Self {
         Self {
             inputs,
             outputs,
@@ -85,7 +85,7 @@ impl Dense {
     }
 
     /// The outputs of several rows, which read the weights together: each as if it were alone.
-    fn apply_rows(&self, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
+    pub(super) fn apply_rows(&self, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
         let mut outputs = vec![self.bias.clone(); inputs.len()];
         for (at, weights) in self.weight.chunks_exact(self.outputs).enumerate() {
             for (input, output) in inputs.iter().zip(&mut outputs) {

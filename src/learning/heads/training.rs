@@ -30,8 +30,47 @@ pub(crate) struct Task<'a> {
     pub(crate) groups: &'a [Group],
     /// The rows to learn from, and what to learn of each.
     pub(crate) train: (&'a [usize], &'a [f64]),
-    /// The rows to stop by, and what should be predicted of each.
-    pub(crate) validation: (&'a [usize], &'a [f64]),
+}
+
+/// When a network has learned enough.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stop<'a> {
+    /// Where it predicts these rows best; what should be predicted of each.
+    Validated(&'a [usize], &'a [f64]),
+    /// After so many epochs, as an earlier training of most of the rows has found.
+    After(usize),
+}
+
+impl Stop<'_> {
+    /// The mean squared error of a network on the rows that tell; nothing without such rows.
+    fn loss(self, design: &Designed, network: &Network) -> Option<f64> {
+        let Self::Validated(rows, wanted) = self else {
+            return None;
+        };
+        let found = network.predict_all(design, rows).into_iter();
+        Some(mean_square(
+            found.zip(wanted).map(|(found, wanted)| found - wanted),
+        ))
+    }
+
+    /// The error of a network that answers zero; nothing without rows that tell.
+    fn loss_of_zero(self) -> Option<f64> {
+        match self {
+            Self::Validated(_, wanted) => Some(mean_square(wanted.iter().copied())),
+            Self::After(_) => None,
+        }
+    }
+}
+
+/// A trained network.
+#[derive(Clone, Debug)]
+pub(crate) struct Learned {
+    /// With the weights of its best epoch.
+    pub(crate) network: Network,
+    /// After which epoch that was; 0 where no epoch was better than answering zero.
+    pub(crate) best_epoch: usize,
+    /// All epochs.
+    pub(crate) history: Vec<Epoch>,
 }
 
 /// One epoch of the training of one network.
@@ -43,22 +82,26 @@ pub struct Epoch {
     pub epoch: usize,
     /// The mean Huber loss over its batches, with dropout.
     pub train_loss: f64,
-    /// The mean squared error on the validation rows after it, on the scale that is learned.
-    pub validation_loss: f64,
+    /// The mean squared error on the validation rows after it, on the scale that is learned;
+    /// nothing where the number of epochs was given.
+    pub validation_loss: Option<f64>,
 }
 
-/// Trains one member of the ensemble; the weights of the best epoch, and the history.
+/// Trains one member of the ensemble.
+///
+/// The learning rate falls over all epochs of the settings, wherever a training stops.
 ///
 /// # Errors
 ///
 /// [`Error::Cancelled`]; [`Error::Numerics`] where the loss is not finite.
 pub(crate) fn train(
     task: &Task<'_>,
+    stop: Stop<'_>,
     settings: &TrainSettings,
     member: usize,
     device: &Device,
     watch: &dyn Watch,
-) -> Result<(Network, Vec<Epoch>), Error> {
+) -> Result<Learned, Error> {
     let mut generator = seeds::generator(settings.seed, &format!("member {member}"));
     let mut best = Network::random(
         task.groups,
@@ -80,10 +123,14 @@ pub(crate) fn train(
     let mut order: Vec<usize> = (0..rows.len()).collect();
     let mut history = Vec::new();
     // The network begins as zero: training can only improve on what it is added to.
-    let mut least = mean_square(task.validation.1.iter().copied());
-    let mut since = 0;
+    let mut least = stop.loss_of_zero();
+    let epochs = match stop {
+        Stop::Validated(..) => settings.epochs,
+        Stop::After(epochs) => epochs.min(settings.epochs),
+    };
+    let (mut best_epoch, mut since) = (0, 0);
     let mut step = 0;
-    for epoch in 1..=settings.epochs {
+    for epoch in 1..=epochs {
         seeds::shuffle(&mut order, &mut generator);
         let mut loss_sum = 0.0;
         for chunk in order.chunks(batch) {
@@ -103,18 +150,13 @@ pub(crate) fn train(
             step += 1;
         }
         let plain = model.to_plain();
-        let errors = plain
-            .predict_all(task.design, task.validation.0)
-            .into_iter()
-            .zip(task.validation.1)
-            .map(|(found, wanted)| found - wanted);
         let told = Epoch {
             member,
             epoch,
             train_loss: loss_sum / rows.len() as f64,
-            validation_loss: mean_square(errors),
+            validation_loss: stop.loss(task.design, &plain),
         };
-        if !told.train_loss.is_finite() || !told.validation_loss.is_finite() {
+        if !told.train_loss.is_finite() || !told.validation_loss.is_none_or(f64::is_finite) {
             return Err(Error::Numerics(format!(
                 "the loss of epoch {epoch} is not finite; lower `learning_rate` (now {})",
                 settings.learning_rate
@@ -123,13 +165,14 @@ pub(crate) fn train(
         history.push(told);
         watch.progress(&Progress::Epoch {
             epoch,
-            epochs: settings.epochs,
+            epochs,
             train_loss: told.train_loss,
             validation_loss: told.validation_loss,
         });
-        if told.validation_loss < least {
+        // Without rows that tell, every epoch is better than the one before.
+        if told.validation_loss.is_none() || told.validation_loss < least {
             least = told.validation_loss;
-            best = plain;
+            (best, best_epoch) = (plain, epoch);
             since = 0;
         } else {
             since += 1;
@@ -138,7 +181,11 @@ pub(crate) fn train(
             }
         }
     }
-    Ok((best, history))
+    Ok(Learned {
+        network: best,
+        best_epoch,
+        history,
+    })
 }
 
 /// The columns of some rows, per group.

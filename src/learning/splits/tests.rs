@@ -31,6 +31,9 @@ fn settings(test: &str, embargo: u64) -> SplitSettings {
         test: test.parse().unwrap(),
         validation: "15%".parse().unwrap(),
         embargo: Duration::from_secs(embargo * 3600),
+        window: Duration::ZERO,
+        holdout: Duration::ZERO,
+        apart: Vec::new(),
     }
 }
 
@@ -147,4 +150,60 @@ fn few_labels_are_refused_and_unlabelled_rows_are_in_no_part() {
             needed: 10
         })
     ));
+}
+
+#[test]
+fn hold_outs_and_old_rows_are_neither_learned_nor_tested() {
+    // A post an hour from the first of February to the tenth of May.
+    let first = "2026-02-01T00:00:00Z".parse::<Timestamp>().unwrap();
+    let first = first.as_millis() / 3_600_000;
+    let rows = (first..).take(98 * 24).enumerate();
+    let rows = rows.map(|(at, hour)| row(at, Some(hour), None, None));
+    let matrix = matrix(rows.collect());
+    let day = Duration::from_hours(24);
+    let found = split(
+        &matrix,
+        &SplitSettings {
+            window: 60 * day,
+            holdout: 14 * day,
+            ..settings("7d", 36)
+        },
+    )
+    .unwrap();
+    let days = |part| {
+        let of = found.rows(part);
+        let day = |at: Option<&usize>| matrix.rows[*at.unwrap()].created_at.unwrap().to_string();
+        let ends = [day(of.first()), day(of.last())].map(|time| time[..10].to_owned());
+        (ends, of.len())
+    };
+    let [from, to] = ["2026-03-18", "2026-03-31"].map(str::to_owned);
+    assert_eq!(days(Split::HoldOut), ([from, to], 14 * 24));
+    assert_eq!(days(Split::Train).0[0], "2026-03-04");
+    assert_eq!(
+        days(Split::Test).0,
+        ["2026-05-03", "2026-05-09"].map(str::to_owned)
+    );
+    assert_eq!(days(Split::Validation).0[1], "2026-05-01");
+    let unused = found.parts.iter().filter(|part| part.is_none()).count();
+    assert_eq!(unused, 31 * 24 + 36);
+}
+
+#[test]
+fn authors_of_tested_rows_can_be_kept_apart() {
+    let author = |at: usize| {
+        ["frequent", "early", "late"][if at.is_multiple_of(5) { 0 } else { 1 + at / 80 }]
+    };
+    let rows = (0..100).map(|at| row(at, i64::try_from(at).ok(), None, Some(author(at))));
+    let matrix = matrix(rows.collect());
+    let apart = SplitSettings {
+        apart: vec!["author".to_owned()],
+        ..settings("20%", 0)
+    };
+    let [usual, found] = [settings("20%", 0), apart].map(|of| split(&matrix, &of).unwrap());
+    assert_eq!(found.rows(Split::Test), usual.rows(Split::Test));
+    let learned = [Split::Train, Split::Validation]
+        .map(|part| found.rows(part))
+        .concat();
+    assert_eq!(learned.len(), 64);
+    assert!(learned.iter().all(|&at| author(at) == "early"));
 }

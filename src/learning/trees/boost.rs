@@ -1,5 +1,7 @@
 //! Trees that learn, one after the other, what those before leave over.
 
+use std::ops::Range;
+
 use rand::RngExt as _;
 use rayon::prelude::*;
 
@@ -24,6 +26,17 @@ impl Lesson {
         self.values.extend_from_slice(&more.values);
         self.wanted.extend_from_slice(&more.wanted);
         self
+    }
+
+    /// The rows outside of a range of rows, and those inside.
+    pub(crate) fn parted(&self, inside: &Range<usize>) -> (Self, Self) {
+        let take = |rows: Range<usize>| Self {
+            values: self.values[rows.start * self.width..rows.end * self.width].to_vec(),
+            width: self.width,
+            wanted: self.wanted[rows].to_vec(),
+        };
+        let outside = take(0..inside.start).and(&take(inside.end..self.wanted.len()));
+        (outside, take(inside.clone()))
     }
 
     fn columns(&self) -> Vec<Vec<f32>> {

@@ -10,6 +10,7 @@ mod notices;
 mod page;
 mod paths;
 mod pipelines;
+mod predict;
 mod records;
 mod runs;
 mod schedules;
@@ -19,6 +20,10 @@ use utoipa_axum::router::OpenApiRouter;
 pub use backfills::{BackfillMove, BackfillWanted, Reprocess};
 pub use control::{ClearAnswer, ClearWanted, RunAsked};
 pub use daemon::DaemonAnswer;
+pub use predict::{
+    Contributions, ImageWanted, Neighbour, Original, PredictAnswer, PredictWanted, PredictedRow,
+    RecordWanted,
+};
 pub use records::PurgeWanted;
 pub use runs::{RunAnswer, RunWanted};
 pub use schedules::Paused;
@@ -36,6 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
         .merge(logs::routes())
         .merge(events::routes())
         .merge(models::routes())
+        .merge(predict::routes())
         .merge(records::routes())
         .merge(notices::routes())
 }

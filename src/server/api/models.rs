@@ -67,7 +67,7 @@ async fn show(
 }
 
 /// The version that a segment of a path names.
-async fn resolved(host: &SharedHost, model: String) -> Result<ModelVersion, Fault> {
+pub(super) async fn resolved(host: &SharedHost, model: String) -> Result<ModelVersion, Fault> {
     // A version is written `NAME/VERSION` elsewhere; in a path that would be two segments.
     let written = match model.rsplit_once(':') {
         Some((name, version)) if !model.contains('@') => format!("{name}/{version}"),

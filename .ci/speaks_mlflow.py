@@ -1,0 +1,111 @@
+"""Asks a daemon as people do with MLflow's own client. usage: speaks_mlflow.py URL"""
+
+import os
+import sys
+import tempfile
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+
+def refused(call, code):
+    """The words with which a call is refused, which must carry this code."""
+    try:
+        call()
+    except MlflowException as error:
+        assert error.error_code == code, (error.error_code, str(error))
+        return str(error)
+    raise AssertionError(f"{code} was expected")
+
+
+mlflow.set_tracking_uri(sys.argv[1])
+client = MlflowClient()
+
+# Experiments: one for each model.
+(experiment,) = client.search_experiments()
+assert experiment.name == "reddit", experiment
+assert client.get_experiment(experiment.experiment_id).name == "reddit"
+assert client.get_experiment_by_name("reddit").experiment_id == experiment.experiment_id
+assert client.get_experiment_by_name("none") is None
+assert client.search_experiments(filter_string="name LIKE 'red%'")
+assert not client.search_experiments(filter_string="name = 'other'")
+ids = [experiment.experiment_id]
+
+# Runs: one for each version, with what it measured.
+(run,) = client.search_runs(ids)
+assert run.info.status == "FINISHED"
+assert run.data.params["target"] and run.data.params["dataset"].startswith("sandbox")
+assert run.data.tags["trendmill.version"] == "1"
+metrics = run.data.metrics
+assert metrics["spearman.low"] <= metrics["spearman"] <= metrics["spearman.high"], metrics
+assert client.get_run(run.info.run_id).data.to_dictionary() == run.data.to_dictionary()
+for good in (
+    "metrics.spearman > -1 AND params.dataset LIKE 'sandbox%'",
+    "attributes.run_name = 'reddit/1' and status IN ('FINISHED', 'FAILED')",
+    "tags.`trendmill.version` = '1' AND start_time > 0",
+    "params.dataset ILIKE 'SANDBOX%' AND metrics.`spearman.low` <= 1",
+):
+    assert len(client.search_runs(ids, good, order_by=["metrics.spearman DESC"])) == 1, good
+for bad in ("metrics.spearman > 1", "status NOT IN ('FINISHED')", "params.none = 'x'"):
+    assert not client.search_runs(ids, bad), bad
+refused(lambda: client.search_runs(ids, "metrix.a = 1"), "INVALID_PARAMETER_VALUE")
+(point,) = client.get_metric_history(run.info.run_id, "spearman")
+assert point.value == metrics["spearman"] and point.step == 1
+refused(lambda: client.get_run("none"), "RESOURCE_DOES_NOT_EXIST")
+
+# Models and versions.
+(model,) = client.search_registered_models()
+assert model.name == "reddit" and model.aliases == {"champion": "1"}, model
+assert client.search_registered_models("name ILIKE 'RED%'", order_by=["name ASC"])
+assert not client.search_registered_models("name = 'none'")
+assert client.get_registered_model("reddit").latest_versions[0].version in (1, "1")
+(version,) = client.search_model_versions("name = 'reddit'")
+assert version.run_id == run.info.run_id and version.status == "READY"
+assert client.search_model_versions(f"run_id = '{version.run_id}'", order_by=["version_number DESC"])
+assert client.get_model_version("reddit", "1").aliases == ["champion"]
+assert client.get_model_version_by_alias("reddit", "champion").run_id == version.run_id
+assert client.get_latest_versions("reddit", ["None"])[0].run_id == version.run_id
+assert not client.get_latest_versions("reddit", ["Production"])
+assert client.get_model_version_download_uri("reddit", "1") == version.source
+refused(lambda: client.get_registered_model("none"), "RESOURCE_DOES_NOT_EXIST")
+refused(lambda: client.get_model_version("reddit", "9"), "RESOURCE_DOES_NOT_EXIST")
+refused(lambda: client.get_model_version_by_alias("reddit", "none"), "INVALID_PARAMETER_VALUE")
+
+# Artifacts: the folder of the version.
+files = {file.path: file.file_size for file in client.list_artifacts(run.info.run_id)}
+assert {"manifest.json", "MODEL_CARD.md", "model.safetensors"} <= set(files), files
+with tempfile.TemporaryDirectory() as folder:
+    path = client.download_artifacts(run.info.run_id, "model.safetensors", folder)
+    assert os.path.getsize(path) == files["model.safetensors"]
+    everything = client.download_artifacts(run.info.run_id, "", folder)
+    assert set(files) <= set(os.listdir(everything)), os.listdir(everything)
+
+# What people may write: tags, descriptions, aliases.
+client.set_model_version_tag("reddit", "1", "owner", "team")
+client.set_tag(run.info.run_id, "reviewed", "yes")
+client.update_model_version("reddit", "1", "what we use")
+version = client.get_model_version("reddit", "1")
+assert version.tags == {"owner": "team", "reviewed": "yes"}, version.tags
+assert version.description == "what we use"
+assert client.search_model_versions("tags.owner = 'team'")
+assert client.get_run(run.info.run_id).data.tags["owner"] == "team"
+client.delete_model_version_tag("reddit", "1", "owner")
+client.delete_tag(run.info.run_id, "reviewed")
+assert client.get_model_version("reddit", "1").tags == {}
+client.set_registered_model_alias("reddit", "staging", "1")
+assert client.get_model_version_by_alias("reddit", "staging").run_id == run.info.run_id
+client.delete_registered_model_alias("reddit", "staging")
+client.set_registered_model_alias("reddit", "champion", "1")
+assert client.get_registered_model("reddit").aliases == {"champion": "1"}
+
+# What trendmill recorded stays as it is.
+told = refused(lambda: client.log_metric(run.info.run_id, "spearman", 1.0), "PERMISSION_DENIED")
+assert "recorded" in told, told
+refused(lambda: client.set_terminated(run.info.run_id), "PERMISSION_DENIED")
+refused(lambda: client.delete_run(run.info.run_id), "PERMISSION_DENIED")
+refused(lambda: client.delete_experiment(ids[0]), "PERMISSION_DENIED")
+refused(lambda: client.set_tag(run.info.run_id, "trendmill.version", "2"), "PERMISSION_DENIED")
+refused(lambda: client.delete_registered_model("reddit"), "PERMISSION_DENIED")
+
+print(f"mlflow {mlflow.__version__} reads models, runs and files, and writes tags and aliases")
