@@ -29,3 +29,4 @@ mod sharing;
 mod checkpoints;
 mod collecting;
 mod encoders;
+mod histories;
