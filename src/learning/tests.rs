@@ -303,6 +303,7 @@ fn a_shuffled_signal_is_not_found() {
         let settings = TrainSettings {
             ablation: false,
             backtest: 0,
+            without: vec!["title".to_owned()],
             seed,
             ..settings(HeadKind::Ridge)
         };
