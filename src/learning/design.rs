@@ -1,7 +1,8 @@
 //! From the raw values of a matrix to the numbers that a head computes with.
 //!
 //! Everything here is fitted on the training rows only: means, scales, vocabularies. Columns come
-//! in groups, one per block and one per category.
+//! in groups, one per block and one per category. Vectors may be drawn together to the directions in
+//! which they vary most.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, components::components};
 use crate::corpus::{Block, FeatureMatrix};
 
 /// Standardised values further from the mean than this are drawn in, so that one odd number (a
@@ -42,6 +43,13 @@ struct BlockScale {
     inverse: Vec<f32>,
     /// The share of rows that have the block, where some have not: they get one more column.
     share: Option<f32>,
+    /// How many principal components stand for the columns, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    components: Option<usize>,
+    /// Their directions, row-major `[components, width]`; over the training rows each has about unit
+    /// variance.
+    #[serde(skip)]
+    directions: Vec<f32>,
 }
 
 /// How the values of one category become columns.
@@ -91,7 +99,8 @@ impl Designed {
 
 impl Design {
     /// Fits on the rows at `train`; blocks and categories named in `without` are left out, and so
-    /// are those of which no training row has a value.
+    /// are those of which no training row has a value. Of a vector that is wider than `components`
+    /// so many stay; 0: all of its columns.
     ///
     /// # Errors
     ///
@@ -100,7 +109,7 @@ impl Design {
     pub(crate) fn fit(
         matrix: &FeatureMatrix,
         train: &[usize],
-        without: &[String],
+        (without, components): (&[String], usize),
     ) -> Result<Self, Error> {
         let names = group_names(matrix);
         for name in without {
@@ -117,8 +126,10 @@ impl Design {
             .blocks
             .iter()
             .filter(|block| keep(&block.name))
-            .filter_map(|block| BlockScale::fit(block, train))
-            .collect();
+            .filter_map(|block| {
+                BlockScale::fit(block, train).map(|scale| scale.drawn(block, train, components))
+            })
+            .collect::<Result<_, Error>>()?;
         let categories = matrix
             .categories
             .iter()
@@ -165,7 +176,7 @@ impl Design {
         let groups = self.groups();
         let blocks = self.blocks.iter().zip(&groups);
         blocks
-            .filter(|(block, _)| block.columns.is_empty())
+            .filter(|(block, _)| block.columns.is_empty() && block.components.is_none())
             .map(|(block, group)| VectorColumns {
                 start: group.start,
                 mean: &block.mean,
@@ -205,12 +216,22 @@ impl Design {
         })
     }
 
-    /// The means and inverse deviations of each block, to be stored as tensors.
+    /// Whether components stand for the columns of a vector.
+    pub(crate) fn has_components(&self) -> bool {
+        self.blocks.iter().any(|block| block.components.is_some())
+    }
+
+    /// The means and inverse deviations of each block, and the directions of its components, to be stored as tensors.
     pub(crate) fn tensors(&self) -> Vec<(String, &Vec<f32>)> {
         let of = |block: &'_ BlockScale, what| format!("design.{}.{what}", block.name);
         self.blocks
             .iter()
-            .flat_map(|b| [(of(b, "mean"), &b.mean), (of(b, "inverse"), &b.inverse)])
+            .flat_map(|b| {
+                let directions = (of(b, "directions"), &b.directions);
+                [(of(b, "mean"), &b.mean), (of(b, "inverse"), &b.inverse)]
+                    .into_iter()
+                    .chain(b.components.map(|_| directions))
+            })
             .collect()
     }
 
@@ -222,6 +243,10 @@ impl Design {
         for block in &mut self.blocks {
             block.mean = read(&format!("design.{}.mean", block.name), block.width)?;
             block.inverse = read(&format!("design.{}.inverse", block.name), block.width)?;
+            if let Some(count) = block.components {
+                let name = format!("design.{}.directions", block.name);
+                block.directions = read(&name, count * block.width)?;
+            }
         }
         Ok(())
     }
@@ -278,11 +303,44 @@ impl BlockScale {
             mean: mean.into_iter().map(|mean| mean as f32).collect(),
             inverse,
             share,
+            components: None,
+            directions: Vec::new(),
         })
     }
 
+    /// The same with so many principal components of a vector, which are found on the rows at `train`.
+    fn drawn(mut self, block: &Block, train: &[usize], count: usize) -> Result<Self, Error> {
+        if count == 0 || count >= self.width || !self.columns.is_empty() {
+            return Ok(self);
+        }
+        let rows: Vec<usize> = train
+            .iter()
+            .copied()
+            .filter(|&row| block.present[row])
+            .collect();
+        let mut values = Vec::with_capacity(rows.len() * self.width);
+        for &row in &rows {
+            self.push_standard(block, row, &mut values);
+        }
+        let whole = Group {
+            name: self.name.clone(),
+            start: 0,
+            width: self.width,
+        };
+        let standard = Designed {
+            rows: rows.len(),
+            width: self.width,
+            values,
+        };
+        let all: Vec<usize> = (0..rows.len()).collect();
+        self.directions = components(&standard, &all, &whole, count)?;
+        // There are no more directions than rows.
+        self.components = Some(self.directions.len() / self.width);
+        Ok(self)
+    }
+
     fn all_columns(&self) -> usize {
-        self.width + usize::from(self.share.is_some())
+        self.components.unwrap_or(self.width) + usize::from(self.share.is_some())
     }
 
     fn find<'a>(&self, matrix: &'a FeatureMatrix) -> Result<&'a Block, Error> {
@@ -305,16 +363,31 @@ impl BlockScale {
         Ok(block)
     }
 
+    /// The standardised columns of a row that has the block.
+    fn push_standard(&self, block: &Block, row: usize, values: &mut Vec<f32>) {
+        let scaled = block.row(row).iter().zip(&self.mean).zip(&self.inverse);
+        values.extend(
+            scaled.map(|((value, mean), inverse)| ((value - mean) * inverse).clamp(-REACH, REACH)),
+        );
+    }
+
     fn push(&self, block: &Block, row: usize, values: &mut Vec<f32>) {
-        if block.present[row] {
-            let scaled = block.row(row).iter().zip(&self.mean).zip(&self.inverse);
-            values.extend(
-                scaled.map(|((value, mean), inverse)| {
-                    ((value - mean) * inverse).clamp(-REACH, REACH)
-                }),
-            );
+        let count = self.components.unwrap_or(self.width);
+        if !block.present[row] {
+            values.resize(values.len() + count, 0.0);
+        } else if self.components.is_some() {
+            let mut standard = Vec::with_capacity(self.width);
+            self.push_standard(block, row, &mut standard);
+            let along = |direction: &[f32]| -> f32 {
+                let products = standard.iter().zip(direction);
+                products
+                    .map(|(value, part)| f64::from(value * part))
+                    .sum::<f64>() as f32
+            };
+            let found = self.directions.chunks_exact(self.width).map(along);
+            values.extend(found.map(|value| value.clamp(-REACH, REACH)));
         } else {
-            values.resize(values.len() + self.width, 0.0);
+            self.push_standard(block, row, values);
         }
         if let Some(share) = self.share {
             let deviation = (share * (1.0 - share)).sqrt();

@@ -46,7 +46,7 @@ impl Fit {
     ) -> Result<Self, Error> {
         // Folds of neighbours are only worth their name in the order of time.
         train.sort_by_key(|&i| (matrix.rows[i].created_at, matrix.rows[i].id.as_str()));
-        let design = Design::fit(matrix, &train, &settings.without)?;
+        let design = Design::fit(matrix, &train, (&settings.without, settings.components()))?;
         let learned = || train.iter().map(|&row| &matrix.rows[row]);
         let reference = settings.relative.map(|of| Reference::fit(of, learned()));
         let targets = targets(reference.as_ref(), &matrix.rows).into_iter();

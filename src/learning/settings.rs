@@ -85,6 +85,10 @@ pub struct TrainSettings {
     pub input_dropout: f64,
     /// The share of rows for which a training step leaves a whole block out.
     pub modality_dropout: f64,
+    /// Of vectors that are wider, so many principal components are learned from; 0, the default: all
+    /// columns. `mmrl` always has all.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub components: usize,
     /// How trees are grown.
     pub trees: TreeSettings,
     /// Whether the learning rate of `mmrl` falls with each step, as the original's did, or with each
@@ -152,6 +156,7 @@ impl Default for TrainSettings {
             dropout: 0.3,
             input_dropout: 0.3,
             modality_dropout: 0.1,
+            components: 0,
             trees: TreeSettings::default(),
             decay_per_step: true,
             target: TargetKind::default(),
@@ -183,6 +188,15 @@ impl TrainSettings {
             window: self.window,
             holdout: self.holdout,
             apart: self.apart.clone(),
+        }
+    }
+
+    /// How many principal components stand for a vector; 0: none do.
+    pub(crate) fn components(&self) -> usize {
+        if self.head == HeadKind::Mmrl {
+            0
+        } else {
+            self.components
         }
     }
 
@@ -294,6 +308,11 @@ fn is_whole(share: &f64) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_usual(decay_per_step: &bool) -> bool {
     *decay_per_step
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -278,6 +278,33 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
     assert!(median.metrics["spearman"].unwrap() < whole);
 }
 
+#[test]
+fn a_few_components_of_a_wide_vector_tell_what_it_tells() {
+    let mut matrix = matrix(Planted::Line);
+    // Four times as many columns that say the same, with a little noise.
+    let mut generator = seeds::generator(13, "wide");
+    let title = &mut matrix.blocks[0];
+    let values = title.values.chunks(WIDTH).flat_map(|row| row.repeat(4));
+    title.values = values
+        .map(|value| value + 0.05 * generator.random::<f32>())
+        .collect();
+    title.width = 4 * WIDTH;
+    let few = |head| TrainSettings {
+        components: WIDTH,
+        ..settings(head)
+    };
+    let device = Device::flex();
+    assert!(spearman(&matrix, &few(HeadKind::Ridge), &device) > 0.95);
+    for head in [HeadKind::Stack, HeadKind::Mmrl] {
+        let fitted = train(&matrix, &few(head), &device, &Unwatched).unwrap();
+        let filed = fitted.head.to_safetensors().unwrap();
+        assert_eq!(Head::from_safetensors(&filed).unwrap(), fitted.head);
+        assert_eq!(fitted.head.design.has_components(), head == HeadKind::Stack);
+        let alone = fitted.head.predict(&matrix.select(&[41])).unwrap();
+        assert_eq!(alone[0], fitted.head.predict(&matrix).unwrap()[41]);
+    }
+}
+
 /// Where there is nothing to be found, intervals hold the value of a guess as often as they promise.
 #[test]
 fn a_shuffled_signal_is_not_found() {
@@ -319,7 +346,8 @@ fn a_shuffled_signal_is_not_found() {
             }
         }
     }
-    assert!(left.len() <= 5, "{left:?}");
+    // Five are expected by chance, and metrics of one seed leave together; a leak would show in all.
+    assert!(left.len() <= 10, "{left:?}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn matrix() -> FeatureMatrix {
 fn training_columns_are_standard_and_the_rest_plays_no_part() {
     let mut matrix = matrix();
     let train: Vec<usize> = (0..10).collect();
-    let design = Design::fit(&matrix, &train, &[]).unwrap();
+    let design = Design::fit(&matrix, &train, (&[], 0)).unwrap();
     let found = design.apply(&matrix).unwrap();
     for column in 0..found.width {
         let of: Vec<f32> = train.iter().map(|&i| found.row(i)[column]).collect();
@@ -57,7 +57,7 @@ fn training_columns_are_standard_and_the_rest_plays_no_part() {
     assert!(code(11).iter().all(|&value| value <= 0.0));
 
     matrix.blocks[0].values[22] = 1e9;
-    assert_eq!(Design::fit(&matrix, &train, &[]).unwrap(), design);
+    assert_eq!(Design::fit(&matrix, &train, (&[], 0)).unwrap(), design);
     assert_eq!(design.apply(&matrix).unwrap().row(11)[0], REACH);
     assert_eq!(
         design.apply(&matrix.select(&[4])).unwrap().row(0),
@@ -69,10 +69,10 @@ fn training_columns_are_standard_and_the_rest_plays_no_part() {
 fn what_does_not_fit_is_named() {
     let train: Vec<usize> = (0..10).collect();
     let mut matrix = matrix();
-    let design = Design::fit(&matrix, &train, &[]).unwrap();
-    let without = Design::fit(&matrix, &train, &["title".to_owned()]).unwrap();
+    let design = Design::fit(&matrix, &train, (&[], 0)).unwrap();
+    let without = Design::fit(&matrix, &train, (&["title".to_owned()], 0)).unwrap();
     assert_eq!(without.groups().len(), 1);
-    let error = Design::fit(&matrix, &train, &["image".to_owned()]).unwrap_err();
+    let error = Design::fit(&matrix, &train, (&["image".to_owned()], 0)).unwrap_err();
     assert!(error.to_string().contains("title, community"), "{error}");
     matrix.blocks.clear();
     let error = design.apply(&matrix).unwrap_err().to_string();

@@ -24,7 +24,7 @@ use crate::learning::{
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "trendmill_head";
 /// What this program writes and reads: 2 has trees, 3 is the original's network, 4 has learned where
-/// rows stand among others. All others are written as 1, which every program reads.
+/// rows stand among others, or from components of vectors. All others are written as 1, which every program reads.
 const FORMATS: [u32; 4] = [1, 2, 3, 4];
 
 /// What is not a tensor.
@@ -61,7 +61,7 @@ impl Head {
         let first = self.members.first();
         let description = Description {
             format: match (&self.forest, &self.mmrl) {
-                _ if self.reference.is_some() => 4,
+                _ if self.reference.is_some() || self.design.has_components() => 4,
                 (_, Some(_)) => 3,
                 (Some(_), None) => 2,
                 (None, None) => 1,
