@@ -6,22 +6,9 @@ use super::{
     refusal::Refusal,
     words::{Word, words},
 };
+use crate::store::SearchTest as Test;
 
-/// What a condition or an order looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Field {
-    Metric(String),
-    Param(String),
-    Tag(String),
-    Attribute(String),
-}
-
-/// What a field holds.
-#[derive(Clone, Debug, PartialEq, PartialOrd)]
-pub(super) enum Cell {
-    Number(f64),
-    Text(String),
-}
+pub(super) use crate::store::{SearchCell as Cell, SearchField as Field};
 
 /// What can be searched.
 pub(super) trait Searched {
@@ -34,14 +21,6 @@ pub(super) trait Searched {
 
 /// A tag that clients ask about though no model has it: it does not hold where it is missing.
 const PROMPT: &str = "mlflow.prompt.is_prompt";
-
-#[derive(Clone, Debug, PartialEq)]
-enum Test {
-    Compare(&'static str, Cell),
-    Like { pattern: String, fold: bool },
-    In { among: Vec<String>, not: bool },
-    Null(bool),
-}
 
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,6 +49,11 @@ impl Filter {
             }
         }
         Ok(Self(conditions))
+    }
+
+    /// What must hold, one by one.
+    pub(super) fn conditions(&self) -> &[(Field, Test)] {
+        &self.0
     }
 
     /// Whether all conditions hold.
@@ -157,7 +141,8 @@ impl Test {
             (Self::Compare(sign, wanted), _) => compare(cell, sign, wanted),
             (Self::Like { pattern, fold }, Cell::Text(text)) => {
                 let (pattern, text) = if *fold {
-                    (pattern.to_lowercase(), text.to_lowercase())
+                    // As SQLite folds them.
+                    (pattern.to_ascii_lowercase(), text.to_ascii_lowercase())
                 } else {
                     (pattern.clone(), text.clone())
                 };
@@ -243,10 +228,23 @@ impl Order {
                 _ => Err(wrong("something else follows the name")),
             }
         };
-        texts.iter().map(read).collect::<Result<_, _>>().map(Self)
+        let keys: Vec<(Field, bool)> = texts.iter().map(read).collect::<Result<_, _>>()?;
+        for (place, (field, _)) in keys.iter().enumerate() {
+            if keys[..place].iter().any(|(known, _)| known == field) {
+                let told = format!("`order_by` contains duplicate fields: {texts:?}");
+                return Err(Refusal::invalid(told));
+            }
+        }
+        Ok(Self(keys))
     }
 
-    /// The list in order; what has no such field comes last, and what is equal stays as it stands.
+    /// By what it is ordered, and whether rising.
+    pub(super) fn keys(&self) -> &[(Field, bool)] {
+        &self.0
+    }
+
+    /// The list in order; what has no such field comes last, before it what is no number, and what
+    /// is equal stays as it stands.
     pub(super) fn sorted<T: Searched>(&self, items: Vec<T>) -> Vec<T> {
         let cells = |item: T| {
             let cells: Vec<_> = self.0.iter().map(|(field, _)| item.cell(field)).collect();
@@ -257,15 +255,28 @@ impl Order {
             let pairs = self.0.iter().zip(one.iter().zip(other));
             pairs.fold(Ordering::Equal, |so_far, ((_, rising), pair)| {
                 so_far.then_with(|| match pair {
-                    (Some(one), Some(other)) => {
+                    (Some(one), Some(other)) if is_known(one) && is_known(other) => {
                         let order = one.partial_cmp(other).unwrap_or(Ordering::Equal);
                         if *rising { order } else { order.reverse() }
                     }
-                    (one, other) => one.is_none().cmp(&other.is_none()),
+                    (one, other) => rank(one.as_ref()).cmp(&rank(other.as_ref())),
                 })
             })
         });
         keyed.into_iter().map(|(_, item)| item).collect()
+    }
+}
+
+fn is_known(cell: &Cell) -> bool {
+    !matches!(cell, Cell::Number(number) if number.is_nan())
+}
+
+/// Where a cell stands that cannot be compared.
+fn rank(cell: Option<&Cell>) -> u8 {
+    match cell {
+        Some(cell) if is_known(cell) => 0,
+        Some(_) => 1,
+        None => 2,
     }
 }
 
