@@ -8,7 +8,8 @@ CREATE TABLE logged_experiments (
 ) STRICT;
 
 -- Where clients log that name no experiment.
-INSERT INTO logged_experiments (id, name, created_at, updated_at) VALUES (0, 'Default', 0, 0);
+INSERT INTO logged_experiments (id, name, created_at, updated_at)
+VALUES (0, 'Default', unixepoch() * 1000, unixepoch() * 1000);
 
 CREATE TABLE logged_experiment_tags (
     experiment INTEGER NOT NULL REFERENCES logged_experiments (id),

@@ -82,6 +82,7 @@ impl Experiment {
 impl Searched for Experiment {
     const ATTRIBUTES: &'static [&'static str] =
         &["name", "experiment_id", "creation_time", "last_update_time"];
+    const NUMBERS: &'static [&'static str] = &["creation_time", "last_update_time"];
 
     fn cell(&self, field: &Field) -> Option<Cell> {
         match field {

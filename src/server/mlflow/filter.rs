@@ -14,6 +14,12 @@ pub(super) use crate::store::{SearchCell as Cell, SearchField as Field};
 pub(super) trait Searched {
     /// The attributes that it has.
     const ATTRIBUTES: &'static [&'static str];
+    /// Those of them that are numbers.
+    const NUMBERS: &'static [&'static str];
+    /// Those of them that are asked for as numbers and as texts.
+    const EITHER: &'static [&'static str] = &[];
+    /// Whether it has metrics and parameters too.
+    const IS_MEASURED: bool = false;
 
     /// What a field of it holds; nothing where it has none of this name.
     fn cell(&self, field: &Field) -> Option<Cell>;
@@ -41,6 +47,7 @@ impl Filter {
                 _ => return Err(wrong("a condition begins with a name")),
             };
             let test = Test::read(&mut words).map_err(wrong)?;
+            field.fits::<T>(&test).map_err(wrong)?;
             conditions.push((field, test));
             match words.next() {
                 None => break,
@@ -78,8 +85,10 @@ impl Field {
             [] => ("", String::new()),
         };
         match scope.to_ascii_lowercase().as_str() {
-            "metric" | "metrics" => Ok(Self::Metric(key)),
-            "param" | "params" | "parameter" | "parameters" => Ok(Self::Param(key)),
+            "metric" | "metrics" if T::IS_MEASURED => Ok(Self::Metric(key)),
+            "param" | "params" | "parameter" | "parameters" if T::IS_MEASURED => {
+                Ok(Self::Param(key))
+            }
             "tag" | "tags" => Ok(Self::Tag(key)),
             "attribute" | "attributes" | "attr" | "run"
                 if T::ATTRIBUTES.contains(&key.as_str()) =>
@@ -91,8 +100,38 @@ impl Field {
                 T::ATTRIBUTES.join(", ")
             ))),
             other => Err(Refusal::invalid(format!(
-                "Invalid entity type `{other}`; there are: metrics, params, tags, attributes"
+                "Invalid entity type `{other}`; there are: {}tags, attributes",
+                if T::IS_MEASURED {
+                    "metrics, params, "
+                } else {
+                    ""
+                }
             ))),
+        }
+    }
+
+    /// Whether such a test can be made of it.
+    fn fits<T: Searched>(&self, test: &Test) -> Result<(), &'static str> {
+        let is_number = match self {
+            Self::Metric(_) => true,
+            Self::Param(_) | Self::Tag(_) => false,
+            Self::Attribute(name) if T::EITHER.contains(&name.as_str()) => return Ok(()),
+            Self::Attribute(name) => T::NUMBERS.contains(&name.as_str()),
+        };
+        match test {
+            Test::Compare(_, Cell::Text(_)) if is_number => {
+                Err("numbers are compared with numbers, which stand without quotes")
+            }
+            Test::Like { .. } | Test::In { .. } if is_number => {
+                Err("numbers are compared by = != < <= > >=")
+            }
+            Test::Compare(_, Cell::Number(_)) if !is_number => {
+                Err("texts are compared with texts in quotes")
+            }
+            Test::Compare(sign, _) if !is_number && !matches!(*sign, "=" | "!=") => {
+                Err("texts are compared by = != LIKE ILIKE IN")
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -289,6 +328,8 @@ mod tests {
 
     impl Searched for Thing {
         const ATTRIBUTES: &'static [&'static str] = &["name"];
+        const NUMBERS: &'static [&'static str] = &[];
+        const IS_MEASURED: bool = true;
 
         fn cell(&self, field: &Field) -> Option<Cell> {
             match field {
@@ -347,6 +388,10 @@ mod tests {
             ("name ~ 'a'", "is not understood"),
             ("name IN 'a'", "parentheses"),
             ("name = name", "a value is a number or a text"),
+            ("name = 1", "texts in quotes"),
+            ("name > 'a'", "texts are compared by"),
+            ("metrics.a = 'a'", "with numbers"),
+            ("metrics.a LIKE 'a'", "numbers are compared by"),
         ] {
             let refused = Filter::read::<Thing>(Some(wrong)).unwrap_err();
             let told = format!("{refused:?}");

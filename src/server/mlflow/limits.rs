@@ -116,6 +116,32 @@ pub(super) fn experiment_name(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A name for a model version.
+pub(super) fn alias(alias: &str) -> Result<(), Refusal> {
+    let longest = 255;
+    if !alias
+        .chars()
+        .all(|c| c.is_alphanumeric() || "_-".contains(c))
+    {
+        return Err(Refusal::invalid(format!(
+            "Invalid alias name: '{alias}'. Names may only contain alphanumerics, underscores (_), \
+             and dashes (-)."
+        )));
+    }
+    if alias.chars().count() > longest {
+        return Err(too_long("Registered model alias name", longest));
+    }
+    let is_numbered = alias
+        .strip_prefix(['v', 'V'])
+        .is_some_and(|rest| !rest.is_empty() && rest.chars().all(|digit| digit.is_ascii_digit()));
+    if alias.eq_ignore_ascii_case("latest") || is_numbered {
+        return Err(Refusal::invalid(format!(
+            "`{alias}` is no alias: `latest` and `v` with a number are reserved"
+        )));
+    }
+    Ok(())
+}
+
 /// How much one batch holds.
 pub(super) fn batch(metrics: usize, params: usize, tags: usize) -> Result<(), Refusal> {
     let parts = [
@@ -176,6 +202,24 @@ mod tests {
         assert!(batch(900, 50, 50).is_ok());
         for (metrics, params, tags) in [(1001, 0, 0), (0, 101, 0), (0, 0, 101), (901, 50, 50)] {
             assert!(batch(metrics, params, tags).is_err());
+        }
+    }
+
+    #[test]
+    fn aliases_are_plain_words() {
+        for good in ["champion", "a-b_c", "v", "v1a"] {
+            assert!(alias(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "latest",
+            "Latest",
+            "v7",
+            "V7",
+            "a b",
+            "a/b",
+            &"x".repeat(256),
+        ] {
+            assert!(alias(bad).is_err(), "{bad}");
         }
     }
 

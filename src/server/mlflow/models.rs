@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{
     super::SharedHost,
     asked::Asked,
+    limits,
     model::{Model, Version},
     page::searched,
     refusal::Refusal,
@@ -120,14 +121,7 @@ async fn set_alias(State(host): State<SharedHost>, asked: Asked) -> Answer {
         let because = "by an MLflow client";
         host.registry().promote(&version, because, now).await?;
     } else {
-        let numbered = alias.strip_prefix('v').is_some_and(|rest| {
-            !rest.is_empty() && rest.chars().all(|digit| digit.is_ascii_digit())
-        });
-        if alias == "latest" || numbered {
-            return Err(Refusal::invalid(format!(
-                "`{alias}` is no alias: `latest` and `v` with a number are reserved"
-            )));
-        }
+        limits::alias(alias)?;
         let number = Some(version.manifest.version);
         host.registry()
             .set_alias((name, alias), number, now)

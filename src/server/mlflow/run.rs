@@ -143,7 +143,12 @@ impl Searched for Run {
         "end_time",
         "created",
         "Created",
+        "run name",
+        "Run name",
+        "Run Name",
     ];
+    const NUMBERS: &'static [&'static str] = &["start_time", "end_time", "created", "Created"];
+    const IS_MEASURED: bool = true;
 
     fn cell(&self, field: &Field) -> Option<Cell> {
         let text = |text: &str| Some(Cell::Text(text.to_owned()));
@@ -153,7 +158,7 @@ impl Searched for Run {
             Field::Tag(key) => self.tags.get(key).cloned().map(Cell::Text),
             Field::Attribute(name) => match name.as_str() {
                 "run_id" | "run_uuid" => text(&self.id),
-                "run_name" => text(&self.name),
+                "run_name" | "run name" | "Run name" | "Run Name" => text(&self.name),
                 "experiment_id" => text(&self.experiment),
                 "status" => text(&self.status),
                 "user_id" => text(&self.user),

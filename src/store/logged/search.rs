@@ -259,7 +259,7 @@ impl Column {
             SearchField::Param(_) | SearchField::Tag(_) => (value, false),
             SearchField::Attribute(name) => match name.as_str() {
                 "run_id" | "run_uuid" => ("run_id".to_owned(), false),
-                "run_name" => ("name".to_owned(), false),
+                "run_name" | "run name" | "Run name" | "Run Name" => ("name".to_owned(), false),
                 "experiment_id" => ("CAST(experiment AS TEXT)".to_owned(), false),
                 "status" | "user_id" => (name.clone(), false),
                 "artifact_uri" => {
@@ -322,12 +322,8 @@ fn compare(
     sign: &'static str,
     wanted: &SearchCell,
 ) {
-    let number = match wanted {
-        SearchCell::Number(number) => Some(*number),
-        SearchCell::Text(text) => text.parse().ok(),
-    };
-    match (is_number, number, wanted) {
-        (true, Some(number), _) => {
+    match wanted {
+        SearchCell::Number(number) if *is_number => {
             match is_nan {
                 Some(is_nan) if sign == "!=" => query.push(format!("({is_nan} OR ")),
                 Some(is_nan) => query.push(format!("(NOT {is_nan} AND ")),
@@ -335,16 +331,13 @@ fn compare(
             };
             query
                 .push(format!("{sql} {sign} "))
-                .push_bind(number)
+                .push_bind(*number)
                 .push(")");
         }
-        (false, _, SearchCell::Text(text)) => {
+        SearchCell::Text(text) if !is_number => {
             query.push(format!("{sql} {sign} ")).push_bind(text.clone());
         }
-        // A number is no text: it is another one, and neither more nor less.
-        _ if sign == "!=" => {
-            query.push(format!("{sql} IS NOT NULL"));
-        }
+        // A number is no text.
         _ => {
             query.push("false");
         }
