@@ -10,6 +10,7 @@ mod limits;
 mod logged;
 mod model;
 mod models;
+mod order;
 mod page;
 mod published;
 mod recorded;

@@ -2,7 +2,8 @@
 
 use super::{
     asked::Asked,
-    filter::{Filter, Order, Searched},
+    filter::{Filter, Searched},
+    order::Order,
     refusal::Refusal,
 };
 

@@ -8,7 +8,7 @@ use super::{
     limits::LONGEST_PARAM,
     run::{Point, Run, USER},
 };
-use crate::registry::ModelVersion;
+use crate::registry::{Manifest, ModelVersion};
 
 impl From<&ModelVersion> for Run {
     fn from(version: &ModelVersion) -> Self {
@@ -38,7 +38,7 @@ impl From<&ModelVersion> for Run {
             at: manifest.created_at,
             step: manifest.version.into(),
         };
-        let metrics = metrics(&manifest.evaluation).into_iter();
+        let metrics = metrics(manifest).into_iter();
         let mut run = Self {
             id: manifest.run_id.clone(),
             name: format!("{}/{}", manifest.name, manifest.version),
@@ -86,24 +86,24 @@ impl From<&ModelVersion> for Run {
     }
 }
 
-/// The metrics of an evaluation; the ends of their intervals are `NAME.low` and `NAME.high`.
-fn metrics(evaluation: &Value) -> BTreeMap<String, f64> {
+/// The metrics of a version; the ends of their intervals are `NAME.low` and `NAME.high`, those of
+/// baselines begin with `baselines.`.
+fn metrics(manifest: &Manifest) -> BTreeMap<String, f64> {
     let mut metrics = BTreeMap::new();
-    let mut take = |key: String, value: &Value| {
-        if let Some(value) = value.as_f64() {
+    let mut take = |key: String, value: Option<f64>| {
+        if let Some(value) = value {
             metrics.insert(key, value);
         }
     };
-    for (name, baseline) in evaluation["baselines"].as_object().into_iter().flatten() {
-        let path = format!("baselines.{name}");
-        flat(&baseline["metrics"], &path, &mut take);
+    for measured in manifest.measured() {
+        let metric = match measured.baseline {
+            Some(baseline) => format!("baselines.{baseline}.{}", measured.metric),
+            None => measured.metric,
+        };
+        take(format!("{metric}.low"), measured.low);
+        take(format!("{metric}.high"), measured.high);
+        take(metric, measured.value);
     }
-    for (name, interval) in evaluation["intervals"].as_object().into_iter().flatten() {
-        for end in ["low", "high"] {
-            take(format!("{name}.{end}"), &interval[end]);
-        }
-    }
-    flat(&evaluation["metrics"], "", &mut take);
     metrics
 }
 

@@ -1,11 +1,6 @@
 //! What the database finds of logged runs is what the filters of published ones would take.
 
-use super::{
-    asked::Asked,
-    filter::{Filter, Order},
-    limits,
-    run::Run,
-};
+use super::{asked::Asked, filter::Filter, limits, order::Order, run::Run};
 use crate::{
     clock::Timestamp,
     store::{LoggedSearch, NewLoggedRun, RunUpdate, Store},

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{
     super::SharedHost,
     asked::Asked,
-    filter::{Filter, Order},
+    filter::Filter,
+    order::Order,
     page::{Page, Window},
     refusal::Refusal,
     run::{Point, Run},
