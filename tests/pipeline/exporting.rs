@@ -68,7 +68,11 @@ fn features_predictions_and_metrics_come_back_as_they_were_filed() {
     let (mae, filed) = (own("mae"), &shown["evaluation"]);
     assert_eq!(mae["value"], filed["metrics"]["mae"]);
     assert_eq!(mae["low"], filed["intervals"]["mae"]["low"]);
-    assert!(metrics.iter().any(|row| row["baseline"] == "global"));
+    for (name, baseline) in filed["baselines"].as_object().unwrap() {
+        let is_it = |row: &&Value| row["baseline"] == *name && row["metric"] == "mae";
+        let row = metrics.iter().find(is_it).unwrap();
+        assert_eq!(row["value"], baseline["metrics"]["mae"], "{name}");
+    }
     assert_eq!(
         rows(&exported(&home, "metrics", "plain", "parquet")).len(),
         metrics.len()

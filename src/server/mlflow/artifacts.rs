@@ -151,7 +151,10 @@ async fn download(
 }
 
 async fn upload(Path(path): Path<String>) -> Refusal {
-    Refusal::recorded(&format!("the folder of `{path}`"))
+    Refusal::unsupported(format!(
+        "`{path}` is not taken: of runs that clients log, parameters, metrics and tags are kept, but \
+         no files; the files of versions are those that their runs published"
+    ))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<SharedHost> {
 async fn entry() -> Refusal {
     Refusal::unsupported(
         "datasets and models of runs are not kept here: log what describes them as tags and \
-         parameters, and their files as artifacts",
+         parameters",
     )
 }
 
