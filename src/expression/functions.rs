@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::fields::describe;
+use super::{Relative, fields::describe};
 
 /// A function that an expression may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub(super) enum Function {
     Lower,
     Upper,
     Base36,
+    CommunityQuantile,
+    TopDecile,
+    Pairs,
 }
 
 /// Why a function gives nothing.
@@ -33,12 +36,26 @@ pub(super) enum Refusal {
 
 impl Function {
     /// All names, in the order in which messages list them.
-    pub(super) const NAMES: [&'static str; 13] = [
-        "log1p", "expm1", "log", "exp", "sqrt", "abs", "min", "max", "round", "length", "lower",
-        "upper", "base36",
+    pub(super) const NAMES: [&'static str; 16] = [
+        "log1p",
+        "expm1",
+        "log",
+        "exp",
+        "sqrt",
+        "abs",
+        "min",
+        "max",
+        "round",
+        "length",
+        "lower",
+        "upper",
+        "base36",
+        "community_quantile",
+        "top_decile",
+        "pairs",
     ];
 
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::Log1p,
         Self::Expm1,
         Self::Log,
@@ -52,6 +69,9 @@ impl Function {
         Self::Lower,
         Self::Upper,
         Self::Base36,
+        Self::CommunityQuantile,
+        Self::TopDecile,
+        Self::Pairs,
     ];
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
@@ -64,6 +84,16 @@ impl Function {
             .iter()
             .position(|&known| known == self)
             .expect("every function is in the list")]
+    }
+
+    /// Where a row stands among others, for the functions that ask it.
+    pub(super) const fn relative(self) -> Option<Relative> {
+        match self {
+            Self::CommunityQuantile => Some(Relative::CommunityQuantile),
+            Self::TopDecile => Some(Relative::TopDecile),
+            Self::Pairs => Some(Relative::Pairs),
+            _ => None,
+        }
     }
 
     /// The least and the greatest number of arguments.
@@ -118,6 +148,8 @@ impl Function {
             Self::Lower => Ok(Value::from(text(0)?.to_lowercase())),
             Self::Upper => Ok(Value::from(text(0)?.to_uppercase())),
             Self::Base36 => base36(text(0)?),
+            // How that stands among other rows is found where all of them are known.
+            Self::CommunityQuantile | Self::TopDecile | Self::Pairs => self.finite(number(0)?),
         }
     }
 

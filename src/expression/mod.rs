@@ -66,6 +66,18 @@ pub enum Inverse {
     Expm1,
 }
 
+/// How a target says where a row stands among others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relative {
+    /// `community_quantile(…)`: the share of its community's rows that it surpasses.
+    CommunityQuantile,
+    /// `top_decile(…)`: 1 in the highest tenth of all rows, else 0.
+    TopDecile,
+    /// `pairs(…)`: how much more than those of its community and day it has.
+    Pairs,
+}
+
 impl Inverse {
     /// The value on the original scale.
     pub fn apply(self, value: f64) -> f64 {
@@ -78,7 +90,7 @@ impl Inverse {
 
 impl Expression {
     /// The names of all functions, in the order in which messages list them.
-    pub const FUNCTIONS: [&'static str; 13] = Function::NAMES;
+    pub const FUNCTIONS: [&'static str; 16] = Function::NAMES;
 
     /// Parses an expression; names are not checked, see [`Expression::check`].
     ///
@@ -86,10 +98,14 @@ impl Expression {
     ///
     /// Bad syntax, an unknown function or a wrong number of arguments, with the place.
     pub fn compile(text: &str) -> Result<Self, Error> {
-        Ok(Self {
+        let expression = Self {
             text: text.to_owned(),
             root: parse::parse(text)?,
-        })
+        };
+        match expression.inner_relative() {
+            Some(error) => Err(error),
+            None => Ok(expression),
+        }
     }
 
     /// The text it was compiled from.
@@ -255,6 +271,34 @@ impl Expression {
             Form::Call(Function::Log1p, _) => Inverse::Expm1,
             _ => Inverse::Identity,
         }
+    }
+
+    /// How the values of this expression are to be seen among those of other rows: its outermost
+    /// function, where that is `community_quantile`, `top_decile` or `pairs`. The values themselves
+    /// are those of its argument.
+    pub fn relative(&self) -> Option<Relative> {
+        match &self.root.form {
+            Form::Call(function, _) => function.relative(),
+            _ => None,
+        }
+    }
+
+    /// The error for a relative function that is not the outermost one.
+    fn inner_relative(&self) -> Option<Error> {
+        let mut fault = None;
+        self.root.visit(&mut |node| {
+            if let Form::Call(function, _) = &node.form
+                && function.relative().is_some()
+                && !std::ptr::eq(node, &raw const self.root)
+            {
+                let name = function.name();
+                let message = format!(
+                    "`{name}` is the whole of a target, as in `{name}(score)`, no part of one"
+                );
+                fault.get_or_insert_with(|| self.error(ErrorKind::Syntax, node, message));
+            }
+        });
+        fault
     }
 
     fn wrong_result(&self, value: &Value, wanted: &str) -> Error {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Fitted, SplitBasis, TrainSettings,
+    apart::keep_apart,
     bootstrap::Intervals,
     judge::{Judge, judged},
     metrics::Metrics,
@@ -85,23 +86,31 @@ pub(super) fn backtest(
         }
         watch.progress(&Progress::Stage(format!("test before, {}", origin + 1)));
         let validation = (learned.len() as f64 * (1.0 - VALIDATION)) as usize;
-        let rows = |of: &[(Timestamp, usize)]| of.iter().map(|&(_, row)| row).collect();
         let (train, validation) = learned.split_at(validation);
-        let parts = (rows(train), rows(validation));
+        let places = rows(test);
+        let apart = |of| keep_apart(matrix, &settings.apart, &places, &rows(of));
+        let parts = (apart(train)?, apart(validation)?);
+        if parts.0.is_empty() || parts.1.is_empty() {
+            break;
+        }
         let known = Some(&fitted.choices);
+        let count = parts.0.len() + parts.1.len();
         let head = train_rows(matrix, parts, &settings, known, device, watch)?;
-        let places: Vec<usize> = rows(test);
         let (metrics, intervals) = judged(&matrix.select(&places), &head, &settings)?;
         origins.push(Origin {
             from,
             to: test.last().map_or(from, |(time, _)| *time),
-            learned: learned.len(),
+            learned: count,
             rows: test.len(),
             metrics,
             intervals,
         });
     }
     Ok(origins)
+}
+
+fn rows(of: &[(Timestamp, usize)]) -> Vec<usize> {
+    of.iter().map(|&(_, row)| row).collect()
 }
 
 /// The rows that were made before the test and are not kept apart, in the order of time.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bootstrap::quantile;
-use crate::corpus::{FeatureMatrix, Row};
+use crate::corpus::Row;
 
 /// How many posts of an author weigh as much as the community's median.
 const AUTHOR_SHRINKAGE: f64 = 5.0;
@@ -28,7 +28,7 @@ pub(super) const NAMES: [&str; 4] = [
 /// - `author_mean`: the mean of the author's rows, drawn to the community's median as if 5 rows more
 ///   lay there; that median for an author without rows.
 pub(super) fn predict(
-    matrix: &FeatureMatrix,
+    rows: &[Row],
     known: &[usize],
     test: &[usize],
 ) -> [(&'static str, Vec<f64>); 4] {
@@ -36,7 +36,7 @@ pub(super) fn predict(
     let mut by_community: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut by_hour: BTreeMap<(&str, u32), Vec<f64>> = BTreeMap::new();
     let mut by_author: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
-    for row in known.iter().map(|&index| &matrix.rows[index]) {
+    for row in known.iter().map(|&index| &rows[index]) {
         let Some(label) = row.label else { continue };
         all.push(label.target);
         let community = community(row);
@@ -79,7 +79,7 @@ pub(super) fn predict(
         let (sum, rows) = author.copied().unwrap_or_default();
         (sum + AUTHOR_SHRINKAGE * of_community(row)) / (rows + AUTHOR_SHRINKAGE)
     };
-    let each = |value: &dyn Fn(&Row) -> f64| test.iter().map(|&i| value(&matrix.rows[i])).collect();
+    let each = |value: &dyn Fn(&Row) -> f64| test.iter().map(|&i| value(&rows[i])).collect();
     [
         (NAMES[0], each(&|_| global)),
         (NAMES[1], each(&of_community)),
@@ -127,11 +127,7 @@ mod tests {
             row("a", 1, 1e9),
             row("c", 1, 1e9),
         ];
-        let matrix = FeatureMatrix {
-            rows,
-            ..FeatureMatrix::default()
-        };
-        let found = predict(&matrix, &[0, 1, 2, 3], &[4, 5, 2]);
+        let found = predict(&rows, &[0, 1, 2, 3], &[4, 5, 2]);
         assert_eq!(found[0].1, [5.5, 5.5, 5.5]);
         assert_eq!(found[1].1, [3.0, 5.5, 3.0]);
         // Two rows at 1 o'clock with median 2, one at 5 o'clock with 8.

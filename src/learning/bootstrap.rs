@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    metrics::{NAMES, Scorer},
+    metrics::{NAMES, Scorer, is_told},
     seeds,
 };
 use crate::corpus::Row;
@@ -114,6 +114,7 @@ impl Drawn {
         NAMES
             .iter()
             .enumerate()
+            .filter(|&(at, _)| is_told(at, point[at]))
             .map(|(at, &name)| {
                 let mut values: Vec<f64> = drawn.iter().filter_map(|sample| sample[at]).collect();
                 values.sort_by(f64::total_cmp);

@@ -12,13 +12,14 @@ use super::{
     baselines,
     bootstrap::Intervals,
     calibration::{Calibration, CommunityMetrics, by_community, calibration},
+    heads::Head,
     holdout::{HoldOut, on_hold_outs},
     judge::{Judge, judged, values},
     metrics::{Metrics, spearman_ceiling},
     train::{Fitted, train_from, train_rows},
     watch::{Progress, Watch},
 };
-use crate::corpus::FeatureMatrix;
+use crate::corpus::{FeatureMatrix, Row};
 
 /// Metrics with their intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,13 +150,10 @@ pub fn evaluate(
         return Err(Error::Cancelled);
     }
     metrics.insert("coverage".to_owned(), judge.coverage(&predictions));
-    if let Some(truth) = truth {
-        let expected: Vec<Option<f64>> = judge
-            .test
-            .rows
-            .iter()
-            .map(|row| truth.get(&row.id).copied())
-            .collect();
+    // The noise-free value is no ceiling of where a row stands in its community.
+    if let (Some(truth), None) = (truth, settings.relative) {
+        let rows = judge.test.rows.iter();
+        let expected: Vec<Option<f64>> = rows.map(|row| truth.get(&row.id).copied()).collect();
         let ceiling = spearman_ceiling(&judge.targets, &expected);
         metrics.insert("spearman_ceiling".to_owned(), ceiling);
     }
@@ -163,7 +161,8 @@ pub fn evaluate(
     let mut known = judge.part(Split::Train);
     known.extend(judge.part(Split::Validation));
     let mut compared = BTreeMap::new();
-    for (name, predictions) in baselines::predict(matrix, &known, &judge.part(Split::Test)) {
+    let rows = relabelled(&matrix.rows, &fitted.head);
+    for (name, predictions) in baselines::predict(&rows, &known, &judge.part(Split::Test)) {
         compared.insert(name.to_owned(), judge.judge(&predictions, &drawn)?);
     }
     let baselines = std::mem::take(&mut compared);
@@ -241,6 +240,17 @@ pub fn evaluate(
         hold_outs: on_hold_outs(matrix, fitted, settings)?,
         backtest: backtest(&judge, fitted, settings, device, watch)?,
     })
+}
+
+/// The rows with their targets as `head` was to learn them.
+fn relabelled(rows: &[Row], head: &Head) -> Vec<Row> {
+    let mut seen = rows.to_vec();
+    for (row, target) in seen.iter_mut().zip(head.targets(rows)) {
+        if let (Some(label), Some(target)) = (&mut row.label, target) {
+            label.target = target;
+        }
+    }
+    seen
 }
 
 /// The least test rows of new authors that say something.

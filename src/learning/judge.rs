@@ -53,13 +53,13 @@ impl<'a> Judge<'a> {
         let test = matrix.select(&test);
         let rows: Vec<&Row> = test.rows.iter().collect();
         let bootstrap = Bootstrap::new(&rows, settings.resamples, METRIC_COVERAGE, settings.seed);
-        let labels = test.rows.iter().filter_map(|row| row.label);
+        let targets = fitted.head.targets(&test.rows).into_iter();
         Ok(Self {
             matrix,
             basis: fitted.basis,
             settings,
             parts,
-            targets: labels.map(|label| label.target).collect(),
+            targets: targets.flatten().collect(),
             test,
             bootstrap,
         })
@@ -230,8 +230,7 @@ pub(super) fn judged(
     settings: &TrainSettings,
 ) -> Result<(Metrics, Intervals), Error> {
     let found = values(&head.predict(rows)?);
-    let labels = rows.rows.iter().filter_map(|row| row.label);
-    let targets: Vec<f64> = labels.map(|label| label.target).collect();
+    let targets: Vec<f64> = head.targets(&rows.rows).into_iter().flatten().collect();
     let of: Vec<&Row> = rows.rows.iter().collect();
     let scorer = Scorer::new(&targets, &found, &of, settings.inverse)?;
     let (resamples, seed) = (settings.resamples, settings.seed);

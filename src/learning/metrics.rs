@@ -19,7 +19,7 @@ pub type Metrics = BTreeMap<String, Option<f64>>;
 pub const WITHIN_ROWS: usize = 10;
 
 /// The names of [`Scorer::metrics`], in the order of its values.
-pub(super) const NAMES: [&str; 12] = [
+pub(super) const NAMES: [&str; 15] = [
     "spearman",
     "spearman_within",
     "kendall",
@@ -32,7 +32,13 @@ pub(super) const NAMES: [&str; 12] = [
     "r2_original",
     "mae_original",
     "rmse_original",
+    "roc_auc",
+    "average_precision",
+    "brier",
 ];
+
+/// How many names at the end of [`NAMES`] are of flags: where the target is none they are not told.
+pub(super) const OF_FLAGS: usize = 3;
 
 /// How a target on the training scale becomes the number that people know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +82,8 @@ pub struct Scorer {
     ranked_prediction: Ranked,
     communities: Vec<Community>,
     pairs: Pairs,
+    /// The rows by their prediction, the highest first, where every target is 0 or 1.
+    flagged: Option<Vec<usize>>,
     /// Rows by their relative error, least first, and that error; rows whose number is 0 have none.
     relative_errors: Vec<(usize, f64)>,
 }
@@ -139,7 +147,15 @@ impl Scorer {
             .collect();
         relative_errors.sort_by(|a, b| a.1.total_cmp(&b.1));
 
+        let is_flag = |&target: &f64| target == 0.0 || target == 1.0;
+        let flagged = (!truth.is_empty() && truth.iter().all(is_flag)).then(|| {
+            let mut order: Vec<usize> = (0..truth.len()).collect();
+            order.sort_by(|&a, &b| prediction[b].total_cmp(&prediction[a]));
+            order
+        });
+
         Ok(Self {
+            flagged,
             ranked_truth: Ranked::new(truth),
             ranked_prediction: Ranked::new(prediction),
             truth: truth.to_vec(),
@@ -174,15 +190,24 @@ impl Scorer {
     /// - `r2`, `mae`, `rmse`: on the training scale; `…_original`: of the numbers that people know.
     /// - `mdape`: the median of `|prediction − number| / |number|` of the numbers that people know,
     ///   as a share (0.5 is 50 %), over the rows whose number is not 0.
+    /// - `roc_auc`, `average_precision`, `brier`: where every target is 0 or 1.
     pub fn metrics(&self) -> Metrics {
         let values = self.values(&vec![1; self.len()]);
-        NAMES.map(str::to_owned).into_iter().zip(values).collect()
+        let told = NAMES.iter().zip(values).enumerate();
+        let told = told.filter(|(at, (_, value))| is_told(*at, *value));
+        told.map(|(_, (name, value))| ((*name).to_owned(), value))
+            .collect()
     }
 
     /// The values of [`NAMES`] for a sample in which row `i` occurs `counts[i]` times.
     pub(crate) fn values(&self, counts: &[u32]) -> [Option<f64>; NAMES.len()] {
         let plain = errors(&self.truth, &self.prediction, counts);
         let original = errors(&self.truth_original, &self.prediction_original, counts);
+        let of_flags = self.flagged.as_ref().map_or([None; OF_FLAGS], |order| {
+            let [roc_auc, average_precision] = flags(order, &self.truth, &self.prediction, counts);
+            // The mean squared error of a probability.
+            [roc_auc, average_precision, plain[2].map(|rmse| rmse * rmse)]
+        });
         [
             spearman(&self.ranked_truth, &self.ranked_prediction, counts),
             self.within(counts),
@@ -196,6 +221,9 @@ impl Scorer {
             original[0],
             original[1],
             original[2],
+            of_flags[0],
+            of_flags[1],
+            of_flags[2],
         ]
         .map(|value| value.filter(|value| value.is_finite()))
     }
@@ -239,6 +267,36 @@ impl Scorer {
         let low = at(total.checked_sub(1)? / 2)?;
         Some(f64::midpoint(low, at(total / 2)?))
     }
+}
+
+/// Whether the metric at a place of [`NAMES`] is told: one of flags only where it has a value.
+pub(super) const fn is_told(at: usize, value: Option<f64>) -> bool {
+    at + OF_FLAGS < NAMES.len() || value.is_some()
+}
+
+/// The area under the ROC curve, and the mean precision over the recall, of flags in the `order` of
+/// their predictions; equal predictions are one step of both.
+fn flags(order: &[usize], truth: &[f64], prediction: &[f64], counts: &[u32]) -> [Option<f64>; 2] {
+    let (mut positives, mut negatives) = (0.0, 0.0);
+    let (mut area, mut precisions) = (0.0, 0.0);
+    for tied in order.chunk_by(|&a, &b| prediction[a] == prediction[b]) {
+        let of = |flag: f64| -> f64 {
+            let rows = tied.iter().filter(|&&row| truth[row] == flag);
+            rows.map(|&row| f64::from(counts[row])).sum()
+        };
+        let (hits, misses) = (of(1.0), of(0.0));
+        area += misses * (positives + hits / 2.0);
+        positives += hits;
+        negatives += misses;
+        if hits > 0.0 {
+            precisions += hits * positives / (positives + negatives);
+        }
+    }
+    let over = |sum: f64, count: f64| (count > 0.0).then(|| sum / count);
+    [
+        over(area, positives * negatives),
+        over(precisions, positives),
+    ]
 }
 
 /// R², mean absolute error and root of the mean squared error.
@@ -332,6 +390,25 @@ mod tests {
         assert!((of(&shared) - f64::midpoint(1.0, 0.25)).abs() < 1e-12);
         let few = metrics(&[1.0, 2.0], &[1.0, 2.0], Inverse::Identity);
         assert_eq!(few["top_decile_precision"], None);
+    }
+
+    /// As scikit-learn's `roc_auc_score`, `average_precision_score` and `brier_score_loss` say.
+    #[test]
+    fn flags_have_metrics_of_their_own() {
+        let truth = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0];
+        let prediction = [0.1, 0.8, 0.4, 0.4, 0.9, 0.3, 0.4];
+        let found = metrics(&truth, &prediction, Inverse::Identity);
+        let near = |name: &str, value: f64| {
+            let got = found[name].unwrap();
+            assert!((got - value).abs() < 1e-9, "{name}: {got}");
+        };
+        near("roc_auc", 11.0 / 12.0);
+        near("average_precision", 13.0 / 15.0);
+        near("brier", 0.83 / 7.0);
+        let found = metrics(&[0.0, 2.0], &prediction[..2], Inverse::Identity);
+        assert!(!found.contains_key("roc_auc") && !found.contains_key("brier"));
+        let found = metrics(&[0.0, 0.0], &prediction[..2], Inverse::Identity);
+        assert!(!found.contains_key("roc_auc") && found.contains_key("brier"));
     }
 
     #[test]

@@ -16,6 +16,7 @@
     reason = "ties are exact, matrices have the names of the literature, loops are short"
 )]
 
+mod apart;
 mod backtest;
 mod baselines;
 mod blend;
@@ -39,9 +40,11 @@ mod metrics;
 mod pairs;
 mod prequential;
 mod rank;
+mod reference;
 mod refit;
 mod seeds;
 mod settings;
+mod smearing;
 mod span;
 mod splits;
 mod target;
@@ -64,8 +67,8 @@ pub use evaluate::{
     Ablation, CurvePoint, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate,
 };
 pub use features::{
-    BlockSchema, CATEGORY_NAMES, FeatureSchema, METADATA_BLOCK, METADATA_NAMES, MetadataSchema,
-    RowInput, assemble,
+    BlockSchema, CATEGORY_NAMES, FeatureSchema, HISTORY_NAMES, History, HistorySchema,
+    METADATA_BLOCK, METADATA_NAMES, MetadataSchema, Past, PastRecord, RowInput, assemble,
 };
 pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
 pub use heads::{Epoch, Head, Parts, Prediction};

@@ -48,25 +48,25 @@ pub struct Prequential {
     pub intervals: Intervals,
 }
 
-/// Holds predictions against the labels of `matrix`. Nothing where too few have one by now.
+/// Holds predictions against the `targets` of the rows of `matrix`, one for each row, as
+/// [`Head::targets`](super::Head::targets) gives them. Nothing where too few have one by now.
 ///
 /// # Errors
 ///
 /// [`Error::Numerics`] where a number is not finite.
 pub fn prequential(
     matrix: &FeatureMatrix,
+    targets: &[Option<f64>],
     foretold: &[Foretold],
-    inverse: Inverse,
-    seed: u64,
+    (inverse, seed): (Inverse, u64),
 ) -> Result<Option<Prequential>, Error> {
     let by_id: BTreeMap<&str, &Foretold> = foretold
         .iter()
         .map(|made| (made.id.as_str(), made))
         .collect();
-    let labelled = matrix
-        .rows
-        .iter()
-        .filter_map(|row| Some((row, row.label?.target)));
+    debug_assert_eq!(matrix.rows.len(), targets.len());
+    let labelled = matrix.rows.iter().zip(targets);
+    let labelled = labelled.filter_map(|(row, target)| Some((row, (*target)?)));
     let met: Vec<(&Row, f64, &Foretold)> = labelled
         .filter_map(|(row, target)| Some((row, target, *by_id.get(row.id.as_str())?)))
         .filter(|(row, _, made)| row.created_at > made.learned_until)
@@ -100,7 +100,10 @@ pub fn prequential(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus::{Label, LabelAge};
+    use crate::{
+        corpus::{Label, LabelAge},
+        learning::reference::targets,
+    };
 
     #[test]
     fn predictions_meet_their_labels_by_id() {
@@ -135,7 +138,8 @@ mod tests {
         };
         // The first two were learned already.
         let all: Vec<Foretold> = (0..14).rev().map(made).collect();
-        let found = prequential(&matrix, &all, Inverse::Identity, 1)
+        let targets = targets(None, &matrix.rows);
+        let found = prequential(&matrix, &targets, &all, (Inverse::Identity, 1))
             .unwrap()
             .unwrap();
         assert_eq!(found.rows, 10);
@@ -144,7 +148,7 @@ mod tests {
         assert_eq!(found.metrics["mae"], Some(1.0));
         assert_eq!(found.metrics["coverage"], Some(0.9));
         assert!(found.intervals["spearman"].low.is_some());
-        let few = prequential(&matrix, &all[..8], Inverse::Identity, 1);
+        let few = prequential(&matrix, &targets, &all[..8], (Inverse::Identity, 1));
         assert_eq!(few.unwrap(), None);
     }
 }

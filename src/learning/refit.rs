@@ -38,7 +38,10 @@ pub fn refit(
     let fit = Fit::new(matrix, settings, labelled, Vec::new())?;
     if settings.head == HeadKind::Mmrl {
         let mmrl = fit.mmrl(settings, device, watch)?;
-        return Ok(Head::of_mmrl(fit.design, mmrl, fitted.head.reach));
+        let mut head = Head::of_mmrl(fit.design, mmrl, fitted.head.reach);
+        head.reference = fit.reference;
+        head.smearing.clone_from(&fitted.head.smearing);
+        return Ok(head);
     }
     let targets = fit.targets(&fit.train);
     let scale = match choices.target {
@@ -65,6 +68,8 @@ pub fn refit(
         design: fit.design,
         scale,
         curve,
+        smearing: fitted.head.smearing.clone(),
+        reference: fit.reference,
         reach: fitted.head.reach,
         linear,
         blend: choices.blend,

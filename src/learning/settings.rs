@@ -11,6 +11,7 @@ use super::{
     splits::SplitSettings,
     trees::TreeSettings,
 };
+use crate::expression::Relative;
 
 /// Which learner is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +93,10 @@ pub struct TrainSettings {
     pub decay_per_step: bool,
     /// On which scale the target is learned.
     pub target: TargetKind,
+    /// Targets above this share of the training rows' count as that one while a head learns, and
+    /// never where it is judged; 1 leaves all as they are.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub winsorise: f64,
     /// The part that tests: `20%` of the labelled rows, or the last `3d`.
     pub test: Span,
     /// The part that validates: `15%` of the rest, or its last days.
@@ -107,12 +112,20 @@ pub struct TrainSettings {
     /// of a quarter are measured on the same rows too; `0`, the default, keeps none apart.
     #[serde(with = "duration_text", skip_serializing_if = "Duration::is_zero")]
     pub holdout: Duration,
+    /// What no row that is learned may have in common with a tested one: `author`, or a block such as
+    /// `image`, of which none may be nearly the same. By default nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<String>,
     /// How many earlier tests there are: the head is trained again with what was chosen, on the rows
     /// before each; 3 by default.
     #[serde(skip_serializing_if = "is_three")]
     pub backtest: usize,
     /// How a target leads back to the number that people know.
     pub inverse: Inverse,
+    /// How the target stands among those of other rows, where that is what is learned; the `target`
+    /// of the task that makes the matrix says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative: Option<Relative>,
     /// The share of new targets that the interval of a prediction is meant to hold.
     pub coverage: f64,
     /// How many samples the intervals of metrics are made of.
@@ -142,13 +155,16 @@ impl Default for TrainSettings {
             trees: TreeSettings::default(),
             decay_per_step: true,
             target: TargetKind::default(),
+            winsorise: 1.0,
             test: Span::Share(0.2),
             validation: Span::Share(0.15),
             embargo: Duration::ZERO,
             window: Duration::ZERO,
             holdout: Duration::ZERO,
+            apart: Vec::new(),
             backtest: 3,
             inverse: Inverse::default(),
+            relative: None,
             coverage: 0.8,
             resamples: 400,
             ablation: true,
@@ -166,6 +182,7 @@ impl TrainSettings {
             embargo: self.embargo,
             window: self.window,
             holdout: self.holdout,
+            apart: self.apart.clone(),
         }
     }
 
@@ -249,6 +266,13 @@ impl TrainSettings {
         }
         count("backtest", self.backtest + 1, 101, "write 0 to 100")?;
         self.trees.check()?;
+        let kept = self.winsorise;
+        number(
+            "winsorise",
+            kept,
+            kept > 0.5 && kept <= 1.0,
+            "write more than 0.5, at most 1, such as 0.999",
+        )?;
         let coverage = self.coverage;
         number(
             "coverage",
@@ -257,6 +281,12 @@ impl TrainSettings {
             "write between 0 and 1",
         )
     }
+}
+
+/// Whether nothing lies above a share: then settings are filed as they were before it could.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_whole(share: &f64) -> bool {
+    *share >= 1.0
 }
 
 /// A setting that came later: told only where it is not the usual one, so that what was trained
@@ -307,6 +337,7 @@ mod tests {
             "dropout = 1.0",
             "learning_rate = nan",
             "coverage = 80.0",
+            "winsorise = 99.9",
         ] {
             let settings: TrainSettings = toml::from_str(text).unwrap();
             let name = text.split(' ').next().unwrap();

@@ -12,7 +12,7 @@ use std::{cmp::Ordering, collections::HashSet, time::Duration};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Error, holdout::windows, seeds, span::Span};
+use super::{Error, apart::keep_apart, holdout::windows, seeds, span::Span};
 use crate::corpus::{ContentHash, FeatureMatrix, LabelAge, Row};
 
 /// The least labelled rows that are split in three.
@@ -48,7 +48,7 @@ pub enum SplitBasis {
 }
 
 /// How rows are split.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SplitSettings {
     /// The part that tests: a share of the labelled rows, or the last days.
     pub test: Span,
@@ -60,6 +60,8 @@ pub struct SplitSettings {
     pub window: Duration,
     /// How long the hold-out before each quarter is; zero: there is none.
     pub holdout: Duration,
+    /// What no learned row may have in common with a tested one: `author`, or a block.
+    pub apart: Vec<String>,
 }
 
 /// The parts of all rows of one matrix.
@@ -99,7 +101,8 @@ struct Place {
 ///
 /// [`Error::TooFewLabels`] below [`LEAST_LABELS`]; [`Error::EmptyPart`] where a length of time
 /// leaves a part empty; [`Error::Setting`] where a length of time is asked of rows without times;
-/// [`Error::Row`] for a target that is not finite.
+/// [`Error::Row`] for a target that is not finite; [`Error::Schema`] where the rows are to be kept
+/// apart by what they have not.
 pub fn split(matrix: &FeatureMatrix, settings: &SplitSettings) -> Result<Splits, Error> {
     let labelled: Vec<usize> = (0..matrix.rows.len())
         .filter(|&i| matrix.rows[i].label.is_some())
@@ -126,6 +129,17 @@ pub fn split(matrix: &FeatureMatrix, settings: &SplitSettings) -> Result<Splits,
             cut(matrix, &labelled, basis, settings, &mut parts)?;
         }
         SplitBasis::Author | SplitBasis::Id => by_hash(matrix, &labelled, settings, &mut parts)?,
+    }
+    let rows_of = |parts: &[Option<Split>], wanted: &[Split]| -> Vec<usize> {
+        let is_wanted = |&row: &usize| parts[row].is_some_and(|part| wanted.contains(&part));
+        (0..parts.len()).filter(is_wanted).collect()
+    };
+    let learned = rows_of(&parts, &[Split::Train, Split::Validation]);
+    let tested = rows_of(&parts, &[Split::Test, Split::HoldOut]);
+    let kept = keep_apart(matrix, &settings.apart, &tested, &learned)?;
+    let kept: HashSet<usize> = kept.into_iter().collect();
+    for row in learned.into_iter().filter(|row| !kept.contains(row)) {
+        parts[row] = None;
     }
     for (part, name) in [
         (Split::Train, "train"),

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use rand::RngExt;
 
 use super::{
-    Head, HeadKind, Split, TargetKind, TrainSettings, Unwatched, evaluate,
+    Head, HeadKind, Inverse, Split, TargetKind, TrainSettings, Unwatched, evaluate,
     rank::{self, Ranked},
     refit, seeds, train,
 };
@@ -12,6 +12,7 @@ use crate::{
     clock::Timestamp,
     corpus::{Block, FeatureMatrix, Label, LabelAge, Row},
     encoders::{DeviceSpec, device_support},
+    expression::Relative,
 };
 
 /// Rows, and the odd width of their vectors.
@@ -134,6 +135,29 @@ fn a_line_is_found_by_both_heads_and_a_product_by_the_network_alone() {
 }
 
 #[test]
+fn what_lies_above_the_share_is_learned_as_the_highest_below_it() {
+    let (matrix, device) = (matrix(Planted::Line), Device::flex());
+    let mut wilder = matrix.clone();
+    // The highest of the rows that are learned from; the last ones are not.
+    let learned = &mut wilder.rows[..ROWS / 2];
+    let highest = learned
+        .iter_mut()
+        .filter_map(|row| row.label.as_mut())
+        .max_by(|a, b| a.target.total_cmp(&b.target))
+        .unwrap();
+    highest.target += 500.0;
+    let head = |matrix: &FeatureMatrix, winsorise| {
+        let settings = TrainSettings {
+            winsorise,
+            ..settings(HeadKind::Ridge)
+        };
+        train(matrix, &settings, &device, &Unwatched).unwrap().head
+    };
+    assert_eq!(head(&matrix, 0.98), head(&wilder, 0.98));
+    assert_ne!(head(&matrix, 1.0), head(&wilder, 1.0));
+}
+
+#[test]
 fn equal_trainings_give_equal_heads_that_survive_being_filed() {
     let (matrix, settings) = (matrix(Planted::Line), settings(HeadKind::FusionMlp));
     for (name, device) in devices() {
@@ -252,6 +276,75 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
     assert!(evaluation.new_authors.is_none() && evaluation.hold_outs.is_empty());
     let median = &evaluation.baselines["community_median"];
     assert!(median.metrics["spearman"].unwrap() < whole);
+}
+
+#[test]
+fn where_a_row_stands_among_others_can_be_learned() {
+    let (matrix, device) = (matrix(Planted::Line), Device::flex());
+    for (relative, metric) in [
+        (Relative::CommunityQuantile, "spearman"),
+        (Relative::TopDecile, "roc_auc"),
+        (Relative::Pairs, "spearman_within"),
+    ] {
+        let settings = TrainSettings {
+            relative: Some(relative),
+            inverse: Inverse::Expm1,
+            ablation: false,
+            ..settings(HeadKind::FusionMlp)
+        };
+        let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
+        let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+        let found = evaluation.metrics[metric].unwrap();
+        assert!(found > 0.85, "{relative:?}: {metric} {found}");
+        let of_flags = evaluation.metrics.contains_key("brier");
+        assert_eq!(of_flags, relative == Relative::TopDecile);
+        let filed = fitted.head.to_safetensors().unwrap();
+        assert_eq!(Head::from_safetensors(&filed).unwrap(), fitted.head);
+        for prediction in fitted.head.predict(&matrix).unwrap() {
+            assert!(prediction.low <= prediction.value && prediction.value <= prediction.high);
+            let share = 0.0..=1.0;
+            let inside = share.contains(&prediction.low) && share.contains(&prediction.high);
+            assert!(inside || relative == Relative::Pairs, "{prediction:?}");
+            assert_eq!(fitted.head.original(&prediction), None);
+        }
+        let published = refit(&matrix, &fitted, &settings, &device, &Unwatched).unwrap();
+        assert_ne!(published.targets(&matrix.rows), vec![None; ROWS]);
+        if relative == Relative::CommunityQuantile {
+            // Measured by more rows than the head that was evaluated.
+            let both = [&fitted.head, &published].map(|head| head.targets(&matrix.rows));
+            assert_ne!(both[0], both[1]);
+        }
+    }
+}
+
+#[test]
+fn the_expected_score_is_more_than_the_score_at_the_expected_logarithm() {
+    let mut matrix = matrix(Planted::Line);
+    let mut generator = seeds::generator(12, "tails");
+    for row in &mut matrix.rows {
+        row.label.as_mut().unwrap().target += 2.0 * generator.random::<f64>();
+    }
+    let settings = TrainSettings {
+        inverse: Inverse::Exp,
+        ..settings(HeadKind::Ridge)
+    };
+    let fitted = train(&matrix, &settings, &Device::flex(), &Unwatched).unwrap();
+    let (mut plain, mut expected, mut truth) = (0.0, 0.0, 0.0);
+    let predictions = fitted.head.predict(&matrix).unwrap();
+    for ((prediction, row), (_, part)) in predictions.iter().zip(&matrix.rows).zip(&fitted.split) {
+        if *part == Split::Test {
+            let original = fitted.head.original(prediction).unwrap();
+            assert!(original.low <= original.value && original.value <= original.high);
+            plain += prediction.value.exp();
+            expected += original.value;
+            truth += row.label.unwrap().target.exp();
+        }
+    }
+    let off = |sum: f64| (sum / truth - 1.0).abs();
+    assert!(
+        off(expected) < 0.8 * off(plain),
+        "{plain} {expected} {truth}"
+    );
 }
 
 #[test]

@@ -10,8 +10,9 @@ use burn::tensor::Device;
 use super::{
     Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
     blend::best_blend,
+    design::Group,
     fit::{Fit, difference},
-    heads::{Epoch, Head, Problem, Products, Stop},
+    heads::{Epoch, Head, Problem, Products, Stop, Strength},
     splits::split,
     target::{Curve, Reach},
     watch::{Progress, Watch},
@@ -127,6 +128,21 @@ pub(crate) fn train_from(
     })
 }
 
+impl Choices {
+    /// What was chosen for the line alone.
+    fn of_line(groups: &[Group], strength: Strength, target: TargetKind) -> Self {
+        let names = groups.iter().map(|group| group.name.clone());
+        Self {
+            penalty: strength.penalty,
+            weights: names.zip(strength.weights).collect(),
+            target,
+            blend: 0.0,
+            trees: (0, 0.0),
+            epochs: Vec::new(),
+        }
+    }
+}
+
 fn run(
     fit: Fit,
     settings: &TrainSettings,
@@ -204,30 +220,30 @@ fn run(
         let rows = [fit.train.as_slice(), &fit.validation].concat();
         Curve::fit(&scaled, &fit.targets(&rows))
     });
+    let truth = fit.targets(&fit.validation);
     let all = [fit.train.as_slice(), &fit.validation].concat();
     let problem = problem.with_rows(&fit.validation);
     let linear = problem.fit(&on_scale(&all), &chosen.strength)?;
     if products.is_none() {
         *products = problem.into_products(&fit.groups);
     }
-    let names = fit.groups.iter().map(|group| group.name.clone());
     let choices = Choices {
-        penalty: chosen.strength.penalty,
-        weights: names.zip(chosen.strength.weights).collect(),
-        target: kind,
         blend,
         trees: forest.as_ref().map_or((0, 0.0), |forest| {
             (forest.boosted.trees.len(), forest.share)
         }),
         epochs,
+        ..Choices::of_line(&fit.groups, chosen.strength, kind)
     };
     let history = members.iter().flat_map(|member| member.history.clone());
     let history = history.collect();
-    let head = Head {
+    let mut head = Head {
         kind: settings.head,
         design: fit.design,
         scale,
         curve,
+        smearing: None,
+        reference: fit.reference,
         reach,
         linear,
         blend,
@@ -235,6 +251,7 @@ fn run(
         forest,
         mmrl: None,
     };
+    head.learn_smearing(settings, &unseen, &truth);
     Ok((head, history, choices))
 }
 
@@ -265,17 +282,18 @@ fn original(
 ) -> Result<(Head, Choices), Error> {
     let mmrl = fit.mmrl(settings, device, watch)?;
     let found = mmrl.predict_all(&fit.rows, &fit.validation);
-    let missed = difference(&fit.targets(&fit.validation), &found);
+    let truth = fit.targets(&fit.validation);
+    let missed = difference(&truth, &found);
     let reach = Reach::fit(&missed, settings.coverage);
-    let choices = Choices {
+    let none = Strength {
         penalty: 0.0,
-        weights: BTreeMap::new(),
-        target: TargetKind::Standard,
-        blend: 0.0,
-        trees: (0, 0.0),
-        epochs: Vec::new(),
+        weights: Vec::new(),
     };
-    Ok((Head::of_mmrl(fit.design, mmrl, reach), choices))
+    let choices = Choices::of_line(&[], none, TargetKind::Standard);
+    let mut head = Head::of_mmrl(fit.design, mmrl, reach);
+    head.reference = fit.reference;
+    head.learn_smearing(settings, &found, &truth);
+    Ok((head, choices))
 }
 
 /// The middle one of some numbers; 0 where there are none.

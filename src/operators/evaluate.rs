@@ -142,7 +142,8 @@ impl Evaluate {
                 learning::evaluate(&matrix, &fitted, &training, truth, &device, &watch)
                     .map_err(|error| learning_error(error, &watch))?;
             let (inverse, seed) = (training.inverse, training.seed);
-            let prequential = learning::prequential(&matrix, &foretold, inverse, seed)
+            let targets = fitted.head.targets(&matrix.rows);
+            let prequential = learning::prequential(&matrix, &targets, &foretold, (inverse, seed))
                 .map_err(|error| learning_error(error, &watch))?;
             let rows = evaluated_rows(&matrix, &fitted)?;
             // A constant has no rank correlation; an error that is no number is a fault.
@@ -222,12 +223,13 @@ fn evaluated_rows(matrix: &FeatureMatrix, fitted: &Fitted) -> Result<Vec<Evaluat
         .rows
         .iter()
         .zip(predictions)
-        .filter_map(|(row, prediction)| {
+        .zip(fitted.head.targets(&matrix.rows))
+        .filter_map(|((row, prediction), target)| {
             let split = parts.get(row.id.as_str())?;
             Some(EvaluatedRow {
                 id: row.id.clone(),
                 split: json!(split).as_str().unwrap_or_default().to_owned(),
-                target: row.label?.target,
+                target: target?,
                 prediction: prediction.value,
             })
         });

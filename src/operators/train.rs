@@ -158,6 +158,7 @@ impl Train {
         let merged = MergeOutput::upstream(&context)?;
         let training = TrainSettings {
             inverse: merged.inverse,
+            relative: merged.relative,
             ..read(&settings).map_err(TaskError::fail)?
         };
         if merged.labelled == 0 {

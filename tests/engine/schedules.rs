@@ -312,7 +312,10 @@ async fn a_backfill_is_worked_off_in_order() {
     let mut machine = Machine::start(&home, &schedules).await;
     backfill(&store, 5).await;
     machine.scheduler.nudge().await;
-    assert!(store.runs(None, 10).await.unwrap().len() <= 4);
+    // Those that have ended make room for the next ones, however soon that is.
+    let made = store.runs(None, 10).await.unwrap();
+    let waiting = made.iter().filter(|run| !run.state.is_final());
+    assert!(waiting.count() <= 4);
     machine.settle(&store).await;
     let rows = store.backfill_intervals("b").await.unwrap();
     assert!(

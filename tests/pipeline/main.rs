@@ -30,3 +30,4 @@ mod sharing;
 mod checkpoints;
 mod collecting;
 mod encoders;
+mod histories;

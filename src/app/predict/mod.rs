@@ -2,6 +2,7 @@
 
 mod captions;
 mod given;
+mod history;
 mod nearest;
 mod process;
 mod vectors;
@@ -21,15 +22,16 @@ use vectors::blocking;
 pub(super) use wire::{Answer, Ask, exchange};
 pub use words::record_from_words;
 
-use self::{captions::Captioners, given::Given, nearest::Posts};
+use self::{captions::Captioners, given::Given, history::Remembered, nearest::Posts};
 use super::{App, Error};
 use crate::{
+    clock::Clock,
     corpus::{MediaInfo, Record},
     encoders::{openai, weights::catalogue},
     learning::{FeatureSchema, Head, Parts, RowInput, assemble},
-    operators::{Choice, Environment},
+    operators::{Choice, Environment, past_of},
     registry::{BlockEncoder, Fit, ModelName, ModelVersion},
-    server::{Contributions, PredictedRow},
+    server::{Contributions, Original, PredictedRow},
     sources::{TableSource, TableSpec, every_row_of},
 };
 
@@ -43,6 +45,8 @@ pub struct Predictor {
     head: Head,
     schema: FeatureSchema,
     captioners: Mutex<Captioners>,
+    history: Option<Remembered>,
+    clock: Arc<dyn Clock>,
     /// The posts of the version, once somebody has asked for those that are like a record.
     posts: Option<Posts>,
 }
@@ -103,6 +107,8 @@ impl App {
             head,
             schema,
             captioners: Mutex::default(),
+            history: None,
+            clock: Arc::clone(&self.clock),
             posts: None,
         })
     }
@@ -171,6 +177,7 @@ impl Predictor {
         given: &Given,
         telling: Telling,
     ) -> Result<Vec<PredictedRow>, Error> {
+        self.remember(records).await?;
         let mut predicted = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
             predicted.extend(self.predict_chunk(chunk, given, telling).await?);
@@ -224,6 +231,7 @@ impl Predictor {
                 record,
                 media,
                 vectors,
+                past: past_of(self.history.as_ref().map(|of| &of.history), record),
                 label: None,
                 order: None,
             })
@@ -248,11 +256,17 @@ impl Predictor {
             .zip(infos.iter().zip(nearest))
             .filter_map(|((keyed, record), (images, nearest))| {
                 let (prediction, contributions) = by_key.remove(keyed.id.as_str())?;
+                let original = self.head.original(&prediction);
                 Some(PredictedRow {
                     id: record.id.clone(),
                     prediction: prediction.value,
                     low: prediction.low,
                     high: prediction.high,
+                    original: original.map(|number| Original {
+                        value: number.value,
+                        low: number.low,
+                        high: number.high,
+                    }),
                     missing_images: record.media.len() - images.len(),
                     contributions,
                     nearest,

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{Error, Expression, Inverse, Kind, Outcome, reading_fields, record_fields, render};
+use super::{
+    Error, Expression, Inverse, Kind, Outcome, Relative, reading_fields, record_fields, render,
+};
 
 fn record() -> Map<String, Value> {
     let record = json!({
@@ -329,7 +331,7 @@ fn says_where_the_syntax_is_wrong() {
     score > 1 annd x  =>  Syntax: unexpected input after expression (at column 11)
     (score  =>  Syntax: unexpected end of input, expected `)` (at column 2)
     score = 3  =>  Syntax: unexpected input after expression (at column 7); write `==` to compare
-    lgo1p(score)  =>  Unknown: unknown function `lgo1p` (at column 1); did you mean `log1p`? allowed: `log1p`, `expm1`, `log`, `exp`, `sqrt`, `abs`, `min`, `max`, `round`, `length`, `lower`, `upper`, `base36`, `default`
+    lgo1p(score)  =>  Unknown: unknown function `lgo1p` (at column 1); did you mean `log1p`? allowed: `log1p`, `expm1`, `log`, `exp`, `sqrt`, `abs`, `min`, `max`, `round`, `length`, `lower`, `upper`, `base36`, `community_quantile`, `top_decile`, `pairs`, `default`
     log1p()  =>  Syntax: `log1p` takes one argument, not 0 (at column 1)
     round(1, 2, 3)  =>  Syntax: `round` takes 1 to 2 arguments, not 3 (at column 1)
     score|default  =>  Syntax: `default` needs one value to fall back to (at column 1); write `x|default(0)`
@@ -391,6 +393,32 @@ fn checks_names_and_types_without_a_record() {
 fn names_come_once_and_in_order() {
     let expression = Expression::compile("b > a and a is none or log1p(c)|default(b)").unwrap();
     assert_eq!(expression.names(), ["b", "a", "c"]);
+}
+
+#[test]
+fn a_target_may_be_relative_as_a_whole_and_in_no_part() {
+    let relative = |text: &str| Expression::compile(text).unwrap().relative();
+    assert_eq!(
+        relative("community_quantile(score)"),
+        Some(Relative::CommunityQuantile)
+    );
+    assert_eq!(relative("score|top_decile"), Some(Relative::TopDecile));
+    assert_eq!(relative("pairs(log1p(score))"), Some(Relative::Pairs));
+    assert_eq!(relative("log1p(score)"), None);
+    let quantile = Expression::compile("community_quantile(log1p(score))").unwrap();
+    assert_eq!(quantile.inverse(), Inverse::Identity);
+    let record = serde_json::json!({"score": 7});
+    assert_eq!(
+        quantile.number(record.as_object().unwrap()).unwrap(),
+        Ok(7_f64.ln_1p())
+    );
+    let error = Expression::compile("1 + top_decile(score)")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`top_decile` is the whole of a target"),
+        "{error}"
+    );
 }
 
 #[test]

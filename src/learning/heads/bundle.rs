@@ -15,15 +15,17 @@ use super::{Forest, Head, Linear, Mmrl, Network};
 use crate::learning::{
     Error, HeadKind,
     design::Design,
+    reference::Reference,
     seeds,
+    smearing::Smearing,
     target::{Curve, Reach, TargetScale},
 };
 
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "trendmill_head";
-/// What this program writes and reads: 2 has trees, 3 is the original's network. All others are
-/// written as 1, which every program reads.
-const FORMATS: [u32; 3] = [1, 2, 3];
+/// What this program writes and reads: 2 has trees, 3 is the original's network, 4 has learned where
+/// rows stand among others. All others are written as 1, which every program reads.
+const FORMATS: [u32; 4] = [1, 2, 3, 4];
 
 /// What is not a tensor.
 #[derive(Serialize, Deserialize)]
@@ -34,6 +36,11 @@ struct Description {
     scale: TargetScale,
     curve: Option<Curve>,
     reach: Reach,
+    /// The way on to the number that people know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    smearing: Option<Smearing>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reference: Option<Reference>,
     intercept: f64,
     blend: f64,
     members: usize,
@@ -54,6 +61,7 @@ impl Head {
         let first = self.members.first();
         let description = Description {
             format: match (&self.forest, &self.mmrl) {
+                _ if self.reference.is_some() => 4,
                 (_, Some(_)) => 3,
                 (Some(_), None) => 2,
                 (None, None) => 1,
@@ -63,6 +71,8 @@ impl Head {
             scale: self.scale.clone(),
             curve: self.curve.clone(),
             reach: self.reach,
+            smearing: self.smearing.clone(),
+            reference: self.reference.clone(),
             intercept: self.linear.intercept,
             blend: self.blend,
             members: self.members.len(),
@@ -169,6 +179,8 @@ impl Head {
             scale: description.scale,
             curve: description.curve,
             reach: description.reach,
+            smearing: description.smearing,
+            reference: description.reference,
             linear: Linear {
                 weights,
                 intercept: description.intercept,

@@ -24,11 +24,13 @@ pub use training::Epoch;
 pub(crate) use training::{Learned, Stop, Task, train as train_network};
 
 use super::{
-    Error, HeadKind,
+    Error, HeadKind, TrainSettings,
     design::{Design, Designed},
+    reference::{Reference, targets},
+    smearing::Smearing,
     target::{Curve, Reach, TargetScale},
 };
-use crate::corpus::FeatureMatrix;
+use crate::corpus::{FeatureMatrix, Row};
 
 /// A prediction on the training scale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,10 @@ pub struct Head {
     /// The way back, where the scale is a rank.
     pub(crate) curve: Option<Curve>,
     pub(crate) reach: Reach,
+    /// The way on to the number that people know, where the target is another.
+    pub(crate) smearing: Option<Smearing>,
+    /// What relative targets are measured by.
+    pub(crate) reference: Option<Reference>,
     pub(crate) linear: Linear,
     /// What the mean of the members is multiplied with.
     pub(crate) blend: f64,
@@ -73,6 +79,8 @@ impl Head {
             scale: TargetScale::plain(),
             curve: None,
             reach,
+            smearing: None,
+            reference: None,
             linear: Linear {
                 weights: vec![0.0; design.width()],
                 intercept: 0.0,
@@ -83,6 +91,36 @@ impl Head {
             forest: None,
             mmrl: Some(mmrl),
         }
+    }
+
+    /// Learns the way to the number that people know from what it says of rows that it has not seen,
+    /// on the scale that is learned, and their targets.
+    pub(crate) fn learn_smearing(
+        &mut self,
+        settings: &TrainSettings,
+        unseen: &[f64],
+        truth: &[f64],
+    ) {
+        let missed = |(&scaled, target): (&f64, &f64)| target - self.prediction(scaled).value;
+        let residuals: Vec<f64> = unseen.iter().zip(truth).map(missed).collect();
+        self.smearing = match &self.reference {
+            None => Smearing::fit(settings.inverse, &residuals),
+            Some(_) => None,
+        };
+    }
+
+    /// The targets of rows as this head was to learn them; of those without a label, none.
+    pub fn targets(&self, rows: &[Row]) -> Vec<Option<f64>> {
+        targets(self.reference.as_ref(), rows)
+    }
+
+    /// The expected number that people know, as a score, and the ends of its interval; nothing where
+    /// it is the prediction itself, or the target says how a row stands among others.
+    ///
+    /// It is the mean over what targets of unseen rows were off by, more than the number at the
+    /// expected target where the curve bends upwards.
+    pub fn original(&self, prediction: &Prediction) -> Option<Prediction> {
+        Some(self.smearing.as_ref()?.back(prediction))
     }
 
     /// Which learner it is.
@@ -140,11 +178,15 @@ impl Head {
             None => self.scale.target(scaled),
         };
         let (low, high) = self.reach.around(scaled);
+        let (least, greatest) = match &self.reference {
+            Some(reference) => reference.bounds(),
+            None => (f64::NEG_INFINITY, f64::INFINITY),
+        };
         Prediction {
-            value,
+            value: value.clamp(least, greatest),
             // A mean can lie outside the quantiles of a skewed target.
-            low: self.scale.target(low).min(value),
-            high: self.scale.target(high).max(value),
+            low: self.scale.target(low).min(value).clamp(least, greatest),
+            high: self.scale.target(high).max(value).clamp(least, greatest),
         }
     }
 }

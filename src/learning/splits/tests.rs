@@ -33,6 +33,7 @@ fn settings(test: &str, embargo: u64) -> SplitSettings {
         embargo: Duration::from_secs(embargo * 3600),
         window: Duration::ZERO,
         holdout: Duration::ZERO,
+        apart: Vec::new(),
     }
 }
 
@@ -185,4 +186,24 @@ fn hold_outs_and_old_rows_are_neither_learned_nor_tested() {
     assert_eq!(days(Split::Validation).0[1], "2026-05-01");
     let unused = found.parts.iter().filter(|part| part.is_none()).count();
     assert_eq!(unused, 31 * 24 + 36);
+}
+
+#[test]
+fn authors_of_tested_rows_can_be_kept_apart() {
+    let author = |at: usize| {
+        ["frequent", "early", "late"][if at.is_multiple_of(5) { 0 } else { 1 + at / 80 }]
+    };
+    let rows = (0..100).map(|at| row(at, i64::try_from(at).ok(), None, Some(author(at))));
+    let matrix = matrix(rows.collect());
+    let apart = SplitSettings {
+        apart: vec!["author".to_owned()],
+        ..settings("20%", 0)
+    };
+    let [usual, found] = [settings("20%", 0), apart].map(|of| split(&matrix, &of).unwrap());
+    assert_eq!(found.rows(Split::Test), usual.rows(Split::Test));
+    let learned = [Split::Train, Split::Validation]
+        .map(|part| found.rows(part))
+        .concat();
+    assert_eq!(learned.len(), 64);
+    assert!(learned.iter().all(|&at| author(at) == "early"));
 }

@@ -69,7 +69,10 @@ fn catalogue() -> Catalogue {
             "merge",
             &["blocks", "numbers", "categories", "target", "order"],
         ))
-        .with(Fake("train", &["head", "seed", "test", "embargo"]))
+        .with(Fake(
+            "train",
+            &["head", "seed", "test", "embargo", "holdout"],
+        ))
         .with(Fake("evaluate", &[]))
         .with(Fake("persist", &[]))
         .with(Fake("score", &[]))

@@ -112,6 +112,9 @@ pub struct PredictedRow {
     pub low: f64,
     /// The upper end of its interval.
     pub high: f64,
+    /// The expected number that people know, as a score, where the prediction is on another scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
     /// How many of its images could not be had; it was predicted without them.
     #[serde(default, skip_serializing_if = "is_none")]
     pub missing_images: usize,
@@ -126,6 +129,17 @@ pub struct PredictedRow {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
 const fn is_none(count: &usize) -> bool {
     *count == 0
+}
+
+/// A prediction as the number that people know.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Original {
+    /// The expected number: the mean over what predictions of unseen rows were off by.
+    pub value: f64,
+    /// The lower end of its interval.
+    pub low: f64,
+    /// The upper end of its interval.
+    pub high: f64,
 }
 
 /// What each input adds to a prediction, on its scale: `prediction = base + Σ inputs + joint`.
