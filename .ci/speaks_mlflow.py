@@ -23,7 +23,7 @@ mlflow.set_tracking_uri(sys.argv[1])
 client = MlflowClient()
 
 # Experiments: one for each model.
-(experiment,) = client.search_experiments()
+(experiment,) = client.search_experiments(filter_string="name != 'Default'")
 assert experiment.name == "reddit", experiment
 assert client.get_experiment(experiment.experiment_id).name == "reddit"
 assert client.get_experiment_by_name("reddit").experiment_id == experiment.experiment_id
@@ -108,4 +108,25 @@ refused(lambda: client.delete_experiment(ids[0]), "PERMISSION_DENIED")
 refused(lambda: client.set_tag(run.info.run_id, "trendmill.version", "2"), "PERMISSION_DENIED")
 refused(lambda: client.delete_registered_model("reddit"), "PERMISSION_DENIED")
 
-print(f"mlflow {mlflow.__version__} reads models, runs and files, and writes tags and aliases")
+told = refused(lambda: client.create_run(ids[0]), "PERMISSION_DENIED")
+assert "recorded" in told, told
+told = refused(lambda: client.create_registered_model("mine"), "PERMISSION_DENIED")
+assert "trendmill run" in told, told
+
+# Runs of others stand beside them.
+mlflow.set_experiment("by hand")
+with mlflow.start_run(run_name="try") as logged:
+    mlflow.log_params({"lr": 0.1})
+    for step in range(3):
+        mlflow.log_metric("spearman", step / 10 - 5, step=step)
+both = [logged.info.experiment_id, *ids]
+found = client.search_runs(both, "metrics.spearman > -9", order_by=["metrics.spearman DESC"])
+assert [one.info.run_id for one in found] == [run.info.run_id, logged.info.run_id], found
+(first,) = client.search_runs(both, order_by=["metrics.spearman ASC"], max_results=1)
+assert first.info.run_name == "try" and first.info.status == "FINISHED", first
+assert [point.step for point in client.get_metric_history(logged.info.run_id, "spearman")] == [0, 1, 2]
+refused(lambda: client.log_param(logged.info.run_id, "lr", "0.2"), "INVALID_PARAMETER_VALUE")
+client.delete_run(logged.info.run_id)
+assert len(client.search_runs(both)) == 1
+
+print(f"mlflow {mlflow.__version__} reads models, runs and files, logs runs, and writes tags and aliases")

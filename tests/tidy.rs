@@ -132,14 +132,16 @@ fn every_file_begins_with_what_it_is() {
 #[test]
 fn every_fail_point_has_a_death() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let deaths: String = ["main", "commands", "models", "notices", "purges", "ticks"]
-        .map(|name| {
-            root.join("tests/failpoints")
-                .join(name)
-                .with_extension("rs")
-        })
-        .map(|file| fs_err::read_to_string(file).unwrap())
-        .concat();
+    let deaths: String = [
+        "main", "commands", "logged", "models", "notices", "purges", "ticks",
+    ]
+    .map(|name| {
+        root.join("tests/failpoints")
+            .join(name)
+            .with_extension("rs")
+    })
+    .map(|file| fs_err::read_to_string(file).unwrap())
+    .concat();
     let (mut points, mut untried) = (0, Vec::new());
     for file in sources() {
         let text = production(&file);

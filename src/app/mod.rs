@@ -10,6 +10,7 @@ mod executors;
 mod face;
 mod housekeeping;
 mod looks;
+mod learned;
 mod models;
 mod notify;
 mod open_source;

@@ -39,6 +39,7 @@ mod check;
 mod doctor;
 mod merge;
 mod features;
+mod export;
 
 use std::{
     ffi::OsString,
@@ -138,6 +139,9 @@ enum Command {
     /// What features can be computed of, and since when.
     #[command(subcommand)]
     Features(features::Command),
+    /// Write what versions have learned from, predicted and measured, as tables.
+    #[command(subcommand)]
+    Export(export::Command),
     /// Say what keeps the home from working, and what mends it.
     Doctor,
     /// Look after the databases.
@@ -304,6 +308,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> Result<u8, Failure> {
         }
         Command::Sandbox(arguments) => sandbox::run(arguments).await?,
         Command::Features(command) => features::run(command, &home, settings, output).await?,
+        Command::Export(command) => export::run(command, &home, settings, output).await?,
         Command::Merge(command) => return merge::run(command, &home, settings, output).await,
         Command::Doctor => return doctor::run(&home, settings, output).await,
         Command::Db(command) => db::run(command, &home, settings, output).await?,

@@ -222,7 +222,7 @@ fn told(rows: u64, what: &str, out: &Path, output: Output) -> Result<(), Failure
 }
 
 /// The folder of a file that is to be written, in full.
-fn folder_of(out: &Path, app: &App) -> Result<PathBuf, Failure> {
+pub(super) fn folder_of(out: &Path, app: &App) -> Result<PathBuf, Failure> {
     let wrong = |why: String| Failure::wrong_use(why).hint("give a file in a folder that is there");
     if out.is_dir() || out.file_name().is_none() {
         return Err(wrong(format!(
@@ -238,7 +238,7 @@ fn folder_of(out: &Path, app: &App) -> Result<PathBuf, Failure> {
 }
 
 /// Notes an export before it is written: a purge takes its rows from there too.
-fn note_export(
+pub(super) fn note_export(
     app: &App,
     folder: &Path,
     out: &Path,

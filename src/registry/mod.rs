@@ -11,6 +11,7 @@ mod error;
 mod files;
 #[cfg(test)]
 mod made_up;
+mod measured;
 mod overview;
 mod probes;
 mod publish;
@@ -20,6 +21,7 @@ mod version;
 
 pub use aliases::{CHAMPION, Moved};
 pub use error::Error;
+pub use measured::Measured;
 pub use overview::{HistoryPoint, ModelOverview};
 pub use probes::{ProbeAnswer, Probes};
 pub use publish::{Candidate, Published, VersionFile};

@@ -51,6 +51,7 @@ mod notices;
 mod retention;
 mod growth;
 mod curves;
+mod logged;
 
 use std::path::Path;
 
@@ -69,6 +70,10 @@ pub use error::{Error, is_disk_full};
 pub use figures::{ModelAges, TaskCount};
 pub use file_cursors::ReadTo;
 pub use growth::Growth;
+pub use logged::{
+    LogError, LoggedExperiment, LoggedMetric, LoggedRun, LoggedSearch, NewLoggedRun, RunUpdate,
+    SearchCell, SearchField, SearchTest,
+};
 pub use media::PlaceState;
 pub use models::{ModelVersionRow, NewModelVersion};
 pub use notices::{NewNotice, NoticeFilter, NoticeRow, NoticeState, RunEnd, RunEnds};

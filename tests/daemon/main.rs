@@ -17,3 +17,4 @@ mod same;
 mod schedules;
 mod purging;
 mod predicting;
+mod logging;

@@ -7,6 +7,7 @@ mod home;
 #[path = "../proofs/effects.rs"]
 mod effects;
 mod commands;
+mod logged;
 mod models;
 mod notices;
 mod purges;

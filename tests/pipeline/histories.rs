@@ -69,7 +69,7 @@ fn where_a_post_stands_among_others_is_predicted_as_it_was_learned() {
         assert!((0.0..=1.0).contains(&found), "{metric} {found}");
     }
     let flags = filed.iter().map(|row| row["target"].as_f64().unwrap());
-    assert!(flags.clone().all(|flag| flag == 0.0 || flag == 1.0));
+    assert!(flags.clone().all(|flag| [0.0, 1.0].contains(&flag)));
     let share = flags.sum::<f64>() / filed.len() as f64;
     assert!((0.05..0.2).contains(&share), "{share}");
     assert!(predicted.iter().all(|row| row["original"].is_null()));

@@ -24,6 +24,7 @@ mod old_homes;
 mod keeping;
 mod window;
 mod tables;
+mod exporting;
 mod watched;
 mod visual;
 mod sharing;

@@ -41,6 +41,8 @@ pub enum Kind {
     Moment,
     /// Lists of texts; one that is missing is an empty one.
     Texts,
+    /// Lists of numbers of 32 bits; one that is missing is an empty one.
+    Numbers,
 }
 
 /// A column of a table.
@@ -88,6 +90,8 @@ pub enum Cell {
     Moment(i64),
     /// A list of texts.
     Texts(Vec<String>),
+    /// A list of numbers.
+    Numbers(Vec<f32>),
 }
 
 impl Cell {
@@ -214,9 +218,13 @@ fn leaf(column: &Column) -> io::Result<TypePtr> {
             let moment = LogicalType::timestamp(true, TimeUnit::MILLIS);
             optional(Physical::INT64, Some(moment))
         }
-        Kind::Texts => {
-            let text = Some(LogicalType::String);
-            let element = primitive("element", Physical::BYTE_ARRAY, Repetition::REQUIRED, text)?;
+        Kind::Texts | Kind::Numbers => {
+            let (physical, logical) = if column.kind == Kind::Texts {
+                (Physical::BYTE_ARRAY, Some(LogicalType::String))
+            } else {
+                (Physical::FLOAT, None)
+            };
+            let element = primitive("element", physical, Repetition::REQUIRED, logical)?;
             let list = group("list", Repetition::REPEATED, None, vec![element])?;
             let logical = Some(LogicalType::List);
             group(&column.name, Repetition::REQUIRED, logical, vec![list])
@@ -252,6 +260,7 @@ enum Values {
     Text(Vec<ByteArray>),
     Whole(Vec<i64>),
     Number(Vec<f64>),
+    Float(Vec<f32>),
     Flag(Vec<bool>),
 }
 
@@ -262,10 +271,11 @@ impl Waiting {
                 Kind::Text | Kind::Texts => Values::Text(Vec::new()),
                 Kind::Whole | Kind::Moment => Values::Whole(Vec::new()),
                 Kind::Number => Values::Number(Vec::new()),
+                Kind::Numbers => Values::Float(Vec::new()),
                 Kind::Flag => Values::Flag(Vec::new()),
             },
             defs: Vec::new(),
-            reps: (column.kind == Kind::Texts).then(Vec::new),
+            reps: matches!(column.kind, Kind::Texts | Kind::Numbers).then(Vec::new),
         }
     }
 
@@ -288,6 +298,19 @@ impl Waiting {
                 for (number, text) in texts.into_iter().enumerate() {
                     bytes += text.len();
                     values.push(text.into_bytes().into());
+                    self.defs.push(1);
+                    reps.push(i16::from(number > 0));
+                }
+                return Ok(bytes);
+            }
+            (Values::Float(values), Some(reps), Cell::Numbers(numbers)) => {
+                if numbers.is_empty() {
+                    self.defs.push(0);
+                    reps.push(0);
+                }
+                for (number, value) in numbers.into_iter().enumerate() {
+                    bytes += size_of::<f64>();
+                    values.push(value);
                     self.defs.push(1);
                     reps.push(i16::from(number > 0));
                 }
@@ -320,6 +343,9 @@ impl Waiting {
             (ColumnWriter::DoubleColumnWriter(column), Values::Number(values)) => {
                 column.write_batch(values, defs, reps)
             }
+            (ColumnWriter::FloatColumnWriter(column), Values::Float(values)) => {
+                column.write_batch(values, defs, reps)
+            }
             (ColumnWriter::BoolColumnWriter(column), Values::Flag(values)) => {
                 column.write_batch(values, defs, reps)
             }
@@ -330,6 +356,7 @@ impl Waiting {
             Values::Text(values) => values.clear(),
             Values::Whole(values) => values.clear(),
             Values::Number(values) => values.clear(),
+            Values::Float(values) => values.clear(),
             Values::Flag(values) => values.clear(),
         }
         self.defs.clear();

@@ -149,3 +149,35 @@ fn rows_go_from_a_table() {
     let error = drop_parquet_rows(&path, &["id"], |_, _| true).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
+
+#[test]
+fn vectors_are_read_back_and_lose_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.parquet");
+    let columns = [
+        Column::new("id", Kind::Text),
+        Column::new("title", Kind::Numbers),
+    ];
+    let mut table = ParquetTable::create(&path, &columns).unwrap();
+    let vectors = [
+        Cell::Numbers(vec![1.5, 2.5]),
+        Cell::Missing,
+        Cell::Numbers(vec![0.25, f32::NAN]),
+    ];
+    for (number, vector) in vectors.into_iter().enumerate() {
+        let id = Cell::Text(format!("r{number}"));
+        table.row(vec![id, vector]).unwrap();
+    }
+    table.finish().unwrap();
+    let [first, second, third] = [
+        "{id: \"r0\", title: [1.5, 2.5]}",
+        "{id: \"r1\", title: []}",
+        "{id: \"r2\", title: [0.25, NaN]}",
+    ];
+    assert_eq!(rows(&path), [first, second, third]);
+    assert_eq!(
+        drop_parquet_rows(&path, &["id"], |_, id| id == "r0").unwrap(),
+        1
+    );
+    assert_eq!(rows(&path), [second, third]);
+}

@@ -43,13 +43,23 @@ async fn place(host: &SharedHost, path: &str) -> Result<PathBuf, Refusal> {
             "there are no artifacts at `{path}`"
         )));
     };
-    let version = version_of_run(host, run).await?;
-    if version.manifest.name != experiment {
+    let (of, folder) = folder(host, run).await?;
+    if of != experiment {
         return Err(Refusal::unknown(format!(
             "there are no artifacts at `{path}`"
         )));
     }
-    below(&version.folder, parts.next().unwrap_or_default())
+    below(&folder, parts.next().unwrap_or_default())
+}
+
+/// The experiment of a run, and the folder of its files.
+async fn folder(host: &SharedHost, run_id: &str) -> Result<(String, PathBuf), Refusal> {
+    if let Some(run) = host.store().logged_run(run_id).await? {
+        let folder = host.data_dir().join("logged").join(&run.run_id);
+        return Ok((run.experiment.to_string(), folder));
+    }
+    let version = version_of_run(host, run_id).await?;
+    Ok((version.manifest.name, version.folder))
 }
 
 /// Nothing outside of the folder is ever named.
@@ -104,15 +114,16 @@ async fn list_by_uri(State(host): State<SharedHost>, asked: Asked) -> Result<Jso
 }
 
 async fn list(State(host): State<SharedHost>, asked: Asked) -> Result<Json<Value>, Refusal> {
-    let version = version_of_run(&host, asked.run_id()?).await?;
+    let run_id = asked.run_id()?;
+    let (experiment, folder) = folder(&host, run_id).await?;
     let path = asked.text("path").unwrap_or_default().trim_matches('/');
-    let folder = below(&version.folder, path)?;
+    let folder = below(&folder, path)?;
     let before = if path.is_empty() {
         String::new()
     } else {
         format!("{path}/")
     };
-    let root = artifact_uri(&version.manifest.name, &version.manifest.run_id);
+    let root = artifact_uri(&experiment, run_id);
     Ok(answered(files(&folder, &before).await?, Some(root)))
 }
 
@@ -140,7 +151,10 @@ async fn download(
 }
 
 async fn upload(Path(path): Path<String>) -> Refusal {
-    Refusal::recorded(&format!("the folder of `{path}`"))
+    Refusal::unsupported(format!(
+        "`{path}` is not taken: of runs that clients log, parameters, metrics and tags are kept, but \
+         no files; the files of versions are those that their runs published"
+    ))
 }
 
 #[cfg(test)]

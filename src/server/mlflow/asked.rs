@@ -29,14 +29,23 @@ impl<S: Send + Sync> FromRequest<S> for Asked {
             return Ok(Self::default());
         }
         match serde_json::from_slice(&body) {
-            Ok(Value::Object(map)) => Ok(Self(map)),
-            Ok(_) => Err(Refusal::invalid("the body is JSON but no object")),
+            Ok(body) => {
+                Self::of(body).ok_or_else(|| Refusal::invalid("the body is JSON but no object"))
+            }
             Err(error) => Err(Refusal::invalid(format!("the body is no JSON: {error}"))),
         }
     }
 }
 
 impl Asked {
+    /// Those of a JSON object.
+    pub(super) fn of(value: Value) -> Option<Self> {
+        match value {
+            Value::Object(map) => Some(Self(map)),
+            _ => None,
+        }
+    }
+
     /// A name that comes several times is a list.
     fn of_pairs(pairs: Vec<(String, String)>) -> Self {
         let mut map = Map::new();
@@ -84,6 +93,29 @@ impl Asked {
         };
         let wrong = || Refusal::invalid(format!("`{name}` is not a whole number"));
         number.map(Some).ok_or_else(wrong)
+    }
+
+    /// A number; what JSON cannot write comes as `NaN`, `Infinity` or `-Infinity` in quotes.
+    pub(super) fn float(&self, name: &str) -> Result<f64, Refusal> {
+        let number = match self.0.get(name) {
+            None | Some(Value::Null) => {
+                let told = format!("Missing value for required parameter '{name}'.");
+                return Err(Refusal::invalid(told));
+            }
+            Some(Value::String(text)) => text.parse().ok(),
+            Some(value) => value.as_f64(),
+        };
+        number.ok_or_else(|| Refusal::invalid(format!("`{name}` is not a number")))
+    }
+
+    /// A list of objects.
+    pub(super) fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
+        let list = match self.0.get(name) {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(list)) => list.clone().into_iter().map(Self::of).collect(),
+            Some(_) => None,
+        };
+        list.ok_or_else(|| Refusal::invalid(format!("`{name}` is not a list of objects")))
     }
 
     /// Texts; one alone is a list of one.

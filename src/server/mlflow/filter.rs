@@ -6,27 +6,20 @@ use super::{
     refusal::Refusal,
     words::{Word, words},
 };
+use crate::store::SearchTest as Test;
 
-/// What a condition or an order looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Field {
-    Metric(String),
-    Param(String),
-    Tag(String),
-    Attribute(String),
-}
-
-/// What a field holds.
-#[derive(Clone, Debug, PartialEq, PartialOrd)]
-pub(super) enum Cell {
-    Number(f64),
-    Text(String),
-}
+pub(super) use crate::store::{SearchCell as Cell, SearchField as Field};
 
 /// What can be searched.
 pub(super) trait Searched {
     /// The attributes that it has.
     const ATTRIBUTES: &'static [&'static str];
+    /// Those of them that are numbers.
+    const NUMBERS: &'static [&'static str];
+    /// Those of them that are asked for as numbers and as texts.
+    const EITHER: &'static [&'static str] = &[];
+    /// Whether it has metrics and parameters too.
+    const IS_MEASURED: bool = false;
 
     /// What a field of it holds; nothing where it has none of this name.
     fn cell(&self, field: &Field) -> Option<Cell>;
@@ -34,14 +27,6 @@ pub(super) trait Searched {
 
 /// A tag that clients ask about though no model has it: it does not hold where it is missing.
 const PROMPT: &str = "mlflow.prompt.is_prompt";
-
-#[derive(Clone, Debug, PartialEq)]
-enum Test {
-    Compare(&'static str, Cell),
-    Like { pattern: String, fold: bool },
-    In { among: Vec<String>, not: bool },
-    Null(bool),
-}
 
 /// Conditions that must all hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,6 +47,7 @@ impl Filter {
                 _ => return Err(wrong("a condition begins with a name")),
             };
             let test = Test::read(&mut words).map_err(wrong)?;
+            field.fits::<T>(&test).map_err(wrong)?;
             conditions.push((field, test));
             match words.next() {
                 None => break,
@@ -70,6 +56,11 @@ impl Filter {
             }
         }
         Ok(Self(conditions))
+    }
+
+    /// What must hold, one by one.
+    pub(super) fn conditions(&self) -> &[(Field, Test)] {
+        &self.0
     }
 
     /// Whether all conditions hold.
@@ -87,15 +78,18 @@ impl Filter {
 }
 
 impl Field {
-    fn read<T: Searched>(parts: &[String]) -> Result<Self, Refusal> {
+    /// Reads a name over things of kind `T`.
+    pub(super) fn read<T: Searched>(parts: &[String]) -> Result<Self, Refusal> {
         let (scope, key) = match parts {
             [key] => ("attributes", key.clone()),
             [scope, key @ ..] => (scope.as_str(), key.join(".")),
             [] => ("", String::new()),
         };
         match scope.to_ascii_lowercase().as_str() {
-            "metric" | "metrics" => Ok(Self::Metric(key)),
-            "param" | "params" | "parameter" | "parameters" => Ok(Self::Param(key)),
+            "metric" | "metrics" if T::IS_MEASURED => Ok(Self::Metric(key)),
+            "param" | "params" | "parameter" | "parameters" if T::IS_MEASURED => {
+                Ok(Self::Param(key))
+            }
             "tag" | "tags" => Ok(Self::Tag(key)),
             "attribute" | "attributes" | "attr" | "run"
                 if T::ATTRIBUTES.contains(&key.as_str()) =>
@@ -107,8 +101,38 @@ impl Field {
                 T::ATTRIBUTES.join(", ")
             ))),
             other => Err(Refusal::invalid(format!(
-                "Invalid entity type `{other}`; there are: metrics, params, tags, attributes"
+                "Invalid entity type `{other}`; there are: {}tags, attributes",
+                if T::IS_MEASURED {
+                    "metrics, params, "
+                } else {
+                    ""
+                }
             ))),
+        }
+    }
+
+    /// Whether such a test can be made of it.
+    fn fits<T: Searched>(&self, test: &Test) -> Result<(), &'static str> {
+        let is_number = match self {
+            Self::Metric(_) => true,
+            Self::Param(_) | Self::Tag(_) => false,
+            Self::Attribute(name) if T::EITHER.contains(&name.as_str()) => return Ok(()),
+            Self::Attribute(name) => T::NUMBERS.contains(&name.as_str()),
+        };
+        match test {
+            Test::Compare(_, Cell::Text(_)) if is_number => {
+                Err("numbers are compared with numbers, which stand without quotes")
+            }
+            Test::Like { .. } | Test::In { .. } if is_number => {
+                Err("numbers are compared by = != < <= > >=")
+            }
+            Test::Compare(_, Cell::Number(_)) if !is_number => {
+                Err("texts are compared with texts in quotes")
+            }
+            Test::Compare(sign, _) if !is_number && !matches!(*sign, "=" | "!=") => {
+                Err("texts are compared by = != LIKE ILIKE IN")
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -157,7 +181,8 @@ impl Test {
             (Self::Compare(sign, wanted), _) => compare(cell, sign, wanted),
             (Self::Like { pattern, fold }, Cell::Text(text)) => {
                 let (pattern, text) = if *fold {
-                    (pattern.to_lowercase(), text.to_lowercase())
+                    // As SQLite folds them.
+                    (pattern.to_ascii_lowercase(), text.to_ascii_lowercase())
                 } else {
                     (pattern.clone(), text.clone())
                 };
@@ -218,57 +243,6 @@ fn like(pattern: &[char], text: &[char]) -> bool {
     pattern[at..].iter().all(|&c| c == '%')
 }
 
-/// What a list is ordered by: fields, each rising or falling.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Order(Vec<(Field, bool)>);
-
-impl Order {
-    /// Reads `order_by`: a name, and `ASC` or `DESC` after it.
-    pub(super) fn read<T: Searched>(texts: &[&str]) -> Result<Self, Refusal> {
-        let read = |text: &&str| {
-            let wrong = |what: &str| {
-                Refusal::invalid(format!(
-                    "Invalid order_by clause `{text}`: {what}; write NAME ASC or NAME DESC"
-                ))
-            };
-            let mut words = words(text).map_err(|what| wrong(&what))?.into_iter();
-            let field = match words.next() {
-                Some(Word::Name(parts)) => Field::read::<T>(&parts)?,
-                _ => return Err(wrong("it begins with a name")),
-            };
-            match (words.next(), words.next()) {
-                (None, _) => Ok((field, true)),
-                (Some(word), None) if word.is("asc") => Ok((field, true)),
-                (Some(word), None) if word.is("desc") => Ok((field, false)),
-                _ => Err(wrong("something else follows the name")),
-            }
-        };
-        texts.iter().map(read).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// The list in order; what has no such field comes last, and what is equal stays as it stands.
-    pub(super) fn sorted<T: Searched>(&self, items: Vec<T>) -> Vec<T> {
-        let cells = |item: T| {
-            let cells: Vec<_> = self.0.iter().map(|(field, _)| item.cell(field)).collect();
-            (cells, item)
-        };
-        let mut keyed: Vec<_> = items.into_iter().map(cells).collect();
-        keyed.sort_by(|(one, _), (other, _)| {
-            let pairs = self.0.iter().zip(one.iter().zip(other));
-            pairs.fold(Ordering::Equal, |so_far, ((_, rising), pair)| {
-                so_far.then_with(|| match pair {
-                    (Some(one), Some(other)) => {
-                        let order = one.partial_cmp(other).unwrap_or(Ordering::Equal);
-                        if *rising { order } else { order.reverse() }
-                    }
-                    (one, other) => one.is_none().cmp(&other.is_none()),
-                })
-            })
-        });
-        keyed.into_iter().map(|(_, item)| item).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +252,8 @@ mod tests {
 
     impl Searched for Thing {
         const ATTRIBUTES: &'static [&'static str] = &["name"];
+        const NUMBERS: &'static [&'static str] = &[];
+        const IS_MEASURED: bool = true;
 
         fn cell(&self, field: &Field) -> Option<Cell> {
             match field {
@@ -336,19 +312,14 @@ mod tests {
             ("name ~ 'a'", "is not understood"),
             ("name IN 'a'", "parentheses"),
             ("name = name", "a value is a number or a text"),
+            ("name = 1", "texts in quotes"),
+            ("name > 'a'", "texts are compared by"),
+            ("metrics.a = 'a'", "with numbers"),
+            ("metrics.a LIKE 'a'", "numbers are compared by"),
         ] {
             let refused = Filter::read::<Thing>(Some(wrong)).unwrap_err();
             let told = format!("{refused:?}");
             assert!(told.contains(words), "{wrong}: {told}");
         }
-    }
-
-    #[test]
-    fn lists_are_ordered() {
-        let things = vec![Thing("b", 1.0), Thing("a", 2.0), Thing("c", 1.0)];
-        let order = Order::read::<Thing>(&["metrics.`a b` DESC", "name"]).unwrap();
-        let names: Vec<_> = order.sorted(things).iter().map(|t| t.0).collect();
-        assert_eq!(names, ["a", "b", "c"]);
-        assert!(Order::read::<Thing>(&["name UP"]).is_err());
     }
 }

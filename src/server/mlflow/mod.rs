@@ -1,15 +1,23 @@
 //! The endpoints of `MLflow`'s tracking server and registry, so that its clients read ours: an
-//! experiment for each model, a run for each published version.
+//! experiment for each model, a run for each published version. Beside them stand the experiments and
+//! runs that those clients log.
 
 mod artifacts;
 mod asked;
+mod experiments;
 mod filter;
+mod limits;
+mod logged;
 mod model;
 mod models;
+mod order;
 mod page;
+mod published;
 mod recorded;
 mod refusal;
 mod run;
+#[cfg(test)]
+mod tests;
 mod tracking;
 mod words;
 
@@ -32,6 +40,8 @@ pub(super) fn routes() -> Router<SharedHost> {
     let mut router = Router::new().route("/api/3.0/mlflow/server-info", get(server_info));
     for base in BASES {
         let endpoints = tracking::routes()
+            .merge(experiments::routes())
+            .merge(logged::routes())
             .merge(models::routes())
             .merge(recorded::routes())
             .merge(artifacts::routes());

@@ -76,6 +76,8 @@ impl Searched for Version {
         "creation_timestamp",
         "last_updated_timestamp",
     ];
+    const NUMBERS: &'static [&'static str] = &["creation_timestamp", "last_updated_timestamp"];
+    const EITHER: &'static [&'static str] = &["version", "version_number"];
 
     fn cell(&self, field: &Field) -> Option<Cell> {
         let manifest = &self.0.manifest;
@@ -166,6 +168,8 @@ impl Searched for Model {
         "creation_timestamp",
         "last_updated_timestamp",
     ];
+    const NUMBERS: &'static [&'static str] =
+        &["timestamp", "creation_timestamp", "last_updated_timestamp"];
 
     fn cell(&self, field: &Field) -> Option<Cell> {
         match field {

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::{
     super::SharedHost,
     asked::Asked,
+    limits,
     model::{Model, Version},
     page::searched,
     refusal::Refusal,
     run::NOTE,
-    tracking::{listed, version_of_run},
+    tracking::listed,
 };
 use crate::registry::{CHAMPION, ModelName, ModelVersion};
 
@@ -44,8 +45,6 @@ pub(super) fn routes() -> Router<SharedHost> {
             "/model-versions/delete-tag",
             post(delete_version_tag).delete(delete_version_tag),
         )
-        .route("/runs/set-tag", post(set_run_tag))
-        .route("/runs/delete-tag", post(delete_run_tag))
 }
 
 async fn search_models(State(host): State<SharedHost>, asked: Asked) -> Answer {
@@ -122,14 +121,7 @@ async fn set_alias(State(host): State<SharedHost>, asked: Asked) -> Answer {
         let because = "by an MLflow client";
         host.registry().promote(&version, because, now).await?;
     } else {
-        let numbered = alias.strip_prefix('v').is_some_and(|rest| {
-            !rest.is_empty() && rest.chars().all(|digit| digit.is_ascii_digit())
-        });
-        if alias == "latest" || numbered {
-            return Err(Refusal::invalid(format!(
-                "`{alias}` is no alias: `latest` and `v` with a number are reserved"
-            )));
-        }
+        limits::alias(alias)?;
         let number = Some(version.manifest.version);
         host.registry()
             .set_alias((name, alias), number, now)
@@ -172,23 +164,17 @@ async fn set_version_tag(State(host): State<SharedHost>, asked: Asked) -> Answer
 
 async fn delete_version_tag(State(host): State<SharedHost>, asked: Asked) -> Answer {
     let version = named_version(&host, &asked).await?;
-    tag(&host, &version, asked.needed("key")?, None).await?;
+    delete_tag(&host, &version, asked.needed("key")?).await
+}
+
+/// Takes a tag away; what is not there is taken away without a word.
+pub(super) async fn delete_tag(host: &SharedHost, version: &ModelVersion, key: &str) -> Answer {
+    tag(host, version, key, None).await?;
     Ok(done())
 }
 
-/// A tag of a run is a tag of the version that it published.
-async fn set_run_tag(State(host): State<SharedHost>, asked: Asked) -> Answer {
-    let version = version_of_run(&host, asked.run_id()?).await?;
-    set_tag(&host, &version, &asked).await
-}
-
-async fn delete_run_tag(State(host): State<SharedHost>, asked: Asked) -> Answer {
-    let version = version_of_run(&host, asked.run_id()?).await?;
-    tag(&host, &version, asked.needed("key")?, None).await?;
-    Ok(done())
-}
-
-async fn set_tag(host: &SharedHost, version: &ModelVersion, asked: &Asked) -> Answer {
+/// Sets the tag that is asked for.
+pub(super) async fn set_tag(host: &SharedHost, version: &ModelVersion, asked: &Asked) -> Answer {
     let value = asked.maybe_empty("value").unwrap_or_default().to_owned();
     tag(host, version, asked.needed("key")?, Some(value)).await?;
     Ok(done())

@@ -1,28 +1,12 @@
-//! What is refused: changing what trendmill recorded, and what it alone records.
+//! What is refused: changing the models that trendmill published, publishing others, and what is not
+//! kept of runs.
 
 use axum::{Router, routing::post};
 
 use super::{super::SharedHost, asked::Asked, refusal::Refusal};
 
 pub(super) fn routes() -> Router<SharedHost> {
-    let runs = [
-        "/runs/update",
-        "/runs/delete",
-        "/runs/restore",
-        "/runs/log-metric",
-        "/runs/log-parameter",
-        "/runs/log-batch",
-        "/runs/log-inputs",
-        "/runs/outputs",
-        "/runs/log-model",
-    ];
-    let experiments = [
-        "/experiments/update",
-        "/experiments/delete",
-        "/experiments/restore",
-        "/experiments/set-experiment-tag",
-        "/experiments/delete-experiment-tag",
-    ];
+    let entries = ["/runs/log-inputs", "/runs/outputs", "/runs/log-model"];
     let models = [
         "/registered-models/rename",
         "/registered-models/update",
@@ -32,18 +16,10 @@ pub(super) fn routes() -> Router<SharedHost> {
         "/model-versions/delete",
         "/model-versions/transition-stage",
     ];
-    let made = [
-        "/runs/create",
-        "/experiments/create",
-        "/registered-models/create",
-        "/model-versions/create",
-    ];
+    let made = ["/registered-models/create", "/model-versions/create"];
     let mut router = Router::new();
-    for path in runs {
-        router = router.route(path, post(run).patch(run).delete(run));
-    }
-    for path in experiments {
-        router = router.route(path, post(experiment));
+    for path in entries {
+        router = router.route(path, post(entry));
     }
     for path in models {
         router = router.route(path, post(model).patch(model).delete(model));
@@ -54,14 +30,11 @@ pub(super) fn routes() -> Router<SharedHost> {
     router
 }
 
-async fn run(asked: Asked) -> Refusal {
-    let run = asked.run_id().unwrap_or("none").to_owned();
-    Refusal::recorded(&format!("the run {run}"))
-}
-
-async fn experiment(asked: Asked) -> Refusal {
-    let experiment = asked.text("experiment_id").unwrap_or("none");
-    Refusal::recorded(&format!("the experiment {experiment}"))
+async fn entry() -> Refusal {
+    Refusal::unsupported(
+        "datasets and models of runs are not kept here: log what describes them as tags and \
+         parameters",
+    )
 }
 
 async fn model(asked: Asked) -> Refusal {
@@ -71,7 +44,7 @@ async fn model(asked: Asked) -> Refusal {
 
 async fn new() -> Refusal {
     Refusal::unsupported(
-        "experiments, runs, models and versions come from runs of trendmill's pipelines; \
-         `trendmill run PIPELINE` makes one",
+        "registered models and their versions are published by runs of trendmill's pipelines, which \
+         measure them and pass the gate: `trendmill run PIPELINE` publishes one",
     )
 }

@@ -37,6 +37,15 @@ impl Refusal {
         }
     }
 
+    /// There is one of this name.
+    pub(super) fn exists(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "RESOURCE_ALREADY_EXISTS",
+            message: message.into(),
+        }
+    }
+
     /// The server failed.
     pub(super) fn internal(message: impl Into<String>) -> Self {
         Self {
@@ -107,6 +116,17 @@ impl From<registry::Error> for Refusal {
 impl From<store::Error> for Refusal {
     fn from(error: store::Error) -> Self {
         Fault::from(error).into()
+    }
+}
+
+impl From<store::LogError> for Refusal {
+    fn from(error: store::LogError) -> Self {
+        match error {
+            store::LogError::Unknown(told) => Self::unknown(told),
+            store::LogError::Exists(told) => Self::exists(told),
+            store::LogError::Refused(told) => Self::invalid(told),
+            store::LogError::Store(error) => error.into(),
+        }
     }
 }
 

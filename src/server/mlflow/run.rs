@@ -1,18 +1,17 @@
-//! A run and an experiment as `MLflow` shows them: a run for each published version, an experiment
-//! for each model.
+//! A run as `MLflow` shows it: of a published version, or one that others log.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::filter::{Cell, Field, Searched};
-use crate::{clock::Timestamp, registry::ModelVersion};
+use crate::{
+    clock::Timestamp,
+    store::{LoggedMetric, LoggedRun},
+};
 
 /// The tag of a version in which its description is kept.
 pub(super) const NOTE: &str = "mlflow.note.content";
-
-/// The longest value of a parameter that clients take, in characters.
-const LONGEST_PARAM: usize = 6000;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,128 +19,18 @@ pub(super) struct Run {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) experiment: String,
-    pub(super) at: Timestamp,
-    pub(super) step: i64,
-    pub(super) metrics: BTreeMap<String, f64>,
+    pub(super) user: String,
+    pub(super) status: String,
+    pub(super) started: Timestamp,
+    pub(super) ended: Option<Timestamp>,
+    pub(super) deleted: bool,
+    pub(super) metrics: BTreeMap<String, Point>,
     pub(super) params: BTreeMap<String, String>,
     pub(super) tags: BTreeMap<String, String>,
 }
 
-impl From<&ModelVersion> for Run {
-    fn from(version: &ModelVersion) -> Self {
-        let manifest = &version.manifest;
-        let mut params = BTreeMap::new();
-        flat(&json!(manifest.params), "", &mut |key, value| {
-            params.insert(key, text(value));
-        });
-        flat(&manifest.training, "training", &mut |key, value| {
-            params.insert(key, text(value));
-        });
-        params.insert("dataset".to_owned(), manifest.dataset.clone());
-        params.insert("target".to_owned(), manifest.target.clone());
-        for encoder in &manifest.encoders {
-            params.insert(
-                format!("encoder.{}", encoder.block),
-                encoder.encoder.clone(),
-            );
-        }
-        for value in params.values_mut() {
-            if let Some((end, _)) = value.char_indices().nth(LONGEST_PARAM) {
-                value.truncate(end);
-            }
-        }
-        let mut run = Self {
-            id: manifest.run_id.clone(),
-            name: format!("{}/{}", manifest.name, manifest.version),
-            experiment: manifest.name.clone(),
-            at: manifest.created_at,
-            step: manifest.version.into(),
-            metrics: metrics(&manifest.evaluation),
-            params,
-            tags: BTreeMap::new(),
-        };
-        run.tags = version.tags.clone();
-        let mut tag = |key: &str, value: String| run.tags.insert(key.to_owned(), value);
-        tag("mlflow.runName", run.name.clone());
-        tag("mlflow.source.name", manifest.name.clone());
-        tag("mlflow.source.type", "JOB".to_owned());
-        tag("mlflow.user", USER.to_owned());
-        tag("trendmill.model", manifest.name.clone());
-        tag("trendmill.version", manifest.version.to_string());
-        tag("trendmill.code_version", manifest.code_version.clone());
-        tag("trendmill.as_of", manifest.as_of.to_string());
-        tag(
-            "trendmill.interval_start",
-            manifest.interval_start.to_string(),
-        );
-        tag("trendmill.interval_end", manifest.interval_end.to_string());
-        tag("trendmill.row_set", manifest.row_set.clone());
-        tag("trendmill.rows", manifest.matrix.rows.to_string());
-        tag(
-            "trendmill.matrix_sha256",
-            manifest.matrix.sha256.to_string(),
-        );
-        tag(
-            "trendmill.weights_sha256",
-            manifest.weights_sha256.to_string(),
-        );
-        if let Some(until) = manifest.trained_until {
-            tag("trendmill.trained_until", until.to_string());
-        }
-        if let Some(decision) = manifest.gate["decision"].as_str() {
-            tag("trendmill.gate", decision.to_owned());
-        }
-        run
-    }
-}
-
-/// Whose runs they are.
+/// Whose the runs of pipelines are.
 pub(super) const USER: &str = "trendmill";
-
-/// The metrics of an evaluation; the ends of their intervals are `NAME.low` and `NAME.high`.
-fn metrics(evaluation: &Value) -> BTreeMap<String, f64> {
-    let mut metrics = BTreeMap::new();
-    let mut take = |key: String, value: &Value| {
-        if let Some(value) = value.as_f64() {
-            metrics.insert(key, value);
-        }
-    };
-    for (name, baseline) in evaluation["baselines"].as_object().into_iter().flatten() {
-        let path = format!("baselines.{name}");
-        flat(&baseline["metrics"], &path, &mut take);
-    }
-    for (name, interval) in evaluation["intervals"].as_object().into_iter().flatten() {
-        for end in ["low", "high"] {
-            take(format!("{name}.{end}"), &interval[end]);
-        }
-    }
-    flat(&evaluation["metrics"], "", &mut take);
-    metrics
-}
-
-/// The leaves of a document under the path of their keys.
-fn flat(value: &Value, path: &str, take: &mut impl FnMut(String, &Value)) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                flat(value, &path, take);
-            }
-        }
-        Value::Null => {}
-        value => take(path.to_owned(), value),
-    }
-}
-
-fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
 
 impl Run {
     /// As it is sent.
@@ -149,27 +38,28 @@ impl Run {
         json!({ "info": self.info(), "data": self.data(), "inputs": {}, "outputs": {} })
     }
 
-    fn info(&self) -> Value {
-        json!({
+    /// Without what is logged in it.
+    pub(super) fn info(&self) -> Value {
+        let mut info = json!({
             "run_uuid": self.id,
             "run_id": self.id,
             "run_name": self.name,
             "experiment_id": self.experiment,
-            "user_id": USER,
-            "status": "FINISHED",
-            "start_time": self.at.as_millis(),
-            "end_time": self.at.as_millis(),
+            "user_id": self.user,
+            "status": self.status,
+            "start_time": self.started.as_millis(),
             "artifact_uri": artifact_uri(&self.experiment, &self.id),
-            "lifecycle_stage": "active",
-        })
+            "lifecycle_stage": if self.deleted { "deleted" } else { "active" },
+        });
+        if let Some(ended) = self.ended {
+            info["end_time"] = ended.as_millis().into();
+        }
+        info
     }
 
     fn data(&self) -> Value {
-        let metrics: Vec<_> = self
-            .metrics
-            .keys()
-            .filter_map(|key| self.point(key))
-            .collect();
+        let metrics = self.metrics.iter();
+        let metrics: Vec<_> = metrics.map(|(key, point)| point.document(key)).collect();
         let mut data = Map::new();
         for (name, list) in [
             ("metrics", metrics),
@@ -182,16 +72,61 @@ impl Run {
         }
         data.into()
     }
+}
 
-    /// A metric with its moment.
-    pub(super) fn point(&self, key: &str) -> Option<Value> {
-        let value = self.metrics.get(key)?;
-        Some(json!({
+/// A point of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) value: f64,
+    pub(super) at: Timestamp,
+    pub(super) step: i64,
+}
+
+impl Point {
+    /// As it is sent; JSON has no NaN.
+    pub(super) fn document(&self, key: &str) -> Value {
+        let value = if self.value.is_nan() {
+            json!("NaN")
+        } else {
+            json!(self.value)
+        };
+        json!({
             "key": key,
             "value": value,
             "timestamp": self.at.as_millis(),
             "step": self.step,
-        }))
+        })
+    }
+}
+
+impl From<&LoggedMetric> for Point {
+    fn from(logged: &LoggedMetric) -> Self {
+        Self {
+            value: logged.value,
+            at: logged.at,
+            step: logged.step,
+        }
+    }
+}
+
+impl From<LoggedRun> for Run {
+    fn from(logged: LoggedRun) -> Self {
+        let metrics = logged.metrics.iter();
+        Self {
+            id: logged.run_id,
+            name: logged.name,
+            experiment: logged.experiment.to_string(),
+            user: logged.user,
+            status: logged.status,
+            started: logged.started_at,
+            ended: logged.ended_at,
+            deleted: logged.deleted,
+            metrics: metrics
+                .map(|metric| (metric.key.clone(), Point::from(metric)))
+                .collect(),
+            params: logged.params,
+            tags: logged.tags,
+        }
     }
 }
 
@@ -208,22 +143,28 @@ impl Searched for Run {
         "end_time",
         "created",
         "Created",
+        "run name",
+        "Run name",
+        "Run Name",
     ];
+    const NUMBERS: &'static [&'static str] = &["start_time", "end_time", "created", "Created"];
+    const IS_MEASURED: bool = true;
 
     fn cell(&self, field: &Field) -> Option<Cell> {
         let text = |text: &str| Some(Cell::Text(text.to_owned()));
         match field {
-            Field::Metric(key) => self.metrics.get(key).copied().map(Cell::Number),
+            Field::Metric(key) => self.metrics.get(key).map(|point| Cell::Number(point.value)),
             Field::Param(key) => self.params.get(key).cloned().map(Cell::Text),
             Field::Tag(key) => self.tags.get(key).cloned().map(Cell::Text),
             Field::Attribute(name) => match name.as_str() {
                 "run_id" | "run_uuid" => text(&self.id),
-                "run_name" => text(&self.name),
+                "run_name" | "run name" | "Run name" | "Run Name" => text(&self.name),
                 "experiment_id" => text(&self.experiment),
-                "status" => text("FINISHED"),
-                "user_id" => text(USER),
+                "status" => text(&self.status),
+                "user_id" => text(&self.user),
                 "artifact_uri" => text(&artifact_uri(&self.experiment, &self.id)),
-                _ => Some(Cell::Number(millis(self.at))),
+                "end_time" => self.ended.map(millis).map(Cell::Number),
+                _ => Some(Cell::Number(millis(self.started))),
             },
         }
     }
@@ -245,43 +186,4 @@ pub(super) fn pairs(map: &BTreeMap<String, String>) -> Vec<Value> {
     map.iter()
         .map(|(key, value)| json!({ "key": key, "value": value }))
         .collect()
-}
-
-/// An experiment: the versions of one model.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Experiment {
-    /// Its name and its id.
-    pub(super) name: String,
-    pub(super) created: Timestamp,
-    pub(super) updated: Timestamp,
-}
-
-impl Experiment {
-    /// As it is sent.
-    pub(super) fn document(&self) -> Value {
-        json!({
-            "experiment_id": self.name,
-            "name": self.name,
-            "artifact_location": format!("mlflow-artifacts:/{}", self.name),
-            "lifecycle_stage": "active",
-            "creation_time": self.created.as_millis(),
-            "last_update_time": self.updated.as_millis(),
-        })
-    }
-}
-
-impl Searched for Experiment {
-    const ATTRIBUTES: &'static [&'static str] =
-        &["name", "experiment_id", "creation_time", "last_update_time"];
-
-    fn cell(&self, field: &Field) -> Option<Cell> {
-        let Field::Attribute(name) = field else {
-            return None;
-        };
-        Some(match name.as_str() {
-            "creation_time" => Cell::Number(millis(self.created)),
-            "last_update_time" => Cell::Number(millis(self.updated)),
-            _ => Cell::Text(self.name.clone()),
-        })
-    }
 }

@@ -1,6 +1,4 @@
-//! Experiments, runs and the histories of metrics.
-
-use std::collections::BTreeMap;
+//! Runs and the histories of metrics, as they are read.
 
 use axum::{
     Json, Router,
@@ -12,22 +10,21 @@ use serde_json::{Map, Value, json};
 use super::{
     super::SharedHost,
     asked::Asked,
-    page::{Page, paged, searched},
+    filter::Filter,
+    order::Order,
+    page::{Page, Window},
     refusal::Refusal,
-    run::{Experiment, Run},
+    run::{Point, Run},
 };
-use crate::registry::ModelVersion;
+use crate::{registry::ModelVersion, store::LoggedSearch};
 
 type Answer = Result<Json<Value>, Refusal>;
 
+/// How many points of a metric are sent at once.
+const POINTS: usize = 25_000;
+
 pub(super) fn routes() -> Router<SharedHost> {
     Router::new()
-        .route(
-            "/experiments/search",
-            post(search_experiments).get(search_experiments),
-        )
-        .route("/experiments/get", get(experiment))
-        .route("/experiments/get-by-name", get(experiment_by_name))
         .route("/runs/search", post(search_runs))
         .route("/runs/get", get(run))
         .route("/metrics/get-history", get(history))
@@ -36,66 +33,71 @@ pub(super) fn routes() -> Router<SharedHost> {
         .route("/logged-models/search", post(no_logged_models))
 }
 
-async fn experiments(host: &SharedHost) -> Result<Vec<Experiment>, Refusal> {
-    let mut found: BTreeMap<String, Experiment> = BTreeMap::new();
-    for version in host.registry().list(None).await? {
-        let (name, at) = (version.manifest.name, version.manifest.created_at);
-        let known = found.entry(name.clone()).or_insert(Experiment {
-            name,
-            created: at,
-            updated: at,
-        });
-        known.created = known.created.min(at);
-        known.updated = known.updated.max(at);
+/// Whether what is deleted is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    active: bool,
+    deleted: bool,
+}
+
+impl View {
+    /// `ACTIVE_ONLY`, `DELETED_ONLY` or `ALL`, under this name.
+    pub(super) fn asked(asked: &Asked, name: &str) -> Result<Self, Refusal> {
+        let (active, deleted) = match asked.text(name).unwrap_or("ACTIVE_ONLY") {
+            "ACTIVE_ONLY" => (true, false),
+            "DELETED_ONLY" => (false, true),
+            "ALL" => (true, true),
+            other => {
+                return Err(Refusal::invalid(format!(
+                    "Invalid value \"{other}\" for parameter '{name}': write ACTIVE_ONLY, \
+                     DELETED_ONLY or ALL"
+                )));
+            }
+        };
+        Ok(Self { active, deleted })
     }
-    let mut found: Vec<_> = found.into_values().collect();
-    found.sort_by_key(|experiment| std::cmp::Reverse(experiment.updated));
-    Ok(found)
-}
 
-/// Whether what is deleted alone is asked for: nothing of ours is.
-fn deleted_only(asked: &Asked, name: &str) -> bool {
-    asked.text(name) == Some("DELETED_ONLY")
-}
-
-async fn search_experiments(State(host): State<SharedHost>, asked: Asked) -> Answer {
-    let mut all = experiments(&host).await?;
-    if deleted_only(&asked, "view_type") {
-        all.clear();
+    /// Whether it shows what is deleted, or what is not.
+    pub(super) const fn shows(self, deleted: bool) -> bool {
+        if deleted { self.deleted } else { self.active }
     }
-    let page = searched(&asked, all, (1000, 50_000))?;
-    Ok(listed("experiments", page, Experiment::document))
 }
 
-async fn one_experiment(host: &SharedHost, name: &str, told: &str) -> Answer {
-    let found = experiments(host).await?.into_iter();
-    let found = found.into_iter().find(|experiment| experiment.name == name);
-    let found = found.ok_or_else(|| Refusal::unknown(told))?;
-    Ok(Json(json!({ "experiment": found.document() })))
-}
-
-async fn experiment(State(host): State<SharedHost>, asked: Asked) -> Answer {
-    let id = asked.needed("experiment_id")?;
-    one_experiment(&host, id, &format!("No Experiment with id={id} exists")).await
-}
-
-async fn experiment_by_name(State(host): State<SharedHost>, asked: Asked) -> Answer {
-    let name = asked.needed("experiment_name")?;
-    let told = format!("Could not find experiment with name '{name}'");
-    one_experiment(&host, name, &told).await
-}
-
+/// Runs of pipelines are few and are compared here; what others log is found by the database.
 async fn search_runs(State(host): State<SharedHost>, asked: Asked) -> Answer {
-    let mut runs = Vec::new();
-    if !deleted_only(&asked, "run_view_type") {
-        for experiment in asked.texts("experiment_ids") {
+    let filter = Filter::read::<Run>(asked.text("filter"))?;
+    let order = Order::read::<Run>(&asked.texts("order_by"))?;
+    let view = View::asked(&asked, "run_view_type")?;
+    let window = Window::asked(&asked, (1000, 50_000))?;
+    let (mut runs, mut logged) = (Vec::new(), Vec::new());
+    for experiment in asked.texts("experiment_ids") {
+        logged.extend(experiment.parse::<i64>());
+        if view.shows(false) {
             let versions = host.registry().list(Some(experiment)).await?;
             runs.extend(versions.iter().map(Run::from));
         }
     }
-    runs.sort_by(|one, other| other.at.cmp(&one.at).then_with(|| one.id.cmp(&other.id)));
-    let page = searched(&asked, runs, (1000, 50_000))?;
-    Ok(listed("runs", page, Run::document))
+    runs.retain(|run| filter.takes(run));
+    let is_mixed = !runs.is_empty();
+    let found = host.store().search_logged_runs(LoggedSearch {
+        experiments: &logged,
+        active: view.active,
+        deleted: view.deleted,
+        conditions: filter.conditions(),
+        order: order.keys(),
+        from: if is_mixed { 0 } else { window.from },
+        limit: window.wanted + 1 + if is_mixed { window.from } else { 0 },
+    });
+    runs.extend(found.await?.into_iter().map(Run::from));
+    if is_mixed {
+        runs.sort_by(|one, other| {
+            let newest = other.started.cmp(&one.started);
+            newest.then_with(|| one.id.cmp(&other.id))
+        });
+        let mut sorted = order.sorted(runs);
+        runs = sorted.split_off(window.from.min(sorted.len()));
+    }
+    Ok(listed("runs", window.cut(runs), Run::document))
 }
 
 /// The version that a run published.
@@ -113,16 +115,44 @@ pub(super) async fn version_of_run(
         .ok_or_else(unknown)
 }
 
+/// A run of either kind.
+pub(super) async fn found(host: &SharedHost, run_id: &str) -> Result<Run, Refusal> {
+    if let Some(logged) = host.store().logged_run(run_id).await? {
+        return Ok(logged.into());
+    }
+    Ok(Run::from(&version_of_run(host, run_id).await?))
+}
+
 async fn run(State(host): State<SharedHost>, asked: Asked) -> Answer {
-    let version = version_of_run(&host, asked.run_id()?).await?;
-    Ok(Json(json!({ "run": Run::from(&version).document() })))
+    let run = found(&host, asked.run_id()?).await?;
+    Ok(Json(json!({ "run": run.document() })))
+}
+
+/// The points of a metric of a run: so many after so many.
+async fn points(
+    host: &SharedHost,
+    (run_id, key): (&str, &str),
+    (from, limit): (usize, usize),
+) -> Result<Vec<Point>, Refusal> {
+    if host.store().is_logged_run(run_id).await? {
+        let within = (
+            i64::try_from(from).unwrap_or(i64::MAX),
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        );
+        let points = host.store().logged_history(run_id, key, within).await?;
+        return Ok(points.iter().map(Point::from).collect());
+    }
+    let run = Run::from(&version_of_run(host, run_id).await?);
+    let point = run.metrics.get(key).copied();
+    Ok(point.into_iter().skip(from).take(limit).collect())
 }
 
 async fn history(State(host): State<SharedHost>, asked: Asked) -> Answer {
-    let run = Run::from(&version_of_run(&host, asked.run_id()?).await?);
-    let points = run.point(asked.needed("metric_key")?);
-    let page = paged(&asked, points.into_iter().collect(), (25_000, 25_000))?;
-    Ok(listed("metrics", page, Value::clone))
+    let (id, key) = (asked.run_id()?, asked.needed("metric_key")?);
+    let window = Window::asked(&asked, (POINTS, POINTS))?;
+    let points = points(&host, (id, key), (window.from, window.wanted + 1)).await?;
+    let document = |point: &Point| point.document(key);
+    Ok(listed("metrics", window.cut(points), document))
 }
 
 /// A metric of several runs, as pages that compare runs ask for it.
@@ -131,17 +161,23 @@ async fn histories(State(host): State<SharedHost>, asked: Asked) -> Answer {
     let mut ids = asked.texts("run_ids");
     ids.extend(asked.texts("run_id"));
     let (first, last) = (asked.number("start_step")?, asked.number("end_step")?);
-    let mut points = Vec::new();
+    let window = Window::asked(&asked, (POINTS, POINTS))?;
+    let mut found = Vec::new();
     for id in ids {
-        let run = Run::from(&version_of_run(&host, id).await?);
-        let within =
-            first.is_none_or(|first| first <= run.step) && last.is_none_or(|last| run.step <= last);
-        if let Some(mut point) = run.point(key).filter(|_| within) {
-            point["run_id"] = id.into();
-            points.push(point);
+        for point in points(&host, (id, key), (0, window.wanted)).await? {
+            let is_after = first.is_none_or(|first| first <= point.step);
+            if is_after && last.is_none_or(|last| point.step <= last) {
+                let mut point = point.document(key);
+                point["run_id"] = id.into();
+                found.push(point);
+            }
         }
     }
-    let page = paged(&asked, points, (25_000, 25_000))?;
+    found.truncate(window.wanted);
+    let page = Page {
+        items: found,
+        next: None,
+    };
     Ok(listed("metrics", page, Value::clone))
 }
 
