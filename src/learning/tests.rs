@@ -278,6 +278,50 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
     assert!(median.metrics["spearman"].unwrap() < whole);
 }
 
+/// Where there is nothing to be found, intervals hold the value of a guess as often as they promise.
+#[test]
+fn a_shuffled_signal_is_not_found() {
+    let (mut matrix, device) = (matrix(Planted::Line), Device::flex());
+    // Six rows an hour, so that there are pairs to be put in order.
+    for (at, row) in matrix.rows.iter_mut().enumerate() {
+        row.created_at = Some(Timestamp::from_seconds(at as f64 * 600.0));
+    }
+    let guesses = [
+        ("spearman", 0.0),
+        ("spearman_within", 0.0),
+        ("kendall", 0.0),
+        ("pairwise_accuracy", 0.5),
+        ("top_decile_precision", 0.1),
+    ];
+    let mut left = Vec::new();
+    for seed in 0..20 {
+        let mut labels: Vec<_> = matrix.rows.iter().map(|row| row.label).collect();
+        seeds::shuffle(&mut labels, &mut seeds::generator(seed, "labels"));
+        for (row, label) in matrix.rows.iter_mut().zip(labels) {
+            row.label = label;
+        }
+        let settings = TrainSettings {
+            ablation: false,
+            backtest: 0,
+            without: vec!["title".to_owned()],
+            seed,
+            ..settings(HeadKind::Ridge)
+        };
+        let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
+        let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+        for (metric, guess) in guesses {
+            let interval = evaluation.intervals[metric];
+            // A constant prediction has no rank correlation and leaves nothing.
+            if let (Some(low), Some(high)) = (interval.low, interval.high)
+                && !(low..=high).contains(&guess)
+            {
+                left.push((seed, metric, low, high));
+            }
+        }
+    }
+    assert!(left.len() <= 5, "{left:?}");
+}
+
 #[test]
 fn where_a_row_stands_among_others_can_be_learned() {
     let (matrix, device) = (matrix(Planted::Line), Device::flex());

@@ -14,6 +14,7 @@ mod deleted;
 mod permission;
 mod bad_input;
 mod bad_encoding;
+mod bad_rows;
 mod served;
 mod captions;
 mod asking;
