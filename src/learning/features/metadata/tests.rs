@@ -1,3 +1,5 @@
+//! What the numbers and categories of a record are.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
