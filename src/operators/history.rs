@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::merge::label_of;
+use super::label::label_of;
 use crate::{
     clock::Timestamp,
     corpus::Record,

@@ -23,6 +23,7 @@ mod caption;
 mod sharing;
 mod encoding;
 mod history;
+mod label;
 mod merge;
 mod purging;
 mod sync_deletions;

@@ -1,6 +1,9 @@
 //! Features of what was known when a post was published, and targets that say where it stands among
 //! others: predicted as they were learned.
-use serde_json::Value;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use trendmill::store::Store;
 
 use crate::home::Home;
 
@@ -78,4 +81,53 @@ fn where_a_post_stands_among_others_is_predicted_as_it_was_learned() {
     assert!(model["metrics"]["roc_auc"].is_null());
     let inside = |row: &Value| (0.0..=1.0).contains(&row["prediction"].as_f64().unwrap());
     assert!(filed.iter().all(inside));
+}
+
+/// Posts of which nothing tells how they do but what their authors' earlier ones did. The last 30
+/// were read too early for their label.
+fn posts() -> String {
+    let mut text = String::new();
+    for post in 0..400_u32 {
+        let (author, created) = (post * 5 % 7, 1_700_000_000 + post * 1800);
+        let seen = if post < 370 { 131_400 } else { 600 };
+        let post = json!({
+            "id": format!("p{post:04}"), "title": "a post", "subreddit": "pics",
+            "author": format!("a{author}"), "created_utc": created, "retrieved_on": created + seen,
+            "score": 10_u32.pow(author / 2) + post % 3,
+        });
+        writeln!(text, "{post}").unwrap();
+    }
+    text
+}
+
+#[tokio::test]
+async fn what_waits_for_its_label_is_scored_as_it_is_predicted() {
+    let home = Home::empty();
+    let score = "\n[[task]]\nid = \"score\"\nop = \"score\"\nafter = [\"persist\"]\n";
+    let plain = include_str!("plain.toml");
+    let pipeline = plain.replace("sandbox:posts=14", "dump:posts.ndjson");
+    assert_ne!(pipeline, plain);
+    home.write("pipelines/plain.toml", pipeline + score);
+    home.write("posts.ndjson", posts());
+    // The run of today stands for a moment that is to come; its posts are known already.
+    assert_eq!(home.json(&["run", "plain"])["state"], "succeeded");
+    home.run(&["records", "export", "--out", "posts.jsonl"]);
+    let predicted = home.json_lines(&["predict", "plain", "--input", "posts.jsonl"]);
+    let of = |id: &str| {
+        let row = predicted.iter().find(|row| row["id"] == id).unwrap();
+        row["prediction"].as_f64().unwrap()
+    };
+
+    let data = home.path().join("data");
+    let store = Store::open_read_only(&data).await.unwrap();
+    let dataset = store.datasets().await.unwrap().remove(0).0;
+    let scored = store.first_predictions(&dataset, "plain").await.unwrap();
+    assert_eq!(scored.len(), 30);
+    for (_, prediction) in scored {
+        let (id, value) = (&prediction.record_id, prediction.value);
+        assert!((of(id) - value).abs() <= 1e-6, "{id}: {value} {}", of(id));
+    }
+    // Of the authors one has a hundred points each time, the other one or two.
+    let above = of("p0376") - of("p0378");
+    assert!(above > 2.0, "{above}");
 }

@@ -15,6 +15,10 @@ use crate::{
 /// How long a history serves before the store is read again.
 const KEPT: Duration = Duration::from_mins(10);
 
+/// All that is in the store is known by now, though a run may stand for a moment that is to come:
+/// what is too late for a record is told by the record's own publication.
+const EVER: Timestamp = Timestamp::from_millis(i64::MAX);
+
 /// The history that was read from the store, and for which records.
 #[derive(Debug)]
 pub(super) struct Remembered {
@@ -46,7 +50,7 @@ impl Predictor {
                 "the target of the manifest cannot be read: {error}"
             ))
         })?;
-        let of = (manifest.dataset.as_str(), now);
+        let of = (manifest.dataset.as_str(), EVER);
         let store = &self.environment.store;
         let horizon = self.schema.history.map(horizon_of);
         let history = history_before(store, of, records, &target, horizon)
