@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::Manifest;
 
-/// The metrics that a card and a report show.
-pub(super) const SHOWN: [(&str, &str); 6] = [
+/// The metrics that a card shows.
+const SHOWN: [(&str, &str); 6] = [
     ("spearman", "Spearman"),
     ("spearman_within", "Spearman within communities"),
     ("pairwise_accuracy", "Pairs within 30 minutes in order"),

@@ -3,6 +3,7 @@
 //! It is made of the manifest alone, so a version of an older release has one too; what its
 //! evaluation did not tell of is left out.
 
+mod elsewhere;
 mod page;
 mod parts;
 mod plots;
@@ -27,12 +28,7 @@ impl ModelVersion {
 /// The page of a manifest.
 pub(super) fn report(manifest: &Manifest) -> String {
     let evaluation = &manifest.evaluation;
-    let drift = &evaluation["drift"];
-    let since = drift["champion"].as_u64().map_or_else(
-        || "a former version".to_owned(),
-        |version| format!("version {version}"),
-    );
-    let drift = &drift["drift"];
+    let calibration = &evaluation["calibration"];
     let body = [
         parts::headline(manifest),
         section(
@@ -42,20 +38,19 @@ pub(super) fn report(manifest: &Manifest) -> String {
         ),
         section(
             "The metrics",
-            "Hold-out: the newest rows, kept from training. Forward: predictions that were filed \
-             before their labels were known.",
+            "Of the tested rows, which the measured fit has not learned.",
             &tables::metrics(evaluation),
         ),
         section(
-            "What it goes by",
-            "How much Spearman is lost where the model is trained without an input; a bar whose \
-             interval holds zero may be chance.",
-            &parts::ablation(evaluation),
+            "Whether predictions mean what they say",
+            &parts::coverage(calibration),
+            &parts::calibration(calibration),
         ),
         section(
-            "Whether predictions mean what they say",
-            &parts::coverage(&evaluation["calibration"]),
-            &parts::calibration(&evaluation["calibration"]),
+            "What it goes by",
+            "How much Spearman is lost where the model is trained without an input; where the \
+             interval holds zero, that may be chance.",
+            &parts::ablation(evaluation),
         ),
         section(
             "By community",
@@ -69,17 +64,25 @@ pub(super) fn report(manifest: &Manifest) -> String {
             &parts::learning_curve(evaluation),
         ),
         section(
+            "On other rows",
+            &elsewhere::note(evaluation),
+            &elsewhere::plot(evaluation),
+        ),
+        section(
             "How the rows have changed",
-            &format!(
-                "Population stability index of the rows that came since {since} learned: below 0.1 \
-                 little has changed, from 0.25 on much has."
-            ),
-            &parts::drift(drift),
+            &parts::since(&evaluation["drift"]),
+            &parts::drift(&evaluation["drift"]["drift"]),
+        ),
+        section(
+            "What became of earlier predictions",
+            "Predictions that were filed before their labels were known, by the champions of then. \
+             They are not of the fit that the other figures are of.",
+            &tables::forward(&evaluation["prequential"]),
         ),
         section("Where it comes from", "", &tables::lineage(manifest)),
     ];
     page(
-        &format!("{} {}", manifest.name, manifest.version),
+        &format!("{}, version {}", manifest.name, manifest.version),
         &body.concat(),
     )
 }

@@ -19,6 +19,8 @@ body { margin: 2rem auto; max-width: 50rem; padding: 0 1rem; font: 16px/1.5 syst
   color: var(--ink); background: var(--back); }
 h1, h2 { line-height: 1.2; }
 h2 { margin-top: 2.2rem; font-size: 1.2rem; }
+.verdict { border-left: 4px solid var(--own); padding-left: .8rem; font-size: 1.15rem;
+  font-weight: 600; }
 .note { color: var(--faint); font-size: .9rem; }
 svg { display: block; max-width: 100%; height: auto; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--ink); }
@@ -31,6 +33,7 @@ svg .whisker { stroke: var(--ink); stroke-width: 1.5; }
 svg .own { fill: var(--own); }
 svg .other { fill: var(--other); }
 svg .line { fill: none; stroke: var(--own); }
+.wide { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; font-size: .9rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; }
@@ -90,6 +93,11 @@ pub(super) fn paragraph(text: &str) -> String {
     format!("<p>{}</p>\n", escaped(text))
 }
 
+/// A paragraph of text that stands out.
+pub(super) fn strong(text: &str) -> String {
+    format!("<p class=\"verdict\">{}</p>\n", escaped(text))
+}
+
 /// What the columns after the first one hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cells {
@@ -118,5 +126,7 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], cells: Cells) -> Stri
         .iter()
         .map(|row| line("td", &mut row.iter().map(String::as_str)))
         .collect();
-    format!("<table{class}>\n<thead>{head}</thead>\n<tbody>{body}</tbody>\n</table>\n")
+    format!(
+        "<div class=\"wide\"><table{class}>\n<thead>{head}</thead>\n<tbody>{body}</tbody>\n</table></div>\n"
+    )
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Manifest, Spread, number,
-    page::paragraph,
+    page::{paragraph, strong},
     percent,
     plots::{Beside, Line, Point, Shape, points, rows},
 };
@@ -12,25 +12,23 @@ use super::{
 /// The most features whose drift is drawn.
 const MOST_DRIFTS: usize = 10;
 
-/// What it predicts, how well, and what the gate made of it, in words.
+/// What the gate made of it, what it predicts and how well, in words.
 pub(super) fn headline(manifest: &Manifest) -> String {
     let evaluation = &manifest.evaluation;
+    let mut text = verdict(&manifest.gate);
     let window = match (manifest.data_window.from, manifest.data_window.to) {
         (Some(from), Some(to)) => format!(", made from {} to {}", from.date(), to.date()),
         _ => String::new(),
     };
-    let mut text = paragraph(&format!(
+    text += &paragraph(&format!(
         "It predicts {} of posts as those of the data set {}, from {} of them{window}.",
         manifest.target, manifest.dataset, manifest.matrix.rows,
     ));
-    if let Some(line) = evaluation["first_line"].as_str() {
-        text += &paragraph(&format!("It was {line}."));
-    }
     if let Some(own) = Spread::metric(evaluation, "spearman") {
         let beside = best_baseline(evaluation).map_or_else(String::new, |(name, part, value)| {
             let more = Spread::of(&part["difference"]["spearman"]);
             let more = more.map_or_else(String::new, |more| {
-                format!(", a difference of {}", more.told())
+                format!(", a difference of {}{}", more.told(), certainty(more))
             });
             format!("; the best baseline, {name}, has {}{more}", number(value))
         });
@@ -39,17 +37,43 @@ pub(super) fn headline(manifest: &Manifest) -> String {
             own.told(),
         ));
     }
-    let gate = &manifest.gate;
-    if let (Some(verdict), Some(cause)) = (gate["verdict"].as_str(), gate["cause"].as_str()) {
+    if let Some(line) = evaluation["first_line"].as_str() {
+        text += &paragraph(&format!("It was {line}."));
+    }
+    if let (Some(_), Some(until)) = (manifest.evaluated_sha256, manifest.trained_until) {
         text += &paragraph(&format!(
-            "The gate: {}, {cause}.",
-            verdict.replace('_', " ")
+            "The figures are of the fit that was measured. The one that predicts has the same \
+             settings and has learned every labelled row until {until}, the tested ones too."
         ));
     }
     text
 }
 
-fn best_baseline(evaluation: &Value) -> Option<(&str, &Value, f64)> {
+fn verdict(gate: &Value) -> String {
+    let (Some(verdict), Some(cause)) = (gate["verdict"].as_str(), gate["cause"].as_str()) else {
+        return String::new();
+    };
+    let decided = match verdict {
+        "promote" => "The gate made it the champion",
+        "keep" => "The gate kept the champion",
+        "ask" => "The gate leaves it to a person",
+        other => other,
+    };
+    strong(&format!("{decided}: {cause}."))
+}
+
+/// What the interval of a difference says, to follow it.
+fn certainty(difference: Spread) -> &'static str {
+    match difference.ends {
+        Some((low, _)) if low > 0.0 => ", more than chance",
+        Some((_, high)) if high < 0.0 => ", worse than it by more than chance",
+        Some(_) => ", which may be chance",
+        None => "",
+    }
+}
+
+/// The baseline with the greatest Spearman: its name, what is filed of it, and that value.
+pub(super) fn best_baseline(evaluation: &Value) -> Option<(&str, &Value, f64)> {
     let baselines = evaluation["baselines"].as_object()?;
     let valued = baselines.iter().filter_map(|(name, part)| {
         let value = part["metrics"]["spearman"].as_f64()?;
@@ -183,6 +207,21 @@ pub(super) fn learning_curve(evaluation: &Value) -> String {
     )
 }
 
+/// What the change of the rows is measured by, in words.
+pub(super) fn since(drift: &Value) -> String {
+    let champion = drift["champion"].as_u64();
+    let learner = champion.map_or_else(
+        || "a former version".to_owned(),
+        |version| format!("version {version}"),
+    );
+    let rows = drift["drift"]["rows"].as_u64();
+    let rows = rows.map_or_else(|| "the rows".to_owned(), |rows| format!("{rows} rows"));
+    format!(
+        "Population stability index of {rows} that came since {learner} learned: below 0.1 little \
+         has changed, from 0.25 on much has."
+    )
+}
+
 /// What has changed most in the rows.
 pub(super) fn drift(drift: &Value) -> String {
     let line = |name: &str, value: f64, own: bool| Line {
@@ -200,15 +239,11 @@ pub(super) fn drift(drift: &Value) -> String {
     if let Some(target) = drift["target"].as_f64() {
         lines.push(line("the target", target, false));
     }
-    let marks = [(0.1, "0.1"), (0.25, "0.25")];
-    let plot = rows(
+    let marks = [(0.1, "little"), (0.25, "much")];
+    rows(
         "Population stability index by feature",
         &lines,
         Shape::Bars,
         &marks,
-    );
-    match drift["rows"].as_u64() {
-        Some(rows) if !plot.is_empty() => format!("{plot}{}", paragraph(&format!("{rows} rows."))),
-        _ => plot,
-    }
+    )
 }

@@ -3,51 +3,68 @@
 use serde_json::{Map, Value};
 
 use super::{
-    super::card::SHOWN,
     Manifest, Spread, number,
     page::{Cells, paragraph, table},
+    parts::best_baseline,
     percent,
 };
 
-/// The metrics of the hold-out, beside those of the forward test where there is one.
+/// The metrics that are shown, in the order of reading.
+const METRICS: [(&str, &str); 12] = [
+    ("spearman", "Spearman"),
+    ("spearman_within", "Spearman within communities"),
+    ("pairwise_accuracy", "Pairs within 30 minutes in order"),
+    (
+        "top_decile_precision",
+        "Of the tenth predicted best, truly in it",
+    ),
+    ("roc_auc", "Area under the ROC curve"),
+    ("average_precision", "Average precision"),
+    ("brier", "Brier score"),
+    ("r2", "R²"),
+    ("mae", "Mean absolute error"),
+    ("mae_original", "Mean absolute error in the original unit"),
+    ("mdape", "Median absolute error, relative"),
+    ("coverage", "Targets inside the interval"),
+];
+
+/// The metrics of the tested rows, beside those of the best baseline.
 pub(super) fn metrics(evaluation: &Value) -> String {
-    let forward = &evaluation["prequential"];
-    let is_forward = forward["metrics"].is_object();
-    let mut header = vec!["metric", "hold-out", "95 % interval"];
-    if is_forward {
-        header.extend(["forward", "95 % interval"]);
-    }
-    let mut rows = Vec::new();
-    for (metric, called) in SHOWN {
-        let cells = |part: &Value| {
-            let of = Spread::metric(part, metric);
-            of.map(|of| [number(of.value), of.between()])
-        };
-        let (held, forward) = (cells(evaluation), cells(forward));
-        if held.is_none() && forward.is_none() {
-            continue;
-        }
-        let mut row = vec![called.to_owned()];
-        row.extend(held.unwrap_or_default());
-        if is_forward {
-            row.extend(forward.unwrap_or_default());
-        }
-        rows.push(row);
-    }
-    let mut text = table(&header, &rows, Cells::Numbers);
-    if let (Some(rows), false) = (forward["rows"].as_u64(), text.is_empty()) {
-        let versions: Vec<String> = forward["versions"]
-            .as_object()
-            .into_iter()
-            .flatten()
+    let best = best_baseline(evaluation);
+    let called = best.map(|(name, ..)| format!("baseline {name}"));
+    let mut header = vec!["", "this version", "95 % interval"];
+    header.extend(called.as_deref());
+    let beside = |metric: &str| {
+        let (_, part, _) = best?;
+        let value = part["metrics"][metric].as_f64();
+        Some(value.map_or_else(|| "–".to_owned(), number))
+    };
+    table(&header, &shown(evaluation, beside), Cells::Numbers)
+}
+
+/// The metrics of predictions that were filed before their labels were known.
+pub(super) fn forward(prequential: &Value) -> String {
+    let header = ["", "value", "95 % interval"];
+    let mut text = table(&header, &shown(prequential, |_| None), Cells::Numbers);
+    if let (Some(rows), false) = (prequential["rows"].as_u64(), text.is_empty()) {
+        let versions = prequential["versions"].as_object().into_iter().flatten();
+        let versions: Vec<String> = versions
             .map(|(version, rows)| format!("{rows} by version {version}"))
             .collect();
-        text += &paragraph(&format!(
-            "The forward test has {rows} rows: {}.",
-            versions.join(", ")
-        ));
+        text += &paragraph(&format!("{rows} rows: {}.", versions.join(", ")));
     }
     text
+}
+
+/// A row for each metric that a part of an evaluation has, with one more cell of `beside`.
+fn shown(part: &Value, beside: impl Fn(&str) -> Option<String>) -> Vec<Vec<String>> {
+    let row = |&(metric, called): &(&str, &str)| {
+        let of = Spread::metric(part, metric)?;
+        let mut row = vec![called.to_owned(), number(of.value), of.between()];
+        row.extend(beside(metric));
+        Some(row)
+    };
+    METRICS.iter().filter_map(row).collect()
 }
 
 /// How it does in each community.

@@ -20,7 +20,9 @@ fn full() -> Manifest {
     };
     manifest.evaluation = json!({
         "first_line": "tested on 40 rows",
-        "metrics": {"spearman": 0.5, "mae": 125.25, "coverage": 0.75, "spearman_ceiling": 0.9},
+        "split": {"test": 40},
+        "metrics": {"spearman": 0.5, "spearman_within": 0.4, "pairwise_accuracy": 0.7,
+            "top_decile_precision": 0.25, "mae": 125.25, "coverage": 0.75, "spearman_ceiling": 0.9},
         "intervals": {"spearman": spread(0.5)},
         "baselines": {"community": part(0.3), "global": {"metrics": {"spearman": null}}},
         "models_compared": {"ridge": part(0.45)},
@@ -43,6 +45,17 @@ fn full() -> Manifest {
             {"rows": 50, "metrics": {"spearman": 0.2}, "intervals": {"spearman": spread(0.2)}},
             {"rows": 100, "metrics": {"spearman": 0.4}, "intervals": {"spearman": spread(0.4)}},
         ],
+        "new_authors": {
+            "rows": 25, "metrics": {"spearman": 0.3}, "intervals": {"spearman": spread(0.3)},
+        },
+        "hold_outs": [{
+            "name": "2026-Q1", "rows": 30, "metrics": {"spearman": 0.45},
+            "intervals": {"spearman": spread(0.45)},
+        }],
+        "backtest": [{
+            "from": "2026-01-10T00:00:00Z", "to": "2026-01-12T00:00:00Z", "learned": 100,
+            "rows": 40, "metrics": {"spearman": 0.35}, "intervals": {"spearman": spread(0.35)},
+        }],
         "prequential": {
             "rows": 12, "versions": {"1": 5, "2": 7},
             "metrics": {"spearman": 0.25}, "intervals": {"spearman": spread(0.25)},
@@ -54,6 +67,8 @@ fn full() -> Manifest {
     });
     manifest.training = json!({"head": "ridge", "seed": 7, "batch": null});
     manifest.gate = json!({"verdict": "keep", "cause": "not better"});
+    manifest.evaluated_sha256 = Some(manifest.weights_sha256);
+    manifest.trained_until = Some(manifest.created_at);
     manifest.encoders = vec![BlockEncoder {
         block: "title".to_owned(),
         encoder: "all-minilm-l6-v2".to_owned(),
@@ -109,7 +124,7 @@ fn a_small_page_tells_what_is_known() {
 #[test]
 fn what_is_missing_has_no_heading() {
     let whole = headings(&report(&full())).len();
-    assert_eq!(whole, 9);
+    assert_eq!(whole, 11);
     for (key, heading) in [
         ("ablation", Some("What it goes by")),
         (
@@ -119,7 +134,13 @@ fn what_is_missing_has_no_heading() {
         ("communities", Some("By community")),
         ("learning_curve", Some("Whether more rows would help")),
         ("drift", Some("How the rows have changed")),
-        ("prequential", None),
+        (
+            "prequential",
+            Some("What became of earlier predictions"),
+        ),
+        ("new_authors", None),
+        ("hold_outs", None),
+        ("backtest", None),
         ("baselines", None),
         ("models_compared", None),
         ("intervals", None),
@@ -140,6 +161,11 @@ fn what_is_missing_has_no_heading() {
             }
         }
     }
+    let mut manifest = full();
+    for key in ["new_authors", "hold_outs", "backtest"] {
+        manifest.evaluation[key] = Value::Null;
+    }
+    assert!(!headings(&report(&manifest)).contains(&"On other rows"));
     // A version of which almost nothing is known.
     let mut manifest = made_up::manifest(1);
     manifest.evaluation = Value::Null;
@@ -157,6 +183,8 @@ fn a_text_from_outside_is_only_text() {
         "/ablation/0/without",
         "/first_line",
         "/drift/drift/features/0/name",
+        "/hold_outs/0/name",
+        "/backtest/0/from",
     ] {
         *manifest.evaluation.pointer_mut(at).unwrap() = json!(evil);
     }
@@ -188,4 +216,17 @@ fn numbers_that_are_equal_or_tiny_are_drawn() {
         (number(-0.0001), number(-0.5)),
         ("0.000".to_owned(), "-0.500".to_owned())
     );
+}
+
+#[tokio::test]
+async fn the_page_is_filed_and_is_made_again_where_it_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let registry = made_up::registry(home.path(), 1).await;
+    let version = registry.resolve(&"reddit".parse().unwrap()).await.unwrap();
+    let filed = version.folder.join("report.html");
+    assert_eq!(fs_err::read_to_string(&filed).unwrap(), version.report());
+    // As with a version of a release that filed none.
+    fs_err::remove_file(&filed).unwrap();
+    let version = registry.resolve(&"reddit".parse().unwrap()).await.unwrap();
+    check(&version.report());
 }
