@@ -36,7 +36,9 @@ svg .line { fill: none; stroke: var(--own); }
 .wide { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; font-size: .9rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; }
+.facts td:first-child { white-space: nowrap; }
+.facts td + td { min-width: 8rem; overflow-wrap: anywhere; }
 .numbers th + th, .numbers td + td { text-align: right; font-variant-numeric: tabular-nums; }
 ";
 
@@ -113,7 +115,7 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], cells: Cells) -> Stri
     let class = if cells == Cells::Numbers {
         " class=\"numbers\""
     } else {
-        ""
+        " class=\"facts\""
     };
     let line = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
         let cells: String = cells
@@ -121,12 +123,15 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], cells: Cells) -> Stri
             .collect();
         format!("<tr>{cells}</tr>\n")
     };
-    let head = line("th", &mut header.iter().copied());
+    let head = match header.iter().all(|called| called.is_empty()) {
+        true => String::new(),
+        false => format!("<thead>{}</thead>\n", line("th", &mut header.iter().copied())),
+    };
     let body: String = rows
         .iter()
         .map(|row| line("td", &mut row.iter().map(String::as_str)))
         .collect();
     format!(
-        "<div class=\"wide\"><table{class}>\n<thead>{head}</thead>\n<tbody>{body}</tbody>\n</table></div>\n"
+        "<div class=\"wide\"><table{class}>\n{head}<tbody>{body}</tbody>\n</table></div>\n"
     )
 }
