@@ -50,11 +50,18 @@ impl Fit {
         let learned = || train.iter().map(|&row| &matrix.rows[row]);
         let reference = settings.relative.map(|of| Reference::fit(of, learned()));
         let targets = targets(reference.as_ref(), &matrix.rows).into_iter();
+        let mut targets: Vec<f64> = targets.map(|target| target.unwrap_or(0.0)).collect();
+        let learned = train.iter().map(|&row| targets[row]);
+        if let Some(most) = most_learned(learned, settings.winsorise) {
+            for target in &mut targets {
+                *target = target.min(most);
+            }
+        }
         Ok(Self {
             rows: design.apply(matrix)?,
             groups: design.groups(),
             design,
-            targets: targets.map(|target| target.unwrap_or(0.0)).collect(),
+            targets,
             reference,
             train,
             validation,
@@ -204,6 +211,18 @@ impl Fit {
         }
         mean
     }
+}
+
+/// The target of the training rows below which `share` of them lie: one of theirs, so that what
+/// lies beyond has no say in it; `None` where all are below.
+fn most_learned(targets: impl Iterator<Item = f64>, share: f64) -> Option<f64> {
+    if share >= 1.0 {
+        return None;
+    }
+    let mut sorted: Vec<f64> = targets.collect();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    Some(sorted[(share * last as f64) as usize])
 }
 
 /// The results of `work`, each in a thread of its own.

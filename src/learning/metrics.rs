@@ -318,7 +318,9 @@ fn errors(truth: &[f64], prediction: &[f64], counts: &[u32]) -> [Option<f64>; 3]
     let spread = weighted(&|row| (truth[row] - mean).powi(2));
     let squared = weighted(&|row| (truth[row] - prediction[row]).powi(2));
     let absolute = weighted(&|row| (truth[row] - prediction[row]).abs());
-    let r2 = (spread > 0.0).then(|| 1.0 - squared / spread);
+    // A mean of equal numbers can be another number, by a rounding.
+    let is_constant = spread <= (4.0 * f64::EPSILON * mean).powi(2);
+    let r2 = (!is_constant).then(|| 1.0 - squared / spread);
     [r2, Some(absolute), Some(squared.sqrt())]
 }
 
@@ -429,6 +431,14 @@ mod tests {
                 .unwrap()
                 .contains("\"spearman\":null")
         );
+    }
+
+    #[test]
+    fn a_constant_target_has_no_explained_variance() {
+        let truth = [8.0_f64.ln(); 40];
+        let found = metrics(&truth, &[2.0; 40], Inverse::Identity);
+        assert_eq!((found["r2"], found["spearman"]), (None, None));
+        assert!(found["mae"].is_some());
     }
 
     #[test]

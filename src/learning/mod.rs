@@ -67,8 +67,8 @@ pub use evaluate::{
     Ablation, CurvePoint, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate,
 };
 pub use features::{
-    BlockSchema, CATEGORY_NAMES, FeatureSchema, METADATA_BLOCK, METADATA_NAMES, MetadataSchema,
-    RowInput, assemble,
+    BlockSchema, CATEGORY_NAMES, FeatureSchema, HISTORY_NAMES, History, HistorySchema,
+    METADATA_BLOCK, METADATA_NAMES, MetadataSchema, Past, PastRecord, RowInput, assemble,
 };
 pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
 pub use heads::{Epoch, Head, Parts, Prediction};

@@ -93,6 +93,10 @@ pub struct TrainSettings {
     pub decay_per_step: bool,
     /// On which scale the target is learned.
     pub target: TargetKind,
+    /// Targets above this share of the training rows' count as that one while a head learns, and
+    /// never where it is judged; 1 leaves all as they are.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub winsorise: f64,
     /// The part that tests: `20%` of the labelled rows, or the last `3d`.
     pub test: Span,
     /// The part that validates: `15%` of the rest, or its last days.
@@ -151,6 +155,7 @@ impl Default for TrainSettings {
             trees: TreeSettings::default(),
             decay_per_step: true,
             target: TargetKind::default(),
+            winsorise: 1.0,
             test: Span::Share(0.2),
             validation: Span::Share(0.15),
             embargo: Duration::ZERO,
@@ -261,6 +266,13 @@ impl TrainSettings {
         }
         count("backtest", self.backtest + 1, 101, "write 0 to 100")?;
         self.trees.check()?;
+        let kept = self.winsorise;
+        number(
+            "winsorise",
+            kept,
+            kept > 0.5 && kept <= 1.0,
+            "write more than 0.5, at most 1, such as 0.999",
+        )?;
         let coverage = self.coverage;
         number(
             "coverage",
@@ -269,6 +281,12 @@ impl TrainSettings {
             "write between 0 and 1",
         )
     }
+}
+
+/// Whether nothing lies above a share: then settings are filed as they were before it could.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_whole(share: &f64) -> bool {
+    *share >= 1.0
 }
 
 /// A setting that came later: told only where it is not the usual one, so that what was trained
@@ -319,6 +337,7 @@ mod tests {
             "dropout = 1.0",
             "learning_rate = nan",
             "coverage = 80.0",
+            "winsorise = 99.9",
         ] {
             let settings: TrainSettings = toml::from_str(text).unwrap();
             let name = text.split(' ').next().unwrap();

@@ -135,6 +135,29 @@ fn a_line_is_found_by_both_heads_and_a_product_by_the_network_alone() {
 }
 
 #[test]
+fn what_lies_above_the_share_is_learned_as_the_highest_below_it() {
+    let (matrix, device) = (matrix(Planted::Line), Device::flex());
+    let mut wilder = matrix.clone();
+    // The highest of the rows that are learned from; the last ones are not.
+    let learned = &mut wilder.rows[..ROWS / 2];
+    let highest = learned
+        .iter_mut()
+        .filter_map(|row| row.label.as_mut())
+        .max_by(|a, b| a.target.total_cmp(&b.target))
+        .unwrap();
+    highest.target += 500.0;
+    let head = |matrix: &FeatureMatrix, winsorise| {
+        let settings = TrainSettings {
+            winsorise,
+            ..settings(HeadKind::Ridge)
+        };
+        train(matrix, &settings, &device, &Unwatched).unwrap().head
+    };
+    assert_eq!(head(&matrix, 0.98), head(&wilder, 0.98));
+    assert_ne!(head(&matrix, 1.0), head(&wilder, 1.0));
+}
+
+#[test]
 fn equal_trainings_give_equal_heads_that_survive_being_filed() {
     let (matrix, settings) = (matrix(Planted::Line), settings(HeadKind::FusionMlp));
     for (name, device) in devices() {
@@ -253,6 +276,50 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
     assert!(evaluation.new_authors.is_none() && evaluation.hold_outs.is_empty());
     let median = &evaluation.baselines["community_median"];
     assert!(median.metrics["spearman"].unwrap() < whole);
+}
+
+/// Where there is nothing to be found, intervals hold the value of a guess as often as they promise.
+#[test]
+fn a_shuffled_signal_is_not_found() {
+    let (mut matrix, device) = (matrix(Planted::Line), Device::flex());
+    // Six rows an hour, so that there are pairs to be put in order.
+    for (at, row) in matrix.rows.iter_mut().enumerate() {
+        row.created_at = Some(Timestamp::from_seconds(at as f64 * 600.0));
+    }
+    let guesses = [
+        ("spearman", 0.0),
+        ("spearman_within", 0.0),
+        ("kendall", 0.0),
+        ("pairwise_accuracy", 0.5),
+        ("top_decile_precision", 0.1),
+    ];
+    let mut left = Vec::new();
+    for seed in 0..20 {
+        let mut labels: Vec<_> = matrix.rows.iter().map(|row| row.label).collect();
+        seeds::shuffle(&mut labels, &mut seeds::generator(seed, "labels"));
+        for (row, label) in matrix.rows.iter_mut().zip(labels) {
+            row.label = label;
+        }
+        let settings = TrainSettings {
+            ablation: false,
+            backtest: 0,
+            without: vec!["title".to_owned()],
+            seed,
+            ..settings(HeadKind::Ridge)
+        };
+        let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
+        let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+        for (metric, guess) in guesses {
+            let interval = evaluation.intervals[metric];
+            // A constant prediction has no rank correlation and leaves nothing.
+            if let (Some(low), Some(high)) = (interval.low, interval.high)
+                && !(low..=high).contains(&guess)
+            {
+                left.push((seed, metric, low, high));
+            }
+        }
+    }
+    assert!(left.len() <= 5, "{left:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::{
     Environment,
     embed::{Contents, EmbedOutput, images_of},
     evaluation::value_or_reason,
+    history::{history_before, past_of, schema_of},
     report::{blocking, upstream},
     selection::{Selection, record_names},
     settings,
@@ -166,6 +167,13 @@ impl Merge {
             .blocks(&context, &settings.blocks, &selection.records)
             .await?;
 
+        let history = if metadata.needs_history() {
+            let of = (selection.dataset.as_str(), context.as_of);
+            Some(history_before(&self.0.store, of, &selection.records, &target, horizon).await?)
+        } else {
+            None
+        };
+
         let mut rows = Vec::with_capacity(selection.records.len());
         for record in &selection.records {
             if kept_out.contains(&record.id) || is_taken_away(record) {
@@ -187,12 +195,14 @@ impl Merge {
                     .iter_mut()
                     .map(|block| block.vectors.remove(&record.id))
                     .collect(),
+                past: past_of(history.as_ref(), record),
                 label,
                 order: order_of(order.as_ref(), record)?,
             });
         }
         let schema = FeatureSchema {
             blocks: blocks.iter().map(|block| block.schema.clone()).collect(),
+            history: horizon.filter(|_| metadata.needs_history()).map(schema_of),
             metadata,
         };
         let matrix = assemble(rows, &schema).map_err(TaskError::fail)?;
@@ -354,7 +364,7 @@ pub(crate) fn mean_vector(
 
 /// The label of a record: none where there is no reading, an `Err` with the reason where the
 /// target's expression has no value.
-fn label_of(
+pub(super) fn label_of(
     target: &Expression,
     record: &Record,
     reading: Option<&LabelReading>,
@@ -397,6 +407,43 @@ fn order_of(order: Option<&Expression>, record: &Record) -> Result<Option<f64>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_are_expressions_over_the_reading_and_the_record() {
+        let record = Record {
+            id: "a".to_owned(),
+            community: None,
+            author: None,
+            title: None,
+            created_at: None,
+            media: Vec::new(),
+            fields: Map::from_iter([("subscribers".to_owned(), json!(2000))]),
+        };
+        let horizon = Horizon {
+            age: Duration::from_hours(36),
+            tolerance: Duration::from_hours(1),
+        };
+        let reading = |score: f64, subscribers: Value| LabelReading {
+            age: LabelAge::Known(Duration::from_mins(36 * 60 + 7)),
+            score: Some(score),
+            values: Map::from_iter([("subscribers".to_owned(), subscribers)]),
+        };
+        let of = |target: &str, reading: &LabelReading| {
+            let target = Expression::compile(target).unwrap();
+            let label = label_of(&target, &record, Some(reading), Some(horizon)).unwrap();
+            label.map(|label| label.unwrap().target)
+        };
+        let read = reading(9.0, json!(3000));
+        assert_eq!(of("log1p(score)", &read), Ok(10.0_f64.ln()));
+        // What was read with the score goes before what was told at first sight.
+        assert_eq!(of("score / subscribers * 1000", &read), Ok(3.0));
+        assert_eq!(of("score / age_hours", &read), Ok(0.25));
+        assert_eq!(of("score > 5", &read), Ok(1.0));
+        assert_eq!(
+            of("score / subscribers * 1000", &reading(9.0, json!(0))),
+            Err("undefined:target".to_owned())
+        );
+    }
 
     #[test]
     fn what_was_taken_away_is_told_by_its_fields() {

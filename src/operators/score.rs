@@ -155,8 +155,14 @@ pub(super) fn difference(
     if found.is_empty() && *schema != json!(merged.schema) {
         let old: Result<FeatureSchema, _> = serde_json::from_value(schema.clone());
         found.push(match old {
-            Ok(old) if old.metadata == merged.schema.metadata => "its vectors differ".to_owned(),
-            _ => "`numbers` or `categories` differ".to_owned(),
+            Ok(old) if old.metadata != merged.schema.metadata => {
+                "`numbers` or `categories` differ".to_owned()
+            }
+            Ok(old) if old.history != merged.schema.history => {
+                "the age at which labels are read differs".to_owned()
+            }
+            Ok(_) => "its vectors differ".to_owned(),
+            Err(_) => "`numbers` or `categories` differ".to_owned(),
         });
     }
     (!found.is_empty()).then(|| found.join(", "))
@@ -165,7 +171,10 @@ pub(super) fn difference(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{corpus::Fingerprint, learning::MetadataSchema};
+    use crate::{
+        corpus::Fingerprint,
+        learning::{HistorySchema, MetadataSchema},
+    };
 
     fn block(name: &str, encoder: &str, version: &str, captioner: Option<&str>) -> BlockEncoder {
         let hash = |of: &str| Fingerprint::of(&[("of", of)]);
@@ -240,5 +249,17 @@ mod tests {
         };
         let words = difference((&json!(other), &[title()]), &merged(&[title()]));
         assert_eq!(words.as_deref(), Some("`numbers` or `categories` differ"));
+        let other = FeatureSchema {
+            history: Some(HistorySchema {
+                horizon: 1,
+                tolerance: 1,
+            }),
+            ..FeatureSchema::default()
+        };
+        let words = difference((&json!(other), &[title()]), &merged(&[title()]));
+        assert_eq!(
+            words.as_deref(),
+            Some("the age at which labels are read differs")
+        );
     }
 }

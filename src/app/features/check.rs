@@ -280,8 +280,10 @@ impl Known<'_> {
 /// Whether a record tells what a number or a category is made of.
 fn told(record: &Record, name: &str, images: &HashSet<String>) -> Reach {
     let is_told = match name {
-        "hour" | "weekday" => record.created_at.is_some(),
-        "title_length" | "title_style" => record.title.is_some(),
+        "hour" | "weekday" | "community_history" => record.created_at.is_some(),
+        "title_length" | "title_style" | "title_shape" => record.title.is_some(),
+        "queue" => record.created_at.is_some() && record.community.is_some(),
+        "author_history" => record.created_at.is_some() && record.author.is_some(),
         "media_count" => true,
         "image_shape" => images.contains(&record.id),
         "community" => record.community.is_some(),

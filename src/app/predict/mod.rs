@@ -2,6 +2,7 @@
 
 mod captions;
 mod given;
+mod history;
 mod nearest;
 mod process;
 mod vectors;
@@ -21,13 +22,14 @@ use vectors::blocking;
 pub(super) use wire::{Answer, Ask, exchange};
 pub use words::record_from_words;
 
-use self::{captions::Captioners, given::Given, nearest::Posts};
+use self::{captions::Captioners, given::Given, history::Remembered, nearest::Posts};
 use super::{App, Error};
 use crate::{
+    clock::Clock,
     corpus::{MediaInfo, Record},
     encoders::{openai, weights::catalogue},
     learning::{FeatureSchema, Head, Parts, RowInput, assemble},
-    operators::{Choice, Environment},
+    operators::{Choice, Environment, past_of},
     registry::{BlockEncoder, Fit, ModelName, ModelVersion},
     server::{Contributions, Original, PredictedRow},
     sources::{TableSource, TableSpec, every_row_of},
@@ -43,6 +45,8 @@ pub struct Predictor {
     head: Head,
     schema: FeatureSchema,
     captioners: Mutex<Captioners>,
+    history: Option<Remembered>,
+    clock: Arc<dyn Clock>,
     /// The posts of the version, once somebody has asked for those that are like a record.
     posts: Option<Posts>,
 }
@@ -103,6 +107,8 @@ impl App {
             head,
             schema,
             captioners: Mutex::default(),
+            history: None,
+            clock: Arc::clone(&self.clock),
             posts: None,
         })
     }
@@ -171,6 +177,7 @@ impl Predictor {
         given: &Given,
         telling: Telling,
     ) -> Result<Vec<PredictedRow>, Error> {
+        self.remember(records).await?;
         let mut predicted = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
             predicted.extend(self.predict_chunk(chunk, given, telling).await?);
@@ -224,6 +231,7 @@ impl Predictor {
                 record,
                 media,
                 vectors,
+                past: past_of(self.history.as_ref().map(|of| &of.history), record),
                 label: None,
                 order: None,
             })

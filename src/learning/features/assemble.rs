@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::HashSet};
 
-use super::{FeatureSchema, METADATA_BLOCK, category_of, numbers_of};
+use super::{FeatureSchema, METADATA_BLOCK, Past, category_of, numbers_of};
 use crate::{
     corpus::{Block, FeatureMatrix, Label, MediaInfo, Record, Row},
     learning::Error,
@@ -18,6 +18,8 @@ pub struct RowInput<'a> {
     /// For each block of the schema its vector; `None` where there is none. Of several images the
     /// caller gives the mean.
     pub vectors: Vec<Option<Vec<f32>>>,
+    /// What was known when it was published.
+    pub past: Past,
     /// What is to be learned; `None` where the label is not mature.
     pub label: Option<Label>,
     /// The value of the source's `order` expression.
@@ -77,7 +79,7 @@ pub fn assemble(rows: Vec<RowInput<'_>>, schema: &FeatureSchema) -> Result<Featu
             columns,
             values: rows
                 .iter()
-                .flat_map(|row| numbers_of(&schema.metadata, row.record, row.media))
+                .flat_map(|row| numbers_of(&schema.metadata, row.record, row.media, &row.past))
                 .collect(),
             present: vec![true; rows.len()],
         });
@@ -179,6 +181,7 @@ mod tests {
             record,
             media: &[],
             vectors: vec![vector],
+            past: Past::default(),
             label: None,
             order,
         }
@@ -192,6 +195,7 @@ mod tests {
                 encoder: Fingerprint::of(&[]),
             }],
             metadata: MetadataSchema::new(&["title_length"], &["community"]).unwrap(),
+            history: None,
         }
     }
 

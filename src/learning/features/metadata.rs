@@ -4,7 +4,7 @@ use std::{f64::consts::TAU, fmt};
 
 use serde_json::Value;
 
-use super::MetadataSchema;
+use super::{MetadataSchema, Past, title};
 use crate::{
     corpus::{MediaInfo, Record},
     learning::Error,
@@ -17,20 +17,36 @@ use crate::{
 /// - `title_length`: `ln(1 + characters)`, `ln(1 + words)`.
 /// - `title_style`: whether it asks, calls, has a digit, has a tag in brackets; the share of
 ///   capital letters.
+/// - `title_shape`: `ln(1 + emoji)`, whether it says `[OC]`, `ln(1 + tags)` in square or round
+///   brackets, `ln(1 + digits)`.
 /// - `media_count`: `ln(1 + images)`.
 /// - `image_shape`: `ln(width / height)` and `ln(1 + megapixels)` of the first image.
+/// - what a data set's history tells: see [`HISTORY_NAMES`].
 /// - `fields.NAME`: `ln(1 + x)` of a number of the source (`-ln(1 - x)` below zero), 1 and 0 of a
 ///   truth value.
 ///
 /// Where the record lacks what a name needs, its columns are 0 and a column `NAME_missing` is 1.
-pub const METADATA_NAMES: [&str; 6] = [
+pub const METADATA_NAMES: [&str; 7] = [
     "hour",
     "weekday",
     "title_length",
     "title_style",
+    "title_shape",
     "media_count",
     "image_shape",
 ];
+
+/// The names of numbers that tell what was known, when a record was published, of those before it.
+/// The label of an earlier record counts from the moment at which it must have been read.
+///
+/// - `community_history`: the quartiles of the community's labels of 7 and of 28 days, shrunk to
+///   those of all communities, and `ln(1 + labels)`.
+/// - `author_history`: `ln(1 + records)` and `ln(1 + labels)` of the author in 90 days; mean and
+///   median of the labels in relation to their communities' medians, over all communities and in
+///   this one, shrunk to 0.
+/// - `queue`: `ln(1 + records)` of the community in the hour and the 6 hours before, and
+///   `ln(1 + minutes)` since the last.
+pub const HISTORY_NAMES: [&str; 3] = ["community_history", "author_history", "queue"];
 
 /// The names that a pipeline can list as categories, besides `fields.NAME`.
 pub const CATEGORY_NAMES: [&str; 2] = ["community", "author"];
@@ -45,8 +61,12 @@ pub(super) enum Number {
     Weekday,
     TitleLength,
     TitleStyle,
+    TitleShape,
     MediaCount,
     ImageShape,
+    CommunityHistory,
+    AuthorHistory,
+    Queue,
     Field(String),
 }
 
@@ -65,9 +85,16 @@ impl Number {
             "weekday" => Self::Weekday,
             "title_length" => Self::TitleLength,
             "title_style" => Self::TitleStyle,
+            "title_shape" => Self::TitleShape,
             "media_count" => Self::MediaCount,
             "image_shape" => Self::ImageShape,
-            _ => Self::Field(field(name, "metadata", &METADATA_NAMES)?),
+            "community_history" => Self::CommunityHistory,
+            "author_history" => Self::AuthorHistory,
+            "queue" => Self::Queue,
+            _ => {
+                let known = [&METADATA_NAMES[..], &HISTORY_NAMES].concat();
+                Self::Field(field(name, "metadata", &known)?)
+            }
         })
     }
 
@@ -94,15 +121,42 @@ impl Number {
                 "title_tag",
                 "title_caps",
             ]),
+            Self::TitleShape => owned(&["title_emoji", "title_oc", "title_tags", "title_digits"]),
             Self::MediaCount => owned(&["media_count"]),
             Self::ImageShape => owned(&["image_aspect", "image_megapixels", "image_shape_missing"]),
+            Self::CommunityHistory => {
+                let of = |days: u32| {
+                    let names = ["q25", "q50", "q75", "labels"];
+                    names.map(|name| format!("community_{name}_{days}d"))
+                };
+                let missing = ["community_history_missing".to_owned()];
+                of(7).into_iter().chain(of(28)).chain(missing).collect()
+            }
+            Self::AuthorHistory => owned(&[
+                "author_records",
+                "author_labels",
+                "author_mean",
+                "author_median",
+                "author_mean_here",
+                "author_median_here",
+                "author_history_missing",
+            ]),
+            Self::Queue => owned(&["queue_1h", "queue_6h", "queue_minutes", "queue_missing"]),
             Self::Field(name) => vec![name.clone(), format!("{name}_missing")],
         }
     }
 
+    /// Whether its values come from the [`History`](super::History).
+    pub(super) fn is_history(&self) -> bool {
+        matches!(
+            self,
+            Self::CommunityHistory | Self::AuthorHistory | Self::Queue
+        )
+    }
+
     /// The values of [`columns`](Self::columns).
-    fn values(&self, record: &Record, media: &[MediaInfo]) -> Vec<f64> {
-        let title = record.title.as_deref().unwrap_or_default();
+    fn values(&self, record: &Record, media: &[MediaInfo], past: &Past) -> Vec<f64> {
+        let text = record.title.as_deref().unwrap_or_default();
         match self {
             Self::Hour => or_missing(record.created_at.map(|time| {
                 let day = 86_400_000;
@@ -119,24 +173,9 @@ impl Number {
                 days[time.weekday() as usize % 7] = 1.0;
                 days
             })),
-            Self::TitleLength => {
-                let words = title.split_whitespace().count();
-                [title.chars().count(), words]
-                    .map(|n| (n as f64).ln_1p())
-                    .to_vec()
-            }
-            Self::TitleStyle => {
-                let letters = title.chars().filter(|c| c.is_alphabetic()).count();
-                let capitals = title.chars().filter(|c| c.is_uppercase()).count();
-                let has = |found: bool| f64::from(u8::from(found));
-                vec![
-                    has(title.contains(['?', '？'])),
-                    has(title.contains(['!', '！'])),
-                    has(title.chars().any(char::is_numeric)),
-                    has(title.contains('[') && title.contains(']')),
-                    capitals as f64 / letters.max(1) as f64,
-                ]
-            }
+            Self::TitleLength => title::length(text),
+            Self::TitleStyle => title::style(text),
+            Self::TitleShape => title::shape(text),
             // The record knows of images that could not be fetched.
             Self::MediaCount => vec![(record.media.len().max(media.len()) as f64).ln_1p()],
             Self::ImageShape => or_missing(media.first().map(|image| {
@@ -146,6 +185,9 @@ impl Number {
                 );
                 [(width / height).ln(), (width * height / 1e6).ln_1p()]
             })),
+            Self::CommunityHistory => or_missing(past.community),
+            Self::AuthorHistory => or_missing(past.author),
+            Self::Queue => or_missing(past.queue),
             Self::Field(name) => {
                 let value = record.fields.get(name).and_then(number);
                 or_missing(value.map(|value| [value.abs().ln_1p().copysign(value)]))
@@ -184,8 +226,12 @@ impl fmt::Display for Number {
             Self::Weekday => "weekday",
             Self::TitleLength => "title_length",
             Self::TitleStyle => "title_style",
+            Self::TitleShape => "title_shape",
             Self::MediaCount => "media_count",
             Self::ImageShape => "image_shape",
+            Self::CommunityHistory => "community_history",
+            Self::AuthorHistory => "author_history",
+            Self::Queue => "queue",
             Self::Field(name) => return write!(f, "{FIELD}{name}"),
         })
     }
@@ -206,11 +252,12 @@ pub(super) fn numbers_of(
     schema: &MetadataSchema,
     record: &Record,
     media: &[MediaInfo],
+    past: &Past,
 ) -> Vec<f32> {
     schema
         .numbers()
         .iter()
-        .flat_map(|number| number.values(record, media))
+        .flat_map(|number| number.values(record, media, past))
         .map(|value| value as f32)
         .collect()
 }
@@ -278,7 +325,7 @@ mod tests {
 
     fn named(names: &[&str], record: &Record, media: &[MediaInfo]) -> BTreeMap<String, f32> {
         let schema = MetadataSchema::new(names, &[]).unwrap();
-        let values = numbers_of(&schema, record, media);
+        let values = numbers_of(&schema, record, media, &Past::default());
         assert_eq!(values.len(), schema.columns().len());
         schema.columns().into_iter().zip(values).collect()
     }
@@ -297,6 +344,7 @@ mod tests {
             height: 1000,
         };
         let mut names = METADATA_NAMES.to_vec();
+        names.extend(HISTORY_NAMES);
         names.extend([
             "fields.subscribers",
             "fields.karma",
@@ -322,6 +370,10 @@ mod tests {
         near("title_tag", 1.0);
         near("title_digit", 1.0);
         near("title_caps", 7.0 / 8.0);
+        near("title_oc", 1.0);
+        near("title_tags", 2.0_f32.ln());
+        near("title_digits", 2.0_f32.ln());
+        near("title_emoji", 0.0);
         near("media_count", 2.0_f32.ln());
         near("image_aspect", 2.0_f32.ln());
         near("image_megapixels", 3.0_f32.ln());
@@ -329,6 +381,7 @@ mod tests {
         near("karma", -10.0_f32.ln());
         near("over_18", 2.0_f32.ln());
         near("none_missing", 1.0);
+        near("author_history_missing", 1.0);
         near("subscribers_missing", 0.0);
     }
 

@@ -67,6 +67,11 @@ impl MetadataSchema {
         &self.categories
     }
 
+    /// Whether a number is among them that needs the data set's [`History`](super::History).
+    pub fn needs_history(&self) -> bool {
+        self.numbers.iter().any(Number::is_history)
+    }
+
     /// The names of the columns of the block [`METADATA_BLOCK`], in order.
     pub fn columns(&self) -> Vec<String> {
         self.numbers.iter().flat_map(Number::columns).collect()
@@ -121,6 +126,16 @@ fn parse_all<T: PartialEq, S: AsRef<str>>(
     Ok(all)
 }
 
+/// When the labels of a [`History`](super::History) count as known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistorySchema {
+    /// The age at which labels are read, in milliseconds.
+    pub horizon: u64,
+    /// How much later a label may be read, in milliseconds; then it counts as known.
+    pub tolerance: u64,
+}
+
 /// Everything that says what the columns of a matrix mean.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,6 +145,9 @@ pub struct FeatureSchema {
     /// The numbers and categories that come from the record itself.
     #[serde(default)]
     pub metadata: MetadataSchema,
+    /// The labels of the history; `None` where no number needs it, or there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistorySchema>,
 }
 
 #[cfg(test)]
