@@ -349,7 +349,7 @@ async fn what_cannot_be_right_is_refused_with_its_place() {
 
     // The same names lead to a version's page.
     let page = client()
-        .get(daemon.url("/api/v1/models/plain/report"))
+        .get(format!("{}/api/v1/models/plain/report", daemon.url))
         .send()
         .await
         .unwrap();

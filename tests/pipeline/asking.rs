@@ -88,7 +88,9 @@ fn a_day_that_changes_nothing_links_to_the_version_that_is_there() {
 #[test]
 fn a_version_has_a_page() {
     let home = home();
-    let page = said(&home, &["models", "report", "plain@champion"]);
+    let output = home.run(&["models", "report", "plain@champion"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let page = String::from_utf8(output.stdout).unwrap();
     assert!(page.contains("<title>plain, version 1</title>"), "{page}");
     let output = home.run(&["models", "report", "plain", "--out", "page.html"]);
     assert!(output.status.success(), "{}", stderr(&output));

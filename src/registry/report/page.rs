@@ -123,15 +123,15 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], cells: Cells) -> Stri
             .collect();
         format!("<tr>{cells}</tr>\n")
     };
-    let head = match header.iter().all(|called| called.is_empty()) {
-        true => String::new(),
-        false => format!("<thead>{}</thead>\n", line("th", &mut header.iter().copied())),
+    let head = if header.iter().all(|called| called.is_empty()) {
+        String::new()
+    } else {
+        let cells = line("th", &mut header.iter().copied());
+        format!("<thead>{cells}</thead>\n")
     };
     let body: String = rows
         .iter()
         .map(|row| line("td", &mut row.iter().map(String::as_str)))
         .collect();
-    format!(
-        "<div class=\"wide\"><table{class}>\n{head}<tbody>{body}</tbody>\n</table></div>\n"
-    )
+    format!("<div class=\"wide\"><table{class}>\n{head}<tbody>{body}</tbody>\n</table></div>\n")
 }

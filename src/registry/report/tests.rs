@@ -134,10 +134,7 @@ fn what_is_missing_has_no_heading() {
         ("communities", Some("By community")),
         ("learning_curve", Some("Whether more rows would help")),
         ("drift", Some("How the rows have changed")),
-        (
-            "prequential",
-            Some("What became of earlier predictions"),
-        ),
+        ("prequential", Some("What became of earlier predictions")),
         ("new_authors", None),
         ("hold_outs", None),
         ("backtest", None),
