@@ -2,6 +2,7 @@
 
 mod change;
 mod plot;
+mod report;
 
 use std::{
     collections::BTreeMap,
@@ -69,6 +70,15 @@ pub(crate) enum Look {
         #[arg(long, value_name = "FILE.svg")]
         plot: Option<PathBuf>,
     },
+    /// A version's report: one HTML page with plots, which needs nothing from elsewhere.
+    #[command(after_help = "Example:\n  trendmill models report reddit@champion --out report.html")]
+    Report {
+        /// `NAME/VERSION` or `NAME@ALIAS`; a bare name means its champion.
+        model: String,
+        /// Write it into this file; else it is printed.
+        #[arg(long, value_name = "FILE.html")]
+        out: Option<PathBuf>,
+    },
     /// Two versions on the rows that both were tested on, with intervals of the difference.
     #[command(after_help = "Example:\n  trendmill models compare reddit/3 reddit@champion")]
     Compare {
@@ -106,6 +116,7 @@ async fn look(command: Look, app: &App, output: Output) -> Result<(), Failure> {
         Look::History { name, metric, plot } => {
             history(app, &name, &metric, plot.as_deref(), output).await
         }
+        Look::Report { model, out } => report::run(app, &model, out.as_deref(), output).await,
         Look::Compare { a, b } => compare(app, &a, &b, output).await,
     }
 }

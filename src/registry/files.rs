@@ -10,7 +10,7 @@ use fs_err as fs;
 use super::{
     Error, ModelVersion, Registry,
     card::card,
-    version::{CARD, EVALUATED, MANIFEST, PREDICTIONS, WEIGHTS},
+    version::{CARD, EVALUATED, MANIFEST, PREDICTIONS, REPORT, WEIGHTS},
 };
 use crate::{artifacts, clock::Timestamp, store};
 
@@ -104,6 +104,7 @@ impl ModelVersion {
             (MANIFEST, manifest),
             (PREDICTIONS, predictions),
             (CARD, card.into_bytes()),
+            (REPORT, self.report().into_bytes()),
         ];
         if self.manifest.evaluated_sha256.is_some() {
             files.push((EVALUATED, self.evaluated_weights()?));
@@ -197,7 +198,7 @@ mod tests {
         let champion = registry.resolve(&"reddit".parse().unwrap()).await.unwrap();
         let out = home.path().join("out");
         let files = champion.export(&out).unwrap();
-        assert_eq!(files.len(), 4);
+        assert_eq!(files.len(), 5);
         for file in files {
             let published = champion.folder.join(file.file_name().unwrap());
             assert_eq!(fs::read(&file).unwrap(), fs::read(published).unwrap());

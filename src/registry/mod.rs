@@ -16,6 +16,7 @@ mod overview;
 mod probes;
 mod publish;
 mod purge;
+mod report;
 mod resolve;
 mod version;
 
@@ -25,6 +26,7 @@ pub use measured::Measured;
 pub use overview::{HistoryPoint, ModelOverview};
 pub use probes::{ProbeAnswer, Probes};
 pub use publish::{Candidate, Published, VersionFile};
+pub use report::escaped;
 pub use resolve::ModelName;
 pub use version::{
     BlockEncoder, DataWindow, EvaluatedRow, Fit, Manifest, MatrixSummary, ModelVersion, Registry,

@@ -6,7 +6,8 @@ use super::{
     CHAMPION, Error, Manifest, Registry,
     card::card,
     probes::{ANSWERS, PROBES, ProbeAnswer, lines},
-    version::{CARD, EVALUATED, EvaluatedRow, MANIFEST, PREDICTIONS, WEIGHTS},
+    report::report,
+    version::{CARD, EVALUATED, EvaluatedRow, MANIFEST, PREDICTIONS, REPORT, WEIGHTS},
 };
 use crate::{artifacts, store::NewModelVersion};
 
@@ -98,7 +99,7 @@ impl Registry {
         let text = serde_json::to_string_pretty(&manifest).map_err(std::io::Error::from)? + "\n";
         let rows = lines(&rows)?;
         let folder = self.folder(&name, manifest.version);
-        let (manifest_text, card) = (text.clone(), card(&manifest));
+        let (manifest_text, card, page) = (text.clone(), card(&manifest), report(&manifest));
         let more: Result<Vec<_>, Error> = more.into_iter().map(VersionFile::named).collect();
         let more = more?;
         // A thread of its own for this, not one of the runtime's: children are told to end when
@@ -109,6 +110,7 @@ impl Registry {
                 (MANIFEST, manifest_text.as_bytes()),
                 (PREDICTIONS, rows.as_slice()),
                 (CARD, card.as_bytes()),
+                (REPORT, page.as_bytes()),
             ];
             files.extend(more.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
             // Left over from a crash between the rename and the row.

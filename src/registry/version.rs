@@ -24,6 +24,8 @@ pub(super) const EVALUATED: &str = "evaluated.safetensors";
 pub(super) const MANIFEST: &str = "manifest.json";
 /// What a version is, for people who meet its folder.
 pub(super) const CARD: &str = "MODEL_CARD.md";
+/// How good it is, as a page with plots.
+pub(super) const REPORT: &str = "report.html";
 /// The evaluated rows of a version, one JSON object a line.
 pub(super) const PREDICTIONS: &str = "predictions.jsonl";
 

@@ -86,6 +86,23 @@ fn a_day_that_changes_nothing_links_to_the_version_that_is_there() {
 }
 
 #[test]
+fn a_version_has_a_page() {
+    let home = home();
+    let output = home.run(&["models", "report", "plain@champion"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(page.contains("<title>plain, version 1</title>"), "{page}");
+    let output = home.run(&["models", "report", "plain", "--out", "page.html"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for file in ["page.html", "model_registry/plain/1/report.html"] {
+        let filed = fs_err::read_to_string(home.path().join(file)).unwrap();
+        assert_eq!(filed.trim_end(), page.trim_end(), "{file}");
+    }
+    let output = home.run(&["models", "report", "plain/99"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
 fn what_was_exported_comes_in_again_as_a_table() {
     let home = home();
     let output = home.run(&["records", "export", "--format", "jsonl", "--out", "a.jsonl"]);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::registry::HistoryPoint;
+use crate::registry::{HistoryPoint, escaped};
 
 const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 400.0;
@@ -94,10 +94,6 @@ pub(super) fn history(points: &[HistoryPoint], name: &str, metric: &str) -> Stri
         "<path d=\"{line}\" fill=\"none\" stroke=\"#1f5f9e\"/>\n</svg>\n"
     );
     svg
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 #![expect(unused_qualifications, reason = "the descriptions' macro writes them")]
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, response::Html};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -19,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedHost> {
         .routes(routes!(list))
         .routes(routes!(show))
         .routes(routes!(history))
+        .routes(routes!(report))
         .routes(routes!(promote))
         .routes(routes!(roll_back))
 }
@@ -109,6 +110,24 @@ async fn history(
     Asked(wanted): Asked<HistoryWanted>,
 ) -> Result<Json<Vec<HistoryPoint>>, Fault> {
     Ok(Json(host.registry().history(&model, &wanted.metric).await?))
+}
+
+/// How good a version is: one page with plots, which needs nothing from elsewhere.
+#[utoipa::path(
+    get,
+    path = "/models/{model}/report",
+    tag = "models",
+    params(("model" = String, Path, description = "`NAME:VERSION` or `NAME@ALIAS`; a bare name means its champion")),
+    responses(
+        (status = 200, description = "a page", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 422, body = ErrorBody),
+    )
+)]
+async fn report(
+    State(host): State<SharedHost>,
+    Path(model): Path<String>,
+) -> Result<Html<String>, Fault> {
+    Ok(Html(resolved(&host, model).await?.report()))
 }
 
 /// Why the champion shall move.
