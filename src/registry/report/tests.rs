@@ -141,7 +141,7 @@ fn what_is_missing_has_no_heading() {
         ("baselines", None),
         ("models_compared", None),
         ("intervals", None),
-        ("metrics", None),
+        ("metrics", Some("The metrics")),
         ("first_line", None),
     ] {
         for put in [None, Some(Value::Null)] {
