@@ -118,10 +118,10 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>], cells: Cells) -> Stri
         " class=\"facts\""
     };
     let line = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
-        let cells: String = cells
+        let cells: Vec<String> = cells
             .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)))
             .collect();
-        format!("<tr>{cells}</tr>\n")
+        format!("<tr>{}</tr>\n", cells.concat())
     };
     let head = if header.iter().all(|called| called.is_empty()) {
         String::new()
