@@ -30,6 +30,8 @@ pub(super) struct Fit {
     /// What relative targets are measured by.
     pub(super) reference: Option<Reference>,
     targets: Vec<f64>,
+    /// The greatest target that is learned.
+    most: f64,
     /// The rows to learn from, in the order of time.
     pub(super) train: Vec<usize>,
     /// The rows to choose by.
@@ -52,16 +54,17 @@ impl Fit {
         let targets = targets(reference.as_ref(), &matrix.rows).into_iter();
         let mut targets: Vec<f64> = targets.map(|target| target.unwrap_or(0.0)).collect();
         let learned = train.iter().map(|&row| targets[row]);
-        if let Some(most) = most_learned(learned, settings.winsorise) {
-            for target in &mut targets {
-                *target = target.min(most);
-            }
+        let most = most_learned(learned, settings.winsorise).unwrap_or(f64::INFINITY);
+        // What chooses and measures is as it is.
+        for &row in &train {
+            targets[row] = targets[row].min(most);
         }
         Ok(Self {
             rows: design.apply(matrix)?,
             groups: design.groups(),
             design,
             targets,
+            most,
             reference,
             train,
             validation,
@@ -71,6 +74,12 @@ impl Fit {
     /// The targets of some rows.
     pub(super) fn targets(&self, rows: &[usize]) -> Vec<f64> {
         rows.iter().map(|&row| self.targets[row]).collect()
+    }
+
+    /// What is learned of some rows, be they otherwise those that choose.
+    pub(super) fn lessons(&self, rows: &[usize]) -> Vec<f64> {
+        let targets = self.targets(rows).into_iter();
+        targets.map(|target| target.min(self.most)).collect()
     }
 
     /// The strength that was chosen by an earlier training; a group that it had not weighs 1.

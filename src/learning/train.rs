@@ -155,11 +155,14 @@ fn run(
     let (rows, groups) = (&fit.rows, &fit.groups);
     let problem = Problem::new(rows, groups, &fit.train, products.as_ref());
     let (scale, kind, chosen) = fit.choose(&problem, settings, known, watch)?;
-    let on_scale = |rows: &[usize]| -> Vec<f64> {
-        let targets = fit.targets(rows).into_iter();
+    let on_scale = |targets: Vec<f64>| -> Vec<f64> {
+        let targets = targets.into_iter();
         targets.map(|target| scale.scaled(target)).collect()
     };
-    let (train_targets, wanted) = (on_scale(&fit.train), on_scale(&fit.validation));
+    let (train_targets, wanted) = (
+        on_scale(fit.targets(&fit.train)),
+        on_scale(fit.targets(&fit.validation)),
+    );
     let linear = problem.fit(&train_targets, &chosen.strength)?;
     let mut unseen = linear.predict_all(rows, &fit.validation);
 
@@ -223,7 +226,7 @@ fn run(
     let truth = fit.targets(&fit.validation);
     let all = [fit.train.as_slice(), &fit.validation].concat();
     let problem = problem.with_rows(&fit.validation);
-    let linear = problem.fit(&on_scale(&all), &chosen.strength)?;
+    let linear = problem.fit(&on_scale(fit.lessons(&all)), &chosen.strength)?;
     if products.is_none() {
         *products = problem.into_products(&fit.groups);
     }
