@@ -1,3 +1,5 @@
+//! Pages of whole and of small evaluations.
+
 use serde_json::json;
 
 use super::*;
