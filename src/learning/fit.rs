@@ -115,7 +115,7 @@ impl Fit {
         }
         let scaled: Vec<Vec<f64>> = scales
             .iter()
-            .map(|(scale, _)| targets.iter().map(|&target| scale.scaled(target)).collect())
+            .map(|(scale, _)| scale.all_scaled(&targets))
             .collect();
         let cancelled = || watch.cancelled();
         let weights = known.map_or_else(

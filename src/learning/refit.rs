@@ -48,7 +48,7 @@ pub fn refit(
         TargetKind::Rank => TargetScale::rank(&targets),
         TargetKind::Standard | TargetKind::Auto => TargetScale::standard(&targets),
     };
-    let scaled: Vec<f64> = targets.iter().map(|&target| scale.scaled(target)).collect();
+    let scaled = scale.all_scaled(&targets);
     let strength = fit.strength(choices);
     let problem = Problem::new(&fit.rows, &fit.groups, &fit.train, None);
     let others = problem.fits_of_others(&scaled, &strength)?;

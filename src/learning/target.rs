@@ -89,6 +89,12 @@ impl TargetScale {
         }
     }
 
+    /// Targets on this scale.
+    pub(crate) fn all_scaled(&self, targets: &[f64]) -> Vec<f64> {
+        let targets = targets.iter();
+        targets.map(|&target| self.scaled(target)).collect()
+    }
+
     /// The target that lies at `scaled`; of a rank, a target between the least and the greatest.
     pub(crate) fn target(&self, scaled: f64) -> f64 {
         match self {

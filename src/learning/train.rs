@@ -155,14 +155,9 @@ fn run(
     let (rows, groups) = (&fit.rows, &fit.groups);
     let problem = Problem::new(rows, groups, &fit.train, products.as_ref());
     let (scale, kind, chosen) = fit.choose(&problem, settings, known, watch)?;
-    let on_scale = |targets: Vec<f64>| -> Vec<f64> {
-        let targets = targets.into_iter();
-        targets.map(|target| scale.scaled(target)).collect()
-    };
-    let (train_targets, wanted) = (
-        on_scale(fit.targets(&fit.train)),
-        on_scale(fit.targets(&fit.validation)),
-    );
+    let train_targets = scale.all_scaled(&fit.targets(&fit.train));
+    let truth = fit.targets(&fit.validation);
+    let wanted = scale.all_scaled(&truth);
     let linear = problem.fit(&train_targets, &chosen.strength)?;
     let mut unseen = linear.predict_all(rows, &fit.validation);
 
@@ -223,10 +218,9 @@ fn run(
         let rows = [fit.train.as_slice(), &fit.validation].concat();
         Curve::fit(&scaled, &fit.targets(&rows))
     });
-    let truth = fit.targets(&fit.validation);
     let all = [fit.train.as_slice(), &fit.validation].concat();
     let problem = problem.with_rows(&fit.validation);
-    let linear = problem.fit(&on_scale(fit.lessons(&all)), &chosen.strength)?;
+    let linear = problem.fit(&scale.all_scaled(&fit.lessons(&all)), &chosen.strength)?;
     if products.is_none() {
         *products = problem.into_products(&fit.groups);
     }
