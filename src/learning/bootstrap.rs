@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use super::{
     metrics::{NAMES, Scorer, is_told},
@@ -34,11 +35,13 @@ const LEAST_BLOCKS: usize = 10;
 #[derive(Debug)]
 pub struct Bootstrap {
     samples: Vec<Vec<u32>>,
-    coverage: f64,
+    /// The share of samples below an interval, and above it.
+    tail: f64,
 }
 
 impl Bootstrap {
-    /// Draws `resamples` samples of `rows`, for intervals that hold `coverage` (0.95, say) of them.
+    /// Draws `resamples` samples of `rows`, for intervals that hold the truth with probability
+    /// `coverage` (0.95, say).
     ///
     /// Posts of one day share what happened that day, so whole days are drawn, with replacement,
     /// where at least ten are there; else blocks of 6 hours, else of one hour, else single rows;
@@ -57,7 +60,10 @@ impl Bootstrap {
                 counts
             })
             .collect();
-        Self { samples, coverage }
+        Self {
+            samples,
+            tail: tail(coverage, blocks.len()),
+        }
     }
 
     /// The metrics of all rows, and of each sample.
@@ -69,7 +75,7 @@ impl Bootstrap {
                 .par_iter()
                 .map(|counts| scorer.values(counts))
                 .collect(),
-            coverage: self.coverage,
+            tail: self.tail,
         }
     }
 
@@ -84,7 +90,7 @@ impl Bootstrap {
 pub struct Drawn {
     point: Values,
     samples: Vec<Values>,
-    coverage: f64,
+    tail: f64,
 }
 
 type Values = [Option<f64>; NAMES.len()];
@@ -110,7 +116,6 @@ impl Drawn {
         let point = of(self.point, None);
         let samples = self.samples.iter().enumerate();
         let drawn: Vec<Values> = samples.map(|(at, &values)| of(values, Some(at))).collect();
-        let tail = (1.0 - self.coverage) / 2.0;
         NAMES
             .iter()
             .enumerate()
@@ -122,13 +127,30 @@ impl Drawn {
                 let end = |share| value.and_then(|_| quantile(&values, share));
                 let interval = Interval {
                     value,
-                    low: end(tail),
-                    high: end(1.0 - tail),
+                    low: end(self.tail),
+                    high: end(1.0 - self.tail),
                 };
                 (name.to_owned(), interval)
             })
             .collect()
     }
+}
+
+/// The share of samples that an interval leaves out at each end, for it to hold the truth with
+/// probability `coverage` where `blocks` are drawn.
+///
+/// Samples of few blocks spread too little, by `√((B − 1) / B)`, and with tails as thin as the
+/// normal distribution's; the share is that of Student's t with `B − 1` degrees of freedom, made
+/// wider by as much: the expanded percentile interval (Hesterberg 2015, *What Teachers Should Know
+/// about the Bootstrap*). With ten blocks 0.9 % are left out in place of 2.5 %, with a
+/// hundred 2.3 %. With one block nothing is known, and nothing left out.
+fn tail(coverage: f64, blocks: usize) -> f64 {
+    let plain = (1.0 - coverage) / 2.0;
+    let Ok(student) = StudentsT::new(0.0, 1.0, blocks as f64 - 1.0) else {
+        return 0.0;
+    };
+    let wider = (blocks as f64 / (blocks as f64 - 1.0)).sqrt();
+    Normal::standard().cdf(student.inverse_cdf(plain) * wider)
 }
 
 /// The quantile of sorted values, linear between two; `None` where there are none.
@@ -250,6 +272,23 @@ mod tests {
         let same = better.more_than(&better)["mae"];
         assert_eq!((same.low, same.high), (Some(0.0), Some(0.0)));
         assert_eq!(better.more_than(&worse)["spearman_within"].value, None);
+    }
+
+    /// Values of `SciPy`'s `norm.cdf(sqrt(b / (b - 1)) * t.ppf(0.025, b - 1))`.
+    #[test]
+    fn few_blocks_make_wide_intervals() {
+        for (blocks, expected) in [
+            (5, 0.0010),
+            (10, 0.0086),
+            (20, 0.0159),
+            (40, 0.0203),
+            (100, 0.0231),
+        ] {
+            let found = tail(0.95, blocks);
+            assert!((found - expected).abs() < 1e-4, "{blocks}: {found}");
+        }
+        assert!(tail(0.8, 1_000_000) > 0.099_99);
+        assert_eq!((tail(0.95, 1), tail(0.95, 0)), (0.0, 0.0));
     }
 
     #[test]

@@ -346,8 +346,8 @@ fn a_shuffled_signal_is_not_found() {
             }
         }
     }
-    // Five are expected by chance, and metrics of one seed leave together; a leak would show in all.
-    assert!(left.len() <= 10, "{left:?}");
+    // Five of the hundred are expected by chance.
+    assert!(left.len() <= 5, "{left:?}");
 }
 
 #[test]
