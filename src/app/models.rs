@@ -178,6 +178,7 @@ impl App {
                     community: record.and_then(|record| record.community.clone()),
                     author: None,
                     order: None,
+                    classes: Vec::new(),
                     label: None,
                 }
             })

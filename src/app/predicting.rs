@@ -269,6 +269,8 @@ mod tests {
                 records: Vec::new(),
                 explain: false,
                 nearest: 0,
+                top_k: None,
+                threshold: None,
             },
         }
     }

@@ -322,6 +322,7 @@ mod tests {
             community: Some("art".to_owned()),
             author: None,
             order: None,
+            classes: Vec::new(),
             label,
         };
         FeatureMatrix {

@@ -52,6 +52,13 @@ pub(crate) struct Command {
     /// How many such posts; 3 with `--explain`, none without.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(0..=50))]
     nearest: Option<u16>,
+    /// Of a model that predicts classes, tell the K most probable ones; by default all.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
+    top_k: Option<u16>,
+    /// Of a model that predicts classes: from which probability on a record counts as one of a class
+    /// (`chosen`); by default as the validation rows told best, or the most probable one alone.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    threshold: Option<f64>,
 }
 
 /// The fits of a version.
@@ -60,6 +67,13 @@ enum Fit {
     #[default]
     Published,
     Evaluated,
+}
+
+/// A number from 0 to 1.
+fn probability(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    let number = number.filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| format!("`{text}` is no probability: give 0 to 1, such as 0.3"))
 }
 
 /// `K=V`, where V is JSON if it reads as JSON and text otherwise.
@@ -103,6 +117,8 @@ pub(crate) async fn run(command: Command, app: &App, output: Output) -> Result<(
     let telling = Telling {
         parts: command.explain,
         nearest: command.nearest.unwrap_or(usual).into(),
+        top_k: command.top_k.map(usize::from),
+        threshold: command.threshold,
     };
     for row in predictor.predict(&records, telling).await? {
         if command.explain && !output.json {
@@ -124,6 +140,14 @@ fn explained(row: &PredictedRow) -> String {
         shown(row.low),
         shown(row.high)
     );
+    if !row.classes.is_empty() {
+        let mut lines = table(&["class", "probability", "chosen"]);
+        for of in &row.classes {
+            let chosen = if of.chosen { "yes" } else { "" };
+            lines.add_row([of.class.as_str(), &shown(of.probability), chosen]);
+        }
+        text = format!("{text}\n{lines}");
+    }
     if let Some(parts) = &row.contributions {
         let mut adds: Vec<(&str, f64)> = parts
             .inputs

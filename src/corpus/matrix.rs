@@ -32,6 +32,9 @@ pub struct Row {
     pub author: Option<String>,
     /// The value of the source's `order` expression, where rows have no time.
     pub order: Option<f64>,
+    /// The classes that the record belongs to, where these are to be learned; otherwise none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// What is to be learned; `None` where the label is not mature.
     pub label: Option<Label>,
 }
@@ -39,7 +42,8 @@ pub struct Row {
 /// What is to be learned of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Label {
-    /// The target on the training scale: the value of the target expression.
+    /// The target on the training scale: the value of the target expression; where that gives
+    /// classes, how many they are.
     pub target: f64,
     /// The reading's age.
     pub age: LabelAge,

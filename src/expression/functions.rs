@@ -1,8 +1,10 @@
 //! The functions of expressions.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Number, Value};
 
-use super::{Relative, fields::describe};
+use super::{Membership, Relative, fields::describe};
 
 /// A function that an expression may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,9 @@ pub(super) enum Function {
     CommunityQuantile,
     TopDecile,
     Pairs,
+    Class,
+    Classes,
+    Items,
 }
 
 /// Why a function gives nothing.
@@ -36,7 +41,7 @@ pub(super) enum Refusal {
 
 impl Function {
     /// All names, in the order in which messages list them.
-    pub(super) const NAMES: [&'static str; 16] = [
+    pub(super) const NAMES: [&'static str; 19] = [
         "log1p",
         "expm1",
         "log",
@@ -53,9 +58,12 @@ impl Function {
         "community_quantile",
         "top_decile",
         "pairs",
+        "class",
+        "classes",
+        "items",
     ];
 
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::Log1p,
         Self::Expm1,
         Self::Log,
@@ -72,6 +80,9 @@ impl Function {
         Self::CommunityQuantile,
         Self::TopDecile,
         Self::Pairs,
+        Self::Class,
+        Self::Classes,
+        Self::Items,
     ];
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
@@ -94,6 +105,20 @@ impl Function {
             Self::Pairs => Some(Relative::Pairs),
             _ => None,
         }
+    }
+
+    /// How many classes a record belongs to, for the functions that give classes.
+    pub(super) const fn membership(self) -> Option<Membership> {
+        match self {
+            Self::Class => Some(Membership::One),
+            Self::Classes => Some(Membership::Any),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the whole of a target, never a part of one.
+    pub(super) const fn is_whole(self) -> bool {
+        self.relative().is_some() || self.membership().is_some()
     }
 
     /// The least and the greatest number of arguments.
@@ -150,6 +175,12 @@ impl Function {
             Self::Base36 => base36(text(0)?),
             // How that stands among other rows is found where all of them are known.
             Self::CommunityQuantile | Self::TopDecile | Self::Pairs => self.finite(number(0)?),
+            Self::Class => match class(&arguments[0])? {
+                Some(class) => Ok(Value::String(class)),
+                None => Err(Refusal::Domain("an empty text names no class".to_owned())),
+            },
+            Self::Classes => classes(&arguments[0]),
+            Self::Items => Ok(items(text(0)?)),
         }
     }
 
@@ -188,6 +219,70 @@ impl Function {
             ))),
         }
     }
+}
+
+/// The class that a value names; of an empty text none.
+fn class(value: &Value) -> Result<Option<String>, Refusal> {
+    match value {
+        Value::String(text) => Ok(Some(text.trim().to_owned()).filter(|name| !name.is_empty())),
+        Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
+        _ => Err(Refusal::Type("a text, a number or a boolean", 0)),
+    }
+}
+
+/// The classes that a list or a single value names, each once, in the order of their names.
+fn classes(value: &Value) -> Result<Value, Refusal> {
+    let items = match value {
+        Value::Array(items) => items.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let named: Result<BTreeSet<String>, Refusal> = items
+        .iter()
+        .filter_map(|item| class(item).transpose())
+        .collect();
+    Ok(named?.into_iter().map(Value::String).collect())
+}
+
+/// The items of a list that is written as a text, as programs do: `['a', "b"]`, `a, b`.
+fn items(text: &str) -> Value {
+    let text = text.trim();
+    let inside = text
+        .strip_prefix(['[', '(', '{'])
+        .and_then(|text| text.strip_suffix([']', ')', '}']))
+        .unwrap_or(text);
+    let mut items = Vec::new();
+    let mut rest = inside.trim_start();
+    while let Some(first) = rest.chars().next() {
+        // Within quotes a comma is a comma, and a backslash takes the next sign as it is.
+        let quote = Some(first).filter(|first| matches!(first, '\'' | '"'));
+        let mut item = String::new();
+        let mut signs = rest.char_indices().skip(usize::from(quote.is_some()));
+        let mut end = rest.len();
+        while let Some((at, sign)) = signs.next() {
+            match quote {
+                None if sign == ',' => {
+                    end = at;
+                    break;
+                }
+                Some(_) if sign == '\\' => item.extend(signs.next().map(|(_, sign)| sign)),
+                Some(quote) if sign == quote => {
+                    end = at + sign.len_utf8();
+                    break;
+                }
+                _ => item.push(sign),
+            }
+        }
+        let item = if quote.is_some() {
+            item.as_str()
+        } else {
+            item.trim()
+        };
+        if !item.is_empty() {
+            items.push(Value::from(item));
+        }
+        rest = rest[end..].trim_start_matches(|sign: char| sign == ',' || sign.is_whitespace());
+    }
+    Value::Array(items)
 }
 
 /// The number that a text of the digits 0–9 and letters a–z stands for, exact below 2^53.

@@ -78,6 +78,16 @@ pub enum Relative {
     Pairs,
 }
 
+/// How many classes a record belongs to, where these are the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Membership {
+    /// `class(…)`: to one.
+    One,
+    /// `classes(…)`: to any number of them.
+    Any,
+}
+
 impl Inverse {
     /// The value on the original scale.
     pub fn apply(self, value: f64) -> f64 {
@@ -90,7 +100,7 @@ impl Inverse {
 
 impl Expression {
     /// The names of all functions, in the order in which messages list them.
-    pub const FUNCTIONS: [&'static str; 16] = Function::NAMES;
+    pub const FUNCTIONS: [&'static str; 19] = Function::NAMES;
 
     /// Parses an expression; names are not checked, see [`Expression::check`].
     ///
@@ -102,7 +112,7 @@ impl Expression {
             text: text.to_owned(),
             root: parse::parse(text)?,
         };
-        match expression.inner_relative() {
+        match expression.inner_whole() {
             Some(error) => Err(error),
             None => Ok(expression),
         }
@@ -283,12 +293,49 @@ impl Expression {
         }
     }
 
-    /// The error for a relative function that is not the outermost one.
-    fn inner_relative(&self) -> Option<Error> {
+    /// How many classes a record belongs to, where the outermost function is `class` or `classes`:
+    /// then the values are classes, not numbers.
+    pub fn membership(&self) -> Option<Membership> {
+        match &self.root.form {
+            Form::Call(function, _) => function.membership(),
+            _ => None,
+        }
+    }
+
+    /// Whether it can only be a target: its outermost function is one that is the whole of a target.
+    pub fn is_target_only(&self) -> bool {
+        matches!(&self.root.form, Form::Call(function, _) if function.is_whole())
+    }
+
+    /// Evaluates a target that gives classes, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expression::evaluate`], and where the value is neither a text nor a list of texts.
+    pub fn classes(
+        &self,
+        record: &Map<String, Value>,
+    ) -> Result<Result<Vec<String>, Vec<String>>, Error> {
+        match self.evaluate(record)? {
+            Outcome::Missing(names) => Ok(Err(names)),
+            Outcome::Value(Value::String(class)) => Ok(Ok(vec![class])),
+            Outcome::Value(Value::Array(items)) => {
+                let classes = items.into_iter().map(|item| match item {
+                    Value::String(class) => Ok(class),
+                    other => Err(self.wrong_result(&other, "a class")),
+                });
+                classes.collect::<Result<_, _>>().map(Ok)
+            }
+            Outcome::Value(other) => Err(self.wrong_result(&other, "a class")),
+        }
+    }
+
+    /// The error for a function that is the whole of a target and is not the outermost one.
+    fn inner_whole(&self) -> Option<Error> {
         let mut fault = None;
         self.root.visit(&mut |node| {
             if let Form::Call(function, _) = &node.form
-                && function.relative().is_some()
+                && function.is_whole()
                 && !std::ptr::eq(node, &raw const self.root)
             {
                 let name = function.name();

@@ -148,6 +148,7 @@ mod tests {
             community: None,
             author: (!at.is_multiple_of(4)).then(|| format!("a{}", at % 50)),
             order: None,
+            classes: Vec::new(),
             label: None,
         };
         FeatureMatrix {

@@ -1,4 +1,4 @@
-//! What every model must beat: medians.
+//! What every model must beat: medians, and means of flags.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +20,9 @@ pub(super) const NAMES: [&str; 4] = [
 ];
 
 /// The predictions of each baseline for the rows `test`, learned from the labelled rows `known`.
+///
+/// Where every target is 0 or 1 a median says nothing, and what is called one here is the mean: how
+/// probable a 1 is.
 ///
 /// - `global_median`: the median target.
 /// - `community_median`: the median of the row's community; the global one where it is unknown.
@@ -54,16 +57,21 @@ pub(super) fn predict(
             by_hour.entry(hour).or_default().push(label.target);
         }
     }
-    let global = median(&mut all).unwrap_or(0.0);
+    let centre = if all.iter().all(|&target| target == 0.0 || target == 1.0) {
+        mean
+    } else {
+        median
+    };
+    let global = centre(&mut all).unwrap_or(0.0);
     let by_community: BTreeMap<&str, f64> = by_community
         .into_iter()
-        .filter_map(|(name, mut targets)| Some((name, median(&mut targets)?)))
+        .filter_map(|(name, mut targets)| Some((name, centre(&mut targets)?)))
         .collect();
     let of_community = |row: &Row| by_community.get(community(row)).copied().unwrap_or(global);
     let by_hour: BTreeMap<(&str, u32), (f64, f64)> = by_hour
         .into_iter()
         .filter_map(|(hour, mut targets)| {
-            Some((hour, (targets.len() as f64, median(&mut targets)?)))
+            Some((hour, (targets.len() as f64, centre(&mut targets)?)))
         })
         .collect();
     let of_hour = |row: &Row| {
@@ -93,6 +101,10 @@ fn community(row: &Row) -> &str {
     row.community.as_deref().unwrap_or_default()
 }
 
+fn mean(values: &mut [f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
 fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     quantile(values, 0.5)
@@ -114,6 +126,7 @@ mod tests {
             community: Some(community.to_owned()),
             author: (hour == 1).then(|| "early".to_owned()),
             order: None,
+            classes: Vec::new(),
             label: Some(Label {
                 target,
                 age: LabelAge::Unknown,

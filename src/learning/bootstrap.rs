@@ -44,8 +44,8 @@ impl Bootstrap {
     /// `coverage` (0.95, say).
     ///
     /// Posts of one day share what happened that day, so whole days are drawn, with replacement,
-    /// where at least ten are there; else blocks of 6 hours, else of one hour, else single rows;
-    /// rows without times are drawn one by one.
+    /// where at least ten are there; else blocks of 6 hours, else of one hour, else single records;
+    /// rows without times are drawn record by record.
     pub fn new(rows: &[&Row], resamples: usize, coverage: f64, seed: u64) -> Self {
         let blocks = blocks(rows);
         let mut generator = seeds::generator(seed, "bootstrap");
@@ -184,7 +184,15 @@ fn blocks(rows: &[&Row]) -> Vec<Vec<usize>> {
             }
         }
     }
-    (0..rows.len()).map(|row| vec![row]).collect()
+    // Questions about the classes of one record stay together.
+    let places: Vec<usize> = (0..rows.len()).collect();
+    let records = places.chunk_by(|&a, &b| is_same(rows[a], rows[b]));
+    records.map(<[usize]>::to_vec).collect()
+}
+
+/// Whether two rows are of one record.
+fn is_same(a: &Row, b: &Row) -> bool {
+    a.id == b.id && !a.id.is_empty()
 }
 
 #[cfg(test)]
@@ -200,6 +208,7 @@ mod tests {
                 community: None,
                 author: None,
                 order: None,
+                classes: Vec::new(),
                 label: None,
             })
             .collect()

@@ -211,6 +211,7 @@ mod tests {
             community: community.map(str::to_owned),
             author: None,
             order: None,
+            classes: Vec::new(),
             label: None,
         };
         let names = [

@@ -61,6 +61,7 @@ mod tests {
             community: Some(["a", "b"][usize::from(i % 2 == 0)].to_owned()),
             author: None,
             order: None,
+            classes: Vec::new(),
             label: None,
         };
         let rows: Vec<Row> = (0..40).map(row).collect();

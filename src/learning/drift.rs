@@ -278,6 +278,7 @@ mod tests {
             community: None,
             author: None,
             order: None,
+            classes: Vec::new(),
             label: (at % 2 == 0).then(|| Label {
                 target: f64::from(shift) + at as f64 / 400.0,
                 age: LabelAge::Unknown,

@@ -10,6 +10,7 @@ use super::{
     heads::Head,
     judge::{Judge, values},
     metrics::Metrics,
+    questions::Questions,
     train::Fitted,
 };
 use crate::corpus::FeatureMatrix;
@@ -63,11 +64,11 @@ pub struct Duel {
     pub coverage: Option<f64>,
     /// The share of targets in the fitted head's intervals.
     pub own_coverage: Option<f64>,
-    /// The communities with enough rows.
+    /// The communities with enough rows; where classes are predicted, the classes.
     pub slices: Vec<Slice>,
 }
 
-/// One community in a [`Duel`].
+/// One community, or class, in a [`Duel`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// The community.
@@ -109,13 +110,13 @@ pub fn duel(
         .collect()
 }
 
-fn against(judge: &Judge<'_>, own: &Head, opponent: &Opponent) -> Result<Duel, Error> {
-    let own = own.predict(&judge.test)?;
+fn against(judge: &Judge<'_>, head: &Head, opponent: &Opponent) -> Result<Duel, Error> {
+    let own = head.predict(&judge.test)?;
     let own_coverage = judge.coverage(&own);
     let own = values(&own);
     let (other, coverage) = match &opponent.foresight {
-        Foresight::Head(head) => {
-            let predictions = head.predict(&judge.test)?;
+        Foresight::Head(other) => {
+            let predictions = other.predict_as(head, &judge.test)?;
             (values(&predictions), judge.coverage(&predictions))
         }
         Foresight::Filed(filed) => {
@@ -123,15 +124,15 @@ fn against(judge: &Judge<'_>, own: &Head, opponent: &Opponent) -> Result<Duel, E
             (rows.map(|row| filed[&row.id]).collect(), None)
         }
     };
-    let drawn = |judge: &Judge<'_>, predictions: &[f64]| -> Result<(Metrics, Drawn), Error> {
-        let scorer = judge.scorer(predictions)?;
-        Ok((scorer.metrics(), judge.bootstrap.draw(&scorer)))
+    let drawn = |questions: &Questions, answers: &[f64]| -> Result<(Metrics, Drawn), Error> {
+        let scorer = questions.scorer(answers)?;
+        Ok((scorer.metrics(), questions.draw(&scorer)))
     };
-    let (own_metrics, own_drawn) = drawn(judge, &own)?;
-    let (metrics, other_drawn) = drawn(judge, &other)?;
+    let (own_metrics, own_drawn) = drawn(&judge.questions, &own)?;
+    let (metrics, other_drawn) = drawn(&judge.questions, &other)?;
 
     let mut by_community: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, row) in judge.test.rows.iter().enumerate() {
+    for (at, row) in judge.questions.rows.iter().enumerate() {
         if let Some(community) = &row.community {
             by_community.entry(community).or_default().push(at);
         }
@@ -140,7 +141,7 @@ fn against(judge: &Judge<'_>, own: &Head, opponent: &Opponent) -> Result<Duel, E
         .into_iter()
         .filter(|(_, rows)| rows.len() >= SLICE_ROWS);
     let slices = large.map(|(community, rows)| {
-        let part = judge.of_rows(&rows);
+        let part = judge.only(&rows);
         let pick = |values: &[f64]| rows.iter().map(|&row| values[row]).collect::<Vec<_>>();
         let (_, own) = drawn(&part, &pick(&own))?;
         let (metrics, other) = drawn(&part, &pick(&other))?;

@@ -47,6 +47,19 @@ pub enum Error {
         /// The least number that is needed.
         needed: usize,
     },
+    /// Classes of which too few have enough rows.
+    #[error(
+        "of the classes {found} have at least {rows} training rows each, and {needed} are needed: wait \
+         for more labels, or let the target give fewer classes"
+    )]
+    TooFewClasses {
+        /// The classes that have enough.
+        found: usize,
+        /// The least number that is needed.
+        needed: usize,
+        /// The least rows of each.
+        rows: usize,
+    },
     /// A split that leaves one of the three parts without rows.
     #[error("the {part} part of the split has {rows} rows; {hint}")]
     EmptyPart {

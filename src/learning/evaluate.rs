@@ -12,14 +12,14 @@ use super::{
     baselines,
     bootstrap::Intervals,
     calibration::{Calibration, CommunityMetrics, by_community, calibration},
-    heads::Head,
+    class_metrics::ClassMetrics,
     holdout::{HoldOut, on_hold_outs},
     judge::{Judge, judged, values},
     metrics::{Metrics, spearman_ceiling},
     train::{Fitted, train_from, train_rows},
     watch::{Progress, Watch},
 };
-use crate::corpus::{FeatureMatrix, Row};
+use crate::corpus::FeatureMatrix;
 
 /// Metrics with their intervals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,6 +106,9 @@ pub struct Evaluation {
     /// How the head does in each community, the one with the most rows first.
     #[serde(default)]
     pub communities: Vec<CommunityMetrics>,
+    /// How the head does in each class, where it predicts classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassMetrics>,
     /// Ridge regression on growing parts of the training rows, the newest ones: whether more rows
     /// would help.
     #[serde(default)]
@@ -145,24 +148,26 @@ pub fn evaluate(
     let predictions = fitted.head.predict(&judge.test)?;
     let scorer = judge.scorer(&values(&predictions))?;
     let mut metrics = scorer.metrics();
-    let drawn = judge.bootstrap.draw(&scorer);
+    let drawn = judge.questions.draw(&scorer);
     if watch.cancelled() {
         return Err(Error::Cancelled);
     }
     metrics.insert("coverage".to_owned(), judge.coverage(&predictions));
     // The noise-free value is no ceiling of where a row stands in its community.
-    if let (Some(truth), None) = (truth, settings.relative) {
+    if let (Some(truth), None, None) = (truth, settings.relative, settings.classes) {
         let rows = judge.test.rows.iter();
         let expected: Vec<Option<f64>> = rows.map(|row| truth.get(&row.id).copied()).collect();
-        let ceiling = spearman_ceiling(&judge.targets, &expected);
+        let ceiling = spearman_ceiling(&judge.questions.targets, &expected);
         metrics.insert("spearman_ceiling".to_owned(), ceiling);
     }
 
     let mut known = judge.part(Split::Train);
     known.extend(judge.part(Split::Validation));
     let mut compared = BTreeMap::new();
-    let rows = relabelled(&matrix.rows, &fitted.head);
-    for (name, predictions) in baselines::predict(&rows, &known, &judge.part(Split::Test)) {
+    let rows = fitted.head.asked(&matrix.rows);
+    let asked = |of: &[usize]| questions_of(of, rows.len() / matrix.rows.len());
+    let (known, test) = (asked(&known), asked(&judge.tested()));
+    for (name, predictions) in baselines::predict(&rows, &known, &test) {
         compared.insert(name.to_owned(), judge.judge(&predictions, &drawn)?);
     }
     let baselines = std::mem::take(&mut compared);
@@ -188,7 +193,9 @@ pub fn evaluate(
             judge.judge(&judge.values(&ridge)?, &drawn)?,
         );
     }
-    if settings.head != HeadKind::Mmrl && fitted.head.has_vectors() {
+    // The original predicts no classes.
+    let has_recipe = settings.head != HeadKind::Mmrl && settings.classes.is_none();
+    if has_recipe && fitted.head.has_vectors() {
         let recipe = TrainSettings {
             head: HeadKind::Mmrl,
             ..settings.clone()
@@ -221,8 +228,13 @@ pub fn evaluate(
         }
     }
 
-    let calibration = calibration(&predictions, &judge.targets, settings.coverage);
-    let communities = by_community(&judge.test.rows, &predictions, &judge.targets);
+    let questions = &judge.questions;
+    let calibration = calibration(&predictions, &questions.targets, settings.coverage);
+    let classes = scorer.by_class(fitted.head.classes());
+    let communities = match settings.classes {
+        Some(_) => Vec::new(),
+        None => by_community(&questions.rows, &predictions, &questions.targets),
+    };
     let learning_curve = learning_curve(&judge, fitted, settings, device, watch)?;
     Ok(Evaluation {
         first_line: judge.first_line(settings),
@@ -235,6 +247,7 @@ pub fn evaluate(
         ablation,
         calibration: Some(calibration),
         communities,
+        classes,
         learning_curve,
         new_authors: new_authors(&judge, fitted, settings)?,
         hold_outs: on_hold_outs(matrix, fitted, settings)?,
@@ -242,15 +255,10 @@ pub fn evaluate(
     })
 }
 
-/// The rows with their targets as `head` was to learn them.
-fn relabelled(rows: &[Row], head: &Head) -> Vec<Row> {
-    let mut seen = rows.to_vec();
-    for (row, target) in seen.iter_mut().zip(head.targets(rows)) {
-        if let (Some(label), Some(target)) = (&mut row.label, target) {
-            label.target = target;
-        }
-    }
-    seen
+/// The questions about some rows, where there are so many about each.
+fn questions_of(rows: &[usize], per_row: usize) -> Vec<usize> {
+    let about = |&row: &usize| row * per_row..(row + 1) * per_row;
+    rows.iter().flat_map(about).collect()
 }
 
 /// The least test rows of new authors that say something.
@@ -312,7 +320,7 @@ fn learning_curve(
         points.push(CurvePoint {
             rows,
             metrics: scorer.metrics(),
-            intervals: judge.bootstrap.draw(&scorer).intervals(),
+            intervals: judge.questions.draw(&scorer).intervals(),
         });
     }
     Ok(points)

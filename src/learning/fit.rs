@@ -17,12 +17,13 @@ use super::{
     target::TargetScale,
     watch::{Progress, Watch},
 };
-use crate::corpus::FeatureMatrix;
+use crate::corpus::{FeatureMatrix, Row};
 
 /// The least training rows for which the rank scale is considered.
 const LEAST_FOR_RANKS: usize = 200;
 
 /// The rows of one training, designed.
+#[derive(Clone)]
 pub(super) struct Fit {
     pub(super) design: Design,
     pub(super) rows: Designed,
@@ -69,6 +70,20 @@ impl Fit {
             train,
             validation,
         })
+    }
+
+    /// The same rows, of which it is learned whether they belong to a class.
+    pub(super) fn of_class(&self, rows: &[Row], class: &str) -> Self {
+        let reference = Reference::Class {
+            name: class.to_owned(),
+        };
+        let flags = targets(Some(&reference), rows).into_iter();
+        Self {
+            targets: flags.map(|flag| flag.unwrap_or(0.0)).collect(),
+            most: f64::INFINITY,
+            reference: Some(reference),
+            ..self.clone()
+        }
     }
 
     /// The targets of some rows.

@@ -4,32 +4,31 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Error, Split, SplitBasis, TrainSettings,
-    bootstrap::{Bootstrap, Drawn, Intervals},
+    bootstrap::{Drawn, Intervals},
     evaluate::{Judged, LabelAges, SplitSizes},
     heads::{Head, Prediction},
     metrics::{Metrics, Scorer},
+    questions::Questions,
     train::Fitted,
 };
 use crate::corpus::{FeatureMatrix, LabelAge, Row};
-
-/// The share of resamples that the interval of a metric holds.
-const METRIC_COVERAGE: f64 = 0.95;
 
 /// The test rows of one matrix, and what is needed to judge predictions of them.
 pub(super) struct Judge<'a> {
     pub(super) matrix: &'a FeatureMatrix,
     basis: SplitBasis,
     settings: &'a TrainSettings,
+    head: &'a Head,
     parts: Vec<Option<Split>>,
     pub(super) test: FeatureMatrix,
-    pub(super) targets: Vec<f64>,
-    pub(super) bootstrap: Bootstrap,
+    /// What is asked of the test rows.
+    pub(super) questions: Questions,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(
         matrix: &'a FeatureMatrix,
-        fitted: &Fitted,
+        fitted: &'a Fitted,
         settings: &'a TrainSettings,
     ) -> Result<Self, Error> {
         let by_id: HashMap<&str, Split> = fitted
@@ -51,40 +50,47 @@ impl<'a> Judge<'a> {
             ));
         }
         let test = matrix.select(&test);
-        let rows: Vec<&Row> = test.rows.iter().collect();
-        let bootstrap = Bootstrap::new(&rows, settings.resamples, METRIC_COVERAGE, settings.seed);
-        let targets = fitted.head.targets(&test.rows).into_iter();
         Ok(Self {
             matrix,
             basis: fitted.basis,
             settings,
+            head: &fitted.head,
             parts,
-            targets: targets.flatten().collect(),
+            questions: Questions::new(&fitted.head, &test.rows, settings),
             test,
-            bootstrap,
         })
     }
 
     /// Judges these of the test rows alone.
     pub(super) fn of_rows(&self, rows: &[usize]) -> Self {
         let test = self.test.select(rows);
-        let settings = self.settings;
-        let kept: Vec<&Row> = test.rows.iter().collect();
         Self {
             matrix: self.matrix,
             basis: self.basis,
-            settings,
+            settings: self.settings,
+            head: self.head,
             parts: self.parts.clone(),
-            targets: rows.iter().map(|&row| self.targets[row]).collect(),
-            bootstrap: Bootstrap::new(&kept, settings.resamples, METRIC_COVERAGE, settings.seed),
+            questions: Questions::new(self.head, &test.rows, self.settings),
             test,
         }
+    }
+
+    /// Those of the questions that are about one community, or one class, by themselves.
+    pub(super) fn only(&self, questions: &[usize]) -> Questions {
+        self.questions.only(questions, self.settings)
     }
 
     pub(super) fn part(&self, part: Split) -> Vec<usize> {
         (0..self.parts.len())
             .filter(|&row| self.parts[row] == Some(part))
             .collect()
+    }
+
+    /// The labelled test rows.
+    pub(super) fn tested(&self) -> Vec<usize> {
+        let mut tested = self.part(Split::Test);
+        tested.retain(|&row| self.matrix.rows[row].label.is_some());
+        tested
     }
 
     /// The newest training rows, a share of them, and as large a share of the validation rows.
@@ -123,14 +129,13 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn scorer(&self, predictions: &[f64]) -> Result<Scorer, Error> {
-        let rows: Vec<&Row> = self.test.rows.iter().collect();
-        Scorer::new(&self.targets, predictions, &rows, self.settings.inverse)
+        self.questions.scorer(predictions)
     }
 
     /// Judges other predictions of the test rows than those of the head, whose metrics are `own`.
     pub(super) fn judge(&self, predictions: &[f64], own: &Drawn) -> Result<Judged, Error> {
         let scorer = self.scorer(predictions)?;
-        let drawn = self.bootstrap.draw(&scorer);
+        let drawn = self.questions.draw(&scorer);
         Ok(Judged {
             metrics: scorer.metrics(),
             intervals: drawn.intervals(),
@@ -141,7 +146,7 @@ impl<'a> Judge<'a> {
     pub(super) fn coverage(&self, predictions: &[Prediction]) -> Option<f64> {
         let inside = predictions
             .iter()
-            .zip(&self.targets)
+            .zip(&self.questions.targets)
             .filter(|(p, target)| (p.low..=p.high).contains(target))
             .count();
         (!predictions.is_empty()).then(|| inside as f64 / predictions.len() as f64)
@@ -229,13 +234,9 @@ pub(super) fn judged(
     head: &Head,
     settings: &TrainSettings,
 ) -> Result<(Metrics, Intervals), Error> {
-    let found = values(&head.predict(rows)?);
-    let targets: Vec<f64> = head.targets(&rows.rows).into_iter().flatten().collect();
-    let of: Vec<&Row> = rows.rows.iter().collect();
-    let scorer = Scorer::new(&targets, &found, &of, settings.inverse)?;
-    let (resamples, seed) = (settings.resamples, settings.seed);
-    let bootstrap = Bootstrap::new(&of, resamples, METRIC_COVERAGE, seed);
-    Ok((scorer.metrics(), bootstrap.draw(&scorer).intervals()))
+    let questions = Questions::new(head, &rows.rows, settings);
+    let scorer = questions.scorer(&values(&head.predict(rows)?))?;
+    Ok((scorer.metrics(), questions.draw(&scorer).intervals()))
 }
 
 /// The values of predictions.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error,
+    class_metrics::{ClassMetrics, ClassQuestions, ClassScorer},
     pairs::Pairs,
     rank::{Ranked, kendall, precision_at, spearman},
 };
@@ -19,7 +20,7 @@ pub type Metrics = BTreeMap<String, Option<f64>>;
 pub const WITHIN_ROWS: usize = 10;
 
 /// The names of [`Scorer::metrics`], in the order of its values.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 20] = [
     "spearman",
     "spearman_within",
     "kendall",
@@ -35,10 +36,17 @@ pub(super) const NAMES: [&str; 15] = [
     "roc_auc",
     "average_precision",
     "brier",
+    "accuracy",
+    "top3_accuracy",
+    "macro_f1",
+    "macro_roc_auc",
+    "log_loss",
 ];
 
-/// How many names at the end of [`NAMES`] are of flags: where the target is none they are not told.
-pub(super) const OF_FLAGS: usize = 3;
+/// How many of [`NAMES`] are of flags, and of classes, at its end: where the target is none of these
+/// they are not told.
+const OF_FLAGS: usize = 3;
+const OF_CLASSES: usize = 5;
 
 /// How a target on the training scale becomes the number that people know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +94,8 @@ pub struct Scorer {
     flagged: Option<Vec<usize>>,
     /// Rows by their relative error, least first, and that error; rows whose number is 0 have none.
     relative_errors: Vec<(usize, f64)>,
+    /// Where the rows are questions about classes.
+    classes: Option<ClassScorer>,
 }
 
 /// The rows of one community, ranked among themselves.
@@ -156,6 +166,7 @@ impl Scorer {
 
         Ok(Self {
             flagged,
+            classes: None,
             ranked_truth: Ranked::new(truth),
             ranked_prediction: Ranked::new(prediction),
             truth: truth.to_vec(),
@@ -166,6 +177,20 @@ impl Scorer {
             pairs: Pairs::of(rows, truth),
             relative_errors,
         })
+    }
+
+    /// The same of rows that are questions about classes, record by record.
+    pub(super) fn with_classes(mut self, questions: ClassQuestions) -> Self {
+        let (truth, prediction) = (&self.truth, &self.prediction);
+        self.classes = Some(ClassScorer::new(questions, truth, prediction));
+        self
+    }
+
+    /// The metrics of each class of `names`, in their order; none where the rows are no questions
+    /// about classes.
+    pub(super) fn by_class(&self, names: &[String]) -> Vec<ClassMetrics> {
+        let of = |of: &ClassScorer| of.by_class(names, &self.truth, &self.prediction);
+        self.classes.as_ref().map_or_else(Vec::new, of)
     }
 
     /// The number of rows.
@@ -191,6 +216,8 @@ impl Scorer {
     /// - `mdape`: the median of `|prediction − number| / |number|` of the numbers that people know,
     ///   as a share (0.5 is 50 %), over the rows whose number is not 0.
     /// - `roc_auc`, `average_precision`, `brier`: where every target is 0 or 1.
+    /// - `accuracy`, `top3_accuracy`, `macro_f1`, `macro_roc_auc`, `log_loss`: of classes; see
+    ///   [`ClassScorer::values`].
     pub fn metrics(&self) -> Metrics {
         let values = self.values(&vec![1; self.len()]);
         let told = NAMES.iter().zip(values).enumerate();
@@ -208,6 +235,9 @@ impl Scorer {
             // The mean squared error of a probability.
             [roc_auc, average_precision, plain[2].map(|rmse| rmse * rmse)]
         });
+        let of_classes = self.classes.as_ref().map_or([None; OF_CLASSES], |classes| {
+            classes.values(&self.truth, &self.prediction, counts)
+        });
         [
             spearman(&self.ranked_truth, &self.ranked_prediction, counts),
             self.within(counts),
@@ -224,6 +254,11 @@ impl Scorer {
             of_flags[0],
             of_flags[1],
             of_flags[2],
+            of_classes[0],
+            of_classes[1],
+            of_classes[2],
+            of_classes[3],
+            of_classes[4],
         ]
         .map(|value| value.filter(|value| value.is_finite()))
     }
@@ -269,14 +304,20 @@ impl Scorer {
     }
 }
 
-/// Whether the metric at a place of [`NAMES`] is told: one of flags only where it has a value.
+/// Whether the metric at a place of [`NAMES`] is told: one of flags or classes only where it has a
+/// value.
 pub(super) const fn is_told(at: usize, value: Option<f64>) -> bool {
-    at + OF_FLAGS < NAMES.len() || value.is_some()
+    at + OF_FLAGS + OF_CLASSES < NAMES.len() || value.is_some()
 }
 
 /// The area under the ROC curve, and the mean precision over the recall, of flags in the `order` of
 /// their predictions; equal predictions are one step of both.
-fn flags(order: &[usize], truth: &[f64], prediction: &[f64], counts: &[u32]) -> [Option<f64>; 2] {
+pub(super) fn flags(
+    order: &[usize],
+    truth: &[f64],
+    prediction: &[f64],
+    counts: &[u32],
+) -> [Option<f64>; 2] {
     let (mut positives, mut negatives) = (0.0, 0.0);
     let (mut area, mut precisions) = (0.0, 0.0);
     for tied in order.chunk_by(|&a, &b| prediction[a] == prediction[b]) {
@@ -460,6 +501,7 @@ mod tests {
                 community: Some(community.to_owned()),
                 author: None,
                 order: None,
+                classes: Vec::new(),
                 label: None,
             })
             .collect();

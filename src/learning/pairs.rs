@@ -72,6 +72,7 @@ mod tests {
             community: Some(community.to_owned()),
             author: None,
             order: None,
+            classes: Vec::new(),
             label: None,
         }
     }

@@ -113,6 +113,7 @@ mod tests {
             community: None,
             author: None,
             order: None,
+            classes: Vec::new(),
             label: target.map(|target| Label {
                 target,
                 age: LabelAge::Unknown,

@@ -41,6 +41,11 @@ pub(crate) enum Reference {
     /// `((aᵢ − aⱼ) − (bᵢ − bⱼ))²` is the group's size times the sum of `(aᵢ − bᵢ)²`, with `a` and `b`
     /// less their means.
     Pairs,
+    /// 1 where the row belongs to this class, else 0.
+    Class {
+        /// The class.
+        name: String,
+    },
 }
 
 impl Reference {
@@ -92,6 +97,7 @@ impl Reference {
         let relative = |row: &Row| {
             let target = row.label?.target;
             Some(match self {
+                Self::Class { name } => f64::from(u8::from(row.classes.contains(name))),
                 Self::CommunityQuantile { all, communities } => {
                     let own = row
                         .community
@@ -112,7 +118,9 @@ impl Reference {
     /// The least and the greatest value that there is.
     pub(crate) const fn bounds(&self) -> (f64, f64) {
         match self {
-            Self::CommunityQuantile { .. } | Self::TopDecile { .. } => (0.0, 1.0),
+            Self::CommunityQuantile { .. } | Self::TopDecile { .. } | Self::Class { .. } => {
+                (0.0, 1.0)
+            }
             Self::Pairs => (f64::NEG_INFINITY, f64::INFINITY),
         }
     }
@@ -172,6 +180,7 @@ mod tests {
             community: Some(community.to_owned()),
             author: None,
             order: None,
+            classes: Vec::new(),
             label: target.map(|target| Label {
                 target,
                 age: LabelAge::Unknown,

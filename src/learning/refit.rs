@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use super::{
-    Error, Fitted, HeadKind, TargetKind, TrainSettings,
+    Choices, Error, Fitted, HeadKind, TargetKind, TrainSettings,
     fit::{Fit, difference},
     heads::{Head, Problem, Stop},
     target::{Curve, TargetScale},
@@ -43,6 +43,29 @@ pub fn refit(
         head.smearing.clone_from(&fitted.head.smearing);
         return Ok(head);
     }
+    let Some(of) = &fitted.head.classifier else {
+        return once_more(fit, &fitted.head, choices, settings, device, watch);
+    };
+    let mut heads = Vec::with_capacity(of.names.len());
+    for (at, name) in of.names.iter().enumerate() {
+        watch.progress(&Progress::Stage(format!("class {name} once more")));
+        let fit = fit.of_class(&matrix.rows, name);
+        let (head, choices) = (fitted.head.of_class(at), &choices.classes[at].choices);
+        let head = once_more(fit, head, choices, settings, device, watch)?;
+        heads.push((name.clone(), head));
+    }
+    Ok(Head::of_classes((of.membership, of.threshold), heads))
+}
+
+/// Learns the rows of `fit` with what was chosen for `evaluated`.
+fn once_more(
+    fit: Fit,
+    evaluated: &Head,
+    choices: &Choices,
+    settings: &TrainSettings,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Head, Error> {
     let targets = fit.targets(&fit.train);
     let scale = match choices.target {
         TargetKind::Rank => TargetScale::rank(&targets),
@@ -62,19 +85,23 @@ pub fn refit(
     let stops: Vec<Stop<'_>> = choices.epochs.iter().copied().map(Stop::After).collect();
     let members = fit.members(settings, &left, &stops, device, watch)?;
     let forest = forest(&fit, &others, &left, choices.trees, settings, watch)?;
-    let curve = (choices.target == TargetKind::Rank).then(|| Curve::fit(&unseen, &targets));
+    let curve = evaluated
+        .curve
+        .is_some()
+        .then(|| Curve::fit(&unseen, &targets));
     Ok(Head {
         kind: settings.head,
         design: fit.design,
         scale,
         curve,
-        smearing: fitted.head.smearing.clone(),
+        smearing: evaluated.smearing.clone(),
         reference: fit.reference,
-        reach: fitted.head.reach,
+        reach: evaluated.reach,
         linear,
         blend: choices.blend,
         members: members.into_iter().map(|member| member.network).collect(),
         forest,
         mmrl: None,
+        classifier: None,
     })
 }

@@ -11,7 +11,7 @@ use super::{
     splits::SplitSettings,
     trees::TreeSettings,
 };
-use crate::expression::Relative;
+use crate::expression::{Membership, Relative};
 
 /// Which learner is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +130,9 @@ pub struct TrainSettings {
     /// of the task that makes the matrix says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative: Option<Relative>,
+    /// How many classes a row belongs to, where these are what is learned; the same `target` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Membership>,
     /// The share of new targets that the interval of a prediction is meant to hold.
     pub coverage: f64,
     /// How many samples the intervals of metrics are made of.
@@ -170,6 +173,7 @@ impl Default for TrainSettings {
             backtest: 3,
             inverse: Inverse::default(),
             relative: None,
+            classes: None,
             coverage: 0.8,
             resamples: 400,
             ablation: true,
@@ -280,6 +284,13 @@ impl TrainSettings {
         }
         count("backtest", self.backtest + 1, 101, "write 0 to 100")?;
         self.trees.check()?;
+        if self.classes.is_some() && self.head == HeadKind::Mmrl {
+            return Err(setting(
+                "head",
+                "mmrl",
+                "it predicts numbers only: for classes write ridge, trees, stack or fusion_mlp",
+            ));
+        }
         let kept = self.winsorise;
         number(
             "winsorise",

@@ -347,7 +347,12 @@ fn hash_rows(matrix: &FeatureMatrix, parts: &[Option<Split>]) -> ContentHash {
                 LabelAge::Unknown => "unknown".to_owned(),
             };
             let target = label.target.to_bits();
-            Some(format!("{:?}\t{target:016x}\t{age}\t{part:?}\n", row.id))
+            let classes = match row.classes.as_slice() {
+                [] => String::new(),
+                classes => format!("\t{classes:?}"),
+            };
+            let id = &row.id;
+            Some(format!("{id:?}\t{target:016x}\t{age}\t{part:?}{classes}\n"))
         })
         .collect();
     lines.sort_unstable();

@@ -15,6 +15,8 @@ use crate::{
     expression::Relative,
 };
 
+mod classes;
+
 /// Rows, and the odd width of their vectors.
 const ROWS: usize = 700;
 const WIDTH: usize = 9;
@@ -54,6 +56,7 @@ fn matrix(planted: Planted) -> FeatureMatrix {
                 community: Some(communities[row % 3].to_owned()),
                 author: None,
                 order: None,
+                classes: Vec::new(),
                 label: Some(Label {
                     target: f64::from(signal + 0.3 * normal()),
                     age: LabelAge::Unknown,

@@ -10,9 +10,11 @@ use burn::tensor::Device;
 use super::{
     Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
     blend::best_blend,
+    classify::train_classes,
     design::Group,
     fit::{Fit, difference},
     heads::{Epoch, Head, Problem, Products, Stop, Strength},
+    reference::Reference,
     splits::split,
     target::{Curve, Reach},
     watch::{Progress, Watch},
@@ -65,6 +67,19 @@ pub struct Choices {
     /// After how many epochs each network had learned most.
     #[serde(default)]
     pub epochs: Vec<usize>,
+    /// What was chosen for each class, where classes are predicted; what stands beside it then is that
+    /// of the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassChoices>,
+}
+
+/// What a training chose for the head of one class.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ClassChoices {
+    /// The class.
+    pub class: String,
+    /// What was chosen.
+    pub choices: Choices,
 }
 
 /// Trains a head on the labelled rows of `matrix`.
@@ -109,11 +124,23 @@ pub(crate) fn train_from(
     let splits = split(matrix, &settings.split())?;
     let (learned, validation) = (splits.rows(Split::Train), splits.rows(Split::Validation));
     let fit = Fit::new(matrix, settings, learned, validation)?;
-    let (head, history, choices) = if settings.head == HeadKind::Mmrl {
-        let (head, choices) = original(fit, settings, device, watch)?;
-        (head, Vec::new(), choices)
-    } else {
-        run(fit, settings, known, products, device, watch)?
+    let (head, history, choices) = match settings.classes {
+        Some(membership) => train_classes(
+            (fit, &matrix.rows),
+            (membership, settings),
+            known,
+            products,
+            device,
+            watch,
+        )?,
+        None if settings.head == HeadKind::Mmrl => {
+            let (head, choices) = original(fit, settings, device, watch)?;
+            (head, Vec::new(), choices)
+        }
+        None => {
+            let ran = run(fit, settings, known, products, device, watch)?;
+            (ran.head, ran.history, ran.choices)
+        }
     };
     let ids = matrix.rows.iter().zip(&splits.parts);
     Ok(Fitted {
@@ -139,18 +166,28 @@ impl Choices {
             blend: 0.0,
             trees: (0, 0.0),
             epochs: Vec::new(),
+            classes: Vec::new(),
         }
     }
 }
 
-fn run(
+/// What came of one training.
+pub(super) struct Ran {
+    pub(super) head: Head,
+    pub(super) history: Vec<Epoch>,
+    pub(super) choices: Choices,
+    /// What was predicted of the validation rows before these were learned too.
+    pub(super) unseen: Vec<f64>,
+}
+
+pub(super) fn run(
     fit: Fit,
     settings: &TrainSettings,
     known: Option<&Choices>,
     products: &mut Option<Products>,
     device: &Device,
     watch: &dyn Watch,
-) -> Result<(Head, Vec<Epoch>, Choices), Error> {
+) -> Result<Ran, Error> {
     watch.progress(&Progress::Stage("ridge".to_owned()));
     let (rows, groups) = (&fit.rows, &fit.groups);
     let problem = Problem::new(rows, groups, &fit.train, products.as_ref());
@@ -213,7 +250,9 @@ fn run(
     let forest = forest.transpose()?.flatten();
 
     let reach = Reach::fit(&difference(&wanted, &unseen), settings.coverage);
-    let curve = (kind == TargetKind::Rank).then(|| {
+    // A probability has to mean what it says.
+    let is_probability = matches!(fit.reference, Some(Reference::Class { .. }));
+    let curve = (kind == TargetKind::Rank || is_probability).then(|| {
         let scaled = [chosen.unseen.as_slice(), &unseen].concat();
         let rows = [fit.train.as_slice(), &fit.validation].concat();
         Curve::fit(&scaled, &fit.targets(&rows))
@@ -247,9 +286,18 @@ fn run(
         members: members.into_iter().map(|member| member.network).collect(),
         forest,
         mmrl: None,
+        classifier: None,
     };
     head.learn_smearing(settings, &unseen, &truth);
-    Ok((head, history, choices))
+    let unseen = unseen
+        .into_iter()
+        .map(|scaled| head.prediction(scaled).value);
+    Ok(Ran {
+        unseen: unseen.collect(),
+        head,
+        history,
+        choices,
+    })
 }
 
 /// Trains on given rows for training and validation, with what an earlier training has chosen.
@@ -266,8 +314,13 @@ pub(crate) fn train_rows(
     watch: &dyn Watch,
 ) -> Result<Head, Error> {
     let fit = Fit::new(matrix, settings, rows, validation)?;
-    let (head, ..) = run(fit, settings, known, &mut None, device, watch)?;
-    Ok(head)
+    if let Some(membership) = settings.classes {
+        let fit = (fit, matrix.rows.as_slice());
+        let (head, ..) =
+            train_classes(fit, (membership, settings), known, &mut None, device, watch)?;
+        return Ok(head);
+    }
+    Ok(run(fit, settings, known, &mut None, device, watch)?.head)
 }
 
 /// The original's network by its own recipe; the validation rows tell how wide intervals are.

@@ -235,6 +235,8 @@ fn opponent(
             Foresight::Head(Box::new(Head::from_safetensors(
                 &version.evaluated_weights()?,
             )?))
+        } else if merged.classes.is_some() {
+            anyhow::bail!("it predicts classes from other features");
         } else {
             let filed = tested.into_iter().map(|row| (row.id, row.prediction));
             Foresight::Filed(filed.collect())

@@ -1,6 +1,9 @@
 //! `evaluate`: the fitted head on rows that it has not seen, beside the baselines.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -18,12 +21,12 @@ use super::{
 use crate::{
     artifacts,
     clock::Timestamp,
-    corpus::FeatureMatrix,
+    corpus::{FeatureMatrix, Row},
     dag::ExecutorKind,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     learning::{
-        self, Evaluation, Fitted, Foretold, Head, Prediction, Prequential, Profile, Split,
-        TrainSettings,
+        self, ClassProbability, Evaluation, Fitted, Foretold, Head, Prediction, Prequential,
+        Profile, Split, TrainSettings,
     },
     registry::EvaluatedRow,
 };
@@ -143,8 +146,12 @@ impl Evaluate {
                     .map_err(|error| learning_error(error, &watch))?;
             let (inverse, seed) = (training.inverse, training.seed);
             let targets = fitted.head.targets(&matrix.rows);
-            let prequential = learning::prequential(&matrix, &targets, &foretold, (inverse, seed))
-                .map_err(|error| learning_error(error, &watch))?;
+            // Of classes nothing is foretold.
+            let prequential = match training.classes {
+                Some(_) => None,
+                None => learning::prequential(&matrix, &targets, &foretold, (inverse, seed))
+                    .map_err(|error| learning_error(error, &watch))?,
+            };
             let rows = evaluated_rows(&matrix, &fitted)?;
             // A constant has no rank correlation; an error that is no number is a fault.
             let finite = ["mae", "rmse"].iter().all(|metric| {
@@ -213,25 +220,55 @@ fn with(evaluation: &Evaluation, prequential: Option<&Prequential>, drift: Value
 
 /// The labelled rows with their predictions, in the order of the matrix.
 fn evaluated_rows(matrix: &FeatureMatrix, fitted: &Fitted) -> Result<Vec<EvaluatedRow>, TaskError> {
-    let predictions = fitted.head.predict(matrix).map_err(TaskError::fail)?;
+    let head = &fitted.head;
+    let predictions = head.predict(matrix).map_err(TaskError::fail)?;
     let parts: HashMap<&str, Split> = fitted
         .split
         .iter()
         .map(|(id, part)| (id.as_str(), *part))
         .collect();
+    let split_of = |row: &Row| {
+        let split = parts.get(row.id.as_str())?;
+        Some(json!(split).as_str().unwrap_or_default().to_owned())
+    };
+    if head.membership().is_some() {
+        let told = head.class_probabilities(&predictions, None).into_iter();
+        let rows = matrix.rows.iter().zip(told);
+        let rows =
+            rows.filter_map(|(row, told)| Some(evaluated_classes(row, split_of(row)?, told)));
+        return Ok(rows.collect());
+    }
     let rows = matrix
         .rows
         .iter()
         .zip(predictions)
-        .zip(fitted.head.targets(&matrix.rows))
+        .zip(head.targets(&matrix.rows))
         .filter_map(|((row, prediction), target)| {
-            let split = parts.get(row.id.as_str())?;
             Some(EvaluatedRow {
                 id: row.id.clone(),
-                split: json!(split).as_str().unwrap_or_default().to_owned(),
+                split: split_of(row)?,
                 target: target?,
                 prediction: prediction.value,
+                classes: Vec::new(),
+                probabilities: BTreeMap::new(),
             })
         });
     Ok(rows.collect())
+}
+
+/// A row whose classes were predicted, the most probable first.
+fn evaluated_classes(row: &Row, split: String, told: Vec<ClassProbability>) -> EvaluatedRow {
+    let most = told.first();
+    let is_right = most.is_some_and(|most| row.classes.contains(&most.class));
+    EvaluatedRow {
+        id: row.id.clone(),
+        split,
+        target: f64::from(u8::from(is_right)),
+        prediction: most.map_or(0.0, |most| most.probability.value),
+        classes: row.classes.clone(),
+        probabilities: told
+            .into_iter()
+            .map(|of| (of.class, of.probability.value))
+            .collect(),
+    }
 }

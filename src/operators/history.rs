@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::label::label_of;
+use super::label::lesson_of;
 use crate::{
     clock::Timestamp,
     corpus::Record,
@@ -64,12 +64,12 @@ pub(crate) async fn history_before(
     };
     let mut past = Vec::with_capacity(earlier.len());
     for (created_at, record) in earlier {
-        let label = label_of(target, &record, readings.get(&record.id), horizon)?;
+        let lesson = lesson_of(target, &record, readings.get(&record.id), horizon)?;
         past.push(PastRecord {
-            label: label
+            label: lesson
                 .ok()
                 .flatten()
-                .map(|label| (created_at + known_after, label.target)),
+                .map(|lesson| (created_at + known_after, lesson.label.target)),
             community: record.community,
             author: record.author,
             created_at,

@@ -15,7 +15,7 @@ use super::{
     embed::{Contents, EmbedOutput, images_of},
     evaluation::value_or_reason,
     history::{history_before, past_of, schema_of},
-    label::label_of,
+    label::lesson_of,
     report::{blocking, upstream},
     selection::{Selection, record_names},
     settings,
@@ -25,7 +25,7 @@ use crate::{
     corpus::{ContentHash, MediaInfo, Record, Vector},
     dag::ExecutorKind,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    expression::{Expression, Relative},
+    expression::{Expression, Membership, Relative},
     learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
     registry::BlockEncoder,
     store::Horizon,
@@ -70,7 +70,7 @@ impl Settings {
         }
         let order = Expression::compile(&self.order)
             .map_err(|error| settings::wrong("order", error.to_string(), None))?;
-        if order.relative().is_some() {
+        if order.is_target_only() {
             let message = format!("`{}` is for targets; an order is a plain value", self.order);
             return Err(settings::wrong("order", message, None));
         }
@@ -96,6 +96,9 @@ pub(super) struct MergeOutput {
     /// How the target stands among those of other rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relative: Option<Relative>,
+    /// How many classes a row belongs to, where classes are the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Membership>,
     /// How many rows have a label.
     pub labelled: u64,
 }
@@ -124,9 +127,18 @@ impl Operator for Merge {
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
         let settings: Settings = settings::parse(settings)?;
-        settings.metadata()?;
         settings.order()?;
-        settings.target().map(drop)
+        let (metadata, target) = (settings.metadata()?, settings.target()?);
+        if metadata.needs_history() && target.membership().is_some() {
+            return Err(settings::wrong(
+                "numbers",
+                "`community_history` and `author_history` are histories of numbers, and the target \
+                 gives classes"
+                    .to_owned(),
+                Some("leave them out".to_owned()),
+            ));
+        }
+        Ok(())
     }
 
     /// A long window takes gigabytes, which go back when a process ends.
@@ -182,8 +194,8 @@ impl Merge {
                 continue;
             }
             let reading = readings.get(&record.id);
-            let label = match label_of(&target, record, reading, horizon)? {
-                Ok(label) => label,
+            let lesson = match lesson_of(&target, record, reading, horizon)? {
+                Ok(lesson) => lesson,
                 Err(reason) => {
                     *outcome.dropped.entry(reason).or_default() += 1;
                     continue;
@@ -197,7 +209,8 @@ impl Merge {
                     .map(|block| block.vectors.remove(&record.id))
                     .collect(),
                 past: past_of(history.as_ref(), record),
-                label,
+                label: lesson.as_ref().map(|lesson| lesson.label),
+                classes: lesson.map(|lesson| lesson.classes).unwrap_or_default(),
                 order: order_of(order.as_ref(), record)?,
             });
         }
@@ -228,6 +241,7 @@ impl Merge {
                 crate::expression::Inverse::Identity => Inverse::Identity,
             },
             relative: target.relative(),
+            classes: target.membership(),
             target: settings.target,
             labelled,
         });

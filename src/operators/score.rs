@@ -62,6 +62,11 @@ impl Score {
                 manifest.version
             )));
         }
+        if merged.classes.is_some() {
+            return Err(TaskError::skip(
+                "the champion predicts classes; only numbers are filed before their labels are known",
+            ));
+        }
         let run_dir = context.run_dir.clone();
         let number = version.manifest.version;
         let predictions = blocking(move || {

@@ -159,6 +159,7 @@ impl Train {
         let training = TrainSettings {
             inverse: merged.inverse,
             relative: merged.relative,
+            classes: merged.classes,
             ..read(&settings).map_err(TaskError::fail)?
         };
         if merged.labelled == 0 {

@@ -1,6 +1,6 @@
 //! Versions for tests.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Map, json};
 
@@ -54,6 +54,8 @@ pub(super) async fn registry(home: &Path, versions: u32) -> Registry {
             split: "test".to_owned(),
             target: 1.0,
             prediction: 0.5,
+            classes: Vec::new(),
+            probabilities: BTreeMap::new(),
         };
         let candidate = Candidate {
             manifest: manifest(version),

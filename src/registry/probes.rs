@@ -112,6 +112,7 @@ mod tests {
             community: None,
             author: None,
             order: None,
+            classes: Vec::new(),
             label: None,
         }
     }

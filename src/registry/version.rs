@@ -144,10 +144,18 @@ pub struct EvaluatedRow {
     pub id: String,
     /// `train`, `validation` or `test`.
     pub split: String,
-    /// The target on the training scale.
+    /// The target on the training scale; where classes are predicted, 1 where the most probable one is
+    /// one of the record's, else 0.
     pub target: f64,
-    /// The prediction on the training scale.
+    /// The prediction on the training scale; where classes are predicted, the probability of the most
+    /// probable one.
     pub prediction: f64,
+    /// The classes that the record belongs to, where classes are predicted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// By class, how probable it is, where classes are predicted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probabilities: BTreeMap<String, f64>,
 }
 
 /// A version with its manifest, as it is read back.

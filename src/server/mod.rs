@@ -24,8 +24,8 @@ use crate::store::EventRow;
 
 pub use api::{
     BackfillMove, BackfillWanted, ClearAnswer, ClearWanted, Contributions, DaemonAnswer,
-    ImageWanted, Neighbour, Original, Paused, PredictAnswer, PredictWanted, PredictedRow,
-    PurgeWanted, RecordWanted, Reprocess, RunAnswer, RunAsked, RunWanted,
+    ImageWanted, Neighbour, Original, Paused, PredictAnswer, PredictWanted, PredictedClass,
+    PredictedRow, PurgeWanted, RecordWanted, Reprocess, RunAnswer, RunAsked, RunWanted,
 };
 pub use fault::{ErrorBody, ErrorDetail, Fault};
 pub use guard::{GuardSettings, hash_token};

@@ -28,10 +28,10 @@ use crate::{
     clock::Clock,
     corpus::{MediaInfo, Record},
     encoders::{openai, weights::catalogue},
-    learning::{FeatureSchema, Head, Parts, RowInput, assemble},
+    learning::{ClassProbability, FeatureSchema, Head, Parts, Prediction, RowInput, assemble},
     operators::{Choice, Environment, past_of},
     registry::{BlockEncoder, Fit, ModelName, ModelVersion},
-    server::{Contributions, Original, PredictedRow},
+    server::{Contributions, Original, PredictedClass, PredictedRow},
     sources::{TableSource, TableSpec, every_row_of},
 };
 
@@ -58,6 +58,11 @@ pub struct Telling {
     pub parts: bool,
     /// How many of the posts that are most like it.
     pub nearest: usize,
+    /// How many of the most probable classes; all where it is `None`.
+    pub top_k: Option<usize>,
+    /// How probable a class must be at least that a record counts as one of it; as the head has
+    /// learned where it is `None`.
+    pub threshold: Option<f64>,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -153,6 +158,17 @@ fn contributions(parts: Parts) -> Contributions {
     }
 }
 
+/// The most probable of some classes.
+fn told(classes: Vec<ClassProbability>, top_k: Option<usize>) -> Vec<PredictedClass> {
+    let told = classes.into_iter().take(top_k.unwrap_or(usize::MAX));
+    told.map(|of| PredictedClass {
+        class: of.class,
+        probability: of.probability.value,
+        chosen: of.chosen,
+    })
+    .collect()
+}
+
 impl Predictor {
     /// Predicts records in their order.
     ///
@@ -177,6 +193,16 @@ impl Predictor {
         given: &Given,
         telling: Telling,
     ) -> Result<Vec<PredictedRow>, Error> {
+        let asks_for_classes = telling.top_k.is_some() || telling.threshold.is_some();
+        if asks_for_classes && self.head.membership().is_none() {
+            return Err(Error::wrong(
+                format!(
+                    "the model predicts a number, `{}`, no classes",
+                    self.version.manifest.target
+                ),
+                "ask without `top_k` and `threshold`".to_owned(),
+            ));
+        }
         self.remember(records).await?;
         let mut predicted = Vec::with_capacity(records.len());
         for chunk in records.chunks(CHUNK) {
@@ -232,6 +258,7 @@ impl Predictor {
                 media,
                 vectors,
                 past: past_of(self.history.as_ref().map(|of| &of.history), record),
+                classes: Vec::new(),
                 label: None,
                 order: None,
             })
@@ -239,23 +266,31 @@ impl Predictor {
         let failed = |error: crate::learning::Error| Error::Failed(error.to_string());
         let matrix = assemble(rows, &self.schema).map_err(failed)?;
         let predictions = self.head.predict(&matrix).map_err(failed)?;
-        let mut parts = vec![None; predictions.len()];
+        let mut parts = vec![None; matrix.rows.len()];
         if telling.parts {
             let told = self.head.parts(&matrix).map_err(failed)?;
             parts = told.into_iter().map(|of| Some(contributions(of))).collect();
         }
+        let classes = self.classes_of(&predictions, telling);
+        // Of classes, the probability of the most probable one.
+        let predictions = match &classes {
+            Some(classes) => classes.iter().map(|of| of[0].probability).collect(),
+            None => predictions,
+        };
+        let classes = classes.into_iter().flatten().map(Some);
+        let classes = classes.chain(std::iter::repeat(None));
         let mut by_key: HashMap<&str, _> = matrix
             .rows
             .iter()
             .map(|row| row.id.as_str())
-            .zip(predictions.into_iter().zip(parts))
+            .zip(predictions.into_iter().zip(parts).zip(classes))
             .collect();
         Ok(keyed
             .iter()
             .zip(records)
             .zip(infos.iter().zip(nearest))
             .filter_map(|((keyed, record), (images, nearest))| {
-                let (prediction, contributions) = by_key.remove(keyed.id.as_str())?;
+                let ((prediction, contributions), classes) = by_key.remove(keyed.id.as_str())?;
                 let original = self.head.original(&prediction);
                 Some(PredictedRow {
                     id: record.id.clone(),
@@ -267,12 +302,23 @@ impl Predictor {
                         low: number.low,
                         high: number.high,
                     }),
+                    classes: classes.map_or_else(Vec::new, |of| told(of, telling.top_k)),
                     missing_images: record.media.len() - images.len(),
                     contributions,
                     nearest,
                 })
             })
             .collect())
+    }
+
+    /// The classes of each row, the most probable first; nothing where a number is predicted.
+    fn classes_of(
+        &self,
+        answers: &[Prediction],
+        telling: Telling,
+    ) -> Option<Vec<Vec<ClassProbability>>> {
+        self.head.membership()?;
+        Some(self.head.class_probabilities(answers, telling.threshold))
     }
 
     fn block_encoder(&self, block: &str) -> Result<BlockEncoder, Error> {

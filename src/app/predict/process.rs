@@ -70,6 +70,8 @@ impl App {
         let telling = Telling {
             parts: wanted.explain,
             nearest: wanted.nearest,
+            top_k: wanted.top_k,
+            threshold: wanted.threshold,
         };
         let (records, given) = records_of(&self.environment, wanted.records).await?;
         let version = (question.model, question.version);

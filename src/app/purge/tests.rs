@@ -185,6 +185,7 @@ async fn who_is_gone_is_gone_from_files_and_other_data_sets() {
         community: None,
         author: Some(author.to_owned()),
         order: None,
+        classes: Vec::new(),
         label: None,
     };
     let matrix = FeatureMatrix {

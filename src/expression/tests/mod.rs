@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Error, Expression, Inverse, Kind, Outcome, Relative, reading_fields, record_fields, render,
+    Error, ErrorKind, Expression, Inverse, Kind, Membership, Outcome, Relative, reading_fields,
+    record_fields, render,
 };
 
 fn record() -> Map<String, Value> {
@@ -331,7 +332,7 @@ fn says_where_the_syntax_is_wrong() {
     score > 1 annd x  =>  Syntax: unexpected input after expression (at column 11)
     (score  =>  Syntax: unexpected end of input, expected `)` (at column 2)
     score = 3  =>  Syntax: unexpected input after expression (at column 7); write `==` to compare
-    lgo1p(score)  =>  Unknown: unknown function `lgo1p` (at column 1); did you mean `log1p`? allowed: `log1p`, `expm1`, `log`, `exp`, `sqrt`, `abs`, `min`, `max`, `round`, `length`, `lower`, `upper`, `base36`, `community_quantile`, `top_decile`, `pairs`, `default`
+    lgo1p(score)  =>  Unknown: unknown function `lgo1p` (at column 1); did you mean `log1p`? allowed: `log1p`, `expm1`, `log`, `exp`, `sqrt`, `abs`, `min`, `max`, `round`, `length`, `lower`, `upper`, `base36`, `community_quantile`, `top_decile`, `pairs`, `class`, `classes`, `items`, `default`
     log1p()  =>  Syntax: `log1p` takes one argument, not 0 (at column 1)
     round(1, 2, 3)  =>  Syntax: `round` takes 1 to 2 arguments, not 3 (at column 1)
     score|default  =>  Syntax: `default` needs one value to fall back to (at column 1); write `x|default(0)`
@@ -419,6 +420,68 @@ fn a_target_may_be_relative_as_a_whole_and_in_no_part() {
         error.contains("`top_decile` is the whole of a target"),
         "{error}"
     );
+}
+
+#[test]
+fn a_target_may_give_classes() {
+    let compile = |text: &str| Expression::compile(text);
+    let membership = |text: &str| compile(text).unwrap().membership();
+    assert_eq!(membership("class(tier)"), Some(Membership::One));
+    assert_eq!(membership("genres|items|classes"), Some(Membership::Any));
+    assert_eq!(membership("items(genres)"), None);
+    assert!(compile("class(tier)").unwrap().is_target_only());
+    assert!(!compile("score").unwrap().is_target_only());
+    let error = compile("length(classes(genres))").unwrap_err().to_string();
+    assert!(
+        error.contains("`classes` is the whole of a target"),
+        "{error}"
+    );
+
+    let record =
+        serde_json::json!({"tier": 2, "on": true, "genres": ["b", " a ", "", "b"], "o": {}});
+    let classes = |text: &str| compile(text).unwrap().classes(record.as_object().unwrap());
+    let named = |of: &[&str]| Ok(of.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(classes("class(tier)").unwrap(), named(&["2"]));
+    assert_eq!(classes("class(on)").unwrap(), named(&["true"]));
+    assert_eq!(classes("classes(genres)").unwrap(), named(&["a", "b"]));
+    assert_eq!(
+        classes("class('x' if tier > 1 else 'y')").unwrap(),
+        named(&["x"])
+    );
+    assert_eq!(
+        classes("class(missing)").unwrap(),
+        Err(vec!["missing".to_owned()])
+    );
+    assert_eq!(classes("class(genres)").unwrap_err().kind, ErrorKind::Type);
+    assert_eq!(classes("class('')").unwrap_err().kind, ErrorKind::Domain);
+}
+
+#[test]
+fn lists_that_are_written_as_texts_are_read() {
+    let items = |text: &str| {
+        let record = serde_json::json!({ "text": text });
+        let items = Expression::compile("items(text)").unwrap();
+        let Outcome::Value(items) = items.evaluate(record.as_object().unwrap()).unwrap() else {
+            panic!("there is a text");
+        };
+        items
+    };
+    for (text, expected) in [
+        (
+            "['Drama', 'Sci-Fi']",
+            serde_json::json!(["Drama", "Sci-Fi"]),
+        ),
+        (r#"["a, b", 'it\'s']"#, serde_json::json!(["a, b", "it's"])),
+        ("a, b ,c", serde_json::json!(["a", "b", "c"])),
+        ("{1, 2}", serde_json::json!(["1", "2"])),
+        ("('one',)", serde_json::json!(["one"])),
+        ("[]", serde_json::json!([])),
+        ("", serde_json::json!([])),
+        ("'open", serde_json::json!(["open"])),
+        ("Größe, ß", serde_json::json!(["Größe", "ß"])),
+    ] {
+        assert_eq!(items(text), expected, "{text}");
+    }
 }
 
 #[test]

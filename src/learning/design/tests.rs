@@ -13,6 +13,7 @@ fn matrix() -> FeatureMatrix {
                 community: None,
                 author: None,
                 order: None,
+                classes: Vec::new(),
                 label: None,
             })
             .collect(),

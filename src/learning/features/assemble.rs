@@ -20,6 +20,8 @@ pub struct RowInput<'a> {
     pub vectors: Vec<Option<Vec<f32>>>,
     /// What was known when it was published.
     pub past: Past,
+    /// The classes that it belongs to, where these are to be learned.
+    pub classes: Vec<String>,
     /// What is to be learned; `None` where the label is not mature.
     pub label: Option<Label>,
     /// The value of the source's `order` expression.
@@ -107,6 +109,7 @@ pub fn assemble(rows: Vec<RowInput<'_>>, schema: &FeatureSchema) -> Result<Featu
                 community: row.record.community.clone(),
                 author: row.record.author.clone(),
                 order: row.order,
+                classes: row.classes.clone(),
                 label: row.label,
             })
             .collect(),
@@ -182,6 +185,7 @@ mod tests {
             media: &[],
             vectors: vec![vector],
             past: Past::default(),
+            classes: Vec::new(),
             label: None,
             order,
         }

@@ -36,6 +36,7 @@ impl Day {
             community: None,
             author: None,
             order: None,
+            classes: Vec::new(),
             label: None,
         };
         let known: Vec<f64> = (0..ROWS).map(|_| normal(&mut generator)).collect();

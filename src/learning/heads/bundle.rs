@@ -11,21 +11,24 @@ use safetensors::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Forest, Head, Linear, Mmrl, Network};
-use crate::learning::{
-    Error, HeadKind,
-    design::Design,
-    reference::Reference,
-    seeds,
-    smearing::Smearing,
-    target::{Curve, Reach, TargetScale},
+use super::{Classifier, Forest, Head, Linear, Mmrl, Network};
+use crate::{
+    expression::Membership,
+    learning::{
+        Error, HeadKind,
+        design::Design,
+        reference::Reference,
+        seeds,
+        smearing::Smearing,
+        target::{Curve, Reach, TargetScale},
+    },
 };
 
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "trendmill_head";
 /// What this program writes and reads: 2 has trees, 3 is the original's network, 4 has learned where
-/// rows stand among others, or from components of vectors. All others are written as 1, which every program reads.
-const FORMATS: [u32; 4] = [1, 2, 3, 4];
+/// rows stand among others, or from components of vectors, 5 predicts classes. All others are written as 1, which every program reads.
+const FORMATS: [u32; 5] = [1, 2, 3, 4, 5];
 
 /// What is not a tensor.
 #[derive(Serialize, Deserialize)]
@@ -49,6 +52,24 @@ struct Description {
     /// What the trees' sum is multiplied with, and their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     forest: Option<(f64, usize)>,
+    /// What it is beside the head of the first class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    classes: Option<Classes>,
+}
+
+/// The classes of a head of classes; the heads of all but the first are files within the file.
+#[derive(Serialize, Deserialize)]
+struct Classes {
+    membership: Membership,
+    names: Vec<String>,
+    threshold: f64,
+}
+
+impl Classes {
+    /// The name of the tensor that is the file of the head of the class at a place.
+    fn tensor(place: usize) -> String {
+        format!("classes.{place}")
+    }
 }
 
 impl Head {
@@ -61,6 +82,7 @@ impl Head {
         let first = self.members.first();
         let description = Description {
             format: match (&self.forest, &self.mmrl) {
+                _ if self.classifier.is_some() => 5,
                 _ if self.reference.is_some() || self.design.has_components() => 4,
                 (_, Some(_)) => 3,
                 (Some(_), None) => 2,
@@ -82,6 +104,11 @@ impl Head {
                 .forest
                 .as_ref()
                 .map(|forest| (forest.share, forest.boosted.trees.len())),
+            classes: self.classifier.as_ref().map(|of| Classes {
+                membership: of.membership,
+                names: of.names.clone(),
+                threshold: of.threshold,
+            }),
         };
         let text = serde_json::to_string(&description).map_err(format_error)?;
 
@@ -109,6 +136,11 @@ impl Head {
         let mut mmrl = self.mmrl.clone();
         for (name, values) in mmrl.iter_mut().flat_map(Mmrl::tensors_mut) {
             tensors.push((name, Dtype::F32, values.len(), bytes_of(values)));
+        }
+        let others = self.classifier.iter().flat_map(|of| &of.others);
+        for (at, other) in others.enumerate() {
+            let bytes = other.to_safetensors()?;
+            tensors.push((Classes::tensor(at + 1), Dtype::U8, bytes.len(), bytes));
         }
         let mut views = Vec::with_capacity(tensors.len());
         for (name, kind, length, bytes) in &tensors {
@@ -173,6 +205,17 @@ impl Head {
         for (name, values) in mmrl.iter_mut().flat_map(Mmrl::tensors_mut) {
             *values = read_f32(&file, &name, values.len())?;
         }
+        let classifier = description.classes.map(|of| -> Result<Classifier, Error> {
+            let others = (1..of.names.len()).map(|place| {
+                Self::from_safetensors(tensor(&file, &Classes::tensor(place), Dtype::U8)?)
+            });
+            Ok(Classifier {
+                others: others.collect::<Result<_, _>>()?,
+                membership: of.membership,
+                names: of.names,
+                threshold: of.threshold,
+            })
+        });
         Ok(Self {
             kind: description.kind,
             design,
@@ -189,6 +232,7 @@ impl Head {
             members,
             forest: forest.transpose()?,
             mmrl,
+            classifier: classifier.transpose()?,
         })
     }
 }

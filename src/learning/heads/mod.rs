@@ -1,6 +1,7 @@
 //! What is trained, saved and asked.
 
 mod bundle;
+mod classifier;
 mod forest;
 mod fusion;
 mod mmrl;
@@ -14,6 +15,8 @@ mod training;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use classifier::ClassProbability;
+pub(crate) use classifier::Classifier;
 pub(crate) use forest::Forest;
 pub(crate) use mmrl::{Mmrl, train_mmrl};
 pub(crate) use network::Network;
@@ -69,6 +72,8 @@ pub struct Head {
     pub(crate) forest: Option<Forest>,
     /// The original's network, which then is all there is.
     pub(crate) mmrl: Option<Mmrl>,
+    /// The heads of other classes, where it predicts classes: then it is that of the first.
+    pub(crate) classifier: Option<Classifier>,
 }
 
 impl Head {
@@ -90,6 +95,7 @@ impl Head {
             members: Vec::new(),
             forest: None,
             mmrl: Some(mmrl),
+            classifier: None,
         }
     }
 
@@ -109,7 +115,8 @@ impl Head {
         };
     }
 
-    /// The targets of rows as this head was to learn them; of those without a label, none.
+    /// The targets of rows as this head was to learn them; of those without a label, none. A head of
+    /// classes has several of each row: see [`Head::asked`].
     pub fn targets(&self, rows: &[Row]) -> Vec<Option<f64>> {
         targets(self.reference.as_ref(), rows)
     }
@@ -139,13 +146,18 @@ impl Head {
         !self.design.vectors().is_empty()
     }
 
-    /// The predictions of all rows of `matrix`, in its order.
+    /// The predictions of all rows of `matrix`, in its order; of a head of classes, the probability of
+    /// each class of each row, row by row.
     ///
     /// # Errors
     ///
     /// [`Error::Schema`] where the matrix lacks a block or category, or has other columns.
     pub fn predict(&self, matrix: &FeatureMatrix) -> Result<Vec<Prediction>, Error> {
-        let scaled = self.scaled(&self.design.apply(matrix)?).into_par_iter();
+        let design = self.design.apply(matrix)?;
+        if let Some(of) = &self.classifier {
+            return Ok(self.class_answers(of, &design));
+        }
+        let scaled = self.scaled(&design).into_par_iter();
         Ok(scaled.map(|value| self.prediction(value)).collect())
     }
 
@@ -172,7 +184,7 @@ impl Head {
     }
 
     /// From the scale that was learned to the target.
-    fn prediction(&self, scaled: f64) -> Prediction {
+    pub(crate) fn prediction(&self, scaled: f64) -> Prediction {
         let value = match &self.curve {
             Some(curve) => curve.target(scaled),
             None => self.scale.target(scaled),

@@ -19,12 +19,21 @@ pub struct Parts {
 }
 
 impl Head {
-    /// What each input adds to the prediction of each row of `matrix`, in its order.
+    /// What each input adds to the prediction of each row of `matrix`, in its order; of a head of
+    /// classes, to the probability of the most probable one.
     ///
     /// # Errors
     ///
     /// As [`Head::predict`].
     pub fn parts(&self, matrix: &FeatureMatrix) -> Result<Vec<Parts>, Error> {
+        if self.membership().is_some() {
+            return self.class_parts(matrix);
+        }
+        self.own_parts(matrix)
+    }
+
+    /// The same of this head alone, though it be that of one class of several.
+    pub(super) fn own_parts(&self, matrix: &FeatureMatrix) -> Result<Vec<Parts>, Error> {
         let whole = self.design.apply(matrix)?;
         let groups = self.design.groups();
         let values = self.values(&whole);

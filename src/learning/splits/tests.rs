@@ -12,6 +12,7 @@ fn row(id: usize, time: Option<i64>, order: Option<f64>, author: Option<&str>) -
         community: None,
         author: author.map(str::to_owned),
         order,
+        classes: Vec::new(),
         label: Some(Label {
             target: id as f64,
             age: LabelAge::Unknown,

@@ -21,8 +21,8 @@ pub use backfills::{BackfillMove, BackfillWanted, Reprocess};
 pub use control::{ClearAnswer, ClearWanted, RunAsked};
 pub use daemon::DaemonAnswer;
 pub use predict::{
-    Contributions, ImageWanted, Neighbour, Original, PredictAnswer, PredictWanted, PredictedRow,
-    RecordWanted,
+    Contributions, ImageWanted, Neighbour, Original, PredictAnswer, PredictWanted, PredictedClass,
+    PredictedRow, RecordWanted,
 };
 pub use records::PurgeWanted;
 pub use runs::{RunAnswer, RunWanted};

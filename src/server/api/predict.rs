@@ -50,6 +50,16 @@ pub struct PredictWanted {
     #[serde(default)]
     #[schema(maximum = 50)]
     pub nearest: usize,
+    /// Of a model that predicts classes, tell so many of the most probable ones; by default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub top_k: Option<usize>,
+    /// Of a model that predicts classes: a record counts as one of those that are at least so
+    /// probable. By default, of a target `classes(…)`, as probable as told the validation rows best;
+    /// of `class(…)` it counts as one of the most probable class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0.0, maximum = 1.0)]
+    pub threshold: Option<f64>,
 }
 
 /// A record. What it lacks is predicted as what was missing in training.
@@ -106,7 +116,7 @@ pub struct PredictAnswer {
 pub struct PredictedRow {
     /// The record's id.
     pub id: String,
-    /// The prediction on the training scale.
+    /// The prediction on the training scale; of classes, the probability of the most probable one.
     pub prediction: f64,
     /// The lower end of its interval.
     pub low: f64,
@@ -115,6 +125,9 @@ pub struct PredictedRow {
     /// The expected number that people know, as a score, where the prediction is on another scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,
+    /// The classes, the most probable first, where the model predicts classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<PredictedClass>,
     /// How many of its images could not be had; it was predicted without them.
     #[serde(default, skip_serializing_if = "is_none")]
     pub missing_images: usize,
@@ -129,6 +142,17 @@ pub struct PredictedRow {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
 const fn is_none(count: &usize) -> bool {
     *count == 0
+}
+
+/// A class and how probable it is that a record belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PredictedClass {
+    /// The class.
+    pub class: String,
+    /// From 0 to 1; where a record belongs to one class, all together are 1.
+    pub probability: f64,
+    /// Whether the record counts as one of it.
+    pub chosen: bool,
 }
 
 /// A prediction as the number that people know.
@@ -181,6 +205,17 @@ impl PredictWanted {
         if self.nearest > MOST_NEAREST {
             let message = format!("`nearest` is {}; the most is {MOST_NEAREST}", self.nearest);
             return Err(Fault::invalid(message));
+        }
+        if self.top_k == Some(0) {
+            let message = "`top_k` is 0; ask for at least 1".to_owned();
+            return Err(Fault::invalid(message));
+        }
+        if let Some(threshold) = self.threshold
+            && !(0.0..=1.0).contains(&threshold)
+        {
+            return Err(Fault::invalid(format!(
+                "`threshold` is {threshold}, no probability: give 0 to 1"
+            )));
         }
         for (at, record) in self.records.iter().enumerate() {
             let images = record.images.len();
