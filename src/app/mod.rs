@@ -1,6 +1,7 @@
 //! The composition root: a home with its settings, store, registry, sources and operators.
 
 mod collecting;
+mod compared;
 mod daemon;
 mod daemon_file;
 mod doctor;
@@ -42,6 +43,7 @@ use std::{
 };
 
 pub use backfills::{BackfillInfo, BackfillRequest, BackfillRuns, PlannedInterval};
+pub use compared::ComparedVersions;
 pub use daemon::Daemon;
 pub use daemon_file::{DaemonFile, client as daemon_client};
 pub use doctor::{Check, Diagnosis, DiskReport, Standing, doctor};
@@ -50,7 +52,7 @@ pub use encoding::{
 };
 pub use error::Error;
 pub use features::{FeatureCheck, FeatureSpan, RawField};
-pub use models::{ComparedVersions, Tagging};
+pub use models::Tagging;
 pub use predict::{Predictor, Telling, record_from_words};
 pub use prepare::{Prepared, RunRequest};
 pub use purge::{PurgeDone, PurgeMeant};

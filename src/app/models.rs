@@ -1,36 +1,12 @@
 //! What people do with model versions: promote, go back, compare, tag, export, remove.
 
-use std::{
-    collections::HashMap,
-    path::{self, Path, PathBuf},
-};
-
-use serde::{Deserialize as _, Serialize};
+use std::path::{self, Path, PathBuf};
 
 use super::{App, Error};
 use crate::{
     artifacts::{self, Copy, CopyKind},
-    corpus::Row,
-    learning::{Comparison, TrainSettings, compare},
     registry::{self, ModelName, ModelVersion, Moved},
 };
-
-/// The least rows that say something of a difference.
-const LEAST_ROWS: usize = 30;
-
-/// Two versions on the rows that both were tested on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ComparedVersions {
-    /// The first, as `NAME/VERSION`.
-    pub first: String,
-    /// The second.
-    pub second: String,
-    /// How many rows both were tested on.
-    pub rows: usize,
-    /// How they do there.
-    #[serde(flatten)]
-    pub comparison: Comparison,
-}
 
 /// What has been noted of a version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +21,7 @@ pub struct Tagging {
 
 impl App {
     /// The version that people call so.
-    async fn version(&self, name: &str) -> Result<ModelVersion, Error> {
+    pub(super) async fn version(&self, name: &str) -> Result<ModelVersion, Error> {
         let name: ModelName = name.parse()?;
         Ok(self.registry().resolve(&name).await?)
     }
@@ -126,80 +102,5 @@ impl App {
         let version = self.version(model).await?;
         self.registry().remove(&version, self.clock().now()).await?;
         Ok(version)
-    }
-
-    /// Compares two versions on the rows that both were tested on, and neither learned from.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no such version, they predict different targets, or too few rows are common
-    /// to their tests.
-    pub async fn compare_versions(&self, a: &str, b: &str) -> Result<ComparedVersions, Error> {
-        let (a, b) = (self.version(a).await?, self.version(b).await?);
-        let named = |v: &ModelVersion| format!("{}/{}", v.manifest.name, v.manifest.version);
-        let (first, second) = (named(&a), named(&b));
-        if (&a.manifest.target, &a.manifest.dataset) != (&b.manifest.target, &b.manifest.dataset) {
-            return Err(Error::wrong(
-                format!(
-                    "{first} predicts `{}` of `{}`, {second} `{}` of `{}`",
-                    a.manifest.target, a.manifest.dataset, b.manifest.target, b.manifest.dataset
-                ),
-                "compare versions with one target on one data set".to_owned(),
-            ));
-        }
-        let tested = a.evaluated_rows()?.into_iter();
-        let tested: HashMap<String, f64> = tested
-            .filter(|row| row.split == "test")
-            .map(|row| (row.id, row.prediction))
-            .collect();
-        let mut common: Vec<_> = b.evaluated_rows()?;
-        common.retain(|row| row.split == "test" && tested.contains_key(&row.id));
-        if common.len() < LEAST_ROWS {
-            return Err(Error::wrong(
-                format!(
-                    "{} rows are in the tests of both {first} and {second}; at least {LEAST_ROWS} \
-                     are needed",
-                    common.len()
-                ),
-                "compare versions of neighbouring days, or of one day".to_owned(),
-            ));
-        }
-        let ids: Vec<String> = common.iter().map(|row| row.id.clone()).collect();
-        let dataset = &b.manifest.dataset;
-        let records = self.store().records_by_id(dataset, &ids).await?;
-        let records: HashMap<&str, _> = records.iter().map(|r| (r.id.as_str(), r)).collect();
-        let rows: Vec<Row> = ids
-            .iter()
-            .map(|id| {
-                let record = records.get(id.as_str());
-                Row {
-                    id: id.clone(),
-                    created_at: record.and_then(|record| record.created_at),
-                    community: record.and_then(|record| record.community.clone()),
-                    author: None,
-                    order: None,
-                    classes: Vec::new(),
-                    label: None,
-                }
-            })
-            .collect();
-        let rows: Vec<&Row> = rows.iter().collect();
-        let targets: Vec<f64> = common.iter().map(|row| row.target).collect();
-        let predictions = (
-            common.iter().map(|row| tested[&row.id]).collect::<Vec<_>>(),
-            common.iter().map(|row| row.prediction).collect::<Vec<_>>(),
-        );
-        let training = TrainSettings::deserialize(&b.manifest.training).map_err(|error| {
-            Error::Failed(format!("the manifest of {second} cannot be read: {error}"))
-        })?;
-        let both = (predictions.0.as_slice(), predictions.1.as_slice());
-        let comparison = compare(&rows, &targets, both, training.inverse, training.seed)
-            .map_err(|error| Error::wrong(error.to_string(), None))?;
-        Ok(ComparedVersions {
-            first,
-            second,
-            rows: rows.len(),
-            comparison,
-        })
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     app::{App, ComparedVersions, Verified},
     artifacts,
     config::Settings,
-    registry::{ModelName, ModelOverview},
+    registry::{ModelName, ModelOverview, headlines},
 };
 
 /// Ask the registry.
@@ -132,16 +132,23 @@ async fn list(app: &App, name: Option<&str>, output: Output) -> Result<(), Failu
     if output.json {
         return Ok(output.json(&listed)?);
     }
-    let mut rows = table(&["model", "aliases", "made", "rows", "spearman", "mae"]);
+    let predicts_classes = |listed: &ModelOverview| listed.metrics["accuracy"].is_number();
+    let mut metrics = vec!["spearman", "mae"];
+    if listed.iter().any(predicts_classes) {
+        metrics.extend(["accuracy", "macro_f1"]);
+    }
+    let mut rows = table(&[&["model", "aliases", "made", "rows"], metrics.as_slice()].concat());
     for (version, listed) in versions.iter().zip(&listed) {
-        rows.add_row([
+        let facts = [
             format!("{}/{}", listed.name, listed.version),
             listed.aliases.join(", "),
             listed.created_at.to_string(),
             version.manifest.matrix.rows.to_string(),
-            number(listed.metrics["spearman"].as_f64()),
-            number(listed.metrics["mae"].as_f64()),
-        ]);
+        ];
+        let measured = metrics
+            .iter()
+            .map(|metric| number(listed.metrics[*metric].as_f64()));
+        rows.add_row(facts.into_iter().chain(measured));
     }
     if versions.is_empty() {
         output.say("the registry is empty; `trendmill run PIPELINE` makes a version")?;
@@ -251,14 +258,15 @@ async fn verify(app: &App, model: &str, output: Output) -> Result<(), Failure> {
 
 /// Metrics beside the baselines, with their intervals.
 pub(crate) fn metrics_table(evaluation: &Value) -> String {
-    const SHOWN: [&str; 5] = ["spearman", "spearman_within", "r2", "mae", "rmse"];
-    let mut rows = table(&["model", "spearman", "within", "r2", "mae", "rmse"]);
+    let shown = headlines(evaluation);
+    let names = shown.iter().map(|(_, called)| *called);
+    let mut rows = table(&std::iter::once("model").chain(names).collect::<Vec<_>>());
     let mut add = |name: &str, part: &Value| {
-        let cells = SHOWN.iter().map(|metric| {
+        let cells = shown.iter().map(|(metric, _)| {
             let value = number(part["metrics"][*metric].as_f64());
             let interval = &part["intervals"][*metric];
             match (interval["low"].as_f64(), interval["high"].as_f64()) {
-                (Some(low), Some(high)) if *metric == "spearman" => {
+                (Some(low), Some(high)) if *metric == shown[0].0 => {
                     format!("{value} [{} {}]", number(Some(low)), number(Some(high)))
                 }
                 _ => value,

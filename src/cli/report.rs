@@ -7,7 +7,7 @@ use super::{
     models::metrics_table,
     output::{Output, number, seconds, table},
 };
-use crate::{app::App, dag::RunState, engine::RunSummary};
+use crate::{app::App, dag::RunState, engine::RunSummary, registry::headlines};
 
 /// Prints a finished run with its model; the exit code says how it ended: 0 where it succeeded,
 /// else 1.
@@ -96,12 +96,14 @@ async fn previous(app: &App, model: &Value) -> Result<Option<String>, Failure> {
         .rev()
         .find(|other| Some(u64::from(other.manifest.version)) < version);
     Ok(before.map(|before| {
-        let metrics = &before.manifest.evaluation["metrics"];
-        format!(
-            "the version before, {name}/{}: spearman {}, mae {}",
-            before.manifest.version,
-            number(metrics["spearman"].as_f64()),
-            number(metrics["mae"].as_f64()),
-        )
+        let evaluation = &before.manifest.evaluation;
+        let shown = headlines(evaluation);
+        // The first of order, the first of error.
+        let told = [shown[0], shown[3]].map(|(metric, called)| {
+            let value = evaluation["metrics"][metric].as_f64();
+            format!("{called} {}", number(value))
+        });
+        let version = before.manifest.version;
+        format!("the version before, {name}/{version}: {}", told.join(", "))
     }))
 }

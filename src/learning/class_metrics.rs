@@ -11,7 +11,7 @@ const TOP: usize = 3;
 
 /// How questions about classes belong together: each record is asked about once per class.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ClassQuestions {
+pub struct ClassQuestions {
     /// How many classes there are.
     pub per_record: usize,
     /// From which probability on a record counts as one of a class; nothing where it belongs to one

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     Error,
     bootstrap::{Bootstrap, Intervals},
+    class_metrics::ClassQuestions,
     metrics::{Inverse, Metrics, Scorer},
 };
 use crate::corpus::Row;
@@ -26,7 +27,8 @@ pub struct Comparison {
     pub difference: Intervals,
 }
 
-/// Compares the predictions `a` and `b` of the same `rows`, all on the training scale.
+/// Compares the predictions `a` and `b` of the same `rows`, all on the training scale; `classes` tells
+/// how each decides, where the rows are questions about classes.
 ///
 /// # Errors
 ///
@@ -35,11 +37,14 @@ pub fn compare(
     rows: &[&Row],
     targets: &[f64],
     (a, b): (&[f64], &[f64]),
-    inverse: Inverse,
-    seed: u64,
+    classes: Option<[ClassQuestions; 2]>,
+    (inverse, seed): (Inverse, u64),
 ) -> Result<Comparison, Error> {
     let scorer = |predictions| Scorer::new(targets, predictions, rows, inverse);
-    let (a, b) = (scorer(a)?, scorer(b)?);
+    let (mut a, mut b) = (scorer(a)?, scorer(b)?);
+    if let Some([of_a, of_b]) = classes {
+        (a, b) = (a.with_classes(of_a), b.with_classes(of_b));
+    }
     let bootstrap = Bootstrap::new(rows, RESAMPLES, COVERAGE, seed);
     Ok(Comparison {
         difference: bootstrap.draw(&b).more_than(&bootstrap.draw(&a)),
@@ -68,7 +73,14 @@ mod tests {
         let rows: Vec<&Row> = rows.iter().collect();
         let targets: Vec<f64> = (0..40).map(|i| f64::from(i * 7 % 40)).collect();
         let off: Vec<f64> = targets.iter().map(|target| target + 1.0).collect();
-        let compared = compare(&rows, &targets, (&off, &targets), Inverse::Identity, 1).unwrap();
+        let compared = compare(
+            &rows,
+            &targets,
+            (&off, &targets),
+            None,
+            (Inverse::Identity, 1),
+        )
+        .unwrap();
         assert_eq!(compared.a["mae"], Some(1.0));
         assert_eq!(compared.b["mae"], Some(0.0));
         let mae = compared.difference["mae"];

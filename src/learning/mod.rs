@@ -62,7 +62,7 @@ mod tests;
 pub use backtest::Origin;
 pub use bootstrap::{Bootstrap, Drawn, Interval, Intervals};
 pub use calibration::{Calibration, CommunityMetrics, Tenth};
-pub use class_metrics::ClassMetrics;
+pub use class_metrics::{ClassMetrics, ClassQuestions};
 pub use compare::{Comparison, compare};
 pub use drift::{Drift, FeatureDrift, Profile};
 pub use duel::{Duel, Foresight, Opponent, Slice, duel};

@@ -220,11 +220,7 @@ impl Train {
             let bytes = fitted.head.to_safetensors().map_err(TaskError::fail)?;
             artifacts::write_json(&run_dir.join(&fit), &FitFile::of(&fitted))?;
             artifacts::write_atomic(&path, &bytes)?;
-            let choices = &fitted.choices;
-            let summary = format!(
-                "ridge penalty {:.3}, networks blended in at {:.2}, {} trees at {:.2}",
-                choices.penalty, choices.blend, choices.trees.0, choices.trees.1
-            );
+            let summary = summary(&fitted);
             let published = learning::refit(&matrix, &fitted, &settings, &device, &watch)
                 .map_err(|error| learning_error(error, &watch))?;
             let heads = (&fitted.head, &published);
@@ -251,6 +247,21 @@ impl Train {
             training,
         });
         Ok(outcome)
+    }
+}
+
+/// What was chosen, in words.
+fn summary(fitted: &Fitted) -> String {
+    let (choices, classes) = (&fitted.choices, fitted.head.classes());
+    if classes.is_empty() {
+        return format!(
+            "ridge penalty {:.3}, networks blended in at {:.2}, {} trees at {:.2}",
+            choices.penalty, choices.blend, choices.trees.0, choices.trees.1
+        );
+    }
+    match fitted.head.threshold() {
+        Some(threshold) => format!("{} classes, told from {threshold:.2} on", classes.len()),
+        None => format!("{} classes", classes.len()),
     }
 }
 

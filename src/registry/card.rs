@@ -6,10 +6,16 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::Manifest;
+use super::{Manifest, headline::headline};
 
 /// The metrics that a card shows.
-const SHOWN: [(&str, &str); 6] = [
+const SHOWN: [(&str, &str); 9] = [
+    ("accuracy", "Most probable class is right"),
+    ("macro_f1", "F1, mean of the classes"),
+    (
+        "macro_roc_auc",
+        "Area under the ROC curve, mean of the classes",
+    ),
     ("spearman", "Spearman"),
     ("spearman_within", "Spearman within communities"),
     ("pairwise_accuracy", "Pairs within 30 minutes in order"),
@@ -45,6 +51,7 @@ pub(super) fn card(manifest: &Manifest) -> String {
         "| metric | value | 95 % interval |\n|---|---|---|\n{}",
         metrics(evaluation)
     );
+    let (metric, called) = headline(evaluation);
     let compared = ["models_compared", "baselines"];
     let mut rows = String::new();
     for (name, part) in compared
@@ -52,18 +59,18 @@ pub(super) fn card(manifest: &Manifest) -> String {
         .filter_map(|group| evaluation[*group].as_object())
         .flatten()
     {
-        let difference = &part["difference"]["spearman"];
+        let difference = &part["difference"][metric];
         let _ = writeln!(
             rows,
             "| {name} | {} | {} |",
-            number(&part["metrics"]["spearman"]),
+            number(&part["metrics"][metric]),
             interval(difference),
         );
     }
     if !rows.is_empty() {
         let _ = writeln!(
             text,
-            "| compared with | its Spearman | how much more this version has |\n|---|---|---|\n\
+            "| compared with | its {called} | how much more this version has |\n|---|---|---|\n\
              {rows}"
         );
     }
@@ -73,14 +80,14 @@ pub(super) fn card(manifest: &Manifest) -> String {
             ablated,
             "| {} | {} | {} |",
             part["without"].as_str().unwrap_or("?"),
-            number(&part["metrics"]["spearman"]),
-            interval(&part["difference"]["spearman"]),
+            number(&part["metrics"][metric]),
+            interval(&part["difference"][metric]),
         );
     }
     if !ablated.is_empty() {
         let _ = writeln!(
             text,
-            "## What it goes by\n\n| trained without | Spearman | what is lost |\n|---|---|---|\n\
+            "## What it goes by\n\n| trained without | {called} | what is lost |\n|---|---|---|\n\
              {ablated}"
         );
     }

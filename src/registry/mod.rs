@@ -9,6 +9,7 @@ mod card;
 mod check;
 mod error;
 mod files;
+mod headline;
 #[cfg(test)]
 mod made_up;
 mod measured;
@@ -22,6 +23,7 @@ mod version;
 
 pub use aliases::{CHAMPION, Moved};
 pub use error::Error;
+pub use headline::{Called, headlines};
 pub use measured::Measured;
 pub use overview::{HistoryPoint, ModelOverview};
 pub use probes::{ProbeAnswer, Probes};

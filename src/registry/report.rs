@@ -16,7 +16,7 @@ use serde_json::Value;
 pub use page::escaped;
 
 use self::page::{page, section};
-use super::{Manifest, ModelVersion};
+use super::{Manifest, ModelVersion, headline::headline};
 
 impl ModelVersion {
     /// The report of the version, as an HTML page that needs nothing from elsewhere.
@@ -29,11 +29,12 @@ impl ModelVersion {
 pub(super) fn report(manifest: &Manifest) -> String {
     let evaluation = &manifest.evaluation;
     let calibration = &evaluation["calibration"];
+    let (_, called) = headline(evaluation);
     let body = [
         parts::headline(manifest),
         section(
             "How well it ranks, beside others",
-            "Spearman correlation of the tested rows with 95 % intervals; further right is better.",
+            &format!("{called} of the tested rows with 95 % intervals; further right is better."),
             &parts::ranking(evaluation),
         ),
         section(
@@ -48,8 +49,10 @@ pub(super) fn report(manifest: &Manifest) -> String {
         ),
         section(
             "What it goes by",
-            "How much Spearman is lost where the model is trained without an input; where the \
-             interval holds zero, that may be chance.",
+            &format!(
+                "How much {called} is lost where the model is trained without an input; where the \
+                 interval holds zero, that may be chance."
+            ),
             &parts::ablation(evaluation),
         ),
         section(
@@ -58,9 +61,17 @@ pub(super) fn report(manifest: &Manifest) -> String {
             &tables::communities(evaluation),
         ),
         section(
+            "By class",
+            "Precision: how many of those predicted to a class belong to it. Recall: how many of those \
+             that belong to it were predicted to it.",
+            &tables::classes(evaluation),
+        ),
+        section(
             "Whether more rows would help",
-            "Ridge regression on growing parts of the training rows, the newest ones: Spearman of \
-             the tested rows with 95 % intervals.",
+            &format!(
+                "Ridge regression on growing parts of the training rows, the newest ones: {called} of \
+                 the tested rows with 95 % intervals."
+            ),
             &parts::learning_curve(evaluation),
         ),
         section(

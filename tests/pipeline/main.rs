@@ -29,6 +29,7 @@ mod watched;
 mod visual;
 mod sharing;
 mod checkpoints;
+mod classes;
 mod collecting;
 mod encoders;
 mod histories;

@@ -11,6 +11,9 @@ use crate::{
     store::StoredPrediction,
 };
 
+/// What stands between the classes of a record.
+const BETWEEN_CLASSES: &str = "|";
+
 /// The rows of a matrix, with the parts in which they were evaluated.
 pub(super) fn features(matrix: &FeatureMatrix, evaluated: Vec<EvaluatedRow>) -> Sheet<'_> {
     let mut columns = vec![
@@ -22,6 +25,10 @@ pub(super) fn features(matrix: &FeatureMatrix, evaluated: Vec<EvaluatedRow>) -> 
         ("target".to_owned(), Kind::Number),
         ("label_age_seconds".to_owned(), Kind::Number),
     ];
+    let has_classes = matrix.rows.iter().any(|row| !row.classes.is_empty());
+    if has_classes {
+        columns.push(("classes".to_owned(), Kind::Text));
+    }
     for (name, _) in &matrix.categories {
         columns.push((format!("categories.{name}"), Kind::Text));
     }
@@ -50,6 +57,9 @@ pub(super) fn features(matrix: &FeatureMatrix, evaluated: Vec<EvaluatedRow>) -> 
             Cell::of(row.label.map(|label| label.target), Cell::Number),
             Cell::of(age, Cell::Number),
         ];
+        if has_classes {
+            cells.push(Cell::Text(row.classes.join(BETWEEN_CLASSES)));
+        }
         cells.extend(
             matrix
                 .categories
@@ -86,7 +96,7 @@ pub(super) fn predictions(
     evaluated: Vec<EvaluatedRow>,
     waiting: Vec<StoredPrediction>,
 ) -> Sheet<'static> {
-    let columns = vec![
+    let mut columns = vec![
         ("id".to_owned(), Kind::Text),
         ("split".to_owned(), Kind::Text),
         ("target".to_owned(), Kind::Number),
@@ -94,15 +104,32 @@ pub(super) fn predictions(
         ("low".to_owned(), Kind::Number),
         ("high".to_owned(), Kind::Number),
     ];
-    let evaluated = evaluated.into_iter().map(|row| {
-        vec![
+    // One column for the record's classes, one for the probability of each that the model knows.
+    let first = evaluated.first();
+    let classes = first.map_or_else(Vec::new, |row| row.probabilities.keys().cloned().collect());
+    if !classes.is_empty() {
+        columns.push(("classes".to_owned(), Kind::Text));
+    }
+    for class in &classes {
+        columns.push((format!("probability.{class}"), Kind::Number));
+    }
+    let evaluated = evaluated.into_iter().map(move |row| {
+        let mut cells = vec![
             Cell::Text(row.id),
             Cell::Text(row.split),
             Cell::Number(row.target),
             Cell::Number(row.prediction),
             Cell::Missing,
             Cell::Missing,
-        ]
+        ];
+        if !classes.is_empty() {
+            cells.push(Cell::Text(row.classes.join(BETWEEN_CLASSES)));
+        }
+        let told = classes
+            .iter()
+            .map(|class| row.probabilities.get(class).copied());
+        cells.extend(told.map(|probability| Cell::of(probability, Cell::Number)));
+        cells
     });
     let waiting = waiting.into_iter().map(|prediction| {
         vec![

@@ -4,14 +4,17 @@
 use serde_json::Value;
 
 use super::{
-    Spread,
+    Spread, headline,
     plots::{Line, Shape, rows},
 };
 
 /// What the rows of the plot are, in words; of what an evaluation has none it says nothing.
 pub(super) fn note(evaluation: &Value) -> String {
     let has = |part: &str| !told(evaluation, part).is_empty();
-    let mut words = vec!["Spearman with 95 % intervals; in parentheses, how many rows.".to_owned()];
+    let (_, called) = headline(evaluation);
+    let mut words = vec![format!(
+        "{called} with 95 % intervals; in parentheses, how many rows."
+    )];
     for (part, meaning) in [
         (
             "new_authors",
@@ -47,10 +50,11 @@ pub(super) fn plot(evaluation: &Value) -> String {
     let tested = tested.map_or_else(String::new, |rows| format!(" ({rows})"));
     let own = line(format!("tested rows{tested}"), evaluation, true);
     let lines: Vec<Line> = own.into_iter().chain(others).collect();
-    rows("Spearman on other rows", &lines, Shape::Dots, &[])
+    let (_, called) = headline(evaluation);
+    rows(&format!("{called} on other rows"), &lines, Shape::Dots, &[])
 }
 
-/// The rows of one kind that have a Spearman.
+/// The rows of one kind that have the first metric.
 fn told(evaluation: &Value, part: &str) -> Vec<Line> {
     let filed = match &evaluation[part] {
         Value::Array(all) => all.as_slice(),
@@ -73,7 +77,8 @@ fn told(evaluation: &Value, part: &str) -> Vec<Line> {
 }
 
 fn line(name: String, part: &Value, own: bool) -> Option<Line> {
-    let of = Spread::metric(part, "spearman")?;
+    let (metric, _) = headline(part);
+    let of = Spread::metric(part, metric)?;
     Some(Line {
         name,
         value: of.value,

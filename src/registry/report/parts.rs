@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Manifest, Spread, number,
+    Manifest, Spread, headline as first, number,
     page::{paragraph, strong},
     percent,
     plots::{Beside, Line, Point, Shape, points, rows},
@@ -24,18 +24,20 @@ pub(super) fn headline(manifest: &Manifest) -> String {
         "It predicts {} of posts as those of the data set {}, from {} of them{window}.",
         manifest.target, manifest.dataset, manifest.matrix.rows,
     ));
-    if let Some(own) = Spread::metric(evaluation, "spearman") {
+    let (metric, _) = first(evaluation);
+    if let Some(own) = Spread::metric(evaluation, metric) {
         let beside = best_baseline(evaluation).map_or_else(String::new, |(name, part, value)| {
-            let more = Spread::of(&part["difference"]["spearman"]);
+            let more = Spread::of(&part["difference"][metric]);
             let more = more.map_or_else(String::new, |more| {
                 format!(", a difference of {}{}", more.told(), certainty(more))
             });
             format!("; the best baseline, {name}, has {}{more}", number(value))
         });
-        text += &paragraph(&format!(
-            "Its ranking agrees with the truth by a Spearman correlation of {}{beside}.",
-            own.told(),
-        ));
+        let says = match metric {
+            "accuracy" => "The class that it finds most probable is right for a share of",
+            _ => "Its ranking agrees with the truth by a Spearman correlation of",
+        };
+        text += &paragraph(&format!("{says} {}{beside}.", own.told()));
     }
     if let Some(line) = evaluation["first_line"].as_str() {
         text += &paragraph(&format!("It was {line}."));
@@ -72,20 +74,22 @@ fn certainty(difference: Spread) -> &'static str {
     }
 }
 
-/// The baseline with the greatest Spearman: its name, what is filed of it, and that value.
+/// The baseline with the greatest value of the first metric: its name, what is filed of it, and that value.
 pub(super) fn best_baseline(evaluation: &Value) -> Option<(&str, &Value, f64)> {
+    let (metric, _) = first(evaluation);
     let baselines = evaluation["baselines"].as_object()?;
     let valued = baselines.iter().filter_map(|(name, part)| {
-        let value = part["metrics"]["spearman"].as_f64()?;
+        let value = part["metrics"][metric].as_f64()?;
         Some((name.as_str(), part, value))
     });
     valued.max_by(|a, b| a.2.total_cmp(&b.2))
 }
 
-/// This version, what it is compared with, and the baselines, by Spearman.
+/// This version, what it is compared with, and the baselines, by the first metric.
 pub(super) fn ranking(evaluation: &Value) -> String {
+    let (metric, called) = first(evaluation);
     let line = |name: String, part: &Value, own: bool| {
-        let of = Spread::metric(part, "spearman")?;
+        let of = Spread::metric(part, metric)?;
         Some(Line {
             name,
             value: of.value,
@@ -107,7 +111,7 @@ pub(super) fn ranking(evaluation: &Value) -> String {
         .into_iter()
         .collect();
     rows(
-        "Spearman of this version and others",
+        &format!("{called} of this version and others"),
         &lines,
         Shape::Dots,
         &marks,
@@ -116,10 +120,11 @@ pub(super) fn ranking(evaluation: &Value) -> String {
 
 /// What is lost without each input, the greatest loss first.
 pub(super) fn ablation(evaluation: &Value) -> String {
+    let (metric, called) = first(evaluation);
     let filed = evaluation["ablation"].as_array().into_iter().flatten();
     let mut lines: Vec<Line> = filed
         .filter_map(|part| {
-            let of = Spread::of(&part["difference"]["spearman"])?;
+            let of = Spread::of(&part["difference"][metric])?;
             Some(Line {
                 name: format!("without {}", part["without"].as_str()?),
                 value: of.value,
@@ -129,7 +134,8 @@ pub(super) fn ablation(evaluation: &Value) -> String {
         })
         .collect();
     lines.sort_by(|a, b| b.value.total_cmp(&a.value));
-    rows("Spearman lost without an input", &lines, Shape::Bars, &[])
+    let title = format!("{called} lost without an input");
+    rows(&title, &lines, Shape::Bars, &[])
 }
 
 /// How many targets lie within their intervals, in words.
@@ -184,14 +190,15 @@ pub(super) fn calibration(calibration: &Value) -> String {
     text
 }
 
-/// Spearman by the number of learned rows.
+/// The first metric by the number of learned rows.
 pub(super) fn learning_curve(evaluation: &Value) -> String {
+    let (metric, called) = first(evaluation);
     let filed = evaluation["learning_curve"].as_array();
     let found: Vec<Point> = filed
         .into_iter()
         .flatten()
         .filter_map(|part| {
-            let of = Spread::metric(part, "spearman")?;
+            let of = Spread::metric(part, metric)?;
             Some(Point {
                 x: part["rows"].as_f64()?,
                 y: of.value,
@@ -200,8 +207,8 @@ pub(super) fn learning_curve(evaluation: &Value) -> String {
         })
         .collect();
     points(
-        "Spearman by learned rows",
-        ("rows that were learned", "Spearman"),
+        &format!("{called} by learned rows"),
+        ("rows that were learned", called),
         &found,
         Beside::Line,
     )

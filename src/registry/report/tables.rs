@@ -10,7 +10,15 @@ use super::{
 };
 
 /// The metrics that are shown, in the order of reading.
-const METRICS: [(&str, &str); 12] = [
+const METRICS: [(&str, &str); 17] = [
+    ("accuracy", "Most probable class is right"),
+    ("top3_accuracy", "One of the three most probable is right"),
+    ("macro_f1", "F1, mean of the classes"),
+    (
+        "macro_roc_auc",
+        "Area under the ROC curve, mean of the classes",
+    ),
+    ("log_loss", "Log loss"),
     ("spearman", "Spearman"),
     ("spearman_within", "Spearman within communities"),
     ("pairwise_accuracy", "Pairs within 30 minutes in order"),
@@ -89,6 +97,34 @@ pub(super) fn communities(evaluation: &Value) -> String {
         "mean absolute error",
         "bias",
         "within the interval",
+    ];
+    table(&header, &rows, Cells::Numbers)
+}
+
+/// How it does in each class.
+pub(super) fn classes(evaluation: &Value) -> String {
+    let filed = evaluation["classes"].as_array();
+    let of = |row: &Value| {
+        let told = |name: &str| row[name].as_f64().map_or_else(|| "–".to_owned(), number);
+        Some(vec![
+            row["class"].as_str()?.to_owned(),
+            row["rows"].to_string(),
+            row["predicted"].to_string(),
+            told("precision"),
+            told("recall"),
+            told("f1"),
+            told("roc_auc"),
+        ])
+    };
+    let rows: Vec<Vec<String>> = filed.into_iter().flatten().filter_map(of).collect();
+    let header = [
+        "class",
+        "rows",
+        "predicted",
+        "precision",
+        "recall",
+        "F1",
+        "ROC AUC",
     ];
     table(&header, &rows, Cells::Numbers)
 }
