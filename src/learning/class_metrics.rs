@@ -101,9 +101,9 @@ impl ClassScorer {
             let surprise =
                 |share: f64| -share.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY).ln();
             loss.push(if questions.threshold.is_some() {
-                let each = of.map(|at| match truth[at] == 1.0 {
-                    true => surprise(probability[at]),
-                    false => surprise(1.0 - probability[at]),
+                let each = of.map(|at| {
+                    let share = probability[at];
+                    surprise(if truth[at] == 1.0 { share } else { 1.0 - share })
                 });
                 each.sum::<f64>() / per as f64
             } else {

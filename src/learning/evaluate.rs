@@ -10,9 +10,10 @@ use super::{
     Error, HeadKind, Split, SplitBasis, TrainSettings,
     backtest::{Origin, backtest},
     baselines,
-    bootstrap::Intervals,
+    bootstrap::{Drawn, Intervals},
     calibration::{Calibration, CommunityMetrics, by_community, calibration},
     class_metrics::ClassMetrics,
+    heads::Products,
     holdout::{HoldOut, on_hold_outs},
     judge::{Judge, judged, values},
     metrics::{Metrics, spearman_ceiling},
@@ -205,29 +206,14 @@ pub fn evaluate(
         compared.insert("mmrl".to_owned(), judged);
     }
 
-    let mut ablation = Vec::new();
-    let inputs = fitted.head.inputs();
-    if settings.ablation && inputs.len() > 1 {
-        for name in inputs {
-            watch.progress(&Progress::Stage(format!("without {name}")));
-            let mut without = settings.clone();
-            without.members = 1;
-            without.without.push(name.clone());
-            let known = Some(&fitted.choices);
-            let head = train_from(matrix, &without, known, &mut products, device, watch)?.head;
-            let Judged {
-                metrics,
-                difference,
-                ..
-            } = judge.judge(&judge.values(&head)?, &drawn)?;
-            ablation.push(Ablation {
-                without: name,
-                metrics,
-                difference,
-            });
-        }
-    }
-
+    let ablation = ablation(
+        (&judge, &drawn),
+        fitted,
+        settings,
+        &mut products,
+        device,
+        watch,
+    )?;
     let questions = &judge.questions;
     let calibration = calibration(&predictions, &questions.targets, settings.coverage);
     let classes = scorer.by_class(fitted.head.classes());
@@ -253,6 +239,40 @@ pub fn evaluate(
         hold_outs: on_hold_outs(matrix, fitted, settings)?,
         backtest: backtest(&judge, fitted, settings, device, watch)?,
     })
+}
+
+/// The head trained again without each of its inputs, with one member; `drawn` are its own metrics.
+fn ablation(
+    (judge, drawn): (&Judge<'_>, &Drawn),
+    fitted: &Fitted,
+    settings: &TrainSettings,
+    products: &mut Option<Products>,
+    device: &Device,
+    watch: &dyn Watch,
+) -> Result<Vec<Ablation>, Error> {
+    let mut ablation = Vec::new();
+    let inputs = fitted.head.inputs();
+    if settings.ablation && inputs.len() > 1 {
+        for name in inputs {
+            watch.progress(&Progress::Stage(format!("without {name}")));
+            let mut without = settings.clone();
+            without.members = 1;
+            without.without.push(name.clone());
+            let known = Some(&fitted.choices);
+            let head = train_from(judge.matrix, &without, known, products, device, watch)?.head;
+            let Judged {
+                metrics,
+                difference,
+                ..
+            } = judge.judge(&judge.values(&head)?, drawn)?;
+            ablation.push(Ablation {
+                without: name,
+                metrics,
+                difference,
+            });
+        }
+    }
+    Ok(ablation)
 }
 
 /// The questions about some rows, where there are so many about each.

@@ -176,7 +176,8 @@ pub(super) struct Ran {
     pub(super) head: Head,
     pub(super) history: Vec<Epoch>,
     pub(super) choices: Choices,
-    /// What was predicted of the validation rows before these were learned too.
+    /// What was predicted of the validation rows before these were learned too, on the scale that was
+    /// learned.
     pub(super) unseen: Vec<f64>,
 }
 
@@ -241,22 +242,13 @@ pub(super) fn run(
     } else {
         best_blend([&by_networks, &[]], &left_to_validate)
     };
-    for (answers, part) in [(&by_networks, blend), (&by_trees, share)] {
-        for (value, answer) in unseen.iter_mut().zip(answers) {
-            *value += part * answer;
-        }
-    }
+    add(&mut unseen, &by_networks, blend);
+    add(&mut unseen, &by_trees, share);
     let forest = woods.map(|woods| woods.grown_again(share, settings, watch));
     let forest = forest.transpose()?.flatten();
 
     let reach = Reach::fit(&difference(&wanted, &unseen), settings.coverage);
-    // A probability has to mean what it says.
-    let is_probability = matches!(fit.reference, Some(Reference::Class { .. }));
-    let curve = (kind == TargetKind::Rank || is_probability).then(|| {
-        let scaled = [chosen.unseen.as_slice(), &unseen].concat();
-        let rows = [fit.train.as_slice(), &fit.validation].concat();
-        Curve::fit(&scaled, &fit.targets(&rows))
-    });
+    let curve = way_back(&fit, kind, &[chosen.unseen.as_slice(), &unseen].concat());
     let all = [fit.train.as_slice(), &fit.validation].concat();
     let problem = problem.with_rows(&fit.validation);
     let linear = problem.fit(&scale.all_scaled(&fit.lessons(&all)), &chosen.strength)?;
@@ -271,8 +263,10 @@ pub(super) fn run(
         epochs,
         ..Choices::of_line(&fit.groups, chosen.strength, kind)
     };
-    let history = members.iter().flat_map(|member| member.history.clone());
-    let history = history.collect();
+    let history = members
+        .iter()
+        .flat_map(|member| member.history.clone())
+        .collect();
     let mut head = Head {
         kind: settings.head,
         design: fit.design,
@@ -289,14 +283,29 @@ pub(super) fn run(
         classifier: None,
     };
     head.learn_smearing(settings, &unseen, &truth);
-    let unseen = unseen
-        .into_iter()
-        .map(|scaled| head.prediction(scaled).value);
     Ok(Ran {
-        unseen: unseen.collect(),
         head,
         history,
         choices,
+        unseen,
+    })
+}
+
+/// Adds a part of `answers` to `values`; nothing where there are no answers.
+fn add(values: &mut [f64], answers: &[f64], part: f64) {
+    for (value, answer) in values.iter_mut().zip(answers) {
+        *value += part * answer;
+    }
+}
+
+/// The way back to the targets from what was predicted of the training and validation rows while they
+/// were unseen; nothing where the scale leads back by itself.
+fn way_back(fit: &Fit, kind: TargetKind, unseen: &[f64]) -> Option<Curve> {
+    // A probability has to mean what it says.
+    let is_probability = matches!(fit.reference, Some(Reference::Class { .. }));
+    (kind == TargetKind::Rank || is_probability).then(|| {
+        let rows = [fit.train.as_slice(), &fit.validation].concat();
+        Curve::fit(unseen, &fit.targets(&rows))
     })
 }
 
