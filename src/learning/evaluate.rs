@@ -34,10 +34,10 @@ pub struct Judged {
     pub difference: Intervals,
 }
 
-/// The head without one block or category.
+/// The head without one block or category, or without several that tell of one modality.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ablation {
-    /// What was left out.
+    /// What was left out; several names are joined by ` + `.
     pub without: String,
     /// The metrics of the test rows.
     pub metrics: Metrics,
@@ -99,7 +99,8 @@ pub struct Evaluation {
     pub baselines: BTreeMap<String, Judged>,
     /// Plainer models on the same features, and `mmrl`, the original's recipe on its vectors.
     pub models_compared: BTreeMap<String, Judged>,
-    /// The head trained again without each of its inputs, with one member.
+    /// The head trained again without each of its inputs, with one member; where several tell of one
+    /// modality, also without all of these.
     pub ablation: Vec<Ablation>,
     /// Whether predictions and intervals mean what they say.
     #[serde(default)]
@@ -129,9 +130,17 @@ pub struct Evaluation {
 /// By record id, the noise-free value that a simulated source tells.
 pub type Truth = HashMap<String, f64>;
 
+/// What an evaluation knows beside the rows.
+#[derive(Clone, Debug, Default)]
+pub struct Beside<'a> {
+    /// The noise-free value of each id, where a simulated source tells it.
+    pub truth: Option<&'a Truth>,
+    /// Blocks that tell of one modality, such as an image's vector and that of its caption: what is
+    /// left out together too, since each tells much of what the others tell.
+    pub modalities: Vec<Vec<String>>,
+}
+
 /// Judges `fitted`, which [`train`](super::train()) made of `matrix` under `settings`.
-///
-/// `truth` has the noise-free value of each id, where a simulated source tells it.
 ///
 /// # Errors
 ///
@@ -140,7 +149,7 @@ pub fn evaluate(
     matrix: &FeatureMatrix,
     fitted: &Fitted,
     settings: &TrainSettings,
-    truth: Option<&Truth>,
+    beside: &Beside<'_>,
     device: &Device,
     watch: &dyn Watch,
 ) -> Result<Evaluation, Error> {
@@ -155,7 +164,7 @@ pub fn evaluate(
     }
     metrics.insert("coverage".to_owned(), judge.coverage(&predictions));
     // The noise-free value is no ceiling of where a row stands in its community.
-    if let (Some(truth), None, None) = (truth, settings.relative, settings.classes) {
+    if let (Some(truth), None, None) = (beside.truth, settings.relative, settings.classes) {
         let rows = judge.test.rows.iter();
         let expected: Vec<Option<f64>> = rows.map(|row| truth.get(&row.id).copied()).collect();
         let ceiling = spearman_ceiling(&judge.questions.targets, &expected);
@@ -208,8 +217,8 @@ pub fn evaluate(
 
     let ablation = ablation(
         (&judge, &drawn),
-        fitted,
-        settings,
+        (fitted, settings),
+        &beside.modalities,
         &mut products,
         device,
         watch,
@@ -241,38 +250,48 @@ pub fn evaluate(
     })
 }
 
-/// The head trained again without each of its inputs, with one member; `drawn` are its own metrics.
+/// The head trained again without each of its inputs, and without the blocks of each modality, with
+/// one member; `drawn` are its own metrics.
 fn ablation(
     (judge, drawn): (&Judge<'_>, &Drawn),
-    fitted: &Fitted,
-    settings: &TrainSettings,
+    (fitted, settings): (&Fitted, &TrainSettings),
+    modalities: &[Vec<String>],
     products: &mut Option<Products>,
     device: &Device,
     watch: &dyn Watch,
 ) -> Result<Vec<Ablation>, Error> {
-    let mut ablation = Vec::new();
     let inputs = fitted.head.inputs();
-    if settings.ablation && inputs.len() > 1 {
-        for name in inputs {
-            watch.progress(&Progress::Stage(format!("without {name}")));
-            let mut without = settings.clone();
-            without.members = 1;
-            without.without.push(name.clone());
-            let known = Some(&fitted.choices);
-            let head = train_from(judge.matrix, &without, known, products, device, watch)?.head;
-            let Judged {
-                metrics,
-                difference,
-                ..
-            } = judge.judge(&judge.values(&head)?, drawn)?;
-            ablation.push(Ablation {
-                without: name,
-                metrics,
-                difference,
-            });
+    if !settings.ablation || inputs.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let mut left_out: Vec<Vec<String>> = inputs.iter().map(|name| vec![name.clone()]).collect();
+    for modality in modalities {
+        let mut together = inputs.clone();
+        together.retain(|name| modality.contains(name));
+        if together.len() > 1 && together.len() < inputs.len() {
+            left_out.push(together);
         }
     }
-    Ok(ablation)
+    let without = |names: Vec<String>| {
+        let called = names.join(" + ");
+        watch.progress(&Progress::Stage(format!("without {called}")));
+        let mut without = settings.clone();
+        without.members = 1;
+        without.without.extend(names);
+        let known = Some(&fitted.choices);
+        let head = train_from(judge.matrix, &without, known, products, device, watch)?.head;
+        let Judged {
+            metrics,
+            difference,
+            ..
+        } = judge.judge(&judge.values(&head)?, drawn)?;
+        Ok(Ablation {
+            without: called,
+            metrics,
+            difference,
+        })
+    };
+    left_out.into_iter().map(without).collect()
 }
 
 /// The questions about some rows, where there are so many about each.

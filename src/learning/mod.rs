@@ -68,7 +68,7 @@ pub use drift::{Drift, FeatureDrift, Profile};
 pub use duel::{Duel, Foresight, Opponent, Slice, duel};
 pub use error::Error;
 pub use evaluate::{
-    Ablation, CurvePoint, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate,
+    Ablation, Beside, CurvePoint, Evaluation, Judged, LabelAges, SplitSizes, Truth, evaluate,
 };
 pub use features::{
     BlockSchema, CATEGORY_NAMES, FeatureSchema, HISTORY_NAMES, History, HistorySchema,

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use rand::RngExt;
 
 use super::{
-    Head, HeadKind, Inverse, Split, TargetKind, TrainSettings, Unwatched, evaluate,
+    Beside, Head, HeadKind, Inverse, Split, TargetKind, TrainSettings, Unwatched, evaluate,
     rank::{self, Ranked},
     refit, seeds, train,
 };
@@ -254,12 +254,32 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
     let (matrix, settings) = (matrix(Planted::Line), settings(HeadKind::Ridge));
     let device = Device::flex();
     let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
-    let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+    let beside = Beside {
+        truth: None,
+        // Of a modality that is whole, or of which only one block is there, nothing more is said.
+        modalities: vec![
+            ["title", "community"].map(str::to_owned).to_vec(),
+            ["numbers", "image"].map(str::to_owned).to_vec(),
+            ["title", "numbers", "community"]
+                .map(str::to_owned)
+                .to_vec(),
+        ],
+    };
+    let evaluation = evaluate(&matrix, &fitted, &settings, &beside, &device, &Unwatched).unwrap();
     let whole = evaluation.metrics["spearman"].unwrap();
     for without in ["title", "numbers", "community"] {
         let ablation = evaluation.ablation.iter().find(|a| a.without == without);
         let rest = ablation.unwrap().metrics["spearman"].unwrap();
         assert!(rest < whole - 0.02, "without {without}: {rest} of {whole}");
+    }
+    let (several, single): (Vec<_>, Vec<_>) = evaluation
+        .ablation
+        .iter()
+        .partition(|of| of.without.contains('+'));
+    assert_eq!((several.len(), single.len()), (1, 3));
+    assert_eq!(several[0].without, "title + community");
+    for of in single.iter().filter(|of| of.without != "numbers") {
+        assert!(several[0].metrics["spearman"] < of.metrics["spearman"]);
     }
     // The same head at earlier moments, on as many rows, with less to learn from.
     assert_eq!(evaluation.backtest.len(), 3);
@@ -338,7 +358,15 @@ fn a_shuffled_signal_is_not_found() {
             ..settings(HeadKind::Ridge)
         };
         let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
-        let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+        let evaluation = evaluate(
+            &matrix,
+            &fitted,
+            &settings,
+            &Beside::default(),
+            &device,
+            &Unwatched,
+        )
+        .unwrap();
         for (metric, guess) in guesses {
             let interval = evaluation.intervals[metric];
             // A constant prediction has no rank correlation and leaves nothing.
@@ -368,7 +396,15 @@ fn where_a_row_stands_among_others_can_be_learned() {
             ..settings(HeadKind::FusionMlp)
         };
         let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
-        let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+        let evaluation = evaluate(
+            &matrix,
+            &fitted,
+            &settings,
+            &Beside::default(),
+            &device,
+            &Unwatched,
+        )
+        .unwrap();
         let found = evaluation.metrics[metric].unwrap();
         assert!(found > 0.85, "{relative:?}: {metric} {found}");
         let of_flags = evaluation.metrics.contains_key("brier");

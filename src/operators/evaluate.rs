@@ -25,8 +25,8 @@ use crate::{
     dag::ExecutorKind,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     learning::{
-        self, ClassProbability, Evaluation, Fitted, Foretold, Head, Prediction, Prequential,
-        Profile, Split, TrainSettings,
+        self, Beside, ClassProbability, Evaluation, Fitted, Foretold, Head, Prediction,
+        Prequential, Profile, Split, TrainSettings,
     },
     registry::EvaluatedRow,
 };
@@ -140,9 +140,12 @@ impl Evaluate {
                 ablation: settings.ablation,
                 ..trained.training
             };
-            let truth = truth.as_deref();
+            let beside = Beside {
+                truth: truth.as_deref(),
+                modalities: vec![of_images(&merged)],
+            };
             let evaluation =
-                learning::evaluate(&matrix, &fitted, &training, truth, &device, &watch)
+                learning::evaluate(&matrix, &fitted, &training, &beside, &device, &watch)
                     .map_err(|error| learning_error(error, &watch))?;
             let (inverse, seed) = (training.inverse, training.seed);
             let targets = fitted.head.targets(&matrix.rows);
@@ -207,6 +210,14 @@ impl Evaluate {
         });
         Ok(made.collect())
     }
+}
+
+/// The blocks that tell what is to be seen: vectors of images, of their captions and of both.
+fn of_images(merged: &MergeOutput) -> Vec<String> {
+    let blocks = merged.encoders.iter();
+    let blocks =
+        blocks.filter(|block| matches!(block.input.as_str(), "image" | "caption" | "visual"));
+    blocks.map(|block| block.block.clone()).collect()
 }
 
 /// The evaluation as it is filed: with what became of former predictions, and how the rows have

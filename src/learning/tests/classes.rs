@@ -81,7 +81,15 @@ fn a_row_is_found_to_belong_to_one_class() {
     let filed = head.to_safetensors().unwrap();
     assert_eq!(Head::from_safetensors(&filed).unwrap(), *head);
 
-    let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+    let evaluation = evaluate(
+        &matrix,
+        &fitted,
+        &settings,
+        &Beside::default(),
+        &device,
+        &Unwatched,
+    )
+    .unwrap();
     let accuracy = evaluation.intervals["accuracy"];
     assert!(accuracy.value.unwrap() > 0.75, "{accuracy:?}");
     assert!(accuracy.low.unwrap() < accuracy.value.unwrap());
@@ -112,7 +120,15 @@ fn a_row_is_found_to_belong_to_several_classes() {
     let fitted = train(&matrix, &settings, &device, &Unwatched).unwrap();
     assert_eq!(fitted.head.classes(), ["art", "high"]);
     assert!(fitted.head.threshold().is_some());
-    let evaluation = evaluate(&matrix, &fitted, &settings, None, &device, &Unwatched).unwrap();
+    let evaluation = evaluate(
+        &matrix,
+        &fitted,
+        &settings,
+        &Beside::default(),
+        &device,
+        &Unwatched,
+    )
+    .unwrap();
     assert!(
         evaluation.metrics["macro_f1"].unwrap() > 0.9,
         "{:?}",
