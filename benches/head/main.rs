@@ -133,6 +133,7 @@ fn matrix(rows: usize, width: usize) -> FeatureMatrix {
                 community: None,
                 author: None,
                 order: None,
+                classes: Vec::new(),
                 label: Some(Label {
                     target,
                     age: LabelAge::Unknown,

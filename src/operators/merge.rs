@@ -16,14 +16,16 @@ use super::{
     evaluation::value_or_reason,
     history::{history_before, past_of, schema_of},
     label::lesson_of,
-    report::{blocking, upstream},
+    report::{blocking, upstream, writer},
     selection::{Selection, record_names},
     settings,
+    sights::{looks_of, statistics_of},
 };
 use crate::{
     artifacts::{self, MatrixFile},
     corpus::{ContentHash, MediaInfo, Record, Vector},
     dag::ExecutorKind,
+    encoders,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     expression::{Expression, Membership, Relative},
     learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
@@ -129,7 +131,7 @@ impl Operator for Merge {
         let settings: Settings = settings::parse(settings)?;
         settings.order()?;
         let (metadata, target) = (settings.metadata()?, settings.target()?);
-        if metadata.needs_history() && target.membership().is_some() {
+        if metadata.needs_labels() && target.membership().is_some() {
             return Err(settings::wrong(
                 "numbers",
                 "`community_history` and `author_history` are histories of numbers, and the target \
@@ -137,6 +139,20 @@ impl Operator for Merge {
                     .to_owned(),
                 Some("leave them out".to_owned()),
             ));
+        }
+        for block in metadata
+            .similarities()
+            .into_iter()
+            .flat_map(|(a, b)| [a, b])
+        {
+            if !settings.blocks.contains_key(block) {
+                let known: Vec<&str> = settings.blocks.keys().map(String::as_str).collect();
+                return Err(settings::wrong(
+                    "numbers",
+                    format!("a similarity is asked of `{block}`, which is none of the blocks"),
+                    format!("blocks: {}", known.join(", ")),
+                ));
+            }
         }
         Ok(())
     }
@@ -180,9 +196,24 @@ impl Merge {
             .blocks(&context, &settings.blocks, &selection.records)
             .await?;
 
+        let store = &self.0.store;
+        let looks = if metadata.needs_looks() {
+            looks_of(store, &selection.records).await?
+        } else {
+            HashMap::new()
+        };
+        let statistics = if metadata.needs_statistics() {
+            let first = media.values().filter_map(|images| images.first());
+            let first: Vec<ContentHash> = first.map(|image| image.content).collect();
+            statistics_of(&self.0, &first, writer(&context)).await?
+        } else {
+            HashMap::new()
+        };
         let history = if metadata.needs_history() {
             let of = (selection.dataset.as_str(), context.as_of);
-            Some(history_before(&self.0.store, of, &selection.records, &target, horizon).await?)
+            let records = &selection.records;
+            let with_looks = metadata.needs_looks();
+            Some(history_before(store, of, records, &target, horizon, with_looks).await?)
         } else {
             None
         };
@@ -201,18 +232,24 @@ impl Merge {
                     continue;
                 }
             };
+            let images = media.get(&record.id).map_or(&[][..], Vec::as_slice);
+            let first = images.first().map(|image| image.content);
             rows.push(RowInput {
                 record,
-                media: media.get(&record.id).map_or(&[], Vec::as_slice),
+                media: images,
+                statistics: first.and_then(|image| statistics.get(&image).copied()),
                 vectors: blocks
                     .iter_mut()
                     .map(|block| block.vectors.remove(&record.id))
                     .collect(),
-                past: past_of(history.as_ref(), record),
+                past: past_of(history.as_ref(), record, looks.get(&record.id).copied()),
                 label: lesson.as_ref().map(|lesson| lesson.label),
                 classes: lesson.map(|lesson| lesson.classes).unwrap_or_default(),
                 order: order_of(order.as_ref(), record)?,
             });
+        }
+        for (a, b) in metadata.similarities() {
+            check_comparable(&blocks, a, b)?;
         }
         let schema = FeatureSchema {
             blocks: blocks.iter().map(|block| block.schema.clone()).collect(),
@@ -324,6 +361,32 @@ fn horizon(context: &TaskContext) -> Option<Horizon> {
         age: seconds("horizon")?,
         tolerance: seconds("tolerance")?,
     })
+}
+
+/// Whether the vectors of two blocks can be compared, where both are there.
+///
+/// # Errors
+///
+/// Where they are of two encoders: a cosine between their spaces says nothing.
+fn check_comparable(blocks: &[BlockVectors], a: &str, b: &str) -> Result<(), TaskError> {
+    let find = |name: &str| blocks.iter().find(|block| block.schema.name == name);
+    let (Some(one), Some(other)) = (find(a), find(b)) else {
+        return Ok(());
+    };
+    let share = encoders::share_space(
+        (&one.encoder.encoder, one.schema.encoder),
+        (&other.encoder.encoder, other.schema.encoder),
+    );
+    if share && one.schema.width == other.schema.width {
+        return Ok(());
+    }
+    Err(TaskError::fail(anyhow::anyhow!(
+        "`similarity.{a}.{b}` cannot be had: `{a}` is by {}, `{b}` by {}, and their vectors are not \
+         of one space; take it out of `numbers`, or give both blocks one encoder (or bge-m3 and \
+         visualized-bge-m3)",
+        one.encoder.encoder,
+        other.encoder.encoder
+    )))
 }
 
 /// What is known of the stored images of each record, in the author's order.

@@ -6,6 +6,7 @@
 
 mod environment;
 mod selection;
+mod sights;
 mod shard;
 mod device;
 mod settings;
