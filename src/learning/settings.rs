@@ -5,55 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error,
+    Error, HeadKind, TargetKind,
     metrics::Inverse,
     span::{Span, duration_text},
     splits::SplitSettings,
     trees::TreeSettings,
 };
 use crate::expression::Relative;
-
-/// Which learner is trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeadKind {
-    /// Ridge regression, and an ensemble of fusion networks on what it leaves.
-    #[default]
-    FusionMlp,
-    /// Ridge regression alone.
-    Ridge,
-    /// Ridge regression, and gradient-boosted trees on what it leaves.
-    Trees,
-    /// Ridge regression, and both networks and trees on what it leaves, as far as each helps.
-    Stack,
-    /// The network of the original system by its own recipe, to be measured against.
-    Mmrl,
-}
-
-impl HeadKind {
-    /// Whether it has fusion networks.
-    pub(crate) const fn has_networks(self) -> bool {
-        matches!(self, Self::FusionMlp | Self::Stack)
-    }
-
-    /// Whether it has trees.
-    pub(crate) const fn has_trees(self) -> bool {
-        matches!(self, Self::Trees | Self::Stack)
-    }
-}
-
-/// On which scale the target is learned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetKind {
-    /// The one of the two whose ridge orders unseen folds of the training rows better.
-    #[default]
-    Auto,
-    /// The target itself, standardised.
-    Standard,
-    /// Its rank among the training rows: better where the target has heavy tails.
-    Rank,
-}
 
 /// How a head is trained and judged. Every setting has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +37,11 @@ pub struct TrainSettings {
     pub hidden: usize,
     /// How many residual blocks follow the fusion.
     pub residual_blocks: usize,
+    /// What share of the averaged weights each step leaves: such as 0.99, the weights that are
+    /// measured and kept are about the mean of those after the last 100 steps. 0, the default: the
+    /// weights are those after the last step.
+    #[serde(skip_serializing_if = "is_none")]
+    pub ema: f64,
     /// The share of activations that a training step leaves out.
     pub dropout: f64,
     /// The share of the numbers of a vector that a training step leaves out.
@@ -153,6 +116,7 @@ impl Default for TrainSettings {
             batch: None,
             hidden: 64,
             residual_blocks: 1,
+            ema: 0.0,
             dropout: 0.3,
             input_dropout: 0.3,
             modality_dropout: 0.1,
@@ -278,6 +242,13 @@ impl TrainSettings {
                 "write 0 to less than 0.95",
             )?;
         }
+        let ema = self.ema;
+        number(
+            "ema",
+            ema,
+            (0.0..1.0).contains(&ema),
+            "write 0 to less than 1, such as 0.99",
+        )?;
         count("backtest", self.backtest + 1, 101, "write 0 to 100")?;
         self.trees.check()?;
         let kept = self.winsorise;
@@ -301,6 +272,11 @@ impl TrainSettings {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_whole(share: &f64) -> bool {
     *share >= 1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_none(share: &f64) -> bool {
+    *share <= 0.0
 }
 
 /// A setting that came later: told only where it is not the usual one, so that what was trained
@@ -357,6 +333,7 @@ mod tests {
             "learning_rate = nan",
             "coverage = 80.0",
             "winsorise = 99.9",
+            "ema = 1.0",
         ] {
             let settings: TrainSettings = toml::from_str(text).unwrap();
             let name = text.split(' ').next().unwrap();

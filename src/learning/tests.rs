@@ -177,6 +177,27 @@ fn equal_trainings_give_equal_heads_that_survive_being_filed() {
     }
 }
 
+#[test]
+fn averaged_weights_are_what_is_kept() {
+    let (matrix, device) = (matrix(Planted::Product), Device::flex());
+    let plain = settings(HeadKind::FusionMlp);
+    let averaged = TrainSettings {
+        ema: 0.9,
+        ..plain.clone()
+    };
+    let trained = |settings| train(&matrix, settings, &device, &Unwatched).unwrap();
+    let fitted = [&plain, &averaged, &averaged].map(trained);
+    // The first pass learns the same: it is the weights that are measured which differ.
+    let [first, other, _] = [0, 1, 2].map(|at| fitted[at].history[0]);
+    assert_eq!(first.train_loss, other.train_loss);
+    assert_ne!(first.validation_loss, other.validation_loss);
+    let [found, averaged, again] = fitted.map(|fitted| fitted.head.to_safetensors().unwrap());
+    assert_eq!(averaged, again);
+    assert_ne!(averaged, found);
+    let (matrix, settings) = (&matrix, TrainSettings { ema: 0.9, ..plain });
+    assert!(spearman(matrix, &settings, &device) > 0.7);
+}
+
 /// The mean squared error of a head on some rows.
 fn error(matrix: &FeatureMatrix, head: &Head, rows: &[usize]) -> f64 {
     let predictions = head.predict(matrix).unwrap();

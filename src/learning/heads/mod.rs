@@ -1,5 +1,6 @@
 //! What is trained, saved and asked.
 
+mod average;
 mod bundle;
 mod forest;
 mod fusion;

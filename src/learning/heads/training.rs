@@ -1,11 +1,13 @@
 //! How the fusion network is trained.
 
 use burn::{
-    optim::{AdamWConfig, GradientsParams},
+    optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor, TensorData},
 };
+use rand_chacha::ChaCha8Rng;
 
 use super::{
+    average::Average,
     fusion::{Fusion, Masks, numbers},
     network::Network,
 };
@@ -102,90 +104,155 @@ pub(crate) fn train(
     device: &Device,
     watch: &dyn Watch,
 ) -> Result<Learned, Error> {
-    let mut generator = seeds::generator(settings.seed, &format!("member {member}"));
-    let mut best = Network::random(
-        task.groups,
-        settings.hidden,
-        settings.residual_blocks,
-        &mut generator,
-    );
-    let training = device.clone().autodiff();
-    let mut model = Fusion::from_plain(&best, &training);
-    let mut optimizer = AdamWConfig::new()
-        .with_weight_decay(settings.weight_decay as f32)
-        .with_epsilon(1e-8)
-        .init();
-
-    let (rows, targets) = task.train;
-    let batch = settings.batch_of(rows.len());
-    let steps = rows.len().div_ceil(batch);
-    let total = steps * settings.epochs;
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    let mut history = Vec::new();
-    // The network begins as zero: training can only improve on what it is added to.
-    let mut least = stop.loss_of_zero();
+    let mut course = Course::begin(task, stop, settings, member, device);
     let epochs = match stop {
         Stop::Validated(..) => settings.epochs,
         Stop::After(epochs) => epochs.min(settings.epochs),
     };
-    let (mut best_epoch, mut since) = (0, 0);
-    let mut step = 0;
-    for epoch in 1..=epochs {
-        seeds::shuffle(&mut order, &mut generator);
+    while course.epoch < epochs && course.since < settings.patience {
+        let train_loss = course.pass(task, settings, device, watch)?;
+        let plain = course.to_plain();
+        let told = Epoch {
+            member,
+            epoch: course.epoch,
+            train_loss,
+            validation_loss: stop.loss(task.design, &plain),
+        };
+        if !told.train_loss.is_finite() || !told.validation_loss.is_none_or(f64::is_finite) {
+            return Err(Error::Numerics(format!(
+                "the loss of epoch {} is not finite; lower `learning_rate` (now {})",
+                told.epoch, settings.learning_rate
+            )));
+        }
+        watch.progress(&Progress::Epoch {
+            epoch: told.epoch,
+            epochs,
+            train_loss: told.train_loss,
+            validation_loss: told.validation_loss,
+        });
+        course.take(told, plain);
+    }
+    Ok(Learned {
+        network: course.best,
+        best_epoch: course.best_epoch,
+        history: course.history,
+    })
+}
+
+/// A training under way, between two passes over its rows.
+struct Course {
+    model: Fusion,
+    optimizer: ModuleOptimizer,
+    /// Where the settings want one.
+    average: Option<Average>,
+    generator: ChaCha8Rng,
+    /// The rows as the last pass took them.
+    order: Vec<usize>,
+    /// How many passes there were.
+    epoch: usize,
+    best: Network,
+    /// The error of the best network, where there are rows that tell.
+    least: Option<f64>,
+    best_epoch: usize,
+    /// How many passes there were since the best one.
+    since: usize,
+    history: Vec<Epoch>,
+}
+
+impl Course {
+    fn begin(
+        task: &Task<'_>,
+        stop: Stop<'_>,
+        settings: &TrainSettings,
+        member: usize,
+        device: &Device,
+    ) -> Self {
+        let mut generator = seeds::generator(settings.seed, &format!("member {member}"));
+        let best = Network::random(
+            task.groups,
+            settings.hidden,
+            settings.residual_blocks,
+            &mut generator,
+        );
+        let model = Fusion::from_plain(&best, &device.clone().autodiff());
+        let optimizer = AdamWConfig::new()
+            .with_weight_decay(settings.weight_decay as f32)
+            .with_epsilon(1e-8)
+            .init();
+        Self {
+            average: (settings.ema > 0.0).then(|| Average::new(&model, settings.ema)),
+            model,
+            optimizer,
+            generator,
+            order: (0..task.train.0.len()).collect(),
+            epoch: 0,
+            best,
+            // The network begins as zero: training can only improve on what it is added to.
+            least: stop.loss_of_zero(),
+            best_epoch: 0,
+            since: 0,
+            history: Vec::new(),
+        }
+    }
+
+    /// Learns every row once; the mean loss.
+    fn pass(
+        &mut self,
+        task: &Task<'_>,
+        settings: &TrainSettings,
+        device: &Device,
+        watch: &dyn Watch,
+    ) -> Result<f64, Error> {
+        let (rows, targets) = task.train;
+        let batch = settings.batch_of(rows.len());
+        let steps = rows.len().div_ceil(batch);
+        let total = steps * settings.epochs;
+        seeds::shuffle(&mut self.order, &mut self.generator);
         let mut loss_sum = 0.0;
-        for chunk in order.chunks(batch) {
+        for (at, chunk) in self.order.chunks(batch).enumerate() {
             if watch.cancelled() {
                 return Err(Error::Cancelled);
             }
             let inputs = gather(task, chunk.iter().map(|&at| rows[at]), device);
             let wanted: Vec<f32> = chunk.iter().map(|&at| targets[at] as f32).collect();
             let wanted = Tensor::from_data(TensorData::new(wanted, [chunk.len(), 1]), device);
-            let masks = Masks::draw(task.groups, settings, chunk.len(), device, &mut generator);
-            let output = model.forward(inputs, Some(masks));
+            let generator = &mut self.generator;
+            let masks = Masks::draw(task.groups, settings, chunk.len(), device, generator);
+            let output = self.model.forward(inputs, Some(masks));
             let loss = huber(output - wanted);
             loss_sum += f64::from(numbers(loss.clone().inner())[0]) * chunk.len() as f64;
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            let rate = settings.learning_rate * schedule(step, total);
-            model = optimizer.step(rate, model, gradients);
-            step += 1;
-        }
-        let plain = model.to_plain();
-        let told = Epoch {
-            member,
-            epoch,
-            train_loss: loss_sum / rows.len() as f64,
-            validation_loss: stop.loss(task.design, &plain),
-        };
-        if !told.train_loss.is_finite() || !told.validation_loss.is_none_or(f64::is_finite) {
-            return Err(Error::Numerics(format!(
-                "the loss of epoch {epoch} is not finite; lower `learning_rate` (now {})",
-                settings.learning_rate
-            )));
-        }
-        history.push(told);
-        watch.progress(&Progress::Epoch {
-            epoch,
-            epochs,
-            train_loss: told.train_loss,
-            validation_loss: told.validation_loss,
-        });
-        // Without rows that tell, every epoch is better than the one before.
-        if told.validation_loss.is_none() || told.validation_loss < least {
-            least = told.validation_loss;
-            (best, best_epoch) = (plain, epoch);
-            since = 0;
-        } else {
-            since += 1;
-            if since >= settings.patience {
-                break;
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+            let rate = settings.learning_rate * schedule(self.epoch * steps + at, total);
+            let model = self.model.clone();
+            self.model = self.optimizer.step(rate, model, gradients);
+            if let Some(average) = &mut self.average {
+                average.follow(&self.model);
             }
         }
+        self.epoch += 1;
+        Ok(loss_sum / rows.len() as f64)
     }
-    Ok(Learned {
-        network: best,
-        best_epoch,
-        history,
-    })
+
+    /// What is measured, and kept where it is the best.
+    fn to_plain(&self) -> Network {
+        match &self.average {
+            Some(average) => average.to_plain(&self.model),
+            None => self.model.to_plain(),
+        }
+    }
+
+    /// Takes note of how a pass went, and of what it left.
+    fn take(&mut self, told: Epoch, plain: Network) {
+        // Without rows that tell, every epoch is better than the one before.
+        if told.validation_loss.is_none() || told.validation_loss < self.least {
+            self.least = told.validation_loss;
+            (self.best, self.best_epoch) = (plain, told.epoch);
+            self.since = 0;
+        } else {
+            self.since += 1;
+        }
+        self.history.push(told);
+    }
 }
 
 /// The columns of some rows, per group.

@@ -1,0 +1,45 @@
+//! What a training can choose between.
+
+use serde::{Deserialize, Serialize};
+
+/// Which learner is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// Ridge regression, and an ensemble of fusion networks on what it leaves.
+    #[default]
+    FusionMlp,
+    /// Ridge regression alone.
+    Ridge,
+    /// Ridge regression, and gradient-boosted trees on what it leaves.
+    Trees,
+    /// Ridge regression, and both networks and trees on what it leaves, as far as each helps.
+    Stack,
+    /// The network of the original system by its own recipe, to be measured against.
+    Mmrl,
+}
+
+impl HeadKind {
+    /// Whether it has fusion networks.
+    pub(crate) const fn has_networks(self) -> bool {
+        matches!(self, Self::FusionMlp | Self::Stack)
+    }
+
+    /// Whether it has trees.
+    pub(crate) const fn has_trees(self) -> bool {
+        matches!(self, Self::Trees | Self::Stack)
+    }
+}
+
+/// On which scale the target is learned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// The one of the two whose ridge orders unseen folds of the training rows better.
+    #[default]
+    Auto,
+    /// The target itself, standardised.
+    Standard,
+    /// Its rank among the training rows: better where the target has heavy tails.
+    Rank,
+}
