@@ -1,5 +1,7 @@
 //! Whole trainings on rows whose popularity is known.
 
+mod resume;
+
 use burn::tensor::Device;
 use rand::RngExt;
 

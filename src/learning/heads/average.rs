@@ -34,6 +34,20 @@ impl Average {
         }
     }
 
+    /// What it is after `steps` steps, with the weights that it has then.
+    pub(super) const fn after(&self, steps: usize, weights: Vec<Tensor<1>>) -> Self {
+        Self {
+            decay: self.decay,
+            steps,
+            weights,
+        }
+    }
+
+    /// Of how many steps it is.
+    pub(super) const fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// Takes in the weights after one more step.
     pub(super) fn follow(&mut self, model: &Fusion) {
         // So that what the network began with is soon forgotten.

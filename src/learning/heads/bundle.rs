@@ -9,7 +9,7 @@ use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Forest, Head, Linear, Mmrl, Network};
 use crate::learning::{
@@ -110,14 +110,7 @@ impl Head {
         for (name, values) in mmrl.iter_mut().flat_map(Mmrl::tensors_mut) {
             tensors.push((name, Dtype::F32, values.len(), bytes_of(values)));
         }
-        let mut views = Vec::with_capacity(tensors.len());
-        for (name, kind, length, bytes) in &tensors {
-            let view = TensorView::new(*kind, vec![*length], bytes).map_err(format_error)?;
-            views.push((name.as_str(), view));
-        }
-        // One key only: a map of several has no fixed order.
-        let metadata = HashMap::from([(KEY.to_owned(), text)]);
-        serialize(views, Some(metadata)).map_err(format_error)
+        file_of(&tensors, KEY, text)
     }
 
     /// The head that [`to_safetensors`](Self::to_safetensors) wrote.
@@ -127,13 +120,7 @@ impl Head {
     /// [`Error::Format`] where the bytes are no such file, or a tensor is missing or has another
     /// size.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, Error> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format_error)?;
-        let text = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(KEY))
-            .ok_or_else(|| Error::Format(format!("its metadata have no `{KEY}`")))?;
-        let description: Description = serde_json::from_str(text).map_err(format_error)?;
+        let description: Description = description_of(bytes, KEY)?;
         if !FORMATS.contains(&description.format) {
             let (found, [first, .., last]) = (description.format, FORMATS);
             return Err(Error::Format(format!(
@@ -196,13 +183,40 @@ impl Head {
 /// A tensor of one dimension that is to be stored: its name, kind, length and bytes.
 pub(super) type Stored = (String, Dtype, usize, Vec<u8>);
 
+/// A file of these tensors, with a text under a key of its metadata.
+pub(super) fn file_of(tensors: &[Stored], key: &str, text: String) -> Result<Vec<u8>, Error> {
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, kind, length, bytes) in tensors {
+        let view = TensorView::new(*kind, vec![*length], bytes).map_err(format_error)?;
+        views.push((name.as_str(), view));
+    }
+    // One key only: a map of several has no fixed order.
+    let metadata = HashMap::from([(key.to_owned(), text)]);
+    serialize(views, Some(metadata)).map_err(format_error)
+}
+
+/// What the text under a key of a file's metadata tells.
+pub(super) fn description_of<T: DeserializeOwned>(bytes: &[u8], key: &str) -> Result<T, Error> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format_error)?;
+    let text = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|metadata| metadata.get(key))
+        .ok_or_else(|| Error::Format(format!("its metadata have no `{key}`")))?;
+    serde_json::from_str(text).map_err(format_error)
+}
+
 /// Numbers as they are stored.
 pub(super) fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 /// The bytes of a tensor of one dimension.
-fn tensor<'a>(file: &SafeTensors<'a>, name: &str, kind: Dtype) -> Result<&'a [u8], Error> {
+pub(super) fn tensor<'a>(
+    file: &SafeTensors<'a>,
+    name: &str,
+    kind: Dtype,
+) -> Result<&'a [u8], Error> {
     let tensor = file.tensor(name).map_err(format_error)?;
     if tensor.dtype() != kind || tensor.shape().len() != 1 {
         return Err(Error::Format(format!(
@@ -214,7 +228,7 @@ fn tensor<'a>(file: &SafeTensors<'a>, name: &str, kind: Dtype) -> Result<&'a [u8
     Ok(tensor.data())
 }
 
-fn read<'a>(
+pub(super) fn read<'a>(
     file: &SafeTensors<'a>,
     name: &str,
     kind: Dtype,
@@ -231,7 +245,11 @@ fn read<'a>(
     Ok(tensor.data())
 }
 
-fn read_f32(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Vec<f32>, Error> {
+pub(super) fn read_f32(
+    file: &SafeTensors<'_>,
+    name: &str,
+    length: usize,
+) -> Result<Vec<f32>, Error> {
     let bytes = read(file, name, Dtype::F32, length)?;
     Ok(bytes
         .as_chunks::<4>()
@@ -241,6 +259,6 @@ fn read_f32(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Vec<f32
         .collect())
 }
 
-fn format_error(error: impl std::fmt::Display) -> Error {
+pub(super) fn format_error(error: impl std::fmt::Display) -> Error {
     Error::Format(error.to_string())
 }

@@ -2,6 +2,8 @@
 
 mod average;
 mod bundle;
+mod checkpoint;
+mod course;
 mod forest;
 mod fusion;
 mod mmrl;
