@@ -43,3 +43,21 @@ pub enum TargetKind {
     /// Its rank among the training rows: better where the target has heavy tails.
     Rank,
 }
+
+/// How a network joins what it makes of each block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FusionKind {
+    /// One layer sees all of it.
+    #[default]
+    Mix,
+    /// That layer also sees their mean, weighted for each row by a gated attention in which a block
+    /// that the row lacks has no part.
+    Attention,
+}
+
+impl FusionKind {
+    pub(crate) const fn is_mix(&self) -> bool {
+        matches!(self, Self::Mix)
+    }
+}

@@ -76,7 +76,7 @@ pub use features::{
 pub use gate::{Challenge, Decision, GateSettings, Kinship, Verdict, anchor, decide};
 pub use heads::{Epoch, Head, Parts, Prediction};
 pub use holdout::HoldOut;
-pub use kinds::{HeadKind, TargetKind};
+pub use kinds::{FusionKind, HeadKind, TargetKind};
 pub use metrics::{Inverse, Metrics, Scorer, WITHIN_ROWS, spearman_ceiling};
 pub use prequential::{Foretold, Prequential, prequential};
 pub use refit::refit;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, HeadKind, TargetKind,
+    Error, FusionKind, HeadKind, TargetKind,
     metrics::Inverse,
     span::{Span, duration_text},
     splits::SplitSettings,
@@ -37,6 +37,9 @@ pub struct TrainSettings {
     pub hidden: usize,
     /// How many residual blocks follow the fusion.
     pub residual_blocks: usize,
+    /// How networks join what they make of each block: `mix`, the default, or `attention`.
+    #[serde(skip_serializing_if = "FusionKind::is_mix")]
+    pub fusion: FusionKind,
     /// What share of the averaged weights each step leaves: such as 0.99, the weights that are
     /// measured and kept are about the mean of those after the last 100 steps. 0, the default: the
     /// weights are those after the last step.
@@ -116,6 +119,7 @@ impl Default for TrainSettings {
             batch: None,
             hidden: 64,
             residual_blocks: 1,
+            fusion: FusionKind::default(),
             ema: 0.0,
             dropout: 0.3,
             input_dropout: 0.3,

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use rand::RngExt;
 
 use super::{
-    Head, HeadKind, Inverse, Split, TargetKind, TrainSettings, Unwatched, evaluate,
+    FusionKind, Head, HeadKind, Inverse, Split, TargetKind, TrainSettings, Unwatched, evaluate,
     rank::{self, Ranked},
     refit, seeds, train,
 };
@@ -198,6 +198,23 @@ fn averaged_weights_are_what_is_kept() {
     assert_ne!(averaged, found);
     let (matrix, settings) = (&matrix, TrainSettings { ema: 0.9, ..plain });
     assert!(spearman(matrix, &settings, &device) > 0.7);
+}
+
+#[test]
+fn an_attention_over_blocks_learns_and_survives_being_filed() {
+    let (matrix, device) = (matrix(Planted::Product), Device::flex());
+    let settings = TrainSettings {
+        fusion: FusionKind::Attention,
+        modality_dropout: 0.1,
+        ..settings(HeadKind::FusionMlp)
+    };
+    assert!(spearman(&matrix, &settings, &device) > 0.7);
+    let head = train(&matrix, &settings, &device, &Unwatched).unwrap().head;
+    let filed = head.to_safetensors().unwrap();
+    assert_eq!(Head::from_safetensors(&filed).unwrap(), head);
+    let whole = head.predict(&matrix).unwrap();
+    let alone = head.predict(&matrix.select(&[3])).unwrap();
+    assert_eq!(alone[0], whole[3]);
 }
 
 /// The mean squared error of a head on some rows.

@@ -95,7 +95,13 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::learning::{design::Group, seeds};
+    use crate::learning::{design::Group, heads::network::Shape, seeds};
+
+    const SHAPE: Shape = Shape {
+        hidden: 5,
+        blocks: 1,
+        attention: true,
+    };
 
     #[test]
     fn it_is_the_average_that_one_computes_by_hand() {
@@ -108,7 +114,7 @@ mod tests {
         let mut networks: Vec<Network> = (0..4)
             .map(|seed| {
                 let mut generator = seeds::generator(seed, "test");
-                let mut network = Network::random(&groups, 5, 1, &mut generator);
+                let mut network = Network::random(&groups, SHAPE, &mut generator);
                 // No tensor is like another, so that none can stand for another.
                 for (at, (_, values)) in network.tensors_mut().into_iter().enumerate() {
                     values.iter_mut().for_each(|value| *value += at as f32);

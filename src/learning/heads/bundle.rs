@@ -11,7 +11,7 @@ use safetensors::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Forest, Head, Linear, Mmrl, Network};
+use super::{Forest, Head, Linear, Mmrl, Network, network::Shape};
 use crate::learning::{
     Error, HeadKind,
     design::Design,
@@ -24,8 +24,14 @@ use crate::learning::{
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "trendmill_head";
 /// What this program writes and reads: 2 has trees, 3 is the original's network, 4 has learned where
-/// rows stand among others, or from components of vectors. All others are written as 1, which every program reads.
-const FORMATS: [u32; 4] = [1, 2, 3, 4];
+/// rows stand among others, or from components of vectors, 5 has networks with an attention. All
+/// others are written as 1, which every program reads.
+const FORMATS: [u32; 5] = [1, 2, 3, 4, 5];
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_not(whether: &bool) -> bool {
+    !*whether
+}
 
 /// What is not a tensor.
 #[derive(Serialize, Deserialize)]
@@ -46,6 +52,9 @@ struct Description {
     members: usize,
     hidden: usize,
     residual_blocks: usize,
+    /// Whether the members have an attention over their groups.
+    #[serde(default, skip_serializing_if = "is_not")]
+    attention: bool,
     /// What the trees' sum is multiplied with, and their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     forest: Option<(f64, usize)>,
@@ -61,6 +70,7 @@ impl Head {
         let first = self.members.first();
         let description = Description {
             format: match (&self.forest, &self.mmrl) {
+                _ if first.is_some_and(|member| member.attention.is_some()) => 5,
                 _ if self.reference.is_some() || self.design.has_components() => 4,
                 (_, Some(_)) => 3,
                 (Some(_), None) => 2,
@@ -78,6 +88,7 @@ impl Head {
             members: self.members.len(),
             hidden: first.map_or(0, |member| member.mix.outputs),
             residual_blocks: first.map_or(0, |member| member.blocks.len()),
+            attention: first.is_some_and(|member| member.attention.is_some()),
             forest: self
                 .forest
                 .as_ref()
@@ -143,8 +154,11 @@ impl Head {
             // Only the shapes are wanted: every number is replaced.
             let mut member = Network::random(
                 &groups,
-                description.hidden,
-                description.residual_blocks,
+                Shape {
+                    hidden: description.hidden,
+                    blocks: description.residual_blocks,
+                    attention: description.attention,
+                },
                 &mut seeds::generator(0, "shapes"),
             );
             for (name, values) in member.tensors_mut() {

@@ -7,9 +7,10 @@ use burn::{
 use rand_chacha::ChaCha8Rng;
 
 use super::{
+    attention::is_present,
     average::Average,
     fusion::{Fusion, Masks, numbers},
-    network::Network,
+    network::{Network, Shape},
     training::{Epoch, Stop, Task},
 };
 use crate::learning::{Error, TrainSettings, design::Group, seeds, watch::Watch};
@@ -48,12 +49,7 @@ impl Course {
         device: &Device,
     ) -> Self {
         let mut generator = seeds::generator(settings.seed, &format!("member {member}"));
-        let best = Network::random(
-            task.groups,
-            settings.hidden,
-            settings.residual_blocks,
-            &mut generator,
-        );
+        let best = Network::random(task.groups, Shape::of(settings), &mut generator);
         let model = Fusion::from_plain(&best, &device.clone().autodiff());
         let optimizer = AdamWConfig::new()
             .with_weight_decay(settings.weight_decay as f32)
@@ -93,12 +89,15 @@ impl Course {
             if watch.cancelled() {
                 return Err(Error::Cancelled);
             }
-            let inputs = gather(task, chunk.iter().map(|&at| rows[at]), device);
+            let places = chunk.iter().map(|&at| rows[at]);
+            let inputs = gather(task, places.clone(), device);
+            let present = self.best.attention.as_ref();
+            let present = present.map(|_| presence(task, places, device));
             let wanted: Vec<f32> = chunk.iter().map(|&at| targets[at] as f32).collect();
             let wanted = Tensor::from_data(TensorData::new(wanted, [chunk.len(), 1]), device);
             let generator = &mut self.generator;
             let masks = Masks::draw(task.groups, settings, chunk.len(), device, generator);
-            let output = self.model.forward(inputs, Some(masks));
+            let output = self.model.forward(inputs, present, Some(masks));
             let loss = huber(output - wanted);
             loss_sum += f64::from(numbers(loss.clone().inner())[0]) * chunk.len() as f64;
             let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
@@ -151,6 +150,26 @@ fn gather(
         Tensor::from_data(TensorData::new(values, [count, group.width]), device)
     };
     task.groups.iter().map(of_group).collect()
+}
+
+/// Which groups some rows have, `[rows, groups]`.
+fn presence(
+    task: &Task<'_>,
+    rows: impl ExactSizeIterator<Item = usize>,
+    device: &Device,
+) -> Tensor<2> {
+    let shape = [rows.len(), task.groups.len()];
+    let mut values = Vec::with_capacity(shape[0] * shape[1]);
+    for row in rows {
+        let row = task.design.row(row);
+        let has = |group: &Group| is_present(&row[group.start..group.start + group.width]);
+        values.extend(
+            task.groups
+                .iter()
+                .map(|of| if has(of) { 1.0_f32 } else { 0.0 }),
+        );
+    }
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn huber(residual: Tensor<2>) -> Tensor<1> {

@@ -1,5 +1,6 @@
 //! What is trained, saved and asked.
 
+mod attention;
 mod average;
 mod bundle;
 mod checkpoint;

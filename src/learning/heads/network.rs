@@ -8,7 +8,12 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::learning::design::{Designed, Group};
+use super::attention::{Attention, is_present};
+use crate::learning::{
+    TrainSettings,
+    design::{Designed, Group},
+    kinds::FusionKind,
+};
 
 /// How many rows share the reading of a network's weights.
 const ROWS_AT_ONCE: usize = 16;
@@ -44,12 +49,35 @@ pub(crate) struct Residual {
     pub(crate) down: Dense,
 }
 
-/// One network: each group of columns gets an encoder, their outputs are joined and mixed, a
-/// residual block follows, and a last layer gives one number.
+/// What a network is made of, beside the encoders of its groups.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The width of each encoder and of what follows.
+    pub(crate) hidden: usize,
+    /// The number of residual blocks.
+    pub(crate) blocks: usize,
+    /// Whether there is an attention over the groups.
+    pub(crate) attention: bool,
+}
+
+impl Shape {
+    pub(crate) fn of(settings: &TrainSettings) -> Self {
+        Self {
+            hidden: settings.hidden,
+            blocks: settings.residual_blocks,
+            attention: settings.fusion == FusionKind::Attention,
+        }
+    }
+}
+
+/// One network: each group of columns gets an encoder, their outputs are joined, with what an
+/// attention draws from them where there is one, and mixed, residual blocks follow, and a last layer
+/// gives one number.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Network {
     /// Per group: linear, layer norm, GELU.
     pub(crate) encoders: Vec<(Dense, Norm)>,
+    pub(crate) attention: Option<Attention>,
     pub(crate) mix: Dense,
     pub(crate) blocks: Vec<Residual>,
     pub(crate) norm: Norm,
@@ -58,7 +86,7 @@ pub(crate) struct Network {
 
 impl Dense {
     /// Weights of variance `1 / inputs`, so that outputs of standardised inputs are standard.
-    fn random(inputs: usize, outputs: usize, generator: &mut ChaCha8Rng) -> Self {
+    pub(super) fn random(inputs: usize, outputs: usize, generator: &mut ChaCha8Rng) -> Self {
         let bound = (3.0 / inputs.max(1) as f32).sqrt();
         Self {
             inputs,
@@ -79,7 +107,7 @@ impl Dense {
         }
     }
 
-    fn apply(&self, input: &[f32]) -> Vec<f32> {
+    pub(super) fn apply(&self, input: &[f32]) -> Vec<f32> {
         let mut outputs = self.apply_rows(&[input]);
         outputs.pop().expect("one row has one output")
     }
@@ -122,12 +150,8 @@ impl Norm {
 
 impl Network {
     /// A network that gives 0 for every row, ready to learn.
-    pub(crate) fn random(
-        groups: &[Group],
-        hidden: usize,
-        blocks: usize,
-        generator: &mut ChaCha8Rng,
-    ) -> Self {
+    pub(crate) fn random(groups: &[Group], shape: Shape, generator: &mut ChaCha8Rng) -> Self {
+        let hidden = shape.hidden;
         let encoders: Vec<(Dense, Norm)> = groups
             .iter()
             .map(|group| {
@@ -137,8 +161,12 @@ impl Network {
                 )
             })
             .collect();
-        let mix = Dense::random(hidden * encoders.len(), hidden, generator);
-        let blocks = (0..blocks)
+        let attention = shape
+            .attention
+            .then(|| Attention::random(hidden, generator));
+        let joined = encoders.len() + usize::from(shape.attention);
+        let mix = Dense::random(hidden * joined, hidden, generator);
+        let blocks = (0..shape.blocks)
             .map(|_| Residual {
                 norm: Norm::new(hidden),
                 up: Dense::random(hidden, 2 * hidden, generator),
@@ -147,6 +175,7 @@ impl Network {
             .collect();
         Self {
             encoders,
+            attention,
             mix,
             blocks,
             norm: Norm::new(hidden),
@@ -167,6 +196,7 @@ impl Network {
     /// The values for several rows of a design: quicker than one by one, and the same.
     pub(super) fn predict_rows(&self, rows: &[&[f32]]) -> Vec<f64> {
         let mut joined = vec![Vec::with_capacity(self.mix.inputs); rows.len()];
+        let mut present = vec![Vec::with_capacity(self.encoders.len()); rows.len()];
         let mut start = 0;
         for (dense, norm) in &self.encoders {
             let columns = start..start + dense.inputs;
@@ -174,6 +204,15 @@ impl Network {
             let inputs: Vec<&[f32]> = rows.iter().map(|row| &row[columns.clone()]).collect();
             for (joined, output) in joined.iter_mut().zip(dense.apply_rows(&inputs)) {
                 joined.extend(norm.apply(&output).into_iter().map(gelu));
+            }
+            for (present, input) in present.iter_mut().zip(inputs) {
+                present.push(is_present(input));
+            }
+        }
+        if let Some(attention) = &self.attention {
+            for (joined, present) in joined.iter_mut().zip(present) {
+                let pooled = attention.pooled(joined, &present);
+                joined.extend(pooled);
             }
         }
         joined.iter().map(|joined| self.mixed(joined)).collect()
@@ -198,6 +237,9 @@ impl Network {
         for (at, (dense, norm)) in self.encoders.iter_mut().enumerate() {
             push_dense(&mut all, &format!("encoders.{at}"), dense);
             push_norm(&mut all, &format!("encoders.{at}.norm"), norm);
+        }
+        for (name, layer) in self.attention.iter_mut().flat_map(Attention::layers_mut) {
+            push_dense(&mut all, name, layer);
         }
         push_dense(&mut all, "mix", &mut self.mix);
         for (at, block) in self.blocks.iter_mut().enumerate() {
