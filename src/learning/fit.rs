@@ -11,7 +11,10 @@ use burn::tensor::Device;
 use super::{
     Choices, Error, TargetKind, TrainSettings,
     design::{Design, Designed, Group},
-    heads::{Choice, Learned, Mmrl, Problem, Stop, Strength, Task, train_mmrl, train_network},
+    heads::{
+        Choice, Learned, Mmrl, Problem, Stop, Strength, Task, mean_spread, train_mmrl,
+        train_network,
+    },
     rank::{Ranked, spearman},
     reference::{Reference, targets},
     target::TargetScale,
@@ -219,6 +222,14 @@ impl Fit {
             }
         }
         mean
+    }
+
+    /// How far from what is expected of some rows the networks say that the ends of their intervals
+    /// lie, in the mean.
+    pub(super) fn spread_of(&self, members: &[Learned], rows: &[usize]) -> Vec<[f64; 2]> {
+        let members = members.iter();
+        let answers = members.map(|member| member.network.answers(&self.rows, rows));
+        mean_spread(&answers.collect::<Vec<_>>(), rows.len())
     }
 }
 

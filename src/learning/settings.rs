@@ -98,6 +98,10 @@ pub struct TrainSettings {
     pub relative: Option<Relative>,
     /// The share of new targets that the interval of a prediction is meant to hold.
     pub coverage: f64,
+    /// Whether networks learn the ends of the interval of each row, beside what is expected of it;
+    /// by default all intervals are equally wide on the scale that is learned.
+    #[serde(skip_serializing_if = "is_off")]
+    pub quantiles: bool,
     /// How many samples the intervals of metrics are made of.
     pub resamples: usize,
     /// Whether the evaluation trains again without each block.
@@ -139,6 +143,7 @@ impl Default for TrainSettings {
             inverse: Inverse::default(),
             relative: None,
             coverage: 0.8,
+            quantiles: false,
             resamples: 400,
             ablation: true,
             without: Vec::new(),
@@ -166,6 +171,12 @@ impl TrainSettings {
         } else {
             self.components
         }
+    }
+
+    /// The shares of targets below each end of an interval.
+    pub(crate) fn tails(&self) -> [f64; 2] {
+        let tail = (1.0 - self.coverage) / 2.0;
+        [tail, 1.0 - tail]
     }
 
     /// Rows per step, of `rows` training rows.
@@ -288,6 +299,11 @@ fn is_none(share: &f64) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_usual(decay_per_step: &bool) -> bool {
     *decay_per_step
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_off(setting: &bool) -> bool {
+    !*setting
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -1,5 +1,6 @@
 //! Whole trainings on rows whose popularity is known.
 
+mod quantiles;
 mod resume;
 
 use burn::tensor::Device;

@@ -101,6 +101,7 @@ mod tests {
         hidden: 5,
         blocks: 1,
         attention: true,
+        quantiles: true,
     };
 
     #[test]

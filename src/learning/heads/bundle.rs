@@ -24,8 +24,8 @@ use crate::learning::{
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "trendmill_head";
 /// What this program writes and reads: 2 has trees, 3 is the original's network, 4 has learned where
-/// rows stand among others, or from components of vectors, 5 has networks with an attention. All
-/// others are written as 1, which every program reads.
+/// rows stand among others, or from components of vectors, 5 has networks with an attention or
+/// that tell the ends of intervals. All others are written as 1, which every program reads.
 const FORMATS: [u32; 5] = [1, 2, 3, 4, 5];
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -55,6 +55,9 @@ struct Description {
     /// Whether the members have an attention over their groups.
     #[serde(default, skip_serializing_if = "is_not")]
     attention: bool,
+    /// Whether the members tell the ends of intervals.
+    #[serde(default, skip_serializing_if = "is_not")]
+    quantiles: bool,
     /// What the trees' sum is multiplied with, and their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     forest: Option<(f64, usize)>,
@@ -70,7 +73,7 @@ impl Head {
         let first = self.members.first();
         let description = Description {
             format: match (&self.forest, &self.mmrl) {
-                _ if first.is_some_and(|member| member.attention.is_some()) => 5,
+                _ if first.is_some_and(is_of_five) => 5,
                 _ if self.reference.is_some() || self.design.has_components() => 4,
                 (_, Some(_)) => 3,
                 (Some(_), None) => 2,
@@ -89,6 +92,7 @@ impl Head {
             hidden: first.map_or(0, |member| member.mix.outputs),
             residual_blocks: first.map_or(0, |member| member.blocks.len()),
             attention: first.is_some_and(|member| member.attention.is_some()),
+            quantiles: first.is_some_and(Network::tells_spread),
             forest: self
                 .forest
                 .as_ref()
@@ -158,6 +162,7 @@ impl Head {
                     hidden: description.hidden,
                     blocks: description.residual_blocks,
                     attention: description.attention,
+                    quantiles: description.quantiles,
                 },
                 &mut seeds::generator(0, "shapes"),
             );
@@ -192,6 +197,11 @@ impl Head {
             mmrl,
         })
     }
+}
+
+/// Whether programs that read formats up to 4 would misread it.
+fn is_of_five(member: &Network) -> bool {
+    member.attention.is_some() || member.tells_spread()
 }
 
 /// A tensor of one dimension that is to be stored: its name, kind, length and bytes.

@@ -64,7 +64,7 @@ impl Course {
             epoch: 0,
             best,
             // The network begins as zero: training can only improve on what it is added to.
-            least: stop.loss_of_zero(),
+            least: stop.loss_of_zero(settings),
             best_epoch: 0,
             since: 0,
             history: Vec::new(),
@@ -98,7 +98,11 @@ impl Course {
             let generator = &mut self.generator;
             let masks = Masks::draw(task.groups, settings, chunk.len(), device, generator);
             let output = self.model.forward(inputs, present, Some(masks));
-            let loss = huber(output - wanted);
+            let loss = if settings.quantiles {
+                with_ends(output, wanted, settings.tails())
+            } else {
+                huber(output - wanted)
+            };
             loss_sum += f64::from(numbers(loss.clone().inner())[0]) * chunk.len() as f64;
             let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
             let rate = settings.learning_rate * schedule(self.epoch * steps + at, total);
@@ -176,6 +180,23 @@ fn huber(residual: Tensor<2>) -> Tensor<1> {
     let distance = residual.abs();
     let near = distance.clone().clamp_max(HUBER);
     (near.clone() * near.clone() * 0.5 + (distance - near) * HUBER).mean()
+}
+
+/// The loss of what is expected, and of the ends of an interval that lie at these shares of what may
+/// become of it.
+fn with_ends(output: Tensor<2>, wanted: Tensor<2>, tails: [f64; 2]) -> Tensor<1> {
+    let value = output.clone().narrow(1, 0, 1);
+    // The ends are learned around what is expected, which they leave alone.
+    let missed = (wanted.clone() - value.clone()).detach();
+    let [low, high] = [1, 2].map(|at| missed.clone() - output.clone().narrow(1, at, 1));
+    huber(value - wanted) + pinball(low, tails[0]) + pinball(high, tails[1])
+}
+
+/// The loss whose least mean is at the quantile of this share (Koenker and Bassett, 1978).
+fn pinball(beyond: Tensor<2>, share: f64) -> Tensor<1> {
+    (beyond.clone() * share)
+        .max_pair(beyond * (share - 1.0))
+        .mean()
 }
 
 /// The share of the learning rate at one step: linear up, then half a cosine down to 0.

@@ -55,7 +55,7 @@ impl Fusion {
     ///
     /// - inputs: per group `[batch, width]`
     /// - present: `[batch, groups]`, 1 where a row has the group, else 0; only an attention asks
-    /// - output: `[batch, 1]`
+    /// - output: `[batch, 1]`, or 3 with the ends of an interval
     pub(super) fn forward(
         &self,
         inputs: Vec<Tensor<2>>,
@@ -325,6 +325,7 @@ mod tests {
             hidden: HIDDEN,
             blocks: BLOCKS,
             attention,
+            quantiles: false,
         };
         let mut network = Network::random(&groups(), shape, &mut generator);
         for (name, values) in network.tensors_mut() {
@@ -342,10 +343,10 @@ mod tests {
         };
         let rows: Vec<&[f32]> = rows.chunks_exact(width).collect();
         let one_by_one = rows.iter().flat_map(|&row| network.predict_rows(&[row]));
-        let one_by_one: Vec<f64> = one_by_one.collect();
+        let one_by_one: Vec<_> = one_by_one.collect();
         assert_eq!(network.predict_rows(&rows), one_by_one);
         for (found, expected) in one_by_one.iter().zip(&expected) {
-            is_close(*found, *expected, "by row");
+            is_close(found.value, *expected, "by row");
         }
         for support in device_support().iter().filter(|support| support.usable) {
             let device = support.device.open().unwrap();

@@ -58,6 +58,17 @@ pub(crate) struct Shape {
     pub(crate) blocks: usize,
     /// Whether there is an attention over the groups.
     pub(crate) attention: bool,
+    /// Whether it also tells the ends of an interval.
+    pub(crate) quantiles: bool,
+}
+
+/// What a network says of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Answer {
+    /// What is expected.
+    pub(crate) value: f64,
+    /// How far from it the ends of an interval lie; 0 where the network does not tell.
+    pub(crate) spread: [f64; 2],
 }
 
 impl Shape {
@@ -66,13 +77,14 @@ impl Shape {
             hidden: settings.hidden,
             blocks: settings.residual_blocks,
             attention: settings.fusion == FusionKind::Attention,
+            quantiles: settings.quantiles,
         }
     }
 }
 
 /// One network: each group of columns gets an encoder, their outputs are joined, with what an
 /// attention draws from them where there is one, and mixed, residual blocks follow, and a last layer
-/// gives one number.
+/// gives one number, or three.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Network {
     /// Per group: linear, layer norm, GELU.
@@ -179,12 +191,23 @@ impl Network {
             mix,
             blocks,
             norm: Norm::new(hidden),
-            last: Dense::zeros(hidden, 1),
+            last: Dense::zeros(hidden, if shape.quantiles { 3 } else { 1 }),
         }
+    }
+
+    /// Whether it tells the ends of intervals.
+    pub(super) const fn tells_spread(&self) -> bool {
+        self.last.outputs > 1
     }
 
     /// The values for the rows at `rows`.
     pub(crate) fn predict_all(&self, design: &Designed, rows: &[usize]) -> Vec<f64> {
+        let answers = self.answers(design, rows).into_iter();
+        answers.map(|answer| answer.value).collect()
+    }
+
+    /// What it says of the rows at `rows`.
+    pub(crate) fn answers(&self, design: &Designed, rows: &[usize]) -> Vec<Answer> {
         rows.par_chunks(ROWS_AT_ONCE)
             .flat_map_iter(|rows| {
                 let rows: Vec<&[f32]> = rows.iter().map(|&row| design.row(row)).collect();
@@ -193,8 +216,8 @@ impl Network {
             .collect()
     }
 
-    /// The values for several rows of a design: quicker than one by one, and the same.
-    pub(super) fn predict_rows(&self, rows: &[&[f32]]) -> Vec<f64> {
+    /// What it says of several rows of a design: quicker than one by one, and the same.
+    pub(super) fn predict_rows(&self, rows: &[&[f32]]) -> Vec<Answer> {
         let mut joined = vec![Vec::with_capacity(self.mix.inputs); rows.len()];
         let mut present = vec![Vec::with_capacity(self.encoders.len()); rows.len()];
         let mut start = 0;
@@ -218,8 +241,8 @@ impl Network {
         joined.iter().map(|joined| self.mixed(joined)).collect()
     }
 
-    /// The value for what the encoders gave.
-    fn mixed(&self, joined: &[f32]) -> f64 {
+    /// The answer to what the encoders gave.
+    fn mixed(&self, joined: &[f32]) -> Answer {
         let mut state = self.mix.apply(joined);
         for block in &self.blocks {
             let wide = block.up.apply(&block.norm.apply(&state));
@@ -228,7 +251,12 @@ impl Network {
                 *sum += value;
             }
         }
-        f64::from(self.last.apply(&self.norm.apply(&state))[0])
+        let outputs = self.last.apply(&self.norm.apply(&state));
+        let output = |at: usize| outputs.get(at).copied().map_or(0.0, f64::from);
+        Answer {
+            value: output(0),
+            spread: [output(1), output(2)],
+        }
     }
 
     /// Every tensor with its name, for saving and loading.

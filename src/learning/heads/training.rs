@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::{
     checkpoint::{Keeper, key},
     course::Course,
-    network::Network,
+    network::{Answer, Network},
 };
 use crate::learning::{
     Error, TrainSettings,
@@ -34,24 +34,43 @@ pub(crate) enum Stop<'a> {
 }
 
 impl Stop<'_> {
-    /// The mean squared error of a network on the rows that tell; nothing without such rows.
-    fn loss(self, design: &Designed, network: &Network) -> Option<f64> {
+    /// The error of a network on the rows that tell; nothing without such rows.
+    fn loss(self, design: &Designed, network: &Network, settings: &TrainSettings) -> Option<f64> {
         let Self::Validated(rows, wanted) = self else {
             return None;
         };
-        let found = network.predict_all(design, rows).into_iter();
-        Some(mean_square(
-            found.zip(wanted).map(|(found, wanted)| found - wanted),
-        ))
+        Some(loss(&network.answers(design, rows), wanted, settings))
     }
 
     /// The error of a network that answers zero; nothing without rows that tell.
-    pub(super) fn loss_of_zero(self) -> Option<f64> {
-        match self {
-            Self::Validated(_, wanted) => Some(mean_square(wanted.iter().copied())),
-            Self::After(_) => None,
-        }
+    pub(super) fn loss_of_zero(self, settings: &TrainSettings) -> Option<f64> {
+        let Self::Validated(rows, wanted) = self else {
+            return None;
+        };
+        let zero = Answer {
+            value: 0.0,
+            spread: [0.0; 2],
+        };
+        Some(loss(&vec![zero; rows.len()], wanted, settings))
     }
+}
+
+/// The mean squared error of answers; with ends of intervals their mean pinball losses are added.
+fn loss(answers: &[Answer], wanted: &[f64], settings: &TrainSettings) -> f64 {
+    let both = || answers.iter().zip(wanted);
+    let square = mean(both().map(|(answer, wanted)| (answer.value - wanted).powi(2)));
+    if !settings.quantiles {
+        return square;
+    }
+    let pinball = |answer: &Answer, wanted: &f64| -> f64 {
+        let ends = answer.spread.iter().zip(settings.tails());
+        ends.map(|(end, share)| {
+            let beyond = wanted - answer.value - end;
+            f64::max(beyond * share, beyond * (share - 1.0))
+        })
+        .sum()
+    };
+    square + mean(both().map(|(answer, wanted)| pinball(answer, wanted)))
 }
 
 /// A trained network.
@@ -74,8 +93,8 @@ pub struct Epoch {
     pub epoch: usize,
     /// The mean Huber loss over its batches, with dropout.
     pub train_loss: f64,
-    /// The mean squared error on the validation rows after it, on the scale that is learned;
-    /// nothing where the number of epochs was given.
+    /// The mean squared error on the validation rows after it, on the scale that is learned, with
+    /// the pinball losses of the ends of intervals where they are learned too; nothing where the number of epochs was given.
     pub validation_loss: Option<f64>,
 }
 
@@ -113,7 +132,7 @@ pub(crate) fn train(
             member,
             epoch: course.epoch,
             train_loss,
-            validation_loss: stop.loss(task.design, &plain),
+            validation_loss: stop.loss(task.design, &plain, settings),
         };
         if !told.train_loss.is_finite() || !told.validation_loss.is_none_or(f64::is_finite) {
             return Err(Error::Numerics(format!(
@@ -138,7 +157,7 @@ pub(crate) fn train(
     })
 }
 
-fn mean_square(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v * v, count + 1.0));
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v, count + 1.0));
     sum / f64::max(count, 1.0)
 }
