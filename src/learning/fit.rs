@@ -17,7 +17,7 @@ use super::{
     },
     rank::{Ranked, spearman},
     reference::{Reference, targets},
-    target::TargetScale,
+    target::{Reach, TargetScale},
     watch::{Progress, Watch},
 };
 use crate::corpus::FeatureMatrix;
@@ -224,12 +224,21 @@ impl Fit {
         mean
     }
 
-    /// How far from what is expected of some rows the networks say that the ends of their intervals
-    /// lie, in the mean.
-    pub(super) fn spread_of(&self, members: &[Learned], rows: &[usize]) -> Vec<[f64; 2]> {
-        let members = members.iter();
-        let answers = members.map(|member| member.network.answers(&self.rows, rows));
-        mean_spread(&answers.collect::<Vec<_>>(), rows.len())
+    /// How far intervals reach, where the rows to choose by have missed their predictions by this.
+    pub(super) fn reach(
+        &self,
+        members: &[Learned],
+        missed: &[f64],
+        settings: &TrainSettings,
+    ) -> Reach {
+        if !settings.quantiles || members.is_empty() {
+            return Reach::fit(missed, settings.coverage);
+        }
+        let answers = members.iter();
+        let answers = answers.map(|of| of.network.answers(&self.rows, &self.validation));
+        let answers: Vec<_> = answers.collect();
+        let spread = mean_spread(&answers, self.validation.len());
+        Reach::of_spread(missed, &spread, settings.coverage)
     }
 }
 

@@ -57,6 +57,7 @@ pub enum FusionKind {
 }
 
 impl FusionKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     pub(crate) const fn is_mix(&self) -> bool {
         matches!(self, Self::Mix)
     }

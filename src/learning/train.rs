@@ -212,13 +212,7 @@ fn run(
     let forest = woods.map(|woods| woods.grown_again(share, settings, watch));
     let forest = forest.transpose()?.flatten();
 
-    let missed = difference(&wanted, &unseen);
-    let reach = if settings.quantiles && !members.is_empty() {
-        let spread = fit.spread_of(&members, &fit.validation);
-        Reach::of_spread(&missed, &spread, settings.coverage)
-    } else {
-        Reach::fit(&missed, settings.coverage)
-    };
+    let reach = fit.reach(&members, &difference(&wanted, &unseen), settings);
     let curve = (kind == TargetKind::Rank).then(|| {
         let scaled = [chosen.unseen.as_slice(), &unseen].concat();
         let rows = [fit.train.as_slice(), &fit.validation].concat();
