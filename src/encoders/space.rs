@@ -3,9 +3,10 @@
 use super::weights::catalogue;
 use crate::corpus::Fingerprint;
 
-/// Whether the vectors of two encoders are of one space, so that their cosine says something: those
-/// of one encoder, and those of an encoder that sees images as a text encoder reads texts
-/// (Visualized-BGE keeps its text encoder as it was, section 3.2 of Zhou et al. 2024).
+/// Whether the vectors of two encoders are of one space, so that their cosine says something.
+///
+/// Those of one encoder are, and those of an encoder that sees images as a text encoder reads texts:
+/// Visualized-BGE keeps its text encoder as it was (Zhou et al. 2024).
 pub fn share_space(a: (&str, Fingerprint), b: (&str, Fingerprint)) -> bool {
     let sees_as = |visual: &str, text: &str| {
         catalogue::find(visual).is_some_and(|entry| {

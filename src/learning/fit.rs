@@ -11,10 +11,13 @@ use burn::tensor::Device;
 use super::{
     Choices, Error, TargetKind, TrainSettings,
     design::{Design, Designed, Group},
-    heads::{Choice, Learned, Mmrl, Problem, Stop, Strength, Task, train_mmrl, train_network},
+    heads::{
+        Choice, Learned, Mmrl, Problem, Stop, Strength, Task, mean_spread, train_mmrl,
+        train_network,
+    },
     rank::{Ranked, spearman},
     reference::{Reference, targets},
-    target::TargetScale,
+    target::{Reach, TargetScale},
     watch::{Progress, Watch},
 };
 use crate::corpus::{FeatureMatrix, Row};
@@ -234,6 +237,23 @@ impl Fit {
             }
         }
         mean
+    }
+
+    /// How far intervals reach, where the rows to choose by have missed their predictions by this.
+    pub(super) fn reach(
+        &self,
+        members: &[Learned],
+        missed: &[f64],
+        settings: &TrainSettings,
+    ) -> Reach {
+        if !settings.quantiles || members.is_empty() {
+            return Reach::fit(missed, settings.coverage);
+        }
+        let answers = members.iter();
+        let answers = answers.map(|of| of.network.answers(&self.rows, &self.validation));
+        let answers: Vec<_> = answers.collect();
+        let spread = mean_spread(&answers, self.validation.len());
+        Reach::of_spread(missed, &spread, settings.coverage)
     }
 }
 

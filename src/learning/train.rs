@@ -247,7 +247,7 @@ pub(super) fn run(
     let forest = woods.map(|woods| woods.grown_again(share, settings, watch));
     let forest = forest.transpose()?.flatten();
 
-    let reach = Reach::fit(&difference(&wanted, &unseen), settings.coverage);
+    let reach = fit.reach(&members, &difference(&wanted, &unseen), settings);
     let curve = way_back(&fit, kind, &[chosen.unseen.as_slice(), &unseen].concat());
     let all = [fit.train.as_slice(), &fit.validation].concat();
     let problem = problem.with_rows(&fit.validation);

@@ -1,5 +1,8 @@
 //! `merge`: vectors, metadata and labels → one feature matrix.
 
+mod asked;
+mod comparable;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -10,6 +13,9 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use asked::Settings;
+use comparable::check_comparable;
+
 use super::{
     Environment,
     embed::{Contents, EmbedOutput, images_of},
@@ -19,16 +25,15 @@ use super::{
     report::{blocking, upstream, writer},
     selection::{Selection, record_names},
     settings,
-    sights::{looks_of, statistics_of},
+    sights::Sights,
 };
 use crate::{
     artifacts::{self, MatrixFile},
     corpus::{ContentHash, MediaInfo, Record, Vector},
     dag::ExecutorKind,
-    encoders,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     expression::{Expression, Membership, Relative},
-    learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
+    learning::{BlockSchema, FeatureSchema, Inverse, RowInput, assemble},
     registry::BlockEncoder,
     store::Horizon,
 };
@@ -36,49 +41,6 @@ use crate::{
 /// `merge`: joins by key what is known of each record; a missing modality is masked, not dropped.
 #[derive(Clone, Debug)]
 pub struct Merge(pub Arc<Environment>);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    /// By block: the task whose vectors it holds.
-    blocks: BTreeMap<String, String>,
-    /// Metadata that become numbers.
-    #[serde(default)]
-    numbers: Vec<String>,
-    /// Metadata that become categories.
-    #[serde(default)]
-    categories: Vec<String>,
-    /// The target, an expression over the label's reading and the record.
-    target: String,
-    /// An expression that orders records without a time.
-    #[serde(default)]
-    order: String,
-}
-
-impl Settings {
-    fn metadata(&self) -> Result<MetadataSchema, SettingsError> {
-        MetadataSchema::new(&self.numbers, &self.categories)
-            .map_err(|error| settings::wrong("numbers", error.to_string(), None))
-    }
-
-    fn target(&self) -> Result<Expression, SettingsError> {
-        Expression::compile(&self.target)
-            .map_err(|error| settings::wrong("target", error.to_string(), None))
-    }
-
-    fn order(&self) -> Result<Option<Expression>, SettingsError> {
-        if self.order.is_empty() {
-            return Ok(None);
-        }
-        let order = Expression::compile(&self.order)
-            .map_err(|error| settings::wrong("order", error.to_string(), None))?;
-        if order.is_target_only() {
-            let message = format!("`{}` is for targets; an order is a plain value", self.order);
-            return Err(settings::wrong("order", message, None));
-        }
-        Ok(Some(order))
-    }
-}
 
 /// What a `merge` task leaves for the tasks downstream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,33 +90,7 @@ impl Operator for Merge {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        let settings: Settings = settings::parse(settings)?;
-        settings.order()?;
-        let (metadata, target) = (settings.metadata()?, settings.target()?);
-        if metadata.needs_labels() && target.membership().is_some() {
-            return Err(settings::wrong(
-                "numbers",
-                "`community_history` and `author_history` are histories of numbers, and the target \
-                 gives classes"
-                    .to_owned(),
-                Some("leave them out".to_owned()),
-            ));
-        }
-        for block in metadata
-            .similarities()
-            .into_iter()
-            .flat_map(|(a, b)| [a, b])
-        {
-            if !settings.blocks.contains_key(block) {
-                let known: Vec<&str> = settings.blocks.keys().map(String::as_str).collect();
-                return Err(settings::wrong(
-                    "numbers",
-                    format!("a similarity is asked of `{block}`, which is none of the blocks"),
-                    format!("blocks: {}", known.join(", ")),
-                ));
-            }
-        }
-        Ok(())
+        settings::parse::<Settings>(settings)?.check()
     }
 
     /// A long window takes gigabytes, which go back when a process ends.
@@ -196,22 +132,10 @@ impl Merge {
             .blocks(&context, &settings.blocks, &selection.records)
             .await?;
 
-        let store = &self.0.store;
-        let looks = if metadata.needs_looks() {
-            looks_of(store, &selection.records).await?
-        } else {
-            HashMap::new()
-        };
-        let statistics = if metadata.needs_statistics() {
-            let first = media.values().filter_map(|images| images.first());
-            let first: Vec<ContentHash> = first.map(|image| image.content).collect();
-            statistics_of(&self.0, &first, writer(&context)).await?
-        } else {
-            HashMap::new()
-        };
+        let (store, records) = (&self.0.store, &selection.records);
+        let sights = Sights::read(&self.0, &metadata, records, &media, writer(&context)).await?;
         let history = if metadata.needs_history() {
             let of = (selection.dataset.as_str(), context.as_of);
-            let records = &selection.records;
             let with_looks = metadata.needs_looks();
             Some(history_before(store, of, records, &target, horizon, with_looks).await?)
         } else {
@@ -233,24 +157,21 @@ impl Merge {
                 }
             };
             let images = media.get(&record.id).map_or(&[][..], Vec::as_slice);
-            let first = images.first().map(|image| image.content);
             rows.push(RowInput {
                 record,
                 media: images,
-                statistics: first.and_then(|image| statistics.get(&image).copied()),
+                statistics: sights.statistics(images),
                 vectors: blocks
                     .iter_mut()
                     .map(|block| block.vectors.remove(&record.id))
                     .collect(),
-                past: past_of(history.as_ref(), record, looks.get(&record.id).copied()),
+                past: past_of(history.as_ref(), record, sights.look(&record.id)),
                 label: lesson.as_ref().map(|lesson| lesson.label),
                 classes: lesson.map(|lesson| lesson.classes).unwrap_or_default(),
                 order: order_of(order.as_ref(), record)?,
             });
         }
-        for (a, b) in metadata.similarities() {
-            check_comparable(&blocks, a, b)?;
-        }
+        check_comparable(&metadata, &blocks)?;
         let schema = FeatureSchema {
             blocks: blocks.iter().map(|block| block.schema.clone()).collect(),
             history: horizon.filter(|_| metadata.needs_history()).map(schema_of),
@@ -361,32 +282,6 @@ fn horizon(context: &TaskContext) -> Option<Horizon> {
         age: seconds("horizon")?,
         tolerance: seconds("tolerance")?,
     })
-}
-
-/// Whether the vectors of two blocks can be compared, where both are there.
-///
-/// # Errors
-///
-/// Where they are of two encoders: a cosine between their spaces says nothing.
-fn check_comparable(blocks: &[BlockVectors], a: &str, b: &str) -> Result<(), TaskError> {
-    let find = |name: &str| blocks.iter().find(|block| block.schema.name == name);
-    let (Some(one), Some(other)) = (find(a), find(b)) else {
-        return Ok(());
-    };
-    let share = encoders::share_space(
-        (&one.encoder.encoder, one.schema.encoder),
-        (&other.encoder.encoder, other.schema.encoder),
-    );
-    if share && one.schema.width == other.schema.width {
-        return Ok(());
-    }
-    Err(TaskError::fail(anyhow::anyhow!(
-        "`similarity.{a}.{b}` cannot be had: `{a}` is by {}, `{b}` by {}, and their vectors are not \
-         of one space; take it out of `numbers`, or give both blocks one encoder (or bge-m3 and \
-         visualized-bge-m3)",
-        one.encoder.encoder,
-        other.encoder.encoder
-    )))
 }
 
 /// What is known of the stored images of each record, in the author's order.

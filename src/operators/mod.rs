@@ -4,6 +4,7 @@
 //! in batches and commits each batch: incremental days, resumable tasks and idempotence follow
 //! from that one rule.
 
+mod checkpoints;
 mod environment;
 mod selection;
 mod sights;

@@ -10,8 +10,9 @@ use super::{
     report::blocking,
 };
 use crate::{
-    corpus::{ContentHash, ImageStatistics, Look, Record, Vector},
+    corpus::{ContentHash, ImageStatistics, Look, MediaInfo, Record, Vector},
     engine::TaskError,
+    learning::MetadataSchema,
     media,
     store::{PlaceState, Store, Writer},
 };
@@ -19,9 +20,50 @@ use crate::{
 /// How many images are decoded before what they look like is stored.
 const BATCH: usize = 256;
 
+/// How the first image of each record looks, as far as the features ask for it.
+#[derive(Debug, Default)]
+pub(super) struct Sights {
+    /// By image.
+    statistics: HashMap<ContentHash, ImageStatistics>,
+    /// By record id.
+    looks: HashMap<String, Look>,
+}
+
+impl Sights {
+    /// Looks at the first of the images of each record, `media`, as far as `metadata` asks for it.
+    pub(super) async fn read(
+        environment: &Environment,
+        metadata: &MetadataSchema,
+        records: &[Record],
+        media: &HashMap<String, Vec<MediaInfo>>,
+        writer: Writer<'_>,
+    ) -> Result<Self, TaskError> {
+        let mut sights = Self::default();
+        if metadata.needs_looks() {
+            sights.looks = looks_of(&environment.store, records).await?;
+        }
+        if metadata.needs_statistics() {
+            let first = media.values().filter_map(|images| images.first());
+            let first: Vec<ContentHash> = first.map(|image| image.content).collect();
+            sights.statistics = statistics_of(environment, &first, writer).await?;
+        }
+        Ok(sights)
+    }
+
+    /// The statistics of the first of a record's images.
+    pub(super) fn statistics(&self, images: &[MediaInfo]) -> Option<ImageStatistics> {
+        self.statistics.get(&images.first()?.content).copied()
+    }
+
+    /// How the first of a record's images looks.
+    pub(super) fn look(&self, id: &str) -> Option<Look> {
+        self.looks.get(id).copied()
+    }
+}
+
 /// The statistics of these images; those that are not stored yet are computed and stored. An image
 /// that cannot be decoded has none.
-pub(super) async fn statistics_of(
+async fn statistics_of(
     environment: &Environment,
     images: &[ContentHash],
     writer: Writer<'_>,

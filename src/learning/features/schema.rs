@@ -89,11 +89,13 @@ impl MetadataSchema {
 
     /// The pairs of blocks whose similarity is among them.
     pub fn similarities(&self) -> Vec<(&str, &str)> {
-        let pair = |number| match number {
-            &Number::Similarity(ref a, ref b) => Some((a.as_str(), b.as_str())),
-            _ => None,
-        };
-        self.numbers.iter().filter_map(pair).collect()
+        let mut pairs = Vec::new();
+        for number in &self.numbers {
+            if let Number::Similarity(a, b) = number {
+                pairs.push((a.as_str(), b.as_str()));
+            }
+        }
+        pairs
     }
 
     /// The names of the columns of the block [`METADATA_BLOCK`], in order.
