@@ -277,6 +277,14 @@ impl TrainSettings {
                 "it predicts numbers only: for classes write ridge, trees, stack or fusion_mlp",
             ));
         }
+        let is_flag = self.classes.is_some() || self.relative == Some(Relative::TopDecile);
+        if is_flag && self.quantiles {
+            return Err(setting(
+                "quantiles",
+                "true",
+                "they are ends of the intervals of numbers, and this target is 0 or 1: leave it out",
+            ));
+        }
         let kept = self.winsorise;
         number(
             "winsorise",

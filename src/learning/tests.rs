@@ -1,5 +1,6 @@
 //! Whole trainings on rows whose popularity is known.
 
+mod flags;
 mod quantiles;
 mod resume;
 

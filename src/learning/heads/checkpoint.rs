@@ -143,25 +143,30 @@ pub(super) fn key(
     let mut digest = Sha256::new();
     let groups = task.groups.iter();
     let groups: Vec<_> = groups.map(|group| (group.start, group.width)).collect();
-    let (validation, epochs): ((&[usize], &[f64]), _) = match stop {
-        Stop::Validated(rows, wanted) => ((rows, wanted), None),
-        Stop::After(epochs) => ((&[], &[]), Some(epochs)),
+    let (validation, epochs) = match stop {
+        Stop::Validated(wanted) => (Some(wanted), None),
+        Stop::After(epochs) => (None, Some(epochs)),
     };
-    let parts = json!({
+    let parts = || std::iter::once(task.train).chain(validation);
+    let rows: Vec<usize> = parts().map(|part| part.rows.len()).collect();
+    let whole = json!({
         "format": FORMAT,
         "program": env!("CARGO_PKG_VERSION"),
         "device": format!("{device:?}"),
         "settings": settings,
         "member": member,
         "groups": groups,
-        "rows": [task.train.0.len(), validation.0.len()],
+        "rows": rows,
         "epochs": epochs,
     });
-    digest.update(parts.to_string());
-    for (rows, wanted) in [task.train, validation] {
-        for (&row, wanted) in rows.iter().zip(wanted) {
+    digest.update(whole.to_string());
+    for part in parts() {
+        for (&row, wanted) in part.rows.iter().zip(part.targets) {
             digest.update(bytes_of(task.design.row(row)));
             digest.update(wanted.to_le_bytes());
+        }
+        for odds in part.odds.unwrap_or_default() {
+            digest.update(odds.to_le_bytes());
         }
     }
     ContentHash::of(digest.finalize()).to_string()

@@ -11,7 +11,7 @@ use super::{
     average::Average,
     fusion::{Fusion, Masks, numbers},
     network::{Network, Shape},
-    training::{Epoch, Stop, Task},
+    training::{Epoch, Stop, Task, Wanted},
 };
 use crate::learning::{Error, TrainSettings, design::Group, seeds, watch::Watch};
 
@@ -60,7 +60,7 @@ impl Course {
             model,
             optimizer,
             generator,
-            order: (0..task.train.0.len()).collect(),
+            order: (0..task.train.rows.len()).collect(),
             epoch: 0,
             best,
             // The network begins as zero: training can only improve on what it is added to.
@@ -79,7 +79,11 @@ impl Course {
         device: &Device,
         watch: &dyn Watch,
     ) -> Result<f64, Error> {
-        let (rows, targets) = task.train;
+        let Wanted {
+            rows,
+            targets,
+            odds,
+        } = task.train;
         let batch = settings.batch_of(rows.len());
         let steps = rows.len().div_ceil(batch);
         let total = steps * settings.epochs;
@@ -93,15 +97,18 @@ impl Course {
             let inputs = gather(task, places.clone(), device);
             let present = self.best.attention.as_ref();
             let present = present.map(|_| presence(task, places, device));
-            let wanted: Vec<f32> = chunk.iter().map(|&at| targets[at] as f32).collect();
-            let wanted = Tensor::from_data(TensorData::new(wanted, [chunk.len(), 1]), device);
+            let column = |values: &[f64]| {
+                let values: Vec<f32> = chunk.iter().map(|&at| values[at] as f32).collect();
+                Tensor::from_data(TensorData::new(values, [chunk.len(), 1]), device)
+            };
+            let wanted = column(targets);
             let generator = &mut self.generator;
             let masks = Masks::draw(task.groups, settings, chunk.len(), device, generator);
             let output = self.model.forward(inputs, present, Some(masks));
-            let loss = if settings.quantiles {
-                with_ends(output, wanted, settings.tails())
-            } else {
-                huber(output - wanted)
+            let loss = match odds {
+                Some(odds) => logistic(column(odds) + output, wanted),
+                None if settings.quantiles => with_ends(output, wanted, settings.tails()),
+                None => huber(output - wanted),
             };
             loss_sum += f64::from(numbers(loss.clone().inner())[0]) * chunk.len() as f64;
             let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
@@ -180,6 +187,12 @@ fn huber(residual: Tensor<2>) -> Tensor<1> {
     let distance = residual.abs();
     let near = distance.clone().clamp_max(HUBER);
     (near.clone() * near.clone() * 0.5 + (distance - near) * HUBER).mean()
+}
+
+/// The log loss of flags under these log-odds, whatever their size.
+fn logistic(odds: Tensor<2>, flags: Tensor<2>) -> Tensor<1> {
+    let tail = odds.clone().abs().neg().exp().log1p();
+    (odds.clone().clamp_min(0.0) - odds * flags + tail).mean()
 }
 
 /// The loss of what is expected, and of the ends of an interval that lie at these shares of what may

@@ -28,7 +28,7 @@ pub use parts::Parts;
 pub(crate) use products::Products;
 pub(crate) use ridge::{Choice, Linear, Problem, Strength};
 pub use training::Epoch;
-pub(crate) use training::{Learned, Stop, Task, train as train_network};
+pub(crate) use training::{Learned, Stop, Task, Wanted, train as train_network};
 
 use super::{
     Error, HeadKind, TrainSettings,
@@ -66,8 +66,8 @@ pub struct Prediction {
 /// back to the target and the width of intervals.
 ///
 /// The value of a row is `ridge(row) + blend · mean of members(row) + share · trees(row)` on the
-/// scale that was learned, then led back to the target; that of the original's network is its own. It depends on that row alone, bit for bit,
-/// whatever else is in the matrix.
+/// scale that was learned, then led back to the target; that of the original's network is its own.
+/// It depends on that row alone, bit for bit, whatever else is in the matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
     pub(crate) kind: HeadKind,

@@ -10,6 +10,7 @@ use super::{
 use crate::learning::{
     Error, TrainSettings,
     design::{Designed, Group},
+    odds::log_loss,
     watch::{Progress, Watch},
 };
 
@@ -20,15 +21,26 @@ pub(crate) struct Task<'a> {
     pub(crate) design: &'a Designed,
     /// The groups of its columns.
     pub(crate) groups: &'a [Group],
-    /// The rows to learn from, and what to learn of each.
-    pub(crate) train: (&'a [usize], &'a [f64]),
+    /// The rows to learn from.
+    pub(crate) train: Wanted<'a>,
+}
+
+/// Rows, and what a network should say of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The rows.
+    pub(crate) rows: &'a [usize],
+    /// The number that it should answer to each; with odds, 1 where what is asked is so, else 0.
+    pub(crate) targets: &'a [f64],
+    /// The log-odds of each to which it adds its answer; nothing where the target is a number.
+    pub(crate) odds: Option<&'a [f64]>,
 }
 
 /// When a network has learned enough.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop<'a> {
-    /// Where it predicts these rows best; what should be predicted of each.
-    Validated(&'a [usize], &'a [f64]),
+    /// Where it predicts these rows best.
+    Validated(Wanted<'a>),
     /// After so many epochs, as an earlier training of most of the rows has found.
     After(usize),
 }
@@ -36,28 +48,38 @@ pub(crate) enum Stop<'a> {
 impl Stop<'_> {
     /// The error of a network on the rows that tell; nothing without such rows.
     fn loss(self, design: &Designed, network: &Network, settings: &TrainSettings) -> Option<f64> {
-        let Self::Validated(rows, wanted) = self else {
+        let Self::Validated(wanted) = self else {
             return None;
         };
-        Some(loss(&network.answers(design, rows), wanted, settings))
+        Some(loss(
+            &network.answers(design, wanted.rows),
+            wanted,
+            settings,
+        ))
     }
 
     /// The error of a network that answers zero; nothing without rows that tell.
     pub(super) fn loss_of_zero(self, settings: &TrainSettings) -> Option<f64> {
-        let Self::Validated(rows, wanted) = self else {
+        let Self::Validated(wanted) = self else {
             return None;
         };
         let zero = Answer {
             value: 0.0,
             spread: [0.0; 2],
         };
-        Some(loss(&vec![zero; rows.len()], wanted, settings))
+        Some(loss(&vec![zero; wanted.rows.len()], wanted, settings))
     }
 }
 
-/// The mean squared error of answers; with ends of intervals their mean pinball losses are added.
-fn loss(answers: &[Answer], wanted: &[f64], settings: &TrainSettings) -> f64 {
-    let both = || answers.iter().zip(wanted);
+/// The mean squared error of answers; with ends of intervals their mean pinball losses are added. Of
+/// what they add to log-odds it is the mean log loss.
+fn loss(answers: &[Answer], wanted: Wanted<'_>, settings: &TrainSettings) -> f64 {
+    if let Some(odds) = wanted.odds {
+        let odds = odds.iter().zip(answers);
+        let odds = odds.map(|(odds, answer)| odds + answer.value);
+        return log_loss(odds.zip(wanted.targets.iter().copied()));
+    }
+    let both = || answers.iter().zip(wanted.targets);
     let square = mean(both().map(|(answer, wanted)| (answer.value - wanted).powi(2)));
     if !settings.quantiles {
         return square;
@@ -84,6 +106,16 @@ pub(crate) struct Learned {
     pub(crate) history: Vec<Epoch>,
 }
 
+impl Learned {
+    /// The same, with what it says in units so many times as large.
+    pub(crate) fn in_units(self, unit: f64) -> Self {
+        Self {
+            network: self.network.times(unit as f32),
+            ..self
+        }
+    }
+}
+
 /// One epoch of the training of one network.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Epoch {
@@ -91,10 +123,11 @@ pub struct Epoch {
     pub member: usize,
     /// Which pass over the training rows, from 1.
     pub epoch: usize,
-    /// The mean Huber loss over its batches, with dropout.
+    /// The mean Huber loss over its batches, with dropout; of flags the mean log loss.
     pub train_loss: f64,
     /// The mean squared error on the validation rows after it, on the scale that is learned, with
-    /// the pinball losses of the ends of intervals where they are learned too; nothing where the number of epochs was given.
+    /// the pinball losses of the ends of intervals where they are learned too; of flags the mean log
+    /// loss. Nothing where the number of epochs was given.
     pub validation_loss: Option<f64>,
 }
 
@@ -122,7 +155,7 @@ pub(crate) fn train(
         watch.progress(&Progress::Resumed { member, epoch });
     }
     let epochs = match stop {
-        Stop::Validated(..) => settings.epochs,
+        Stop::Validated(_) => settings.epochs,
         Stop::After(epochs) => epochs.min(settings.epochs),
     };
     while course.epoch < epochs && course.since < settings.patience {
