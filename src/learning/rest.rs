@@ -12,13 +12,13 @@ use super::{
 pub(super) struct Rest {
     /// The target less the line's answer, on the scale that is learned.
     pub(super) left: Vec<f64>,
-    /// Where the target is a flag.
-    flags: Option<Flags>,
+    /// What is asked of each row where the target is a flag.
+    asked: Option<Asked>,
 }
 
-/// Flags, and what the line says of them.
+/// Whether it is so, and what the line says of that.
 #[derive(Clone, Debug)]
-struct Flags {
+struct Asked {
     flags: Vec<f64>,
     /// The log-odds that the line gives.
     odds: Vec<f64>,
@@ -32,7 +32,7 @@ impl Rest {
     pub(super) fn new(wanted: &[f64], answers: &[f64], flags: Option<(&Odds, Vec<f64>)>) -> Self {
         Self {
             left: difference(wanted, answers),
-            flags: flags.map(|(odds, flags)| Flags {
+            asked: flags.map(|(odds, flags)| Asked {
                 flags,
                 odds: answers.iter().map(|answer| odds.of(*answer)).collect(),
                 slope: odds.slope,
@@ -42,7 +42,7 @@ impl Rest {
 
     /// What networks learn of it, if it is that of `rows`.
     pub(super) fn wanted<'a>(&'a self, rows: &'a [usize]) -> Wanted<'a> {
-        match &self.flags {
+        match &self.asked {
             Some(of) => Wanted {
                 rows,
                 targets: &of.flags,
@@ -59,7 +59,7 @@ impl Rest {
     /// How much an answer of a network is on the scale that is learned: what it adds to log-odds is
     /// of another.
     pub(super) fn unit(&self) -> f64 {
-        self.flags.as_ref().map_or(1.0, |of| 1.0 / of.slope)
+        self.asked.as_ref().map_or(1.0, |of| 1.0 / of.slope)
     }
 
     /// That of the rows at `places`.
@@ -67,7 +67,7 @@ impl Rest {
         let pick = |values: &[f64]| places.iter().map(|&at| values[at]).collect();
         Self {
             left: pick(&self.left),
-            flags: self.flags.as_ref().map(|of| Flags {
+            asked: self.asked.as_ref().map(|of| Asked {
                 flags: pick(&of.flags),
                 odds: pick(&of.odds),
                 slope: of.slope,
@@ -78,7 +78,7 @@ impl Rest {
     /// That of these rows and then others.
     pub(super) fn and(mut self, others: &Self) -> Self {
         self.left.extend(&others.left);
-        if let (Some(of), Some(others)) = (&mut self.flags, &others.flags) {
+        if let (Some(of), Some(others)) = (&mut self.asked, &others.asked) {
             of.flags.extend(&others.flags);
             of.odds.extend(&others.odds);
         }
@@ -87,7 +87,7 @@ impl Rest {
 
     /// The shares of two learners' answers, on the scale that is learned, that leave the least error.
     pub(super) fn best_blend(&self, answers: [&[f64]; 2]) -> [f64; 2] {
-        let Some(of) = &self.flags else {
+        let Some(of) = &self.asked else {
             return best_blend(answers, &self.left);
         };
         let added = answers.map(|values| values.iter().map(|value| value * of.slope).collect());
