@@ -59,6 +59,7 @@ mod train;
 mod trees;
 mod watch;
 mod woods;
+mod worth;
 
 #[cfg(test)]
 mod tests;
@@ -92,3 +93,4 @@ pub use splits::{LEAST_LABELS, Split, SplitBasis, SplitSettings, Splits, split};
 pub use train::{Choices, ClassChoices, Fitted, train};
 pub use trees::TreeSettings;
 pub use watch::{Progress, Unwatched, Watch};
+pub use worth::Worth;
