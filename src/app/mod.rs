@@ -170,6 +170,7 @@ impl App {
             weights: weights(&settings),
             caption_server: captioner(&settings),
             device: device(&settings)?,
+            checkpoint_interval: settings.engine.checkpoint_interval,
             open_source: open_source::opener(&settings, home, &clock),
             not_permitted: reddit::not_permitted(&settings),
             keeps_raw: settings::keeps_raw(&settings),

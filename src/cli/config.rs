@@ -77,6 +77,7 @@ mod tests {
         engine.executor                   auto                                                default
         engine.memory                     –                                                   default
         engine.disk_reserve               64MB                                                default
+        engine.checkpoint_interval        30s                                                 default
         encoders.device                   flex                                                default
         encoders.offline                  false                                               default
         encoders.cache_dir                c                                                   trendmill.toml:4

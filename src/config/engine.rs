@@ -1,6 +1,6 @@
 //! `[engine]`: how much runs at once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
@@ -24,6 +24,9 @@ pub struct Engine {
     pub memory: Option<Size>,
     /// Nothing new starts with less free disk than this; what runs may end. Default: 64 MB.
     pub disk_reserve: Size,
+    /// How long a training works at least between two times at which it puts down how far it is, so
+    /// that it goes on from there when it was interrupted. Default: 30 seconds.
+    pub checkpoint_interval: Duration,
 }
 
 /// Where attempts run.
@@ -65,6 +68,7 @@ impl Engine {
             executor: reader.get("engine.executor", ExecutorMode::Auto),
             memory: reader.get("engine.memory", None),
             disk_reserve: reader.get("engine.disk_reserve", DISK_RESERVE),
+            checkpoint_interval: reader.get("engine.checkpoint_interval", Duration::from_secs(30)),
         }
     }
 }

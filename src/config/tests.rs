@@ -183,7 +183,7 @@ fn wrong_settings_are_refused_with_what_is_allowed() {
     ];
     insta::assert_snapshot!(lines.join("\n---\n"), @"
     trendmill.toml:2: unknown setting `engine.paralelism`
-      hint: did you mean `engine.parallelism`? allowed: `engine.parallelism`, `engine.pools`, `engine.executor`, `engine.memory`, `engine.disk_reserve`
+      hint: did you mean `engine.parallelism`? allowed: `engine.parallelism`, `engine.pools`, `engine.executor`, `engine.memory`, `engine.disk_reserve`, `engine.checkpoint_interval`
     ---
     trendmill.toml:2: unknown setting `engin.parallelism`
       hint: did you mean `engine.parallelism`? allowed: `engine`, `encoders`, `captioner`, `net`, `media`, `reddit`, `arctic`, `server`, `predict`, `notify`, `retention`, `log`

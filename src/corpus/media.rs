@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ContentHash;
+use super::{ContentHash, Fingerprint, Vector, VectorType};
 
 /// Where an image can be had.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +35,57 @@ impl Look {
     /// In how many of the 64 comparisons the two differ.
     pub const fn distance(self, other: Self) -> u32 {
         (self.0 ^ other.0).count_ones()
+    }
+}
+
+/// How an image looks, in numbers that need no encoder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImageStatistics {
+    /// The mean lightness (Rec. 601), from 0 to 1.
+    pub brightness: f32,
+    /// The standard deviation of the lightness, from 0 to a half.
+    pub contrast: f32,
+    /// How far colours are from grey and from each other; 0 is grey, from about 0.4 on it is vivid.
+    pub colourfulness: f32,
+    /// `ln(1 + v)` of the variance of the Laplacian of the lightness, which counts to 255.
+    pub sharpness: f32,
+    /// The entropy of the lightness in bits, 0 to 8.
+    pub entropy: f32,
+}
+
+impl ImageStatistics {
+    /// Under which they are stored; another definition has another one.
+    pub fn fingerprint() -> Fingerprint {
+        Fingerprint::of(&[("image statistics", "1")])
+    }
+
+    /// All of them, in the order in which they are declared.
+    pub const fn values(self) -> [f32; 5] {
+        [
+            self.brightness,
+            self.contrast,
+            self.colourfulness,
+            self.sharpness,
+            self.entropy,
+        ]
+    }
+
+    /// As they are stored.
+    pub fn to_vector(self) -> Vector {
+        Vector::new(&self.values(), VectorType::F32)
+    }
+
+    /// As they were stored; `None` where that is something else.
+    pub fn from_vector(vector: &Vector) -> Option<Self> {
+        let [brightness, contrast, colourfulness, sharpness, entropy] =
+            vector.values().try_into().ok()?;
+        Some(Self {
+            brightness,
+            contrast,
+            colourfulness,
+            sharpness,
+            entropy,
+        })
     }
 }
 

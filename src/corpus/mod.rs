@@ -20,7 +20,7 @@ pub use gap::{Gap, Refused};
 pub use hash::ContentHash;
 pub use keyed::keyed_hash;
 pub use matrix::{Block, FeatureMatrix, Label, Row};
-pub use media::{Look, MediaInfo, MediaLocation, MediaOutcome};
+pub use media::{ImageStatistics, Look, MediaInfo, MediaLocation, MediaOutcome};
 pub use observation::{LabelAge, Observation};
 pub use people::{AuthorReading, CommunityReading};
 pub use raw::RawBody;

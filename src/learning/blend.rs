@@ -1,5 +1,11 @@
 //! How much of each learner's answer is used.
 
+use super::odds::probability;
+
+/// How often the shares of log-odds are bettered in turn, and how often an interval of them is halved.
+const ROUNDS: usize = 12;
+const HALVINGS: usize = 20;
+
 /// The shares of two learners' answers, each from 0 to 1, that together leave the least squared
 /// error of `left`; an answer may be missing.
 pub(super) fn best_blend(answers: [&[f64]; 2], left: &[f64]) -> [f64; 2] {
@@ -43,9 +49,61 @@ pub(super) fn best_blend(answers: [&[f64]; 2], left: &[f64]) -> [f64; 2] {
         .expect("four were tried")
 }
 
+/// The shares of what two learners add to log-odds, each from 0 to 1, that together give `flags` the
+/// least log loss; what a learner adds may be missing.
+pub(super) fn best_blend_of_odds(added: [&[f64]; 2], odds: &[f64], flags: &[f64]) -> [f64; 2] {
+    let mut shares = [0.0; 2];
+    // What the loss rises by with the share of a learner: it only ever grows with that share.
+    let rise = |shares: [f64; 2], at: usize| -> f64 {
+        let of = |row: usize, at: usize| added[at].get(row).copied().unwrap_or(0.0);
+        let missed = |row: usize| {
+            let odds = odds[row] + shares[0] * of(row, 0) + shares[1] * of(row, 1);
+            (probability(odds) - flags[row]) * of(row, at)
+        };
+        (0..flags.len()).map(missed).sum()
+    };
+    for _ in 0..ROUNDS {
+        let before = shares;
+        for at in (0..2).filter(|&at| !added[at].is_empty()) {
+            let with = |share: f64| {
+                let mut with = shares;
+                with[at] = share;
+                with
+            };
+            let (mut low, mut high) = (0.0, 1.0);
+            if rise(with(low), at) >= 0.0 {
+                high = low;
+            } else if rise(with(high), at) <= 0.0 {
+                low = high;
+            }
+            for _ in 0..HALVINGS {
+                if high <= low {
+                    break;
+                }
+                let middle = low.midpoint(high);
+                if rise(with(middle), at) > 0.0 {
+                    high = middle;
+                } else {
+                    low = middle;
+                }
+            }
+            shares[at] = low.midpoint(high);
+        }
+        let moved = shares
+            .iter()
+            .zip(before)
+            .map(|(new, old)| (new - old).abs());
+        if moved.sum::<f64>() < 1e-6 {
+            break;
+        }
+    }
+    shares
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learning::odds::log_loss;
 
     #[test]
     fn the_shares_leave_the_least_error() {
@@ -71,5 +129,40 @@ mod tests {
                 "{a} {b} against {p} {q}"
             );
         }
+    }
+
+    #[test]
+    fn the_shares_of_odds_give_the_least_log_loss() {
+        let wave = |at: usize, by: f64| (at as f64 * by).sin();
+        let odds: Vec<f64> = (0..400).map(|at| 0.4 * wave(at, 0.7) - 0.5).collect();
+        let a: Vec<f64> = (0..400).map(|at| 4.0 * wave(at, 1.3)).collect();
+        let b: Vec<f64> = (0..400).map(|at| 3.0 * wave(at, 2.9)).collect();
+        let flag = |at: usize| {
+            let planted = odds[at] + 0.5 * a[at] + 0.2 * b[at];
+            f64::from(u8::from(probability(planted) > wave(at, 11.1).abs()))
+        };
+        let flags: Vec<f64> = (0..400).map(flag).collect();
+        let loss = |[p, q]: [f64; 2]| {
+            let pairs = (0..400).map(|at| (odds[at] + p * a[at] + q * b[at], flags[at]));
+            log_loss(pairs)
+        };
+        let best = best_blend_of_odds([&a, &b], &odds, &flags);
+        assert!(
+            best.iter().all(|share| (0.05..0.95).contains(share)),
+            "{best:?}"
+        );
+        for p in 0..=20 {
+            for q in 0..=20 {
+                let other = [f64::from(p) / 20.0, f64::from(q) / 20.0];
+                assert!(
+                    loss(best) <= loss(other) + 1e-9,
+                    "{best:?} against {other:?}"
+                );
+            }
+        }
+        let against: Vec<f64> = a.iter().map(|added| -added).collect();
+        assert_eq!(best_blend_of_odds([&against, &[]], &odds, &flags), [0.0; 2]);
+        let tenth: Vec<f64> = a.iter().map(|added| added / 10.0).collect();
+        assert_eq!(best_blend_of_odds([&[], &tenth], &odds, &flags), [0.0, 1.0]);
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn train_classes(
         truth.extend(of_class.targets(&fit.validation));
         let known = known.map(|known| &known.classes[at].choices);
         let ran: Ran = run(of_class, settings, known, products, device, watch)?;
-        let probability = |scaled: &f64| ran.head.prediction(*scaled).value;
+        let probability = |scaled: &f64| ran.head.prediction(*scaled, [0.0; 2]).value;
         unseen.extend(ran.unseen.iter().map(probability));
         history.extend(ran.history);
         heads.push((name.clone(), ran.head));

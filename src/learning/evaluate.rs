@@ -19,6 +19,7 @@ use super::{
     metrics::{Metrics, spearman_ceiling},
     train::{Fitted, train_from, train_rows},
     watch::{Progress, Watch},
+    worth::{Worth, worth},
 };
 use crate::corpus::FeatureMatrix;
 
@@ -102,6 +103,9 @@ pub struct Evaluation {
     /// The head trained again without each of its inputs, with one member; where several tell of one
     /// modality, also without all of these.
     pub ablation: Vec<Ablation>,
+    /// What each input is worth to a ridge regression, the most first; not told of classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worth: Vec<Worth>,
     /// Whether predictions and intervals mean what they say.
     #[serde(default)]
     pub calibration: Option<Calibration>,
@@ -223,6 +227,14 @@ pub fn evaluate(
         device,
         watch,
     )?;
+    let worth = worth(
+        &judge,
+        (fitted, settings),
+        &beside.modalities,
+        &mut products,
+        device,
+        watch,
+    )?;
     let questions = &judge.questions;
     let calibration = calibration(&predictions, &questions.targets, settings.coverage);
     let classes = scorer.by_class(fitted.head.classes());
@@ -240,6 +252,7 @@ pub fn evaluate(
         baselines,
         models_compared: compared,
         ablation,
+        worth,
         calibration: Some(calibration),
         communities,
         classes,

@@ -11,10 +11,15 @@ use burn::tensor::Device;
 use super::{
     Choices, Error, TargetKind, TrainSettings,
     design::{Design, Designed, Group},
-    heads::{Choice, Learned, Mmrl, Problem, Stop, Strength, Task, train_mmrl, train_network},
+    heads::{
+        Choice, Learned, Mmrl, Problem, Stop, Strength, Task, Wanted, mean_spread, train_mmrl,
+        train_network,
+    },
+    odds::Odds,
     rank::{Ranked, spearman},
     reference::{Reference, targets},
-    target::TargetScale,
+    rest::Rest,
+    target::{Reach, TargetScale},
     watch::{Progress, Watch},
 };
 use crate::corpus::{FeatureMatrix, Row};
@@ -158,19 +163,44 @@ impl Fit {
         Ok((scale, kind, choice))
     }
 
+    /// Whether what is learned of a row is 1 or 0.
+    pub(super) fn is_of_flags(&self) -> bool {
+        self.reference.as_ref().is_some_and(Reference::is_flag)
+    }
+
+    /// The log-odds that a line's answers to the rows to learn from stand for, which it had not seen;
+    /// nothing where numbers are learned.
+    pub(super) fn odds(&self, unseen: &[f64]) -> Option<Odds> {
+        self.is_of_flags()
+            .then(|| Odds::fit(unseen, &self.targets(&self.train)))
+    }
+
+    /// What a line with these answers leaves of some rows, whose targets are `scaled`.
+    pub(super) fn rest(
+        &self,
+        rows: &[usize],
+        (scaled, answers): (&[f64], &[f64]),
+        odds: Option<&Odds>,
+    ) -> Rest {
+        Rest::new(scaled, answers, odds.map(|odds| (odds, self.targets(rows))))
+    }
+
     /// The networks of the ensemble on what the line leaves of the rows to learn from; `stops` says
     /// of each when it has learned enough.
     pub(super) fn members(
         &self,
         settings: &TrainSettings,
-        left: &[f64],
+        rest: &Rest,
         stops: &[Stop<'_>],
         device: &Device,
         watch: &dyn Watch,
     ) -> Result<Vec<Learned>, Error> {
         watch.progress(&Progress::Stage("members".to_owned()));
-        let task = self.task((&self.train, left));
-        let train = |(at, &stop)| train_network(&task, stop, settings, at + 1, device, watch);
+        let task = self.task(rest.wanted(&self.train));
+        let train = |(at, &stop)| {
+            let learned = train_network(&task, stop, settings, at + 1, device, watch)?;
+            Ok(learned.in_units(rest.unit()))
+        };
         side_by_side(stops.iter().enumerate(), train).collect()
     }
 
@@ -179,7 +209,7 @@ impl Fit {
     pub(super) fn networks_out_of_fold(
         &self,
         settings: &TrainSettings,
-        left: &[f64],
+        rest: &Rest,
         folds: &[Range<usize>],
         epochs: usize,
         device: &Device,
@@ -188,13 +218,13 @@ impl Fit {
         watch.progress(&Progress::Stage("members out of fold".to_owned()));
         let answer = |fold: &Range<usize>| {
             let outside = |at: &usize| !fold.contains(at);
-            let places = || (0..left.len()).filter(outside);
-            let rows: Vec<usize> = places().map(|at| self.train[at]).collect();
-            let left: Vec<f64> = places().map(|at| left[at]).collect();
-            let task = self.task((&rows, &left));
+            let places: Vec<usize> = (0..self.train.len()).filter(outside).collect();
+            let rows: Vec<usize> = places.iter().map(|&at| self.train[at]).collect();
+            let of_others = rest.at(&places);
+            let task = self.task(of_others.wanted(&rows));
             let stop = Stop::After(epochs);
             let learned = train_network(&task, stop, settings, 1, device, watch)?;
-            let network = learned.network;
+            let network = learned.in_units(rest.unit()).network;
             Ok(network.predict_all(&self.rows, &self.train[fold.clone()]))
         };
         let answers: Result<Vec<_>, Error> = side_by_side(folds.iter(), answer).collect();
@@ -209,11 +239,15 @@ impl Fit {
         watch: &dyn Watch,
     ) -> Result<Mmrl, Error> {
         let targets = self.targets(&self.train);
-        let task = self.task((&self.train, &targets));
+        let task = self.task(Wanted {
+            rows: &self.train,
+            targets: &targets,
+            odds: None,
+        });
         train_mmrl(&task, &self.design.vectors(), settings, device, watch)
     }
 
-    fn task<'a>(&'a self, train: (&'a [usize], &'a [f64])) -> Task<'a> {
+    fn task<'a>(&'a self, train: Wanted<'a>) -> Task<'a> {
         Task {
             design: &self.rows,
             groups: &self.groups,
@@ -234,6 +268,23 @@ impl Fit {
             }
         }
         mean
+    }
+
+    /// How far intervals reach, where the rows to choose by have missed their predictions by this.
+    pub(super) fn reach(
+        &self,
+        members: &[Learned],
+        missed: &[f64],
+        settings: &TrainSettings,
+    ) -> Reach {
+        if !settings.quantiles || members.is_empty() {
+            return Reach::fit(missed, settings.coverage);
+        }
+        let answers = members.iter();
+        let answers = answers.map(|of| of.network.answers(&self.rows, &self.validation));
+        let answers: Vec<_> = answers.collect();
+        let spread = mean_spread(&answers, self.validation.len());
+        Reach::of_spread(missed, &spread, settings.coverage)
     }
 }
 

@@ -124,6 +124,11 @@ impl<'a> Judge<'a> {
         (self.test.select(&new), known.len())
     }
 
+    /// What is asked of the test rows, in their order.
+    pub(super) fn targets(&self) -> &[f64] {
+        &self.questions.targets
+    }
+
     pub(super) fn values(&self, head: &Head) -> Result<Vec<f64>, Error> {
         Ok(values(&head.predict(&self.test)?))
     }

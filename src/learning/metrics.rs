@@ -216,8 +216,10 @@ impl Scorer {
     /// - `mdape`: the median of `|prediction − number| / |number|` of the numbers that people know,
     ///   as a share (0.5 is 50 %), over the rows whose number is not 0.
     /// - `roc_auc`, `average_precision`, `brier`: where every target is 0 or 1.
-    /// - `accuracy`, `top3_accuracy`, `macro_f1`, `macro_roc_auc`, `log_loss`: of classes; see
-    ///   [`ClassScorer::values`].
+    /// - `accuracy`, `top3_accuracy`: of the records that belong to a class, the share whose most
+    ///   probable class, or one of the three most probable, is one of theirs.
+    /// - `macro_f1`, `macro_roc_auc`: means over the classes.
+    /// - `log_loss`: the mean of `−ln` of the probability of what is so.
     pub fn metrics(&self) -> Metrics {
         let values = self.values(&vec![1; self.len()]);
         let told = NAMES.iter().zip(values).enumerate();

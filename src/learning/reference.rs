@@ -115,6 +115,11 @@ impl Reference {
         rows.iter().map(relative).collect()
     }
 
+    /// Whether targets are 1 or 0.
+    pub(crate) const fn is_flag(&self) -> bool {
+        matches!(self, Self::TopDecile { .. } | Self::Class { .. })
+    }
+
     /// The least and the greatest value that there is.
     pub(crate) const fn bounds(&self) -> (f64, f64) {
         match self {

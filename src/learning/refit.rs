@@ -4,7 +4,7 @@ use burn::tensor::Device;
 
 use super::{
     Choices, Error, Fitted, HeadKind, TargetKind, TrainSettings,
-    fit::{Fit, difference},
+    fit::Fit,
     heads::{Head, Problem, Stop},
     target::{Curve, TargetScale},
     watch::{Progress, Watch},
@@ -81,10 +81,11 @@ fn once_more(
     for (fold, linear) in &others {
         unseen.extend(linear.predict_all(&fit.rows, &fit.train[fold.clone()]));
     }
-    let left = difference(&scaled, &unseen);
+    let odds = fit.odds(&unseen);
+    let rest = fit.rest(&fit.train, (&scaled, &unseen), odds.as_ref());
     let stops: Vec<Stop<'_>> = choices.epochs.iter().copied().map(Stop::After).collect();
-    let members = fit.members(settings, &left, &stops, device, watch)?;
-    let forest = forest(&fit, &others, &left, choices.trees, settings, watch)?;
+    let members = fit.members(settings, &rest, &stops, device, watch)?;
+    let forest = forest(&fit, &others, &rest.left, choices.trees, settings, watch)?;
     let curve = evaluated
         .curve
         .is_some()

@@ -5,55 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error,
+    Error, FusionKind, HeadKind, TargetKind,
     metrics::Inverse,
     span::{Span, duration_text},
     splits::SplitSettings,
     trees::TreeSettings,
 };
 use crate::expression::{Membership, Relative};
-
-/// Which learner is trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeadKind {
-    /// Ridge regression, and an ensemble of fusion networks on what it leaves.
-    #[default]
-    FusionMlp,
-    /// Ridge regression alone.
-    Ridge,
-    /// Ridge regression, and gradient-boosted trees on what it leaves.
-    Trees,
-    /// Ridge regression, and both networks and trees on what it leaves, as far as each helps.
-    Stack,
-    /// The network of the original system by its own recipe, to be measured against.
-    Mmrl,
-}
-
-impl HeadKind {
-    /// Whether it has fusion networks.
-    pub(crate) const fn has_networks(self) -> bool {
-        matches!(self, Self::FusionMlp | Self::Stack)
-    }
-
-    /// Whether it has trees.
-    pub(crate) const fn has_trees(self) -> bool {
-        matches!(self, Self::Trees | Self::Stack)
-    }
-}
-
-/// On which scale the target is learned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetKind {
-    /// The one of the two whose ridge orders unseen folds of the training rows better.
-    #[default]
-    Auto,
-    /// The target itself, standardised.
-    Standard,
-    /// Its rank among the training rows: better where the target has heavy tails.
-    Rank,
-}
 
 /// How a head is trained and judged. Every setting has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +37,14 @@ pub struct TrainSettings {
     pub hidden: usize,
     /// How many residual blocks follow the fusion.
     pub residual_blocks: usize,
+    /// How networks join what they make of each block: `mix`, the default, or `attention`.
+    #[serde(skip_serializing_if = "FusionKind::is_mix")]
+    pub fusion: FusionKind,
+    /// What share of the averaged weights each step leaves: such as 0.99, the weights that are
+    /// measured and kept are about the mean of those after the last 100 steps. 0, the default: the
+    /// weights are those after the last step.
+    #[serde(skip_serializing_if = "is_none")]
+    pub ema: f64,
     /// The share of activations that a training step leaves out.
     pub dropout: f64,
     /// The share of the numbers of a vector that a training step leaves out.
@@ -135,6 +101,10 @@ pub struct TrainSettings {
     pub classes: Option<Membership>,
     /// The share of new targets that the interval of a prediction is meant to hold.
     pub coverage: f64,
+    /// Whether networks learn the ends of the interval of each row, beside what is expected of it;
+    /// by default all intervals are equally wide on the scale that is learned.
+    #[serde(skip_serializing_if = "is_off")]
+    pub quantiles: bool,
     /// How many samples the intervals of metrics are made of.
     pub resamples: usize,
     /// Whether the evaluation trains again without each block.
@@ -156,6 +126,8 @@ impl Default for TrainSettings {
             batch: None,
             hidden: 64,
             residual_blocks: 1,
+            fusion: FusionKind::default(),
+            ema: 0.0,
             dropout: 0.3,
             input_dropout: 0.3,
             modality_dropout: 0.1,
@@ -175,6 +147,7 @@ impl Default for TrainSettings {
             relative: None,
             classes: None,
             coverage: 0.8,
+            quantiles: false,
             resamples: 400,
             ablation: true,
             without: Vec::new(),
@@ -202,6 +175,12 @@ impl TrainSettings {
         } else {
             self.components
         }
+    }
+
+    /// The shares of targets below each end of an interval.
+    pub(crate) fn tails(&self) -> [f64; 2] {
+        let tail = (1.0 - self.coverage) / 2.0;
+        [tail, 1.0 - tail]
     }
 
     /// Rows per step, of `rows` training rows.
@@ -282,6 +261,13 @@ impl TrainSettings {
                 "write 0 to less than 0.95",
             )?;
         }
+        let ema = self.ema;
+        number(
+            "ema",
+            ema,
+            (0.0..1.0).contains(&ema),
+            "write 0 to less than 1, such as 0.99",
+        )?;
         count("backtest", self.backtest + 1, 101, "write 0 to 100")?;
         self.trees.check()?;
         if self.classes.is_some() && self.head == HeadKind::Mmrl {
@@ -289,6 +275,14 @@ impl TrainSettings {
                 "head",
                 "mmrl",
                 "it predicts numbers only: for classes write ridge, trees, stack or fusion_mlp",
+            ));
+        }
+        let is_flag = self.classes.is_some() || self.relative == Some(Relative::TopDecile);
+        if is_flag && self.quantiles {
+            return Err(setting(
+                "quantiles",
+                "true",
+                "they are ends of the intervals of numbers, and this target is 0 or 1: leave it out",
             ));
         }
         let kept = self.winsorise;
@@ -314,11 +308,21 @@ fn is_whole(share: &f64) -> bool {
     *share >= 1.0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_none(share: &f64) -> bool {
+    *share <= 0.0
+}
+
 /// A setting that came later: told only where it is not the usual one, so that what was trained
 /// before it has the same settings still.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_usual(decay_per_step: &bool) -> bool {
     *decay_per_step
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_off(setting: &bool) -> bool {
+    !*setting
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -368,6 +372,7 @@ mod tests {
             "learning_rate = nan",
             "coverage = 80.0",
             "winsorise = 99.9",
+            "ema = 1.0",
         ] {
             let settings: TrainSettings = toml::from_str(text).unwrap();
             let name = text.split(' ').next().unwrap();

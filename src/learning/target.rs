@@ -177,20 +177,45 @@ impl Reach {
     /// The quantiles are those of `n + 1` places, so that the interval holds a new target with at
     /// least the probability `coverage` where rows can be exchanged.
     pub(crate) fn fit(residuals: &[f64], coverage: f64) -> Self {
-        let mut sorted = residuals.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let more = (sorted.len() as f64 + 1.0) / (sorted.len() as f64).max(1.0);
-        let tail = ((1.0 - coverage) / 2.0).clamp(0.0, 0.5);
-        let high_share = ((1.0 - tail) * more).min(1.0);
+        let Self { low, high } = Self::beyond(residuals, residuals, coverage);
         Self {
-            low: quantile(&sorted, 1.0 - high_share).unwrap_or(0.0).min(0.0),
-            high: quantile(&sorted, high_share).unwrap_or(0.0).max(0.0),
+            low: low.min(0.0),
+            high: high.max(0.0),
         }
     }
 
-    /// The ends of the interval of a prediction on the scale.
-    pub(crate) fn around(&self, scaled: f64) -> (f64, f64) {
-        (scaled + self.low, scaled + self.high)
+    /// From the residuals and how far from each prediction the ends of its interval were expected:
+    /// what these ends are off by. Less than nothing where they were too far out (Romano, Patterson
+    /// and Candès, "Conformalized quantile regression", 2019, theorem 2).
+    pub(crate) fn of_spread(residuals: &[f64], spread: &[[f64; 2]], coverage: f64) -> Self {
+        let beyond = |end: usize| -> Vec<f64> {
+            let both = residuals.iter().zip(spread);
+            both.map(|(residual, ends)| residual - ends[end]).collect()
+        };
+        Self::beyond(&beyond(0), &beyond(1), coverage)
+    }
+
+    fn beyond(low: &[f64], high: &[f64], coverage: f64) -> Self {
+        let more = (low.len() as f64 + 1.0) / (low.len() as f64).max(1.0);
+        let tail = ((1.0 - coverage) / 2.0).clamp(0.0, 0.5);
+        let high_share = ((1.0 - tail) * more).min(1.0);
+        let at = |values: &[f64], share| {
+            let mut sorted = values.to_vec();
+            sorted.sort_by(f64::total_cmp);
+            quantile(&sorted, share).unwrap_or(0.0)
+        };
+        Self {
+            low: at(low, 1.0 - high_share),
+            high: at(high, high_share),
+        }
+    }
+
+    /// The ends of the interval of a prediction on the scale, which were expected so far from it.
+    pub(crate) fn around(&self, scaled: f64, spread: [f64; 2]) -> (f64, f64) {
+        (
+            scaled + spread[0] + self.low,
+            scaled + spread[1] + self.high,
+        )
     }
 }
 
@@ -266,8 +291,8 @@ mod tests {
     #[test]
     fn intervals_hold_what_they_promise() {
         let residuals: Vec<f64> = (0..1000).map(|i| f64::from(i) / 500.0 - 1.0).collect();
-        let (low, high) = Reach::fit(&residuals, 0.8).around(10.0);
+        let (low, high) = Reach::fit(&residuals, 0.8).around(10.0, [0.0; 2]);
         assert!((low - 9.2).abs() < 0.01 && (high - 10.8).abs() < 0.01);
-        assert_eq!(Reach::fit(&[], 0.8).around(1.0), (1.0, 1.0));
+        assert_eq!(Reach::fit(&[], 0.8).around(1.0, [0.0; 2]), (1.0, 1.0));
     }
 }

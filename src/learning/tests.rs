@@ -1,10 +1,15 @@
 //! Whole trainings on rows whose popularity is known.
 
+mod flags;
+mod quantiles;
+mod resume;
+
 use burn::tensor::Device;
 use rand::RngExt;
 
 use super::{
-    Beside, Head, HeadKind, Inverse, Split, TargetKind, TrainSettings, Unwatched, evaluate,
+    Beside, FusionKind, Head, HeadKind, Inverse, Split, TargetKind, TrainSettings, Unwatched,
+    evaluate,
     rank::{self, Ranked},
     refit, seeds, train,
 };
@@ -180,6 +185,44 @@ fn equal_trainings_give_equal_heads_that_survive_being_filed() {
     }
 }
 
+#[test]
+fn averaged_weights_are_what_is_kept() {
+    let (matrix, device) = (matrix(Planted::Product), Device::flex());
+    let plain = settings(HeadKind::FusionMlp);
+    let averaged = TrainSettings {
+        ema: 0.9,
+        ..plain.clone()
+    };
+    let trained = |settings| train(&matrix, settings, &device, &Unwatched).unwrap();
+    let fitted = [&plain, &averaged, &averaged].map(trained);
+    // The first pass learns the same: it is the weights that are measured which differ.
+    let [first, other, _] = [0, 1, 2].map(|at| fitted[at].history[0]);
+    assert_eq!(first.train_loss, other.train_loss);
+    assert_ne!(first.validation_loss, other.validation_loss);
+    let [found, averaged, again] = fitted.map(|fitted| fitted.head.to_safetensors().unwrap());
+    assert_eq!(averaged, again);
+    assert_ne!(averaged, found);
+    let (matrix, settings) = (&matrix, TrainSettings { ema: 0.9, ..plain });
+    assert!(spearman(matrix, &settings, &device) > 0.7);
+}
+
+#[test]
+fn an_attention_over_blocks_learns_and_survives_being_filed() {
+    let (matrix, device) = (matrix(Planted::Product), Device::flex());
+    let settings = TrainSettings {
+        fusion: FusionKind::Attention,
+        modality_dropout: 0.1,
+        ..settings(HeadKind::FusionMlp)
+    };
+    assert!(spearman(&matrix, &settings, &device) > 0.7);
+    let head = train(&matrix, &settings, &device, &Unwatched).unwrap().head;
+    let filed = head.to_safetensors().unwrap();
+    assert_eq!(Head::from_safetensors(&filed).unwrap(), head);
+    let whole = head.predict(&matrix).unwrap();
+    let alone = head.predict(&matrix.select(&[3])).unwrap();
+    assert_eq!(alone[0], whole[3]);
+}
+
 /// The mean squared error of a head on some rows.
 fn error(matrix: &FeatureMatrix, head: &Head, rows: &[usize]) -> f64 {
     let predictions = head.predict(matrix).unwrap();
@@ -281,6 +324,20 @@ fn an_evaluation_says_what_each_block_is_worth_beside_the_baselines() {
     for of in single.iter().filter(|of| of.without != "numbers") {
         assert!(several[0].metrics["spearman"] < of.metrics["spearman"]);
     }
+    let worth: Vec<&str> = evaluation
+        .worth
+        .iter()
+        .map(|of| of.input.as_str())
+        .collect();
+    assert_eq!(worth, ["title + community", "numbers"]);
+    let parts: f64 = evaluation.worth.iter().map(|of| of.part).sum();
+    assert!((parts - whole).abs() < 1e-9, "{parts} of {whole}");
+    assert!(
+        evaluation
+            .worth
+            .iter()
+            .all(|of| of.alone.unwrap() >= of.part)
+    );
     // The same head at earlier moments, on as many rows, with less to learn from.
     assert_eq!(evaluation.backtest.len(), 3);
     for pair in evaluation.backtest.windows(2) {

@@ -9,12 +9,10 @@ use burn::tensor::Device;
 
 use super::{
     Error, HeadKind, Split, SplitBasis, TargetKind, TrainSettings,
-    blend::best_blend,
     classify::train_classes,
     design::Group,
     fit::{Fit, difference},
     heads::{Epoch, Head, Problem, Products, Stop, Strength},
-    reference::Reference,
     splits::split,
     target::{Curve, Reach},
     watch::{Progress, Watch},
@@ -88,7 +86,9 @@ pub struct ClassChoices {
 /// 2. A ridge regression is fitted; its penalty is the one that predicts left-out folds of the
 ///    training rows (runs of neighbours in time) best.
 /// 3. For `fusion_mlp` and `stack`, networks learn what the ridge leaves over on folds it had not
-///    seen, and stop by the validation rows; for `trees` and `stack`, trees do the same. The
+///    seen, and stop by the validation rows; where the target is a flag, they learn what is missing
+///    from the log-odds that the ridge gives it. For `trees` and `stack`, trees do the same with
+///    what is left on the scale that is learned. The
 ///    networks' mean and the trees are added as far as they help there. With trees, what all of them
 ///    say of the left-out folds helps to tell how far that is: rows by which the number of trees
 ///    was chosen flatter them.
@@ -199,18 +199,15 @@ pub(super) fn run(
     let linear = problem.fit(&train_targets, &chosen.strength)?;
     let mut unseen = linear.predict_all(rows, &fit.validation);
 
-    let left = difference(&train_targets, &chosen.unseen);
-    let left_to_validate = difference(&wanted, &unseen);
+    let odds = fit.odds(&chosen.unseen);
+    let of_train = (train_targets.as_slice(), chosen.unseen.as_slice());
+    let rest = fit.rest(&fit.train, of_train, odds.as_ref());
+    let rest_to_validate = fit.rest(&fit.validation, (&wanted, &unseen), odds.as_ref());
     let mut members = Vec::new();
     if settings.head.has_networks() {
-        let stop = Stop::Validated(&fit.validation, &left_to_validate);
-        members = fit.members(
-            settings,
-            &left,
-            &vec![stop; settings.members],
-            device,
-            watch,
-        )?;
+        let stop = Stop::Validated(rest_to_validate.wanted(&fit.validation));
+        let stops = vec![stop; settings.members];
+        members = fit.members(settings, &rest, &stops, device, watch)?;
     }
     let by_networks = fit.mean_of(&members, &fit.validation);
     let epochs: Vec<usize> = members.iter().map(|member| member.best_epoch).collect();
@@ -218,7 +215,7 @@ pub(super) fn run(
     let [blend, share] = if settings.head.has_trees() {
         watch.progress(&Progress::Stage("trees".to_owned()));
         let others = problem.fits_of_others(&train_targets, &chosen.strength)?;
-        let both = (left.as_slice(), left_to_validate.as_slice());
+        let both = (rest.left.as_slice(), rest_to_validate.left.as_slice());
         let grown = Woods::grow(&fit, &others, &linear, both, settings, watch)?;
         by_trees = grown.of_validation();
         let folds: Vec<Range<usize>> = others.into_iter().map(|(fold, _)| fold).collect();
@@ -232,22 +229,20 @@ pub(super) fn run(
             Vec::new()
         } else {
             let epochs = middle(&epochs);
-            let seen = fit.networks_out_of_fold(settings, &left, &folds, epochs, device, watch)?;
+            let seen = fit.networks_out_of_fold(settings, &rest, &folds, epochs, device, watch)?;
             [seen, by_networks.clone()].concat()
         };
-        best_blend(
-            [&by_networks, &by_trees],
-            &[left, left_to_validate].concat(),
-        )
+        let all = rest.and(&rest_to_validate);
+        all.best_blend([&by_networks, &by_trees])
     } else {
-        best_blend([&by_networks, &[]], &left_to_validate)
+        rest_to_validate.best_blend([&by_networks, &[]])
     };
     add(&mut unseen, &by_networks, blend);
     add(&mut unseen, &by_trees, share);
     let forest = woods.map(|woods| woods.grown_again(share, settings, watch));
     let forest = forest.transpose()?.flatten();
 
-    let reach = Reach::fit(&difference(&wanted, &unseen), settings.coverage);
+    let reach = fit.reach(&members, &difference(&wanted, &unseen), settings);
     let curve = way_back(&fit, kind, &[chosen.unseen.as_slice(), &unseen].concat());
     let all = [fit.train.as_slice(), &fit.validation].concat();
     let problem = problem.with_rows(&fit.validation);
@@ -302,8 +297,7 @@ fn add(values: &mut [f64], answers: &[f64], part: f64) {
 /// were unseen; nothing where the scale leads back by itself.
 fn way_back(fit: &Fit, kind: TargetKind, unseen: &[f64]) -> Option<Curve> {
     // A probability has to mean what it says.
-    let is_probability = matches!(fit.reference, Some(Reference::Class { .. }));
-    (kind == TargetKind::Rank || is_probability).then(|| {
+    (kind == TargetKind::Rank || fit.is_of_flags()).then(|| {
         let rows = [fit.train.as_slice(), &fit.validation].concat();
         Curve::fit(unseen, &fit.targets(&rows))
     })

@@ -225,6 +225,18 @@ impl MediaStore {
         self.look_at(copies, info, &bytes)
     }
 
+    /// How an image looks that is not stored, as it would be seen if it were; none where it looks like
+    /// nothing or cannot be decoded, or where no copies are made.
+    pub fn look_of_bytes(&self, info: &MediaInfo, bytes: &[u8]) -> Option<Look> {
+        let copies = self.copies?;
+        let picture = if copies.are_of(info) {
+            copy_of(bytes, copies.side, &copies.limits).ok()?.1
+        } else {
+            decode(bytes, &copies.limits).ok()?
+        };
+        look(&picture)
+    }
+
     /// How an image looks; its copy, from which that is seen, is made where it is missing.
     fn look_at(&self, copies: Copies, info: &MediaInfo, bytes: &[u8]) -> io::Result<Option<Look>> {
         let copy = self.copy_path(&info.content);

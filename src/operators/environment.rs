@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -99,6 +100,8 @@ pub struct Environment {
     pub caption_server: openai::Defaults,
     /// Where encoders and training compute, where a task does not say.
     pub device: DeviceSpec,
+    /// How long a training works at least between two times at which it puts down how far it is.
+    pub checkpoint_interval: Duration,
     /// Makes sources.
     pub open_source: SourceOpener,
     /// Of which sources the records are kept as they came.

@@ -1,5 +1,8 @@
 //! `merge`: vectors, metadata and labels → one feature matrix.
 
+mod asked;
+mod comparable;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -10,15 +13,19 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use asked::Settings;
+use comparable::check_comparable;
+
 use super::{
     Environment,
     embed::{Contents, EmbedOutput, images_of},
     evaluation::value_or_reason,
     history::{history_before, past_of, schema_of},
     label::lesson_of,
-    report::{blocking, upstream},
+    report::{blocking, upstream, writer},
     selection::{Selection, record_names},
     settings,
+    sights::Sights,
 };
 use crate::{
     artifacts::{self, MatrixFile},
@@ -26,7 +33,7 @@ use crate::{
     dag::ExecutorKind,
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
     expression::{Expression, Membership, Relative},
-    learning::{BlockSchema, FeatureSchema, Inverse, MetadataSchema, RowInput, assemble},
+    learning::{BlockSchema, FeatureSchema, Inverse, RowInput, assemble},
     registry::BlockEncoder,
     store::Horizon,
 };
@@ -34,49 +41,6 @@ use crate::{
 /// `merge`: joins by key what is known of each record; a missing modality is masked, not dropped.
 #[derive(Clone, Debug)]
 pub struct Merge(pub Arc<Environment>);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    /// By block: the task whose vectors it holds.
-    blocks: BTreeMap<String, String>,
-    /// Metadata that become numbers.
-    #[serde(default)]
-    numbers: Vec<String>,
-    /// Metadata that become categories.
-    #[serde(default)]
-    categories: Vec<String>,
-    /// The target, an expression over the label's reading and the record.
-    target: String,
-    /// An expression that orders records without a time.
-    #[serde(default)]
-    order: String,
-}
-
-impl Settings {
-    fn metadata(&self) -> Result<MetadataSchema, SettingsError> {
-        MetadataSchema::new(&self.numbers, &self.categories)
-            .map_err(|error| settings::wrong("numbers", error.to_string(), None))
-    }
-
-    fn target(&self) -> Result<Expression, SettingsError> {
-        Expression::compile(&self.target)
-            .map_err(|error| settings::wrong("target", error.to_string(), None))
-    }
-
-    fn order(&self) -> Result<Option<Expression>, SettingsError> {
-        if self.order.is_empty() {
-            return Ok(None);
-        }
-        let order = Expression::compile(&self.order)
-            .map_err(|error| settings::wrong("order", error.to_string(), None))?;
-        if order.is_target_only() {
-            let message = format!("`{}` is for targets; an order is a plain value", self.order);
-            return Err(settings::wrong("order", message, None));
-        }
-        Ok(Some(order))
-    }
-}
 
 /// What a `merge` task leaves for the tasks downstream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -126,19 +90,7 @@ impl Operator for Merge {
     }
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), SettingsError> {
-        let settings: Settings = settings::parse(settings)?;
-        settings.order()?;
-        let (metadata, target) = (settings.metadata()?, settings.target()?);
-        if metadata.needs_history() && target.membership().is_some() {
-            return Err(settings::wrong(
-                "numbers",
-                "`community_history` and `author_history` are histories of numbers, and the target \
-                 gives classes"
-                    .to_owned(),
-                Some("leave them out".to_owned()),
-            ));
-        }
-        Ok(())
+        settings::parse::<Settings>(settings)?.check()
     }
 
     /// A long window takes gigabytes, which go back when a process ends.
@@ -180,9 +132,12 @@ impl Merge {
             .blocks(&context, &settings.blocks, &selection.records)
             .await?;
 
+        let (store, records) = (&self.0.store, &selection.records);
+        let sights = Sights::read(&self.0, &metadata, records, &media, writer(&context)).await?;
         let history = if metadata.needs_history() {
             let of = (selection.dataset.as_str(), context.as_of);
-            Some(history_before(&self.0.store, of, &selection.records, &target, horizon).await?)
+            let with_looks = metadata.needs_looks();
+            Some(history_before(store, of, records, &target, horizon, with_looks).await?)
         } else {
             None
         };
@@ -201,19 +156,22 @@ impl Merge {
                     continue;
                 }
             };
+            let images = media.get(&record.id).map_or(&[][..], Vec::as_slice);
             rows.push(RowInput {
                 record,
-                media: media.get(&record.id).map_or(&[], Vec::as_slice),
+                media: images,
+                statistics: sights.statistics(images),
                 vectors: blocks
                     .iter_mut()
                     .map(|block| block.vectors.remove(&record.id))
                     .collect(),
-                past: past_of(history.as_ref(), record),
+                past: past_of(history.as_ref(), record, sights.look(&record.id)),
                 label: lesson.as_ref().map(|lesson| lesson.label),
                 classes: lesson.map(|lesson| lesson.classes).unwrap_or_default(),
                 order: order_of(order.as_ref(), record)?,
             });
         }
+        check_comparable(&metadata, &blocks)?;
         let schema = FeatureSchema {
             blocks: blocks.iter().map(|block| block.schema.clone()).collect(),
             history: horizon.filter(|_| metadata.needs_history()).map(schema_of),

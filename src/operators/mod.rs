@@ -4,8 +4,10 @@
 //! in batches and commits each batch: incremental days, resumable tasks and idempotence follow
 //! from that one rule.
 
+mod checkpoints;
 mod environment;
 mod selection;
+mod sights;
 mod shard;
 mod device;
 mod settings;

@@ -1,13 +1,15 @@
 //! `train`: the feature matrix → a fitted head.
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Environment, device,
+    Environment,
+    checkpoints::CheckpointFiles,
+    device,
     merge::MergeOutput,
     report::{blocking, upstream},
     settings,
@@ -211,7 +213,8 @@ impl Train {
         let settings = training
             .clone()
             .with_smaller_batches(context.batch_divisor, rows);
-        let watch = AttemptWatch::of(&context);
+        let interval = self.0.checkpoint_interval;
+        let watch = AttemptWatch::of(&context).with_checkpoints(&context, interval);
         let (summary, hash, published) = blocking(move || {
             let matrix = artifacts::read_matrix(&run_dir.join(&merged.matrix))?;
             let device = device.open().map_err(TaskError::fail)?;
@@ -225,6 +228,7 @@ impl Train {
                 .map_err(|error| learning_error(error, &watch))?;
             let heads = (&fitted.head, &published);
             let published = publish(&run_dir, &task_id, &matrix, heads)?;
+            watch.remove_checkpoints()?;
             Ok::<_, TaskError>((summary, ContentHash::of(&bytes), published))
         })
         .await??;
@@ -336,6 +340,9 @@ pub(super) fn learning_error(error: learning::Error, watch: &AttemptWatch) -> Ta
 pub(super) struct AttemptWatch {
     cancelled: tokio_util::sync::CancellationToken,
     progress: Progress,
+    checkpoints: Option<CheckpointFiles>,
+    /// Networks learn in threads of their own, which know nothing of the attempt.
+    span: tracing::Span,
 }
 
 impl AttemptWatch {
@@ -343,14 +350,38 @@ impl AttemptWatch {
         Self {
             cancelled: context.cancelled.clone(),
             progress: context.progress.clone(),
+            checkpoints: None,
+            span: tracing::Span::current(),
+        }
+    }
+
+    /// The same; trainings put down how far they are here.
+    fn with_checkpoints(mut self, context: &TaskContext, interval: Duration) -> Self {
+        let folder = format!("{}.checkpoints", context.task_id);
+        self.checkpoints = Some(CheckpointFiles::new(
+            context.run_dir.join(folder),
+            interval,
+            Arc::clone(&context.clock),
+        ));
+        self
+    }
+
+    /// Removes what trainings have put down: nobody will go on from there.
+    fn remove_checkpoints(&self) -> io::Result<()> {
+        match &self.checkpoints {
+            Some(checkpoints) => artifacts::remove_directory(checkpoints.folder()),
+            None => Ok(()),
         }
     }
 }
 
 impl learning::Watch for AttemptWatch {
     fn progress(&self, progress: &learning::Progress) {
-        match progress {
+        self.span.in_scope(|| match progress {
             learning::Progress::Stage(stage) => tracing::debug!(stage, "training"),
+            learning::Progress::Resumed { member, epoch } => {
+                tracing::info!(member, epoch, "a network goes on after this pass");
+            }
             learning::Progress::Epoch {
                 epoch,
                 epochs,
@@ -360,10 +391,15 @@ impl learning::Watch for AttemptWatch {
                 tracing::trace!(epoch, epochs, train_loss, validation_loss, "a pass is done");
                 self.progress.advance(1);
             }
-        }
+        });
     }
 
     fn cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
+    }
+
+    fn checkpoints(&self) -> Option<&dyn learning::Checkpoints> {
+        let checkpoints = self.checkpoints.as_ref();
+        checkpoints.map(|files| files as &dyn learning::Checkpoints)
     }
 }

@@ -74,23 +74,7 @@ pub(super) fn card(manifest: &Manifest) -> String {
              {rows}"
         );
     }
-    let mut ablated = String::new();
-    for part in evaluation["ablation"].as_array().into_iter().flatten() {
-        let _ = writeln!(
-            ablated,
-            "| {} | {} | {} |",
-            part["without"].as_str().unwrap_or("?"),
-            number(&part["metrics"][metric]),
-            interval(&part["difference"][metric]),
-        );
-    }
-    if !ablated.is_empty() {
-        let _ = writeln!(
-            text,
-            "## What it goes by\n\n| trained without | {called} | what is lost |\n|---|---|---|\n\
-             {ablated}"
-        );
-    }
+    text += &inputs(evaluation, (metric, called));
     text.push_str("## What is behind it\n\n| block | encoder | fingerprint |\n|---|---|---|\n");
     for block in &manifest.encoders {
         let captions = block.captioner.as_ref();
@@ -156,6 +140,46 @@ fn interval(of: &Value) -> String {
     }
 }
 
+/// What is lost without each input, and what each is worth.
+fn inputs(evaluation: &Value, (metric, called): (&str, &str)) -> String {
+    let mut text = String::new();
+    let mut ablated = String::new();
+    for part in evaluation["ablation"].as_array().into_iter().flatten() {
+        let _ = writeln!(
+            ablated,
+            "| {} | {} | {} |",
+            part["without"].as_str().unwrap_or("?"),
+            number(&part["metrics"][metric]),
+            interval(&part["difference"][metric]),
+        );
+    }
+    if !ablated.is_empty() {
+        let _ = writeln!(
+            text,
+            "## What it goes by\n\n| trained without | {called} | what is lost |\n|---|---|---|\n\
+             {ablated}"
+        );
+    }
+    let mut worth = String::new();
+    for part in evaluation["worth"].as_array().into_iter().flatten() {
+        let _ = writeln!(
+            worth,
+            "| {} | {} | {} |",
+            part["input"].as_str().unwrap_or("?"),
+            number(&part["alone"]),
+            number(&part["part"]),
+        );
+    }
+    if !worth.is_empty() {
+        let _ = writeln!(
+            text,
+            "What each input adds to the Spearman of a ridge regression, in the mean over the orders of \
+             taking inputs in:\n\n| input | alone | part |\n|---|---|---|\n{worth}"
+        );
+    }
+    text
+}
+
 fn ends(of: &Value) -> Option<String> {
     Some(format!(
         "{:.4} to {:.4}",
@@ -186,6 +210,7 @@ mod tests {
                 "without": "title", "metrics": {"spearman": 0.4},
                 "difference": {"spearman": spread(0.1)},
             }],
+            "worth": [{"input": "title", "alone": 0.2, "part": 0.1}],
         });
         manifest.training = json!({"head": "ridge", "seed": 7});
         manifest.gate = json!({"verdict": "promote", "cause": "the first version"});

@@ -56,6 +56,12 @@ pub(super) fn report(manifest: &Manifest) -> String {
             &parts::ablation(evaluation),
         ),
         section(
+            "What each input is worth",
+            "Spearman of a ridge regression. Alone: on this input alone. Part: what it adds, in the \
+             mean over the orders of taking inputs in; the parts make up that of all inputs.",
+            &tables::worth(evaluation),
+        ),
+        section(
             "By community",
             "Those with the most tested rows first. Bias: by how much predictions are too high.",
             &tables::communities(evaluation),

@@ -153,6 +153,32 @@ impl Store {
         self.content.commit(transaction, "content").await
     }
 
+    /// How these images look, by content; those at which nobody has looked, and those that look like
+    /// nothing, are left out.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails.
+    pub async fn looks(
+        &self,
+        contents: &[ContentHash],
+    ) -> Result<HashMap<ContentHash, Look>, Error> {
+        let wanted = hashes::to_json(contents);
+        let rows = sqlx::query!(
+            r#"SELECT content, look AS "look!" FROM media
+               WHERE look IS NOT NULL AND content IN (SELECT unhex(value) FROM json_each(?))"#,
+            wanted,
+        )
+        .fetch_all(self.content.read())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let content = hashes::read("media", &row.content)?;
+                Ok((content, Look(row.look.cast_unsigned())))
+            })
+            .collect()
+    }
+
     /// What is known of these images, by content; unknown ones are left out.
     ///
     /// # Errors

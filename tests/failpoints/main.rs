@@ -12,6 +12,7 @@ mod models;
 mod notices;
 mod purges;
 mod ticks;
+mod trainings;
 
 use std::{
     os::unix::process::ExitStatusExt as _,

@@ -63,6 +63,60 @@ fn what_was_known_then_is_found_again() {
 }
 
 #[test]
+fn how_an_image_looks_is_found_again() {
+    let home = Home::empty();
+    let fetch = "[[task]]\nid = \"fetch_images\"\nop = \"fetch_images\"\nafter = [\"filter\"]\n\n[[task]]\nid = \"merge\"";
+    let numbers = "numbers = [\"hour\", \"image_look\", \"repost\", ";
+    let pipeline = include_str!("plain.toml")
+        .replace("[[task]]\nid = \"merge\"", fetch)
+        .replace(
+            "op = \"merge\"\nafter = [\"filter\"]",
+            "op = \"merge\"\nafter = [\"fetch_images\"]",
+        )
+        .replace("numbers = [\"hour\", ", numbers);
+    home.write("pipelines/plain.toml", pipeline);
+    let (model, filed, predicted) = learned(&home, "log1p(score)");
+    assert_same(&filed, &predicted);
+
+    let name = format!("plain/{}", model["version"]);
+    let rows = home.json_lines(&["export", "features", &name]);
+    let seen: Vec<&Value> = rows
+        .iter()
+        .filter(|row| row["numbers.image_look_missing"] == 0.0)
+        .collect();
+    assert!(seen.len() > 100, "{} of {}", seen.len(), rows.len());
+    for row in &seen {
+        let of = |name: &str| row[format!("numbers.image_{name}")].as_f64().unwrap();
+        assert!(of("brightness") > 0.0 && of("brightness") < 1.0, "{row}");
+        assert!(
+            of("contrast") > 0.0 && of("sharpness") > 0.0 && of("entropy") > 0.0,
+            "{row}"
+        );
+    }
+    // Simulated posts have pictures of their own; the first has none before it.
+    let looked: Vec<f64> = rows
+        .iter()
+        .filter(|row| row["numbers.repost_missing"] == 0.0)
+        .map(|row| row["numbers.repost_distance"].as_f64().unwrap())
+        .collect();
+    assert!((looked[0] - 1.0).abs() < 1e-9);
+    assert!(looked[1..].iter().all(|distance| *distance < 1.0));
+
+    // What was seen of an image is not computed again.
+    let again = home.json(&["run", "plain", "--date", "2026-01-18", "--force"]);
+    let merge = crate::home::task(&again, "merge");
+    assert_eq!(merge["state"], "succeeded");
+
+    let pipeline = fs_err::read_to_string(home.path().join("pipelines/plain.toml")).unwrap();
+    let wrong = pipeline.replace("\"repost\"", "\"repost\", \"similarity.title.caption\"");
+    home.write("pipelines/plain.toml", wrong);
+    let output = home.run(&["pipelines", "check"]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &crate::home::stderr(&output);
+    assert!(said.contains("a similarity is asked of `title`"), "{said}");
+}
+
+#[test]
 fn where_a_post_stands_among_others_is_predicted_as_it_was_learned() {
     let home = home();
     let (model, filed, predicted) = learned(&home, "top_decile(score)");

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::plan::ROW;
 use crate::{
     app::{App, Error, RunRequest},
-    corpus::Fingerprint,
+    corpus::{Fingerprint, ImageStatistics},
     encoders::{self, weights::catalogue},
     operators::Encoding,
     pipelines::{self, Definition, Schedule},
@@ -116,6 +116,10 @@ impl App {
     /// went until then is gone.
     pub async fn collect_encoded(&self, dry_run: bool) -> Result<Collection, Error> {
         let mut uses = self.uses_of_pipelines().await?;
+        // Five numbers of an image, which any pipeline may ask for: no encoder makes them again.
+        let statistics = ImageStatistics::fingerprint();
+        uses.name(statistics, "image statistics");
+        uses.add(statistics, "the feature image_look");
         self.add_versions(&mut uses).await?;
         self.add_live_runs(&mut uses).await?;
         for entry in catalogue::entries() {

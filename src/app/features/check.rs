@@ -285,7 +285,10 @@ fn told(record: &Record, name: &str, images: &HashSet<String>) -> Reach {
         "queue" => record.created_at.is_some() && record.community.is_some(),
         "author_history" => record.created_at.is_some() && record.author.is_some(),
         "media_count" => true,
-        "image_shape" => images.contains(&record.id),
+        "image_shape" | "image_look" => images.contains(&record.id),
+        "repost" => record.created_at.is_some() && images.contains(&record.id),
+        // Of two vectors, which are told of by themselves.
+        similarity if similarity.starts_with("similarity.") => true,
         "community" => record.community.is_some(),
         "author" => record.author.is_some(),
         other => {
@@ -298,7 +301,7 @@ fn told(record: &Record, name: &str, images: &HashSet<String>) -> Reach {
     };
     match (is_told, name) {
         (true, _) => Reach::Has,
-        (false, "image_shape") => Reach::Lacks("no_stored_image"),
+        (false, "image_shape" | "image_look" | "repost") => Reach::Lacks("no_stored_image"),
         (false, _) => Reach::Lacks("not_told"),
     }
 }

@@ -53,7 +53,8 @@ impl Predictor {
         let of = (manifest.dataset.as_str(), EVER);
         let store = &self.environment.store;
         let horizon = self.schema.history.map(horizon_of);
-        let history = history_before(store, of, records, &target, horizon)
+        let with_looks = self.schema.metadata.needs_looks();
+        let history = history_before(store, of, records, &target, horizon, with_looks)
             .await
             .map_err(|error| Error::Failed(error.to_string()))?;
         self.history = Some(Remembered {

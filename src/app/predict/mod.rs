@@ -5,6 +5,7 @@ mod given;
 mod history;
 mod nearest;
 mod process;
+mod sights;
 mod vectors;
 mod wire;
 mod words;
@@ -249,15 +250,18 @@ impl Predictor {
             .iter()
             .map(|images| images.iter().map(|(info, _)| info.clone()).collect())
             .collect();
+        let sights = self.sights(&images).await?;
+        let history = self.history.as_ref().map(|of| &of.history);
         let rows = keyed
             .iter()
             .zip(vectors)
-            .zip(&infos)
-            .map(|((record, vectors), media)| RowInput {
+            .zip(infos.iter().zip(sights))
+            .map(|((record, vectors), (media, sight))| RowInput {
                 record,
                 media,
                 vectors,
-                past: past_of(self.history.as_ref().map(|of| &of.history), record),
+                statistics: sight.statistics,
+                past: past_of(history, record, sight.look),
                 classes: Vec::new(),
                 label: None,
                 order: None,

@@ -2,9 +2,9 @@
 
 use std::{cmp::Ordering, collections::HashSet};
 
-use super::{FeatureSchema, METADATA_BLOCK, Past, category_of, numbers_of};
+use super::{FeatureSchema, Known, METADATA_BLOCK, Past, category_of, numbers_of};
 use crate::{
-    corpus::{Block, FeatureMatrix, Label, MediaInfo, Record, Row},
+    corpus::{Block, FeatureMatrix, ImageStatistics, Label, MediaInfo, Record, Row},
     learning::Error,
 };
 
@@ -18,6 +18,8 @@ pub struct RowInput<'a> {
     /// For each block of the schema its vector; `None` where there is none. Of several images the
     /// caller gives the mean.
     pub vectors: Vec<Option<Vec<f32>>>,
+    /// How the first of its images looks, where that is asked for.
+    pub statistics: Option<ImageStatistics>,
     /// What was known when it was published.
     pub past: Past,
     /// The classes that it belongs to, where these are to be learned.
@@ -48,6 +50,8 @@ pub fn assemble(rows: Vec<RowInput<'_>>, schema: &FeatureSchema) -> Result<Featu
         check(row, schema)?;
     }
 
+    // Before the vectors are taken.
+    let numbers: Vec<f32> = rows.iter().flat_map(|row| numbers(row, schema)).collect();
     let mut blocks: Vec<Block> = schema
         .blocks
         .iter()
@@ -79,10 +83,7 @@ pub fn assemble(rows: Vec<RowInput<'_>>, schema: &FeatureSchema) -> Result<Featu
             name: METADATA_BLOCK.to_owned(),
             width: columns.len(),
             columns,
-            values: rows
-                .iter()
-                .flat_map(|row| numbers_of(&schema.metadata, row.record, row.media, &row.past))
-                .collect(),
+            values: numbers,
             present: vec![true; rows.len()],
         });
     }
@@ -116,6 +117,21 @@ pub fn assemble(rows: Vec<RowInput<'_>>, schema: &FeatureSchema) -> Result<Featu
         blocks,
         categories,
     })
+}
+
+fn numbers(row: &RowInput<'_>, schema: &FeatureSchema) -> Vec<f32> {
+    let vector = |name: &str| {
+        let at = schema.blocks.iter().position(|block| block.name == name)?;
+        row.vectors[at].as_deref()
+    };
+    let known = Known {
+        record: row.record,
+        media: row.media,
+        past: &row.past,
+        statistics: row.statistics,
+        vector: &vector,
+    };
+    numbers_of(&schema.metadata, &known)
 }
 
 fn compare(a: &RowInput<'_>, b: &RowInput<'_>) -> Ordering {
@@ -184,6 +200,7 @@ mod tests {
             record,
             media: &[],
             vectors: vec![vector],
+            statistics: None,
             past: Past::default(),
             classes: Vec::new(),
             label: None,

@@ -12,5 +12,5 @@ mod title;
 pub use assemble::{RowInput, assemble};
 pub use history::{History, Past, PastRecord};
 pub use metadata::{CATEGORY_NAMES, HISTORY_NAMES, METADATA_NAMES};
-use metadata::{category_of, numbers_of};
+use metadata::{Known, category_of, numbers_of};
 pub use schema::{BlockSchema, FeatureSchema, HistorySchema, METADATA_BLOCK, MetadataSchema};

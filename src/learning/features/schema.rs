@@ -72,6 +72,32 @@ impl MetadataSchema {
         self.numbers.iter().any(Number::is_history)
     }
 
+    /// Whether a number is among them that is made of labels of earlier records.
+    pub fn needs_labels(&self) -> bool {
+        self.numbers.iter().any(Number::is_of_labels)
+    }
+
+    /// Whether `image_look` is among them.
+    pub fn needs_statistics(&self) -> bool {
+        self.numbers.contains(&Number::ImageLook)
+    }
+
+    /// Whether `repost` is among them.
+    pub fn needs_looks(&self) -> bool {
+        self.numbers.contains(&Number::Repost)
+    }
+
+    /// The pairs of blocks whose similarity is among them.
+    pub fn similarities(&self) -> Vec<(&str, &str)> {
+        let mut pairs = Vec::new();
+        for number in &self.numbers {
+            if let Number::Similarity(a, b) = number {
+                pairs.push((a.as_str(), b.as_str()));
+            }
+        }
+        pairs
+    }
+
     /// The names of the columns of the block [`METADATA_BLOCK`], in order.
     pub fn columns(&self) -> Vec<String> {
         self.numbers.iter().flat_map(Number::columns).collect()

@@ -9,9 +9,9 @@ use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Classifier, Forest, Head, Linear, Mmrl, Network};
+use super::{Classifier, Forest, Head, Linear, Mmrl, Network, network::Shape};
 use crate::{
     expression::Membership,
     learning::{
@@ -27,8 +27,15 @@ use crate::{
 /// The key of the JSON text in the file's metadata.
 const KEY: &str = "trendmill_head";
 /// What this program writes and reads: 2 has trees, 3 is the original's network, 4 has learned where
-/// rows stand among others, or from components of vectors, 5 predicts classes. All others are written as 1, which every program reads.
-const FORMATS: [u32; 5] = [1, 2, 3, 4, 5];
+/// rows stand among others, or from components of vectors, 5 has networks with an attention or
+/// that tell the ends of intervals, 6 predicts classes. All others are written as 1, which every
+/// program reads.
+const FORMATS: [u32; 6] = [1, 2, 3, 4, 5, 6];
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_not(whether: &bool) -> bool {
+    !*whether
+}
 
 /// What is not a tensor.
 #[derive(Serialize, Deserialize)]
@@ -49,6 +56,12 @@ struct Description {
     members: usize,
     hidden: usize,
     residual_blocks: usize,
+    /// Whether the members have an attention over their groups.
+    #[serde(default, skip_serializing_if = "is_not")]
+    attention: bool,
+    /// Whether the members tell the ends of intervals.
+    #[serde(default, skip_serializing_if = "is_not")]
+    quantiles: bool,
     /// What the trees' sum is multiplied with, and their number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     forest: Option<(f64, usize)>,
@@ -82,7 +95,8 @@ impl Head {
         let first = self.members.first();
         let description = Description {
             format: match (&self.forest, &self.mmrl) {
-                _ if self.classifier.is_some() => 5,
+                _ if self.classifier.is_some() => 6,
+                _ if first.is_some_and(is_of_five) => 5,
                 _ if self.reference.is_some() || self.design.has_components() => 4,
                 (_, Some(_)) => 3,
                 (Some(_), None) => 2,
@@ -100,6 +114,8 @@ impl Head {
             members: self.members.len(),
             hidden: first.map_or(0, |member| member.mix.outputs),
             residual_blocks: first.map_or(0, |member| member.blocks.len()),
+            attention: first.is_some_and(|member| member.attention.is_some()),
+            quantiles: first.is_some_and(Network::tells_spread),
             forest: self
                 .forest
                 .as_ref()
@@ -142,14 +158,7 @@ impl Head {
             let bytes = other.to_safetensors()?;
             tensors.push((Classes::tensor(at + 1), Dtype::U8, bytes.len(), bytes));
         }
-        let mut views = Vec::with_capacity(tensors.len());
-        for (name, kind, length, bytes) in &tensors {
-            let view = TensorView::new(*kind, vec![*length], bytes).map_err(format_error)?;
-            views.push((name.as_str(), view));
-        }
-        // One key only: a map of several has no fixed order.
-        let metadata = HashMap::from([(KEY.to_owned(), text)]);
-        serialize(views, Some(metadata)).map_err(format_error)
+        file_of(&tensors, KEY, text)
     }
 
     /// The head that [`to_safetensors`](Self::to_safetensors) wrote.
@@ -159,13 +168,7 @@ impl Head {
     /// [`Error::Format`] where the bytes are no such file, or a tensor is missing or has another
     /// size.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self, Error> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format_error)?;
-        let text = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(KEY))
-            .ok_or_else(|| Error::Format(format!("its metadata have no `{KEY}`")))?;
-        let description: Description = serde_json::from_str(text).map_err(format_error)?;
+        let description: Description = description_of(bytes, KEY)?;
         if !FORMATS.contains(&description.format) {
             let (found, [first, .., last]) = (description.format, FORMATS);
             return Err(Error::Format(format!(
@@ -188,8 +191,12 @@ impl Head {
             // Only the shapes are wanted: every number is replaced.
             let mut member = Network::random(
                 &groups,
-                description.hidden,
-                description.residual_blocks,
+                Shape {
+                    hidden: description.hidden,
+                    blocks: description.residual_blocks,
+                    attention: description.attention,
+                    quantiles: description.quantiles,
+                },
                 &mut seeds::generator(0, "shapes"),
             );
             for (name, values) in member.tensors_mut() {
@@ -237,8 +244,36 @@ impl Head {
     }
 }
 
+/// Whether programs that read formats up to 4 would misread it.
+fn is_of_five(member: &Network) -> bool {
+    member.attention.is_some() || member.tells_spread()
+}
+
 /// A tensor of one dimension that is to be stored: its name, kind, length and bytes.
 pub(super) type Stored = (String, Dtype, usize, Vec<u8>);
+
+/// A file of these tensors, with a text under a key of its metadata.
+pub(super) fn file_of(tensors: &[Stored], key: &str, text: String) -> Result<Vec<u8>, Error> {
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, kind, length, bytes) in tensors {
+        let view = TensorView::new(*kind, vec![*length], bytes).map_err(format_error)?;
+        views.push((name.as_str(), view));
+    }
+    // One key only: a map of several has no fixed order.
+    let metadata = HashMap::from([(key.to_owned(), text)]);
+    serialize(views, Some(metadata)).map_err(format_error)
+}
+
+/// What the text under a key of a file's metadata tells.
+pub(super) fn description_of<T: DeserializeOwned>(bytes: &[u8], key: &str) -> Result<T, Error> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(format_error)?;
+    let text = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|metadata| metadata.get(key))
+        .ok_or_else(|| Error::Format(format!("its metadata have no `{key}`")))?;
+    serde_json::from_str(text).map_err(format_error)
+}
 
 /// Numbers as they are stored.
 pub(super) fn bytes_of(values: &[f32]) -> Vec<u8> {
@@ -246,7 +281,11 @@ pub(super) fn bytes_of(values: &[f32]) -> Vec<u8> {
 }
 
 /// The bytes of a tensor of one dimension.
-fn tensor<'a>(file: &SafeTensors<'a>, name: &str, kind: Dtype) -> Result<&'a [u8], Error> {
+pub(super) fn tensor<'a>(
+    file: &SafeTensors<'a>,
+    name: &str,
+    kind: Dtype,
+) -> Result<&'a [u8], Error> {
     let tensor = file.tensor(name).map_err(format_error)?;
     if tensor.dtype() != kind || tensor.shape().len() != 1 {
         return Err(Error::Format(format!(
@@ -258,7 +297,7 @@ fn tensor<'a>(file: &SafeTensors<'a>, name: &str, kind: Dtype) -> Result<&'a [u8
     Ok(tensor.data())
 }
 
-fn read<'a>(
+pub(super) fn read<'a>(
     file: &SafeTensors<'a>,
     name: &str,
     kind: Dtype,
@@ -275,7 +314,11 @@ fn read<'a>(
     Ok(tensor.data())
 }
 
-fn read_f32(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Vec<f32>, Error> {
+pub(super) fn read_f32(
+    file: &SafeTensors<'_>,
+    name: &str,
+    length: usize,
+) -> Result<Vec<f32>, Error> {
     let bytes = read(file, name, Dtype::F32, length)?;
     Ok(bytes
         .as_chunks::<4>()
@@ -285,6 +328,6 @@ fn read_f32(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Vec<f32
         .collect())
 }
 
-fn format_error(error: impl std::fmt::Display) -> Error {
+pub(super) fn format_error(error: impl std::fmt::Display) -> Error {
     Error::Format(error.to_string())
 }

@@ -114,7 +114,9 @@ impl Head {
         let columns: Vec<Vec<Prediction>> = own
             .map(|head| {
                 let scaled = head.scaled(design).into_par_iter();
-                scaled.map(|value| head.prediction(value)).collect()
+                scaled
+                    .map(|(value, spread)| head.prediction(value, spread))
+                    .collect()
             })
             .collect();
         let mut answers = Vec::with_capacity(design.rows * columns.len());

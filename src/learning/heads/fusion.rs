@@ -8,13 +8,17 @@ use burn::{
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::network::{Dense, EPSILON, Network, Norm, Residual};
-use crate::learning::{TrainSettings, design::Group};
+use super::{
+    attention::GatedAttention,
+    network::{Dense, EPSILON, Network, Norm, Residual},
+};
+use crate::learning::{TrainSettings, design::Group, kinds::FusionKind};
 
 /// The network as a Burn module; see [`Network`] for what it computes.
 #[derive(Module, Debug)]
 pub(super) struct Fusion {
     encoders: Vec<Encoder>,
+    attention: Option<GatedAttention>,
     mix: Linear,
     blocks: Vec<Block>,
     norm: LayerNorm,
@@ -40,6 +44,8 @@ pub(super) struct Masks {
     inputs: Vec<Tensor<2>>,
     /// `[batch, groups × hidden]`: whole groups and single activations.
     joined: Tensor<2>,
+    /// `[batch, groups]`: 0 for a whole group that is left out; only where there is an attention.
+    whole: Option<Tensor<2>>,
     /// Per block `[batch, 2 × hidden]`.
     blocks: Vec<Tensor<2>>,
 }
@@ -48,18 +54,25 @@ impl Fusion {
     /// # Shapes
     ///
     /// - inputs: per group `[batch, width]`
-    /// - output: `[batch, 1]`
-    pub(super) fn forward(&self, inputs: Vec<Tensor<2>>, masks: Option<Masks>) -> Tensor<2> {
+    /// - present: `[batch, groups]`, 1 where a row has the group, else 0; only an attention asks
+    /// - output: `[batch, 1]`, or 3 with the ends of an interval
+    pub(super) fn forward(
+        &self,
+        inputs: Vec<Tensor<2>>,
+        mut present: Option<Tensor<2>>,
+        masks: Option<Masks>,
+    ) -> Tensor<2> {
         let (inputs, joined_mask, block_masks) = match masks {
-            Some(masks) => (
-                inputs
-                    .into_iter()
-                    .zip(masks.inputs)
-                    .map(|(x, mask)| x * mask)
-                    .collect(),
-                Some(masks.joined),
-                masks.blocks.into_iter().map(Some).collect(),
-            ),
+            Some(masks) => {
+                let masked = inputs.into_iter().zip(masks.inputs);
+                let kept = present.zip(masks.whole);
+                present = kept.map(|(present, whole)| present * whole);
+                (
+                    masked.map(|(x, mask)| x * mask).collect(),
+                    Some(masks.joined),
+                    masks.blocks.into_iter().map(Some).collect(),
+                )
+            }
             None => (inputs, None, vec![None; self.blocks.len()]),
         };
         let encoded = self
@@ -73,6 +86,9 @@ impl Fusion {
         let mut joined = Tensor::cat(encoded, 1);
         if let Some(mask) = joined_mask {
             joined = joined * mask;
+        }
+        if let (Some(attention), Some(present)) = (&self.attention, present) {
+            joined = attention.forward(joined, present);
         }
         let mut state = self.mix.forward(joined);
         for (block, mask) in self.blocks.iter().zip(block_masks) {
@@ -95,6 +111,10 @@ impl Fusion {
                     norm: layer_norm(norm, device),
                 })
                 .collect(),
+            attention: network
+                .attention
+                .as_ref()
+                .map(|plain| GatedAttention::from_plain(plain, device)),
             mix: linear(&network.mix, device),
             blocks: network
                 .blocks
@@ -117,6 +137,7 @@ impl Fusion {
                 .iter()
                 .map(|encoder| (dense(&encoder.linear), norm(&encoder.norm)))
                 .collect(),
+            attention: self.attention.as_ref().map(GatedAttention::to_plain),
             mix: dense(&self.mix),
             blocks: self
                 .blocks
@@ -141,7 +162,7 @@ pub(super) fn parameter<const D: usize>(
     Param::from_data(TensorData::new(values.to_vec(), shape), device)
 }
 
-fn linear(dense: &Dense, device: &Device) -> Linear {
+pub(super) fn linear(dense: &Dense, device: &Device) -> Linear {
     let mut linear = LinearConfig::new(dense.inputs, dense.outputs).init(device);
     linear.weight = parameter(&dense.weight, [dense.inputs, dense.outputs], device);
     linear.bias = Some(parameter(&dense.bias, [dense.outputs], device));
@@ -163,7 +184,7 @@ pub(super) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     data.try_into_vec().expect("the data were converted to f32")
 }
 
-fn dense(linear: &Linear) -> Dense {
+pub(super) fn dense(linear: &Linear) -> Dense {
     let [inputs, outputs] = linear.weight.val().dims();
     let bias = linear.bias.as_ref();
     Dense {
@@ -208,9 +229,12 @@ impl Masks {
             .collect();
         let mut joined = mask(batch * groups.len() * hidden, settings.dropout, generator);
         let whole = mask(batch * groups.len(), settings.modality_dropout, generator);
-        for (values, keep) in joined.chunks_mut(hidden).zip(whole) {
+        for (values, keep) in joined.chunks_mut(hidden).zip(&whole) {
             values.iter_mut().for_each(|value| *value *= keep);
         }
+        let is_left = |keep: &f32| if *keep > 0.0 { 1.0_f32 } else { 0.0 };
+        let whole = (settings.fusion == FusionKind::Attention)
+            .then(|| tensor(whole.iter().map(is_left).collect(), groups.len()));
         let blocks = (0..settings.residual_blocks)
             .map(|_| {
                 tensor(
@@ -222,6 +246,7 @@ impl Masks {
         Self {
             inputs,
             joined: tensor(joined, groups.len() * hidden),
+            whole,
             blocks,
         }
     }
@@ -251,10 +276,17 @@ mod tests {
     use safetensors::SafeTensors;
 
     use super::*;
-    use crate::{encoders::device_support, learning::seeds};
+    use crate::{
+        encoders::device_support,
+        learning::{
+            heads::{attention::is_present, network::Shape},
+            seeds,
+        },
+    };
 
     /// What `tests/reference/fusion.py` wrote: the groups' widths, the hidden width, the blocks.
-    const FIXTURE: &[u8] = include_bytes!("../../../tests/fixtures/fusion.safetensors");
+    const MIX: &[u8] = include_bytes!("../../../tests/fixtures/fusion.safetensors");
+    const ATTENTION: &[u8] = include_bytes!("../../../tests/fixtures/fusion_attention.safetensors");
     const WIDTHS: [usize; 3] = [3, 7, 1];
     const HIDDEN: usize = 5;
     const BLOCKS: usize = 2;
@@ -268,26 +300,34 @@ mod tests {
             .collect()
     }
 
-    fn groups() -> Vec<Group> {
+    fn groups() -> [Group; 3] {
         let mut start = 0;
-        WIDTHS
-            .iter()
-            .map(|&width| {
-                start += width;
-                Group {
-                    name: String::new(),
-                    start: start - width,
-                    width,
-                }
-            })
-            .collect()
+        WIDTHS.map(|width| {
+            start += width;
+            Group {
+                name: String::new(),
+                start: start - width,
+                width,
+            }
+        })
     }
 
     #[test]
     fn computes_what_pytorch_does_by_row_and_on_every_device() {
-        let file = SafeTensors::deserialize(FIXTURE).unwrap();
+        compare(MIX, false);
+        compare(ATTENTION, true);
+    }
+
+    fn compare(fixture: &[u8], attention: bool) {
+        let file = SafeTensors::deserialize(fixture).unwrap();
         let mut generator = seeds::generator(0, "test");
-        let mut network = Network::random(&groups(), HIDDEN, BLOCKS, &mut generator);
+        let shape = Shape {
+            hidden: HIDDEN,
+            blocks: BLOCKS,
+            attention,
+            quantiles: false,
+        };
+        let mut network = Network::random(&groups(), shape, &mut generator);
         for (name, values) in network.tensors_mut() {
             let expected = read(&file, &name);
             assert_eq!(values.len(), expected.len(), "{name}");
@@ -303,10 +343,10 @@ mod tests {
         };
         let rows: Vec<&[f32]> = rows.chunks_exact(width).collect();
         let one_by_one = rows.iter().flat_map(|&row| network.predict_rows(&[row]));
-        let one_by_one: Vec<f64> = one_by_one.collect();
+        let one_by_one: Vec<_> = one_by_one.collect();
         assert_eq!(network.predict_rows(&rows), one_by_one);
         for (found, expected) in one_by_one.iter().zip(&expected) {
-            is_close(*found, *expected, "by row");
+            is_close(found.value, *expected, "by row");
         }
         for support in device_support().iter().filter(|support| support.usable) {
             let device = support.device.open().unwrap();
@@ -323,7 +363,15 @@ mod tests {
                     Tensor::from_data(TensorData::new(values, shape), &device)
                 })
                 .collect();
-            let found = numbers(Fusion::from_plain(&network, &device).forward(inputs, None));
+            let present: Vec<f32> = rows
+                .iter()
+                .flat_map(|row| groups().map(|of| &row[of.start..of.start + of.width]))
+                .map(|columns| f32::from(u8::from(is_present(columns))))
+                .collect();
+            let shape = [expected.len(), WIDTHS.len()];
+            let present = Tensor::from_data(TensorData::new(present, shape), &device);
+            let model = Fusion::from_plain(&network, &device);
+            let found = numbers(model.forward(inputs, Some(present), None));
             for (found, expected) in found.iter().zip(&expected) {
                 is_close(f64::from(*found), *expected, &support.device.to_string());
             }

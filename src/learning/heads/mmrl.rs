@@ -232,7 +232,7 @@ pub(crate) fn train_mmrl(
     let mut network = Network::random(width, &training, &mut generator);
     let mut adam = AdamConfig::new().with_epsilon(1e-7).init();
     let mut running = WIDTHS.map(Running::new);
-    let (rows, targets) = task.train;
+    let (rows, targets) = (task.train.rows, task.train.targets);
     let mut order: Vec<usize> = (0..rows.len()).collect();
     let steps = rows.len().div_ceil(BATCH) * EPOCHS;
     let mut step = 0;

@@ -1,7 +1,11 @@
 //! What is trained, saved and asked.
 
+mod attention;
+mod average;
 mod bundle;
+mod checkpoint;
 mod classifier;
+mod course;
 mod forest;
 mod fusion;
 mod mmrl;
@@ -19,12 +23,12 @@ pub use classifier::ClassProbability;
 pub(crate) use classifier::Classifier;
 pub(crate) use forest::Forest;
 pub(crate) use mmrl::{Mmrl, train_mmrl};
-pub(crate) use network::Network;
+pub(crate) use network::{Answer, Network};
 pub use parts::Parts;
 pub(crate) use products::Products;
 pub(crate) use ridge::{Choice, Linear, Problem, Strength};
 pub use training::Epoch;
-pub(crate) use training::{Learned, Stop, Task, train as train_network};
+pub(crate) use training::{Learned, Stop, Task, Wanted, train as train_network};
 
 use super::{
     Error, HeadKind, TrainSettings,
@@ -34,6 +38,18 @@ use super::{
     target::{Curve, Reach, TargetScale},
 };
 use crate::corpus::{FeatureMatrix, Row};
+
+/// How far from what is expected of each row its interval's ends lie, in the mean of what networks
+/// say; 0 where they do not tell.
+pub(crate) fn mean_spread(members: &[Vec<Answer>], rows: usize) -> Vec<[f64; 2]> {
+    let mean = |row: usize, end: usize| {
+        let ends = members.iter().map(|answers| answers[row].spread[end]);
+        ends.sum::<f64>() / members.len().max(1) as f64
+    };
+    (0..rows)
+        .map(|row| [0, 1].map(|end| mean(row, end)))
+        .collect()
+}
 
 /// A prediction on the training scale.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,8 +66,8 @@ pub struct Prediction {
 /// back to the target and the width of intervals.
 ///
 /// The value of a row is `ridge(row) + blend · mean of members(row) + share · trees(row)` on the
-/// scale that was learned, then led back to the target; that of the original's network is its own. It depends on that row alone, bit for bit,
-/// whatever else is in the matrix.
+/// scale that was learned, then led back to the target; that of the original's network is its own.
+/// It depends on that row alone, bit for bit, whatever else is in the matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
     pub(crate) kind: HeadKind,
@@ -107,7 +123,8 @@ impl Head {
         unseen: &[f64],
         truth: &[f64],
     ) {
-        let missed = |(&scaled, target): (&f64, &f64)| target - self.prediction(scaled).value;
+        let missed =
+            |(&scaled, target): (&f64, &f64)| target - self.prediction(scaled, [0.0; 2]).value;
         let residuals: Vec<f64> = unseen.iter().zip(truth).map(missed).collect();
         self.smearing = match &self.reference {
             None => Smearing::fit(settings.inverse, &residuals),
@@ -158,20 +175,24 @@ impl Head {
             return Ok(self.class_answers(of, &design));
         }
         let scaled = self.scaled(&design).into_par_iter();
-        Ok(scaled.map(|value| self.prediction(value)).collect())
+        Ok(scaled
+            .map(|(value, spread)| self.prediction(value, spread))
+            .collect())
     }
 
-    /// The values of all rows of a design, on the scale that was learned.
-    fn scaled(&self, design: &Designed) -> Vec<f64> {
+    /// The values of all rows of a design, on the scale that was learned, and how far from them the
+    /// members say that the ends of intervals lie.
+    fn scaled(&self, design: &Designed) -> Vec<(f64, [f64; 2])> {
         let rows: Vec<usize> = (0..design.rows).collect();
         if let Some(mmrl) = &self.mmrl {
-            return mmrl.predict_all(design, &rows);
+            let values = mmrl.predict_all(design, &rows).into_iter();
+            return values.map(|value| (value, [0.0; 2])).collect();
         }
         let mut values = self.linear.predict_all(design, &rows);
         let members = self.members.iter();
-        let members: Vec<Vec<f64>> = members.map(|of| of.predict_all(design, &rows)).collect();
+        let members: Vec<Vec<Answer>> = members.map(|of| of.answers(design, &rows)).collect();
         for (row, value) in values.iter_mut().enumerate() {
-            let sum: f64 = members.iter().map(|values| values[row]).sum();
+            let sum: f64 = members.iter().map(|answers| answers[row].value).sum();
             *value += self.blend * (sum / members.len().max(1) as f64);
         }
         if let Some(forest) = &self.forest {
@@ -181,15 +202,18 @@ impl Head {
             }
         }
         values
+            .into_iter()
+            .zip(mean_spread(&members, rows.len()))
+            .collect()
     }
 
     /// From the scale that was learned to the target.
-    pub(crate) fn prediction(&self, scaled: f64) -> Prediction {
+    pub(crate) fn prediction(&self, scaled: f64, spread: [f64; 2]) -> Prediction {
         let value = match &self.curve {
             Some(curve) => curve.target(scaled),
             None => self.scale.target(scaled),
         };
-        let (low, high) = self.reach.around(scaled);
+        let (low, high) = self.reach.around(scaled, spread);
         let (least, greatest) = match &self.reference {
             Some(reference) => reference.bounds(),
             None => (f64::NEG_INFINITY, f64::INFINITY),

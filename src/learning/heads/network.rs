@@ -8,7 +8,12 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::learning::design::{Designed, Group};
+use super::attention::{Attention, is_present};
+use crate::learning::{
+    TrainSettings,
+    design::{Designed, Group},
+    kinds::FusionKind,
+};
 
 /// How many rows share the reading of a network's weights.
 const ROWS_AT_ONCE: usize = 16;
@@ -44,12 +49,47 @@ pub(crate) struct Residual {
     pub(crate) down: Dense,
 }
 
-/// One network: each group of columns gets an encoder, their outputs are joined and mixed, a
-/// residual block follows, and a last layer gives one number.
+/// What a network is made of, beside the encoders of its groups.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The width of each encoder and of what follows.
+    pub(crate) hidden: usize,
+    /// The number of residual blocks.
+    pub(crate) blocks: usize,
+    /// Whether there is an attention over the groups.
+    pub(crate) attention: bool,
+    /// Whether it also tells the ends of an interval.
+    pub(crate) quantiles: bool,
+}
+
+/// What a network says of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Answer {
+    /// What is expected.
+    pub(crate) value: f64,
+    /// How far from it the ends of an interval lie; 0 where the network does not tell.
+    pub(crate) spread: [f64; 2],
+}
+
+impl Shape {
+    pub(crate) fn of(settings: &TrainSettings) -> Self {
+        Self {
+            hidden: settings.hidden,
+            blocks: settings.residual_blocks,
+            attention: settings.fusion == FusionKind::Attention,
+            quantiles: settings.quantiles,
+        }
+    }
+}
+
+/// One network: each group of columns gets an encoder, their outputs are joined, with what an
+/// attention draws from them where there is one, and mixed, residual blocks follow, and a last layer
+/// gives one number, or three.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Network {
     /// Per group: linear, layer norm, GELU.
     pub(crate) encoders: Vec<(Dense, Norm)>,
+    pub(crate) attention: Option<Attention>,
     pub(crate) mix: Dense,
     pub(crate) blocks: Vec<Residual>,
     pub(crate) norm: Norm,
@@ -58,7 +98,7 @@ pub(crate) struct Network {
 
 impl Dense {
     /// Weights of variance `1 / inputs`, so that outputs of standardised inputs are standard.
-    fn random(inputs: usize, outputs: usize, generator: &mut ChaCha8Rng) -> Self {
+    pub(super) fn random(inputs: usize, outputs: usize, generator: &mut ChaCha8Rng) -> Self {
         let bound = (3.0 / inputs.max(1) as f32).sqrt();
         Self {
             inputs,
@@ -79,7 +119,7 @@ impl Dense {
         }
     }
 
-    fn apply(&self, input: &[f32]) -> Vec<f32> {
+    pub(super) fn apply(&self, input: &[f32]) -> Vec<f32> {
         let mut outputs = self.apply_rows(&[input]);
         outputs.pop().expect("one row has one output")
     }
@@ -122,12 +162,8 @@ impl Norm {
 
 impl Network {
     /// A network that gives 0 for every row, ready to learn.
-    pub(crate) fn random(
-        groups: &[Group],
-        hidden: usize,
-        blocks: usize,
-        generator: &mut ChaCha8Rng,
-    ) -> Self {
+    pub(crate) fn random(groups: &[Group], shape: Shape, generator: &mut ChaCha8Rng) -> Self {
+        let hidden = shape.hidden;
         let encoders: Vec<(Dense, Norm)> = groups
             .iter()
             .map(|group| {
@@ -137,8 +173,12 @@ impl Network {
                 )
             })
             .collect();
-        let mix = Dense::random(hidden * encoders.len(), hidden, generator);
-        let blocks = (0..blocks)
+        let attention = shape
+            .attention
+            .then(|| Attention::random(hidden, generator));
+        let joined = encoders.len() + usize::from(shape.attention);
+        let mix = Dense::random(hidden * joined, hidden, generator);
+        let blocks = (0..shape.blocks)
             .map(|_| Residual {
                 norm: Norm::new(hidden),
                 up: Dense::random(hidden, 2 * hidden, generator),
@@ -147,15 +187,27 @@ impl Network {
             .collect();
         Self {
             encoders,
+            attention,
             mix,
             blocks,
             norm: Norm::new(hidden),
-            last: Dense::zeros(hidden, 1),
+            last: Dense::zeros(hidden, if shape.quantiles { 3 } else { 1 }),
         }
+    }
+
+    /// Whether it tells the ends of intervals.
+    pub(super) const fn tells_spread(&self) -> bool {
+        self.last.outputs > 1
     }
 
     /// The values for the rows at `rows`.
     pub(crate) fn predict_all(&self, design: &Designed, rows: &[usize]) -> Vec<f64> {
+        let answers = self.answers(design, rows).into_iter();
+        answers.map(|answer| answer.value).collect()
+    }
+
+    /// What it says of the rows at `rows`.
+    pub(crate) fn answers(&self, design: &Designed, rows: &[usize]) -> Vec<Answer> {
         rows.par_chunks(ROWS_AT_ONCE)
             .flat_map_iter(|rows| {
                 let rows: Vec<&[f32]> = rows.iter().map(|&row| design.row(row)).collect();
@@ -164,9 +216,10 @@ impl Network {
             .collect()
     }
 
-    /// The values for several rows of a design: quicker than one by one, and the same.
-    pub(super) fn predict_rows(&self, rows: &[&[f32]]) -> Vec<f64> {
+    /// What it says of several rows of a design: quicker than one by one, and the same.
+    pub(super) fn predict_rows(&self, rows: &[&[f32]]) -> Vec<Answer> {
         let mut joined = vec![Vec::with_capacity(self.mix.inputs); rows.len()];
+        let mut present = vec![Vec::with_capacity(self.encoders.len()); rows.len()];
         let mut start = 0;
         for (dense, norm) in &self.encoders {
             let columns = start..start + dense.inputs;
@@ -175,12 +228,21 @@ impl Network {
             for (joined, output) in joined.iter_mut().zip(dense.apply_rows(&inputs)) {
                 joined.extend(norm.apply(&output).into_iter().map(gelu));
             }
+            for (present, input) in present.iter_mut().zip(inputs) {
+                present.push(is_present(input));
+            }
+        }
+        if let Some(attention) = &self.attention {
+            for (joined, present) in joined.iter_mut().zip(present) {
+                let pooled = attention.pooled(joined, &present);
+                joined.extend(pooled);
+            }
         }
         joined.iter().map(|joined| self.mixed(joined)).collect()
     }
 
-    /// The value for what the encoders gave.
-    fn mixed(&self, joined: &[f32]) -> f64 {
+    /// The answer to what the encoders gave.
+    fn mixed(&self, joined: &[f32]) -> Answer {
         let mut state = self.mix.apply(joined);
         for block in &self.blocks {
             let wide = block.up.apply(&block.norm.apply(&state));
@@ -189,7 +251,20 @@ impl Network {
                 *sum += value;
             }
         }
-        f64::from(self.last.apply(&self.norm.apply(&state))[0])
+        let outputs = self.last.apply(&self.norm.apply(&state));
+        let output = |at: usize| outputs.get(at).copied().map_or(0.0, f64::from);
+        Answer {
+            value: output(0),
+            spread: [output(1), output(2)],
+        }
+    }
+
+    /// The same network, with all that it says so many times as large.
+    pub(crate) fn times(mut self, factor: f32) -> Self {
+        for number in self.last.weight.iter_mut().chain(&mut self.last.bias) {
+            *number *= factor;
+        }
+        self
     }
 
     /// Every tensor with its name, for saving and loading.
@@ -198,6 +273,9 @@ impl Network {
         for (at, (dense, norm)) in self.encoders.iter_mut().enumerate() {
             push_dense(&mut all, &format!("encoders.{at}"), dense);
             push_norm(&mut all, &format!("encoders.{at}.norm"), norm);
+        }
+        for (name, layer) in self.attention.iter_mut().flat_map(Attention::layers_mut) {
+            push_dense(&mut all, name, layer);
         }
         push_dense(&mut all, "mix", &mut self.mix);
         for (at, block) in self.blocks.iter_mut().enumerate() {

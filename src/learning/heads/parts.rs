@@ -67,6 +67,8 @@ impl Head {
     /// The predictions of all rows of a design.
     fn values(&self, design: &Designed) -> Vec<f64> {
         let scaled = self.scaled(design).into_iter();
-        scaled.map(|value| self.prediction(value).value).collect()
+        scaled
+            .map(|(value, spread)| self.prediction(value, spread).value)
+            .collect()
     }
 }

@@ -1,25 +1,18 @@
 //! How the fusion network is trained.
 
-use burn::{
-    optim::{AdamWConfig, GradientsParams},
-    tensor::{Device, Tensor, TensorData},
-};
+use burn::tensor::Device;
 
 use super::{
-    fusion::{Fusion, Masks, numbers},
-    network::Network,
+    checkpoint::{Keeper, key},
+    course::Course,
+    network::{Answer, Network},
 };
 use crate::learning::{
     Error, TrainSettings,
     design::{Designed, Group},
-    seeds,
+    odds::log_loss,
     watch::{Progress, Watch},
 };
-
-/// The share of all steps over which the learning rate rises.
-const WARM_UP: f64 = 0.05;
-/// From which distance on a residual counts linearly, not squared.
-const HUBER: f32 = 1.5;
 
 /// The rows that a network learns from, and those that tell when it has learned enough.
 #[derive(Clone, Copy, Debug)]
@@ -28,38 +21,78 @@ pub(crate) struct Task<'a> {
     pub(crate) design: &'a Designed,
     /// The groups of its columns.
     pub(crate) groups: &'a [Group],
-    /// The rows to learn from, and what to learn of each.
-    pub(crate) train: (&'a [usize], &'a [f64]),
+    /// The rows to learn from.
+    pub(crate) train: Wanted<'a>,
+}
+
+/// Rows, and what a network should say of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The rows.
+    pub(crate) rows: &'a [usize],
+    /// The number that it should answer to each; with odds, 1 where what is asked is so, else 0.
+    pub(crate) targets: &'a [f64],
+    /// The log-odds of each to which it adds its answer; nothing where the target is a number.
+    pub(crate) odds: Option<&'a [f64]>,
 }
 
 /// When a network has learned enough.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop<'a> {
-    /// Where it predicts these rows best; what should be predicted of each.
-    Validated(&'a [usize], &'a [f64]),
+    /// Where it predicts these rows best.
+    Validated(Wanted<'a>),
     /// After so many epochs, as an earlier training of most of the rows has found.
     After(usize),
 }
 
 impl Stop<'_> {
-    /// The mean squared error of a network on the rows that tell; nothing without such rows.
-    fn loss(self, design: &Designed, network: &Network) -> Option<f64> {
-        let Self::Validated(rows, wanted) = self else {
+    /// The error of a network on the rows that tell; nothing without such rows.
+    fn loss(self, design: &Designed, network: &Network, settings: &TrainSettings) -> Option<f64> {
+        let Self::Validated(wanted) = self else {
             return None;
         };
-        let found = network.predict_all(design, rows).into_iter();
-        Some(mean_square(
-            found.zip(wanted).map(|(found, wanted)| found - wanted),
+        Some(loss(
+            &network.answers(design, wanted.rows),
+            wanted,
+            settings,
         ))
     }
 
     /// The error of a network that answers zero; nothing without rows that tell.
-    fn loss_of_zero(self) -> Option<f64> {
-        match self {
-            Self::Validated(_, wanted) => Some(mean_square(wanted.iter().copied())),
-            Self::After(_) => None,
-        }
+    pub(super) fn loss_of_zero(self, settings: &TrainSettings) -> Option<f64> {
+        let Self::Validated(wanted) = self else {
+            return None;
+        };
+        let zero = Answer {
+            value: 0.0,
+            spread: [0.0; 2],
+        };
+        Some(loss(&vec![zero; wanted.rows.len()], wanted, settings))
     }
+}
+
+/// The mean squared error of answers; with ends of intervals their mean pinball losses are added. Of
+/// what they add to log-odds it is the mean log loss.
+fn loss(answers: &[Answer], wanted: Wanted<'_>, settings: &TrainSettings) -> f64 {
+    if let Some(odds) = wanted.odds {
+        let odds = odds.iter().zip(answers);
+        let odds = odds.map(|(odds, answer)| odds + answer.value);
+        return log_loss(odds.zip(wanted.targets.iter().copied()));
+    }
+    let both = || answers.iter().zip(wanted.targets);
+    let square = mean(both().map(|(answer, wanted)| (answer.value - wanted).powi(2)));
+    if !settings.quantiles {
+        return square;
+    }
+    let pinball = |answer: &Answer, wanted: &f64| -> f64 {
+        let ends = answer.spread.iter().zip(settings.tails());
+        ends.map(|(end, share)| {
+            let beyond = wanted - answer.value - end;
+            f64::max(beyond * share, beyond * (share - 1.0))
+        })
+        .sum()
+    };
+    square + mean(both().map(|(answer, wanted)| pinball(answer, wanted)))
 }
 
 /// A trained network.
@@ -73,6 +106,16 @@ pub(crate) struct Learned {
     pub(crate) history: Vec<Epoch>,
 }
 
+impl Learned {
+    /// The same, with what it says in units so many times as large.
+    pub(crate) fn in_units(self, unit: f64) -> Self {
+        Self {
+            network: self.network.times(unit as f32),
+            ..self
+        }
+    }
+}
+
 /// One epoch of the training of one network.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Epoch {
@@ -80,16 +123,18 @@ pub struct Epoch {
     pub member: usize,
     /// Which pass over the training rows, from 1.
     pub epoch: usize,
-    /// The mean Huber loss over its batches, with dropout.
+    /// The mean Huber loss over its batches, with dropout; of flags the mean log loss.
     pub train_loss: f64,
-    /// The mean squared error on the validation rows after it, on the scale that is learned;
-    /// nothing where the number of epochs was given.
+    /// The mean squared error on the validation rows after it, on the scale that is learned, with
+    /// the pinball losses of the ends of intervals where they are learned too; of flags the mean log
+    /// loss. Nothing where the number of epochs was given.
     pub validation_loss: Option<f64>,
 }
 
 /// Trains one member of the ensemble.
 ///
-/// The learning rate falls over all epochs of the settings, wherever a training stops.
+/// The learning rate falls over all epochs of the settings, wherever a training stops. One that was
+/// interrupted goes on after the last pass that was kept ([`Watch::checkpoints`]).
 ///
 /// # Errors
 ///
@@ -102,128 +147,50 @@ pub(crate) fn train(
     device: &Device,
     watch: &dyn Watch,
 ) -> Result<Learned, Error> {
-    let mut generator = seeds::generator(settings.seed, &format!("member {member}"));
-    let mut best = Network::random(
-        task.groups,
-        settings.hidden,
-        settings.residual_blocks,
-        &mut generator,
-    );
-    let training = device.clone().autodiff();
-    let mut model = Fusion::from_plain(&best, &training);
-    let mut optimizer = AdamWConfig::new()
-        .with_weight_decay(settings.weight_decay as f32)
-        .with_epsilon(1e-8)
-        .init();
-
-    let (rows, targets) = task.train;
-    let batch = settings.batch_of(rows.len());
-    let steps = rows.len().div_ceil(batch);
-    let total = steps * settings.epochs;
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    let mut history = Vec::new();
-    // The network begins as zero: training can only improve on what it is added to.
-    let mut least = stop.loss_of_zero();
+    let mut course = Course::begin(task, stop, settings, member, device);
+    let mut keeper = Keeper::new(watch, || key(task, stop, settings, member, device));
+    if let Some(further) = keeper.find(&course, device) {
+        course = further;
+        let epoch = course.epoch;
+        watch.progress(&Progress::Resumed { member, epoch });
+    }
     let epochs = match stop {
-        Stop::Validated(..) => settings.epochs,
+        Stop::Validated(_) => settings.epochs,
         Stop::After(epochs) => epochs.min(settings.epochs),
     };
-    let (mut best_epoch, mut since) = (0, 0);
-    let mut step = 0;
-    for epoch in 1..=epochs {
-        seeds::shuffle(&mut order, &mut generator);
-        let mut loss_sum = 0.0;
-        for chunk in order.chunks(batch) {
-            if watch.cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let inputs = gather(task, chunk.iter().map(|&at| rows[at]), device);
-            let wanted: Vec<f32> = chunk.iter().map(|&at| targets[at] as f32).collect();
-            let wanted = Tensor::from_data(TensorData::new(wanted, [chunk.len(), 1]), device);
-            let masks = Masks::draw(task.groups, settings, chunk.len(), device, &mut generator);
-            let output = model.forward(inputs, Some(masks));
-            let loss = huber(output - wanted);
-            loss_sum += f64::from(numbers(loss.clone().inner())[0]) * chunk.len() as f64;
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            let rate = settings.learning_rate * schedule(step, total);
-            model = optimizer.step(rate, model, gradients);
-            step += 1;
-        }
-        let plain = model.to_plain();
+    while course.epoch < epochs && course.since < settings.patience {
+        let train_loss = course.pass(task, settings, device, watch)?;
+        let plain = course.to_plain();
         let told = Epoch {
             member,
-            epoch,
-            train_loss: loss_sum / rows.len() as f64,
-            validation_loss: stop.loss(task.design, &plain),
+            epoch: course.epoch,
+            train_loss,
+            validation_loss: stop.loss(task.design, &plain, settings),
         };
         if !told.train_loss.is_finite() || !told.validation_loss.is_none_or(f64::is_finite) {
             return Err(Error::Numerics(format!(
-                "the loss of epoch {epoch} is not finite; lower `learning_rate` (now {})",
-                settings.learning_rate
+                "the loss of epoch {} is not finite; lower `learning_rate` (now {})",
+                told.epoch, settings.learning_rate
             )));
         }
-        history.push(told);
         watch.progress(&Progress::Epoch {
-            epoch,
+            epoch: told.epoch,
             epochs,
             train_loss: told.train_loss,
             validation_loss: told.validation_loss,
         });
-        // Without rows that tell, every epoch is better than the one before.
-        if told.validation_loss.is_none() || told.validation_loss < least {
-            least = told.validation_loss;
-            (best, best_epoch) = (plain, epoch);
-            since = 0;
-        } else {
-            since += 1;
-            if since >= settings.patience {
-                break;
-            }
-        }
+        course.take(told, plain);
+        keeper.keep_if_due(&course)?;
     }
+    keeper.end(&course)?;
     Ok(Learned {
-        network: best,
-        best_epoch,
-        history,
+        network: course.best,
+        best_epoch: course.best_epoch,
+        history: course.history,
     })
 }
 
-/// The columns of some rows, per group.
-fn gather(
-    task: &Task<'_>,
-    rows: impl Iterator<Item = usize> + Clone,
-    device: &Device,
-) -> Vec<Tensor<2>> {
-    let count = rows.clone().count();
-    let of_group = |group: &Group| {
-        let mut values = Vec::with_capacity(count * group.width);
-        for row in rows.clone() {
-            let row = task.design.row(row);
-            values.extend_from_slice(&row[group.start..group.start + group.width]);
-        }
-        Tensor::from_data(TensorData::new(values, [count, group.width]), device)
-    };
-    task.groups.iter().map(of_group).collect()
-}
-
-fn huber(residual: Tensor<2>) -> Tensor<1> {
-    let distance = residual.abs();
-    let near = distance.clone().clamp_max(HUBER);
-    (near.clone() * near.clone() * 0.5 + (distance - near) * HUBER).mean()
-}
-
-/// The share of the learning rate at one step: linear up, then half a cosine down to 0.
-fn schedule(step: usize, total: usize) -> f64 {
-    let at = (step as f64 + 0.5) / total.max(1) as f64;
-    if at < WARM_UP {
-        at / WARM_UP
-    } else {
-        let down = (at - WARM_UP) / (1.0 - WARM_UP);
-        0.5 * (1.0 + (std::f64::consts::PI * down).cos())
-    }
-}
-
-fn mean_square(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v * v, count + 1.0));
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v, count + 1.0));
     sum / f64::max(count, 1.0)
 }

@@ -75,6 +75,21 @@ fn shown(part: &Value, beside: impl Fn(&str) -> Option<String>) -> Vec<Vec<Strin
     METRICS.iter().filter_map(row).collect()
 }
 
+/// What each input is worth, alone and as its part of the whole.
+pub(super) fn worth(evaluation: &Value) -> String {
+    let filed = evaluation["worth"].as_array();
+    let of = |row: &Value| {
+        let told = |name: &str| row[name].as_f64().map_or_else(|| "–".to_owned(), number);
+        Some(vec![
+            row["input"].as_str()?.to_owned(),
+            told("alone"),
+            told("part"),
+        ])
+    };
+    let rows: Vec<Vec<String>> = filed.into_iter().flatten().filter_map(of).collect();
+    table(&["input", "alone", "part"], &rows, Cells::Numbers)
+}
+
 /// How it does in each community.
 pub(super) fn communities(evaluation: &Value) -> String {
     let filed = evaluation["communities"].as_array();

@@ -32,6 +32,10 @@ fn full() -> Manifest {
             {"without": "title", "difference": {"spearman": spread(-0.05)}},
             {"without": "image", "difference": {"spearman": spread(0.2)}},
         ],
+        "worth": [
+            {"input": "image + caption", "alone": 0.25, "part": 0.3},
+            {"input": "title", "alone": null, "part": 0.2},
+        ],
         "calibration": {
             "nominal": 0.8, "coverage": 0.75, "below": 0.125, "above": 0.125,
             "tenths": [
@@ -126,13 +130,14 @@ fn a_small_page_tells_what_is_known() {
 #[test]
 fn what_is_missing_has_no_heading() {
     let whole = headings(&report(&full())).len();
-    assert_eq!(whole, 10);
+    assert_eq!(whole, 11);
     for (key, heading) in [
         ("ablation", Some("What it goes by")),
         (
             "calibration",
             Some("Whether predictions mean what they say"),
         ),
+        ("worth", Some("What each input is worth")),
         ("communities", Some("By community")),
         ("learning_curve", Some("Whether more rows would help")),
         ("drift", Some("How the rows have changed")),
@@ -180,6 +185,7 @@ fn a_text_from_outside_is_only_text() {
     for at in [
         "/communities/0/community",
         "/ablation/0/without",
+        "/worth/0/input",
         "/first_line",
         "/drift/drift/features/0/name",
         "/hold_outs/0/name",

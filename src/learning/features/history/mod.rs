@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 
 use ranks::{Ranks, Stretch};
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, corpus::Look};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -19,6 +19,10 @@ const WEEK: i64 = 7 * DAY;
 const MONTH: i64 = 28 * DAY;
 /// How far back an author's records count.
 const AUTHORS: i64 = 90 * DAY;
+/// How far back images count.
+const IMAGES: i64 = 90 * DAY;
+/// In how many comparisons looks can differ.
+const LOOK_BITS: u32 = 64;
 /// So many labels weigh as much as what is true of all communities, and of all authors.
 const COMMUNITY_PRIOR: f64 = 10.0;
 const AUTHOR_PRIOR: f64 = 3.0;
@@ -34,10 +38,12 @@ pub struct PastRecord {
     pub created_at: Timestamp,
     /// Its label, and from when on it was known.
     pub label: Option<(Timestamp, f64)>,
+    /// How its first image looks.
+    pub look: Option<Look>,
 }
 
 /// The history of one record, in the numbers of the features `community_history`,
-/// `author_history` and `queue`; `None` where what they are made of is missing.
+/// `author_history`, `queue` and `repost`; `None` where what they are made of is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Past {
     /// For 7 and for 28 days: the quartiles of the labels, shrunk to those of all communities, and
@@ -48,6 +54,9 @@ pub struct Past {
     pub(super) author: Option<[f64; 6]>,
     /// `ln(1 + records)` of the last hour and the last 6 hours, `ln(1 + minutes)` since the last.
     pub(super) queue: Option<[f64; 3]>,
+    /// The share of the look in which the image differs from the most similar one of 90 days,
+    /// `ln(1 + images)` that are nearly the same, `ln(1 + days)` since the last of these.
+    pub(super) repost: Option<[f64; 3]>,
 }
 
 /// A label of an author, in relation to the median that its community had then.
@@ -76,6 +85,8 @@ pub struct History {
     labels: Vec<Ranks>,
     all: Ranks,
     authors: HashMap<String, Author>,
+    /// How images look, in the order of their publication.
+    looks: Vec<(i64, Look)>,
 }
 
 impl History {
@@ -110,6 +121,9 @@ impl History {
                 let author = history.authors.entry(author.clone()).or_default();
                 author.published.push(created_at);
             }
+            if let Some(look) = record.look {
+                history.looks.push((created_at, look));
+            }
             if let Some((known_at, label)) = record.label {
                 // No label is known at the publication, whatever the horizon.
                 let known_at = known_at.as_millis().max(created_at + 1);
@@ -125,6 +139,9 @@ impl History {
         for times in &mut history.published {
             times.sort_unstable();
         }
+        history
+            .looks
+            .sort_unstable_by_key(|(time, look)| (*time, look.0));
         history.labels = labels.into_iter().map(Ranks::new).collect();
         history.all = Ranks::new(known);
         results.sort_by(|a, b| a.0.cmp(&b.0).then(a.3.total_cmp(&b.3)));
@@ -146,12 +163,14 @@ impl History {
         history
     }
 
-    /// What was known when a record of this community and author was published.
+    /// What was known when a record of this community and author was published, whose first image looks
+    /// so.
     pub fn of(
         &self,
         created_at: Option<Timestamp>,
         community: Option<&str>,
         author: Option<&str>,
+        look: Option<Look>,
     ) -> Past {
         let Some(at) = created_at.map(Timestamp::as_millis) else {
             return Past::default();
@@ -161,7 +180,28 @@ impl History {
             community: self.community(place, at),
             author: author.map(|name| self.author(name, place, at)),
             queue: community.map(|_| self.queue(place, at)),
+            repost: look.map(|look| self.repost(look, at)),
         }
+    }
+
+    /// Every earlier image is compared: of 20,000 images a few tenths of a second in all.
+    fn repost(&self, look: Look, at: i64) -> [f64; 3] {
+        let from = self.looks.partition_point(|&(time, _)| time < at - IMAGES);
+        let to = self.looks.partition_point(|&(time, _)| time < at);
+        let (mut nearest, mut alike, mut last) = (LOOK_BITS, 0, at - IMAGES);
+        for &(time, other) in &self.looks[from..to.max(from)] {
+            let distance = look.distance(other);
+            nearest = nearest.min(distance);
+            if distance <= Look::ALIKE {
+                alike += 1;
+                last = time;
+            }
+        }
+        [
+            f64::from(nearest) / f64::from(LOOK_BITS),
+            f64::from(alike).ln_1p(),
+            ((at - last) as f64 / DAY as f64).ln_1p(),
+        ]
     }
 
     fn community(&self, place: Option<usize>, at: i64) -> Option<[f64; 8]> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{MetadataSchema, Past, title};
 use crate::{
-    corpus::{MediaInfo, Record},
+    corpus::{ImageStatistics, MediaInfo, Record},
     learning::Error,
 };
 
@@ -21,12 +21,16 @@ use crate::{
 ///   brackets, `ln(1 + digits)`.
 /// - `media_count`: `ln(1 + images)`.
 /// - `image_shape`: `ln(width / height)` and `ln(1 + megapixels)` of the first image.
+/// - `image_look`: brightness, contrast, colourfulness, sharpness and entropy of the first image; see
+///   [`ImageStatistics`].
+/// - `similarity.A.B`: the cosine of the record's vectors in the blocks `A` and `B`, which are of one
+///   encoder, as `similarity.title.caption`.
 /// - what a data set's history tells: see [`HISTORY_NAMES`].
 /// - `fields.NAME`: `ln(1 + x)` of a number of the source (`-ln(1 - x)` below zero), 1 and 0 of a
 ///   truth value.
 ///
 /// Where the record lacks what a name needs, its columns are 0 and a column `NAME_missing` is 1.
-pub const METADATA_NAMES: [&str; 7] = [
+pub const METADATA_NAMES: [&str; 8] = [
     "hour",
     "weekday",
     "title_length",
@@ -34,6 +38,7 @@ pub const METADATA_NAMES: [&str; 7] = [
     "title_shape",
     "media_count",
     "image_shape",
+    "image_look",
 ];
 
 /// The names of numbers that tell what was known, when a record was published, of those before it.
@@ -46,13 +51,17 @@ pub const METADATA_NAMES: [&str; 7] = [
 ///   this one, shrunk to 0.
 /// - `queue`: `ln(1 + records)` of the community in the hour and the 6 hours before, and
 ///   `ln(1 + minutes)` since the last.
-pub const HISTORY_NAMES: [&str; 3] = ["community_history", "author_history", "queue"];
+/// - `repost`: of the first image, the share of its look (a dHash) in which it differs from the most
+///   similar one that the data set had in the 90 days before, 1 where there was none; `ln(1 + images)`
+///   that are nearly the same; `ln(1 + days)` since the last of these, 90 where there was none.
+pub const HISTORY_NAMES: [&str; 4] = ["community_history", "author_history", "queue", "repost"];
 
 /// The names that a pipeline can list as categories, besides `fields.NAME`.
 pub const CATEGORY_NAMES: [&str; 2] = ["community", "author"];
 
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const FIELD: &str = "fields.";
+const SIMILARITY: &str = "similarity.";
 
 /// A group of numbers that are had or missing together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +73,12 @@ pub(super) enum Number {
     TitleShape,
     MediaCount,
     ImageShape,
+    ImageLook,
     CommunityHistory,
     AuthorHistory,
     Queue,
+    Repost,
+    Similarity(String, String),
     Field(String),
 }
 
@@ -88,9 +100,12 @@ impl Number {
             "title_shape" => Self::TitleShape,
             "media_count" => Self::MediaCount,
             "image_shape" => Self::ImageShape,
+            "image_look" => Self::ImageLook,
             "community_history" => Self::CommunityHistory,
             "author_history" => Self::AuthorHistory,
             "queue" => Self::Queue,
+            "repost" => Self::Repost,
+            _ if let Some((a, b)) = blocks_of(name) => Self::Similarity(a, b),
             _ => {
                 let known = [&METADATA_NAMES[..], &HISTORY_NAMES].concat();
                 Self::Field(field(name, "metadata", &known)?)
@@ -141,7 +156,27 @@ impl Number {
                 "author_median_here",
                 "author_history_missing",
             ]),
+            Self::ImageLook => owned(&[
+                "image_brightness",
+                "image_contrast",
+                "image_colourfulness",
+                "image_sharpness",
+                "image_entropy",
+                "image_look_missing",
+            ]),
             Self::Queue => owned(&["queue_1h", "queue_6h", "queue_minutes", "queue_missing"]),
+            Self::Repost => owned(&[
+                "repost_distance",
+                "repost_images",
+                "repost_days",
+                "repost_missing",
+            ]),
+            Self::Similarity(a, b) => {
+                vec![
+                    format!("similarity_{a}_{b}"),
+                    format!("similarity_{a}_{b}_missing"),
+                ]
+            }
             Self::Field(name) => vec![name.clone(), format!("{name}_missing")],
         }
     }
@@ -150,12 +185,23 @@ impl Number {
     pub(super) fn is_history(&self) -> bool {
         matches!(
             self,
-            Self::CommunityHistory | Self::AuthorHistory | Self::Queue
+            Self::CommunityHistory | Self::AuthorHistory | Self::Queue | Self::Repost
         )
     }
 
+    /// Whether its values come from labels of earlier records.
+    pub(super) fn is_of_labels(&self) -> bool {
+        matches!(self, Self::CommunityHistory | Self::AuthorHistory)
+    }
+
     /// The values of [`columns`](Self::columns).
-    fn values(&self, record: &Record, media: &[MediaInfo], past: &Past) -> Vec<f64> {
+    fn values(&self, row: &Known<'_>) -> Vec<f64> {
+        let Known {
+            record,
+            media,
+            past,
+            ..
+        } = *row;
         let text = record.title.as_deref().unwrap_or_default();
         match self {
             Self::Hour => or_missing(record.created_at.map(|time| {
@@ -185,9 +231,22 @@ impl Number {
                 );
                 [(width / height).ln(), (width * height / 1e6).ln_1p()]
             })),
+            Self::ImageLook => {
+                let told = row.statistics.map(ImageStatistics::values);
+                or_missing(told.map(|values| values.map(f64::from)))
+            }
             Self::CommunityHistory => or_missing(past.community),
             Self::AuthorHistory => or_missing(past.author),
             Self::Queue => or_missing(past.queue),
+            Self::Repost => or_missing(past.repost),
+            Self::Similarity(a, b) => {
+                let vectors = (row.vector)(a).zip((row.vector)(b));
+                or_missing(
+                    vectors
+                        .and_then(|(a, b)| cosine(a, b))
+                        .map(|cosine| [cosine]),
+                )
+            }
             Self::Field(name) => {
                 let value = record.fields.get(name).and_then(number);
                 or_missing(value.map(|value| [value.abs().ln_1p().copysign(value)]))
@@ -232,6 +291,9 @@ impl fmt::Display for Number {
             Self::CommunityHistory => "community_history",
             Self::AuthorHistory => "author_history",
             Self::Queue => "queue",
+            Self::ImageLook => "image_look",
+            Self::Repost => "repost",
+            Self::Similarity(a, b) => return write!(f, "{SIMILARITY}{a}.{b}"),
             Self::Field(name) => return write!(f, "{FIELD}{name}"),
         })
     }
@@ -247,17 +309,24 @@ impl fmt::Display for Category {
     }
 }
 
+/// What is known of one record.
+pub(super) struct Known<'a> {
+    pub(super) record: &'a Record,
+    /// Its images that are stored, in the author's order.
+    pub(super) media: &'a [MediaInfo],
+    pub(super) past: &'a Past,
+    /// How the first of its images looks.
+    pub(super) statistics: Option<ImageStatistics>,
+    /// Its vector in a block, where it has one.
+    pub(super) vector: &'a dyn Fn(&str) -> Option<&'a [f32]>,
+}
+
 /// The numbers of one record, in the order of [`MetadataSchema::columns`]; all are finite.
-pub(super) fn numbers_of(
-    schema: &MetadataSchema,
-    record: &Record,
-    media: &[MediaInfo],
-    past: &Past,
-) -> Vec<f32> {
+pub(super) fn numbers_of(schema: &MetadataSchema, row: &Known<'_>) -> Vec<f32> {
     schema
         .numbers()
         .iter()
-        .flat_map(|number| number.values(record, media, past))
+        .flat_map(|number| number.values(row))
         .map(|value| value as f32)
         .collect()
 }
@@ -290,13 +359,38 @@ fn number(value: &Value) -> Option<f64> {
     .filter(|number| number.is_finite())
 }
 
+/// The cosine of two vectors; nothing where one has no length.
+fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
+    let product = |a: &[f32], b: &[f32]| -> f64 {
+        let terms = a.iter().zip(b);
+        terms.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    let lengths = (product(a, a) * product(b, b)).sqrt();
+    (lengths > 0.0).then(|| product(a, b) / lengths)
+}
+
+/// The blocks of `similarity.A.B`.
+fn blocks_of(name: &str) -> Option<(String, String)> {
+    let (a, b) = name.strip_prefix(SIMILARITY)?.split_once('.')?;
+    let is_name = |name: &str| !name.is_empty() && !name.contains('.');
+    (is_name(a) && is_name(b) && a != b).then(|| (a.to_owned(), b.to_owned()))
+}
+
 fn field(name: &str, what: &'static str, known: &[&str]) -> Result<String, Error> {
     match name.strip_prefix(FIELD) {
         Some(field) if !field.is_empty() => Ok(field.to_owned()),
         _ => Err(Error::UnknownName {
             what,
             name: name.to_owned(),
-            allowed: format!("{}, {FIELD}NAME (a field of the source)", known.join(", ")),
+            allowed: format!(
+                "{}, {FIELD}NAME (a field of the source){}",
+                known.join(", "),
+                if what == "metadata" {
+                    ", similarity.A.B (of two blocks)"
+                } else {
+                    ""
+                }
+            ),
         }),
     }
 }

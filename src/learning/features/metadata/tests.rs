@@ -22,9 +22,57 @@ fn record(title: Option<&str>, created_at: Option<&str>) -> Record {
 
 fn named(names: &[&str], record: &Record, media: &[MediaInfo]) -> BTreeMap<String, f32> {
     let schema = MetadataSchema::new(names, &[]).unwrap();
-    let values = numbers_of(&schema, record, media, &Past::default());
+    let values = numbers_of(
+        &schema,
+        &Known {
+            record,
+            media,
+            past: &Past::default(),
+            statistics: None,
+            vector: &|_| None,
+        },
+    );
     assert_eq!(values.len(), schema.columns().len());
     schema.columns().into_iter().zip(values).collect()
+}
+
+#[test]
+fn two_vectors_are_as_similar_as_their_directions() {
+    let schema = MetadataSchema::new(&["similarity.title.caption"], &[]).unwrap();
+    assert_eq!(
+        schema.columns(),
+        [
+            "similarity_title_caption",
+            "similarity_title_caption_missing"
+        ]
+    );
+    assert_eq!(schema.similarities(), [("title", "caption")]);
+    let of = |title: Option<&[f32]>, caption: Option<&[f32]>| {
+        numbers_of(
+            &schema,
+            &Known {
+                record: &record(None, None),
+                media: &[],
+                past: &Past::default(),
+                statistics: None,
+                vector: &|name| if name == "title" { title } else { caption },
+            },
+        )
+    };
+    let (a, b) = ([3.0_f32, 4.0].as_slice(), [8.0_f32, 6.0].as_slice());
+    assert!((of(Some(a), Some(b))[0] - 0.96).abs() < 1e-6);
+    assert_eq!(of(Some(a), Some(a)), [1.0, 0.0]);
+    assert_eq!(of(Some(a), None), [0.0, 1.0]);
+    assert_eq!(of(Some(a), Some(&[0.0; 2])), [0.0, 1.0]);
+    for wrong in [
+        "similarity.title",
+        "similarity.title.title",
+        "similarity..a",
+        "similarity.a.b.c",
+    ] {
+        let error = MetadataSchema::new(&[wrong], &[]).unwrap_err().to_string();
+        assert!(error.contains("similarity.A.B"), "{error}");
+    }
 }
 
 #[test]
