@@ -7,6 +7,7 @@ import tempfile
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from requests import HTTPError
 
 
 def refused(call, code):
@@ -125,6 +126,29 @@ assert [one.info.run_id for one in found] == [run.info.run_id, logged.info.run_i
 (first,) = client.search_runs(both, order_by=["metrics.spearman ASC"], max_results=1)
 assert first.info.run_name == "try" and first.info.status == "FINISHED", first
 assert [point.step for point in client.get_metric_history(logged.info.run_id, "spearman")] == [0, 1, 2]
+
+# Files of its own: one, a folder of them, texts and dictionaries.
+client.log_text(logged.info.run_id, "so far so good", "note.txt")
+client.log_dict(logged.info.run_id, {"lr": 0.1}, "settings/lr.json")
+with tempfile.TemporaryDirectory() as folder:
+    for name in ["a b.bin", "ä.bin"]:
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(os.urandom(3_000_000))
+    client.log_artifacts(logged.info.run_id, folder, "weights")
+    client.log_artifact(logged.info.run_id, os.path.join(folder, "ä.bin"))
+    with tempfile.TemporaryDirectory() as again:
+        for name in ["weights/a b.bin", "weights/ä.bin", "ä.bin"]:
+            path = client.download_artifacts(logged.info.run_id, name, again)
+            with open(path, "rb") as found, open(os.path.join(folder, os.path.basename(name)), "rb") as sent:
+                assert found.read() == sent.read(), name
+names = {file.path: file.is_dir for file in client.list_artifacts(logged.info.run_id)}
+assert names == {"note.txt": False, "settings": True, "weights": True, "ä.bin": False}, names
+assert mlflow.artifacts.load_dict(f"runs:/{logged.info.run_id}/settings/lr.json") == {"lr": 0.1}
+try:
+    client.log_text(run.info.run_id, "no", "manifest.json")
+    raise AssertionError("a version's file was replaced")
+except HTTPError as error:
+    assert error.response.json()["error_code"] == "PERMISSION_DENIED", error
 refused(lambda: client.log_param(logged.info.run_id, "lr", "0.2"), "INVALID_PARAMETER_VALUE")
 client.delete_run(logged.info.run_id)
 assert len(client.search_runs(both)) == 1

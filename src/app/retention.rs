@@ -1,8 +1,9 @@
 //! What has had its time is removed: logs, files of runs, matrices, rows.
 //!
 //! Records, vectors and captions are what the home is for; none of them is touched. Of models the
-//! newest versions stay, and the metrics of all; of images only those go of which a copy stays. What sources sent of records goes where the settings
-//! say so. What a run that has not ended may still read stays, and so does every run that made a version.
+//! newest versions stay, and the metrics of all; of images only those go of which a copy stays. What
+//! sources sent of records goes where the settings say so. Of what others log through MLflow's
+//! endpoints only that goes which they deleted. What a run that has not ended may still read stays, and so does every run that made a version.
 
 use std::{
     collections::HashMap,
@@ -24,6 +25,7 @@ use crate::{
     media::MediaStore,
     operators::purge_turn,
     registry::Registry,
+    server::INCOMING,
     store::{RunAge, Store},
     telemetry::chain,
 };
@@ -38,6 +40,8 @@ const RUNS_AT_ONCE: u32 = 50;
 const RAW_AT_ONCE: u32 = 2000;
 /// How many images are looked at together.
 const IMAGES_AT_ONCE: u32 = 500;
+/// How many runs that others logged go in one transaction.
+const LOGGED_AT_ONCE: u32 = 20;
 /// A folder without a run may be that of one which is being made.
 const YOUNG: Duration = Duration::from_hours(24);
 
@@ -60,6 +64,8 @@ pub struct Retained {
     pub runs: u64,
     /// Records whose JSON as it came went.
     pub raw: u64,
+    /// Runs that others had logged and deleted.
+    pub logged: u64,
 }
 
 /// Removes what has had its time.
@@ -192,6 +198,8 @@ impl Retainer {
             }
         }
 
+        self.drop_logged(now, policy.logged, &mut done).await?;
+
         let before = now - policy.runs;
         let mut after = String::new();
         loop {
@@ -244,6 +252,52 @@ impl Retainer {
             done.originals += gone;
             done.bytes += bytes;
         }
+    }
+
+    /// Removes what others logged and deleted long ago, then files of runs that are not there any more:
+    /// of a process that died in between, and halves of files that never came through.
+    async fn drop_logged(
+        &self,
+        now: Timestamp,
+        keep: Duration,
+        done: &mut Retained,
+    ) -> Result<(), Error> {
+        let logged = self.data_dir.join("logged");
+        loop {
+            let runs = self.store.drop_logged(now - keep, LOGGED_AT_ONCE).await?;
+            if runs.is_empty() {
+                break;
+            }
+            done.logged += runs.len() as u64;
+            let folders: Vec<PathBuf> = runs.iter().map(|run| logged.join(run)).collect();
+            done.bytes += blocking(move || {
+                let mut bytes = 0;
+                for folder in folders {
+                    bytes += size_of(&folder);
+                    remove_folder(&folder)?;
+                }
+                Ok(bytes)
+            })
+            .await?;
+        }
+        let folder = logged.clone();
+        let found = blocking(move || sizes_below(&folder)).await?;
+        let names: Vec<String> = found.iter().map(|(_, name, _)| name.clone()).collect();
+        let known = self.store.known_logged_runs(&names).await?;
+        let is_old =
+            move |path: &Path| changed_at(path).is_some_and(|changed| now.since(changed) > YOUNG);
+        done.bytes += blocking(move || {
+            let mut bytes = remove_files(&logged.join(INCOMING), is_old)?;
+            for (path, name, size) in found {
+                if name != INCOMING && !known.contains(&name) && is_old(&path) {
+                    remove_folder(&path)?;
+                    bytes += size;
+                }
+            }
+            Ok(bytes)
+        })
+        .await?;
+        Ok(())
     }
 
     /// The folders of runs below `data/<kind>`, oldest first.
@@ -350,6 +404,24 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::Failed(error.to_string()))?
+}
+
+/// Removes the files in a folder of which this is so; the bytes that they took.
+fn remove_files(folder: &Path, goes: impl Fn(&Path) -> bool) -> Result<u64, Error> {
+    let entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(disk(&error)),
+    };
+    let mut bytes = 0;
+    for entry in entries {
+        let path = entry.map_err(|error| disk(&error))?.path();
+        if goes(&path) {
+            bytes += fs_err::metadata(&path).map_or(0, |meta| meta.len());
+            fs_err::remove_file(&path).map_err(|error| disk(&error))?;
+        }
+    }
+    Ok(bytes)
 }
 
 fn remove_folder(path: &Path) -> Result<(), Error> {

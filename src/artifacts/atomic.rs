@@ -102,7 +102,7 @@ pub fn publish_directory(path: &Path, files: &[(&str, &[u8])]) -> io::Result<()>
 }
 
 /// The folder in which `path` lies; the working directory for a bare name.
-fn parent_of(path: &Path) -> &Path {
+pub(super) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -127,7 +127,7 @@ fn readable_by_all(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder, with those above it, so that its name is durable too.
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

@@ -147,6 +147,7 @@ mod tests {
         retention.originals               –                                                   default
         retention.versions                7                                                   default
         retention.models                  100                                                 default
+        retention.logged                  30d                                                 default
         retention.raw                     forever                                             default
         retention.raw_dumps               false                                               default
         log.level                         debug                                               environment TRENDMILL_LOG__LEVEL

@@ -33,6 +33,9 @@ pub struct Retention {
     /// alias, and of those that were the champion within a month, stay anyway. The metrics of all
     /// versions, and where they came from, are kept for ever. Default: 100.
     pub models: usize,
+    /// Runs and experiments that `MLflow`'s clients logged and deleted, with their files; until then
+    /// they can be restored. Default: 30 days.
+    pub logged: Duration,
     /// The JSON of each record as a live source sent it when the record was first seen, from which
     /// a feature can be computed that nobody thought of then. It goes with its record in any case,
     /// and is not kept of what `reddit.transport = "roux"` reads, which hides it. With a length of
@@ -101,6 +104,7 @@ impl Retention {
             originals: reader.get("retention.originals", None),
             versions: reader.get("retention.versions", 7),
             models: reader.get("retention.models", 100),
+            logged: reader.get("retention.logged", days(30)),
             raw: reader.get("retention.raw", RawKept::Forever),
             raw_dumps: reader.get("retention.raw_dumps", false),
         }

@@ -27,7 +27,8 @@ pub struct Worth {
     pub input: String,
     /// The rank correlation of a ridge regression on it alone; nothing where it is not defined.
     pub alone: Option<f64>,
-    /// Its part in that of a ridge regression on all inputs: all parts together make it up.
+    /// The share of the variance of the target's ranks that it tells in a ridge regression on all
+    /// inputs: all parts together make up the square of the rank correlation of that.
     pub part: f64,
 }
 
@@ -37,7 +38,8 @@ pub struct Worth {
 /// What an input adds depends on what is known already: a community adds nothing where the titles
 /// name it, and much where they are left out. Its part is the mean of what it adds over the orders in
 /// which inputs can be taken in, its Shapley value (Lipovetsky and Conklin, "Analysis of regression in
-/// game theory approach", 2001). Of more than four inputs 24 orders are drawn.
+/// game theory approach", 2001), here on rows that were not learned. Of more than four inputs 24
+/// orders are drawn.
 pub(super) fn worth(
     judge: &Judge<'_>,
     (fitted, settings): (&Fitted, &TrainSettings),
@@ -77,16 +79,16 @@ pub(super) fn worth(
         of_groups,
     };
     let parts = values.parts(&orders(groups.len(), settings.seed), groups.len())?;
-    let mut told = Vec::with_capacity(groups.len());
+    let mut worth = Vec::with_capacity(groups.len());
     for (at, (names, part)) in groups.iter().zip(parts).enumerate() {
-        told.push(Worth {
+        worth.push(Worth {
             input: names.join(" + "),
             alone: values.of(1 << at)?,
             part,
         });
     }
-    told.sort_by(|a, b| b.part.total_cmp(&a.part));
-    Ok(told)
+    worth.sort_by(|a, b| b.part.total_cmp(&a.part));
+    Ok(worth)
 }
 
 /// What sets of inputs, as bits, reach.
@@ -115,14 +117,19 @@ impl<F: FnMut(u64) -> Result<Option<f64>, Error>> Values<F> {
             let (mut taken, mut before) = (0, 0.0);
             for &at in order {
                 taken |= 1 << at;
-                // What is not defined orders no two rows.
-                let value = self.of(taken)?.unwrap_or(0.0);
+                let value = told(self.of(taken)?);
                 parts[at] += (value - before) / orders.len() as f64;
                 before = value;
             }
         }
         Ok(parts)
     }
+}
+
+/// The share of the variance of ranks that a rank correlation tells; one that points the other way
+/// takes from it, one that is not defined orders no two rows.
+fn told(correlation: Option<f64>) -> f64 {
+    correlation.map_or(0.0, |of| of * of.abs())
 }
 
 /// Inputs by what they tell of: those of one modality together, any other alone.
@@ -175,7 +182,7 @@ mod tests {
     fn parts(count: usize, value: impl Fn(u64) -> f64) -> Vec<f64> {
         let mut values = Values {
             known: HashMap::new(),
-            of_groups: |taken| Ok(Some(value(taken))),
+            of_groups: |taken| Ok(Some(value(taken).sqrt())),
         };
         values.parts(&orders(count, 3), count).unwrap()
     }

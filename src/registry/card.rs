@@ -173,8 +173,9 @@ fn inputs(evaluation: &Value, (metric, called): (&str, &str)) -> String {
     if !worth.is_empty() {
         let _ = writeln!(
             text,
-            "What each input adds to the Spearman of a ridge regression, in the mean over the orders of \
-             taking inputs in:\n\n| input | alone | part |\n|---|---|---|\n{worth}"
+            "What each input tells by ridge regression: the Spearman of it alone, and the share of the \
+             variance of ranks that it tells beside the others, in the mean over the orders of taking \
+             inputs in:\n\n| input | alone | part |\n|---|---|---|\n{worth}"
         );
     }
     text

@@ -57,8 +57,9 @@ pub(super) fn report(manifest: &Manifest) -> String {
         ),
         section(
             "What each input is worth",
-            "Spearman of a ridge regression. Alone: on this input alone. Part: what it adds, in the \
-             mean over the orders of taking inputs in; the parts make up that of all inputs.",
+            "By ridge regression. Alone: Spearman of this input alone. Part: the share of the variance \
+             of ranks that it tells beside the others, in the mean over the orders of taking inputs \
+             in; the parts make up the square of the Spearman of all.",
             &tables::worth(evaluation),
         ),
         section(

@@ -221,6 +221,87 @@ async fn experiments_are_renamed_deleted_and_restored_with_their_runs() {
 }
 
 /// What writes asks for the same token as the rest of the API.
+/// Sends, reads or deletes a file; the status and what was answered.
+async fn file(daemon: &Daemon, method: &str, path: &str, sent: Vec<u8>) -> (u16, Vec<u8>) {
+    let url = format!("{}/api/2.0/mlflow-artifacts/artifacts/{path}", daemon.url);
+    let asked = client().request(method.parse().unwrap(), url).body(sent);
+    let answer = asked.send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, answer.bytes().await.unwrap().to_vec())
+}
+
+#[tokio::test]
+async fn files_of_a_run_are_kept_replaced_and_deleted() {
+    let home = Home::new();
+    let daemon = home.up();
+    let id = begun(&daemon).await;
+    let below = format!("1/{id}/artifacts");
+    let put = async |path: &str, sent: &[u8]| {
+        file(&daemon, "PUT", &format!("{below}/{path}"), sent.to_vec()).await
+    };
+    let code = |answer: (u16, Vec<u8>)| {
+        let said: Value = serde_json::from_slice(&answer.1).unwrap();
+        (answer.0, said["error_code"].as_str().unwrap().to_owned())
+    };
+    // More than a body of JSON may be long.
+    let large: Vec<u8> = (0..5_000_000_u32).map(|at| (at % 251) as u8).collect();
+    assert_eq!(put("plots/large.bin", &large).await, (200, b"{}".to_vec()));
+    assert_eq!(put("note.txt", b"first").await.0, 200);
+    assert_eq!(put("note.txt", b"second").await.0, 200);
+    let list = async |daemon: &Daemon, path: &str| {
+        let url = format!("/api/2.0/mlflow/artifacts/list?run_id={id}&path={path}");
+        daemon.get(&url).await.1["files"].clone()
+    };
+    let all = json!([
+        { "path": "note.txt", "is_dir": false, "file_size": 6 },
+        { "path": "plots", "is_dir": true },
+    ]);
+    assert_eq!(list(&daemon, "").await, all);
+
+    let invalid = (400, "INVALID_PARAMETER_VALUE".to_owned());
+    let long = "x".repeat(300);
+    for wrong in [
+        "note.txt/below",
+        "plots",
+        "",
+        "..%2f..%2fsecret",
+        "a%00b",
+        &long,
+    ] {
+        let answer = put(wrong, b"").await;
+        assert_eq!(code(answer), invalid, "{wrong}");
+    }
+    let nowhere = file(&daemon, "PUT", &format!("0/{id}/artifacts/a"), vec![1]).await;
+    assert_eq!(nowhere.0, 404);
+    let no_run = file(&daemon, "PUT", "1/nobody/artifacts/a", vec![1]).await;
+    assert_eq!(no_run.0, 404);
+
+    daemon.signal("KILL");
+    let _ = daemon.wait();
+    let daemon = home.up();
+    assert_eq!(list(&daemon, "").await, all);
+    let read = file(&daemon, "GET", &format!("{below}/plots/large.bin"), vec![]).await;
+    assert!(read == (200, large));
+
+    let delete = async |path: &str| {
+        file(&daemon, "DELETE", &format!("{below}/{path}"), vec![])
+            .await
+            .0
+    };
+    assert_eq!((delete("plots").await, delete("plots").await), (200, 404));
+    assert_eq!(list(&daemon, "").await, json!([all[0]]));
+    // Nothing waits that has come through or was refused.
+    let waiting = fs_err::read_dir(home.path().join("data/logged/.incoming")).unwrap();
+    assert_eq!(waiting.count(), 0);
+
+    done(&daemon, "runs/delete", json!({ "run_id": id })).await;
+    let of_deleted = file(&daemon, "PUT", &format!("{below}/a"), vec![1]).await;
+    assert_eq!(code(of_deleted), invalid);
+    done(&daemon, "runs/restore", json!({ "run_id": id })).await;
+    let note = file(&daemon, "GET", &format!("{below}/note.txt"), vec![]).await;
+    assert_eq!(note, (200, b"second".to_vec()));
+}
+
 #[tokio::test]
 async fn nobody_logs_without_a_token_where_one_is_required() {
     let home = Home::new();
@@ -246,6 +327,9 @@ async fn nobody_logs_without_a_token_where_one_is_required() {
             "{path}"
         );
     }
+    let sent = file(&daemon, "PUT", "0/run/artifacts/a", vec![1]).await;
+    let deleted = file(&daemon, "DELETE", "0/run/artifacts/a", vec![]).await;
+    assert_eq!((sent.0, deleted.0), (401, 401));
     let url = format!("{}/api/2.0/mlflow/experiments/create", daemon.url);
     let asked = client().post(url).json(&json!({ "name": "e" }));
     let answer = asked.bearer_auth(&token).send().await.unwrap();

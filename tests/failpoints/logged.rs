@@ -8,9 +8,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trendmill::store::LoggedSearch;
+use trendmill::{
+    clock::Timestamp,
+    store::{LoggedSearch, NewLoggedRun},
+};
 
-use crate::{UP, around, effects, home::Home};
+use crate::{UP, around, commands::dies_at as dies_at_command, effects, home::Home};
 
 /// A daemon that has said where it listens.
 fn up(home: &Home, environment: &[(&str, &str)]) -> (Child, String) {
@@ -152,4 +155,44 @@ fn at_a_batch() {
         })
     };
     dies_at(&around("logged_entries"), "runs/log-batch", &batch);
+}
+
+#[test]
+fn at_what_goes_for_good() {
+    let prepare = || {
+        let home = Home::empty();
+        effects::ask(home.path(), async |store| {
+            let long_ago = Timestamp::from_millis(0);
+            for run_id in ["gone", "kept"] {
+                let new = NewLoggedRun {
+                    run_id,
+                    experiment: 0,
+                    name: "first",
+                    user: "me",
+                    started_at: long_ago,
+                    tags: &[],
+                };
+                store.add_logged_run(new).await.unwrap();
+            }
+            let deleted = store.set_logged_run_deleted("gone", Some(long_ago));
+            deleted.await.unwrap();
+        });
+        home
+    };
+    dies_at_command(
+        &around("logged_gone"),
+        &prepare,
+        &["db", "vacuum"],
+        &|home| {
+            let left = effects::ask(home.path(), async |store| {
+                let mut left = Vec::new();
+                for run in ["gone", "kept"] {
+                    left.push(store.logged_run(run).await.unwrap().is_some());
+                }
+                left
+            });
+            assert_eq!(left, [false, true]);
+            json!(left)
+        },
+    );
 }

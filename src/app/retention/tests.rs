@@ -143,3 +143,56 @@ async fn the_oldest_go_where_there_is_too_much() {
     assert!(!home.has("runs/r2") && home.has("runs/r3/merge.safetensors"));
     assert!(home.has("runs/being-made"));
 }
+
+#[tokio::test]
+async fn what_others_deleted_goes_a_month_later_with_its_files() {
+    let home = Home::new().await;
+    let begin = async |run_id, experiment| {
+        let new = crate::store::NewLoggedRun {
+            run_id,
+            experiment,
+            name: "nightly",
+            user: "me",
+            started_at: home.clock.now(),
+            tags: &[],
+        };
+        home.store.add_logged_run(new).await.unwrap();
+        let point = [("lr".to_owned(), "0.1".to_owned())];
+        let params = home.store.log_entries(run_id, &[], &point, &[]);
+        params.await.unwrap();
+        home.write(&format!("logged/{run_id}/report.html"), 1000);
+    };
+    let experiment = home.store.add_logged_experiment("e", &[], home.clock.now());
+    let experiment = experiment.await.unwrap();
+    begin("kept", 0).await;
+    begin("deleted", 0).await;
+    begin("of_deleted", experiment).await;
+    home.write("logged/.incoming/half", 10);
+    // Of a process that died before it had removed the files.
+    home.write("logged/orphan/model.pkl", 10);
+    let now = home.clock.now();
+    let deleted = home.store.set_logged_run_deleted("deleted", Some(now));
+    deleted.await.unwrap();
+    let deleted = home
+        .store
+        .set_logged_experiment_deleted(experiment, true, now);
+    deleted.await.unwrap();
+
+    home.clock.advance(30 * DAY);
+    assert_eq!(home.retain("").await, Retained::default());
+    home.clock.advance(DAY);
+    let done = home.retain("").await;
+    assert_eq!((done.logged, done.bytes), (2, 2000));
+    let state = async |id| home.store.logged_run(id).await.unwrap().is_some();
+    assert!(state("kept").await && !state("deleted").await && !state("of_deleted").await);
+    assert!(home.has("logged/kept/report.html") && !home.has("logged/deleted"));
+    let experiments = home.store.logged_experiments().await.unwrap();
+    assert_eq!(experiments.len(), 1, "{experiments:?}");
+    // Files are as old as the real clock says, which is ahead of the made-up one.
+    assert!(home.has("logged/orphan") && home.has("logged/.incoming/half"));
+    home.clock.advance(1000 * DAY);
+    let done = home.retain("").await;
+    assert_eq!((done.logged, done.bytes), (0, 20));
+    assert!(!home.has("logged/orphan") && !home.has("logged/.incoming/half"));
+    assert!(home.has("logged/kept/report.html"));
+}

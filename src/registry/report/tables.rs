@@ -83,7 +83,7 @@ pub(super) fn worth(evaluation: &Value) -> String {
         Some(vec![
             row["input"].as_str()?.to_owned(),
             told("alone"),
-            told("part"),
+            row["part"].as_f64().map_or_else(String::new, percent),
         ])
     };
     let rows: Vec<Vec<String>> = filed.into_iter().flatten().filter_map(of).collect();

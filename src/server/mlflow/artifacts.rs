@@ -1,4 +1,5 @@
-//! The files of versions, as the artifacts of the runs that published them.
+//! Files of runs: those of a version are the artifacts of the run that published it, beside those that
+//! others log.
 
 use std::path::{Component, Path as FilePath, PathBuf};
 
@@ -17,6 +18,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{
     super::SharedHost, asked::Asked, refusal::Refusal, run::artifact_uri, tracking::version_of_run,
+    uploads,
 };
 
 /// How many bytes of a file are held at once.
@@ -24,9 +26,10 @@ const CHUNK: usize = 64 * 1024;
 
 /// Below `/mlflow-artifacts`.
 pub(super) fn proxy_routes() -> Router<SharedHost> {
-    Router::new()
-        .route("/artifacts", get(list_by_uri))
-        .route("/artifacts/{*path}", get(download).put(upload))
+    Router::new().route("/artifacts", get(list_by_uri)).route(
+        "/artifacts/{*path}",
+        get(download).put(uploads::upload).delete(uploads::delete),
+    )
 }
 
 /// Below `/mlflow`.
@@ -34,22 +37,29 @@ pub(super) fn routes() -> Router<SharedHost> {
     Router::new().route("/artifacts/list", get(list))
 }
 
-/// The folder or file of a version at a path below `EXPERIMENT/RUN/artifacts`.
+/// The folder or file at a path below `EXPERIMENT/RUN/artifacts`.
 async fn place(host: &SharedHost, path: &str) -> Result<PathBuf, Refusal> {
-    let mut parts = path.trim_matches('/').splitn(4, '/');
-    let (experiment, run, word) = (parts.next(), parts.next(), parts.next());
-    let (Some(experiment), Some(run), Some("artifacts")) = (experiment, run, word) else {
-        return Err(Refusal::unknown(format!(
-            "there are no artifacts at `{path}`"
-        )));
-    };
+    let (experiment, run, rest) = parted(path)?;
     let (of, folder) = folder(host, run).await?;
     if of != experiment {
-        return Err(Refusal::unknown(format!(
-            "there are no artifacts at `{path}`"
-        )));
+        return Err(no_artifacts(path));
     }
-    below(&folder, parts.next().unwrap_or_default())
+    below(&folder, rest)
+}
+
+/// The experiment, the run and what follows of `EXPERIMENT/RUN/artifacts/…`.
+pub(super) fn parted(path: &str) -> Result<(&str, &str, &str), Refusal> {
+    let mut parts = path.trim_matches('/').splitn(4, '/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(experiment), Some(run), Some("artifacts")) => {
+            Ok((experiment, run, parts.next().unwrap_or_default()))
+        }
+        _ => Err(no_artifacts(path)),
+    }
+}
+
+pub(super) fn no_artifacts(path: &str) -> Refusal {
+    Refusal::unknown(format!("there are no artifacts at `{path}`"))
 }
 
 /// The experiment of a run, and the folder of its files.
@@ -63,10 +73,10 @@ async fn folder(host: &SharedHost, run_id: &str) -> Result<(String, PathBuf), Re
 }
 
 /// Nothing outside of the folder is ever named.
-fn below(folder: &FilePath, path: &str) -> Result<PathBuf, Refusal> {
+pub(super) fn below(folder: &FilePath, path: &str) -> Result<PathBuf, Refusal> {
     let relative = FilePath::new(path);
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-    if path.contains('\\') || !relative.components().all(plain) {
+    if path.contains(['\\', '\0']) || !relative.components().all(plain) {
         return Err(Refusal::invalid(format!("Invalid path: `{path}`")));
     }
     Ok(folder.join(relative))
@@ -150,13 +160,6 @@ async fn download(
     Ok((kind, Body::from_stream(chunks)).into_response())
 }
 
-async fn upload(Path(path): Path<String>) -> Refusal {
-    Refusal::unsupported(format!(
-        "`{path}` is not taken: of runs that clients log, parameters, metrics and tags are kept, but \
-         no files; the files of versions are those that their runs published"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +172,7 @@ mod tests {
             below(folder, "a/b.json").unwrap(),
             FilePath::new("/home/versions/1/a/b.json")
         );
-        for bad in ["..", "a/../../2", "/etc/passwd", "./x", "a\\..\\b"] {
+        for bad in ["..", "a/../../2", "/etc/passwd", "./x", "a\\..\\b", "a\0b"] {
             assert!(below(folder, bad).is_err(), "{bad}");
         }
     }

@@ -19,12 +19,14 @@ mod run;
 #[cfg(test)]
 mod tests;
 mod tracking;
+mod uploads;
 mod words;
 
 use axum::{Json, Router, routing::get};
 use serde_json::{Value, json};
 
 pub(super) use refusal::Refusal;
+pub use uploads::INCOMING;
 
 use super::SharedHost;
 

@@ -2,6 +2,7 @@
 
 mod entries;
 mod experiments;
+mod gone;
 mod runs;
 mod search;
 
