@@ -135,6 +135,9 @@ with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, name), "wb") as file:
             file.write(os.urandom(3_000_000))
     client.log_artifacts(logged.info.run_id, folder, "weights")
+    # It sends large files in parts, where it is told to and the server can; else whole.
+    os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "true"
+    os.environ["MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE"] = "1000000"
     client.log_artifact(logged.info.run_id, os.path.join(folder, "ä.bin"))
     with tempfile.TemporaryDirectory() as again:
         for name in ["weights/a b.bin", "weights/ä.bin", "ä.bin"]:

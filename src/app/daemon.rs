@@ -26,6 +26,7 @@ use super::{
 use crate::{
     config::Settings,
     engine::{self, Handle, HomeLock, scheduler::SchedulerHandle},
+    registry::LoggedFiles,
     server::{self, Host, Phase, hash_token},
     telemetry::chain,
 };
@@ -63,6 +64,7 @@ impl Daemon {
         let token = tokens::random()?;
         let now = app.clock().now();
         let lock = HomeLock::acquire(&home.join("data"), now)?;
+        LoggedFiles::of(&home.join("data")).sweep().map_err(unfit)?;
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Error::unfit(
                 format!("cannot listen at {address}: {error}"),

@@ -24,8 +24,7 @@ use crate::{
     config::Settings,
     media::MediaStore,
     operators::purge_turn,
-    registry::Registry,
-    server::INCOMING,
+    registry::{LoggedFiles, Registry},
     store::{RunAge, Store},
     telemetry::chain,
 };
@@ -255,21 +254,21 @@ impl Retainer {
     }
 
     /// Removes what others logged and deleted long ago, then files of runs that are not there any more:
-    /// of a process that died in between, and halves of files that never came through.
+    /// a process may have died in between.
     async fn drop_logged(
         &self,
         now: Timestamp,
         keep: Duration,
         done: &mut Retained,
     ) -> Result<(), Error> {
-        let logged = self.data_dir.join("logged");
+        let logged = LoggedFiles::of(&self.data_dir);
         loop {
             let runs = self.store.drop_logged(now - keep, LOGGED_AT_ONCE).await?;
             if runs.is_empty() {
                 break;
             }
             done.logged += runs.len() as u64;
-            let folders: Vec<PathBuf> = runs.iter().map(|run| logged.join(run)).collect();
+            let folders: Vec<PathBuf> = runs.iter().map(|run| logged.run(run)).collect();
             done.bytes += blocking(move || {
                 let mut bytes = 0;
                 for folder in folders {
@@ -280,16 +279,17 @@ impl Retainer {
             })
             .await?;
         }
-        let folder = logged.clone();
-        let found = blocking(move || sizes_below(&folder)).await?;
+        let found = blocking(move || sizes_below(logged.folder())).await?;
         let names: Vec<String> = found.iter().map(|(_, name, _)| name.clone()).collect();
         let known = self.store.known_logged_runs(&names).await?;
         let is_old =
             move |path: &Path| changed_at(path).is_some_and(|changed| now.since(changed) > YOUNG);
         done.bytes += blocking(move || {
-            let mut bytes = remove_files(&logged.join(INCOMING), is_old)?;
+            let mut bytes = 0;
             for (path, name, size) in found {
-                if name != INCOMING && !known.contains(&name) && is_old(&path) {
+                // Where files wait is no run's folder; a daemon empties it when it starts.
+                let is_run = !name.starts_with('.');
+                if is_run && !known.contains(&name) && is_old(&path) {
                     remove_folder(&path)?;
                     bytes += size;
                 }
@@ -404,24 +404,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::Failed(error.to_string()))?
-}
-
-/// Removes the files in a folder of which this is so; the bytes that they took.
-fn remove_files(folder: &Path, goes: impl Fn(&Path) -> bool) -> Result<u64, Error> {
-    let entries = match fs_err::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(disk(&error)),
-    };
-    let mut bytes = 0;
-    for entry in entries {
-        let path = entry.map_err(|error| disk(&error))?.path();
-        if goes(&path) {
-            bytes += fs_err::metadata(&path).map_or(0, |meta| meta.len());
-            fs_err::remove_file(&path).map_err(|error| disk(&error))?;
-        }
-    }
-    Ok(bytes)
 }
 
 fn remove_folder(path: &Path) -> Result<(), Error> {

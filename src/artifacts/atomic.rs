@@ -36,9 +36,43 @@ pub(super) fn write_atomic_with<T>(
     Ok(filled)
 }
 
+/// Like [`write_atomic`], with the contents that `fill` writes into a temporary file in `waiting`, a
+/// folder on the same disk: who lists the file's own folder never sees it half written.
+///
+/// # Errors
+///
+/// Where the disk or `fill` refuses; then an older file is untouched.
+pub fn write_apart(
+    waiting: &Path,
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = begin_in(waiting)?;
+    fill(file.as_file_mut())?;
+    make_folder(parent_of(path))?;
+    commit(file, path)
+}
+
+/// Removes the file or the folder at `path` in one step, through `waiting`, a folder on the same disk.
+///
+/// # Errors
+///
+/// Where there is nothing, or the disk refuses.
+pub fn remove_apart(waiting: &Path, path: &Path) -> io::Result<()> {
+    make_folder(waiting)?;
+    let gone = tempfile::tempdir_in(waiting)?;
+    fs::rename(path, gone.path().join("gone"))?;
+    sync_directory(parent_of(path))?;
+    gone.close()
+}
+
 /// A temporary file that is to become the one at `path`.
 pub(super) fn begin(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = parent_of(path);
+    begin_in(parent_of(path))
+}
+
+/// A temporary file in a folder, which is made where it is missing.
+fn begin_in(folder: &Path) -> io::Result<NamedTempFile> {
     make_folder(folder)?;
     tempfile::Builder::new()
         // A temporary file is its owner's alone; this one becomes what its folder's others are.
@@ -102,7 +136,7 @@ pub fn publish_directory(path: &Path, files: &[(&str, &[u8])]) -> io::Result<()>
 }
 
 /// The folder in which `path` lies; the working directory for a bare name.
-pub(super) fn parent_of(path: &Path) -> &Path {
+fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -127,7 +161,7 @@ fn readable_by_all(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder, with those above it, so that its name is durable too.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -157,6 +191,24 @@ mod tests {
         write_json(&path, &[1, 2]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "[\n  1,\n  2\n]\n");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_written_and_removed_apart_is_whole_or_not_there() {
+        let home = tempfile::tempdir().unwrap();
+        let (waiting, path) = (home.path().join("waiting"), home.path().join("run/a/b"));
+        write_apart(&waiting, &path, |file| file.write_all(b"old")).unwrap();
+        let broken = write_apart(&waiting, &path, |file| {
+            file.write_all(b"ne")?;
+            Err(io::ErrorKind::UnexpectedEof.into())
+        });
+        assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        remove_apart(&waiting, &home.path().join("run")).unwrap();
+        assert!(!home.path().join("run").exists());
+        let again = remove_apart(&waiting, &path).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::NotFound);
+        assert_eq!(fs::read_dir(&waiting).unwrap().count(), 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod check;
 mod error;
 mod files;
 mod headline;
+mod logged_files;
 #[cfg(test)]
 mod made_up;
 mod measured;
@@ -24,6 +25,7 @@ mod version;
 pub use aliases::{CHAMPION, Moved};
 pub use error::Error;
 pub use headline::{Called, headlines};
+pub use logged_files::LoggedFiles;
 pub use measured::Measured;
 pub use overview::{HistoryPoint, ModelOverview};
 pub use probes::{ProbeAnswer, Probes};

@@ -31,7 +31,6 @@ pub use fault::{ErrorBody, ErrorDetail, Fault};
 pub use guard::{GuardSettings, hash_token};
 pub use host::{Host, Phase, SharedHost};
 pub use metrics::Metrics;
-pub use mlflow::INCOMING;
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 1024 * 1024;

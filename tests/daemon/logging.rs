@@ -220,88 +220,88 @@ async fn experiments_are_renamed_deleted_and_restored_with_their_runs() {
     assert_eq!(run(&daemon, &id).await["info"]["lifecycle_stage"], "active");
 }
 
-/// What writes asks for the same token as the rest of the API.
-/// Sends, reads or deletes a file; the status and what was answered.
-async fn file(daemon: &Daemon, method: &str, path: &str, sent: Vec<u8>) -> (u16, Vec<u8>) {
+/// Asks for a file of a run, and gives the status and the body.
+async fn file(daemon: &Daemon, method: &str, path: &str, body: &str) -> (u16, String) {
     let url = format!("{}/api/2.0/mlflow-artifacts/artifacts/{path}", daemon.url);
-    let asked = client().request(method.parse().unwrap(), url).body(sent);
-    let answer = asked.send().await.unwrap();
-    let status = answer.status().as_u16();
-    (status, answer.bytes().await.unwrap().to_vec())
+    let asked = client().request(method.parse().unwrap(), url);
+    let answer = asked.body(body.to_owned()).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 #[tokio::test]
-async fn files_of_a_run_are_kept_replaced_and_deleted() {
+async fn files_of_logged_runs_are_kept_replaced_and_deleted() {
     let home = Home::new();
     let daemon = home.up();
     let id = begun(&daemon).await;
-    let below = format!("1/{id}/artifacts");
-    let put = async |path: &str, sent: &[u8]| {
-        file(&daemon, "PUT", &format!("{below}/{path}"), sent.to_vec()).await
-    };
-    let code = |answer: (u16, Vec<u8>)| {
-        let said: Value = serde_json::from_slice(&answer.1).unwrap();
-        (answer.0, said["error_code"].as_str().unwrap().to_owned())
-    };
-    // More than a body of JSON may be long.
-    let large: Vec<u8> = (0..5_000_000_u32).map(|at| (at % 251) as u8).collect();
-    assert_eq!(put("plots/large.bin", &large).await, (200, b"{}".to_vec()));
-    assert_eq!(put("note.txt", b"first").await.0, 200);
-    assert_eq!(put("note.txt", b"second").await.0, 200);
-    let list = async |daemon: &Daemon, path: &str| {
-        let url = format!("/api/2.0/mlflow/artifacts/list?run_id={id}&path={path}");
-        daemon.get(&url).await.1["files"].clone()
-    };
-    let all = json!([
-        { "path": "note.txt", "is_dir": false, "file_size": 6 },
-        { "path": "plots", "is_dir": true },
-    ]);
-    assert_eq!(list(&daemon, "").await, all);
-
-    let invalid = (400, "INVALID_PARAMETER_VALUE".to_owned());
-    let long = "x".repeat(300);
-    for wrong in [
-        "note.txt/below",
-        "plots",
-        "",
-        "..%2f..%2fsecret",
-        "a%00b",
-        &long,
-    ] {
-        let answer = put(wrong, b"").await;
-        assert_eq!(code(answer), invalid, "{wrong}");
+    let at = |path: &str| format!("1/{id}/artifacts/{path}");
+    // More than the JSON of a request may have.
+    let large = "x".repeat(20_000_000);
+    for (path, body) in [("a/b.txt", "old"), ("a/b.txt", "new"), ("large", &large)] {
+        let (status, said) = file(&daemon, "PUT", &at(path), body).await;
+        assert_eq!((status, said.as_str()), (200, "{}"), "{path}");
     }
-    let nowhere = file(&daemon, "PUT", &format!("0/{id}/artifacts/a"), vec![1]).await;
-    assert_eq!(nowhere.0, 404);
-    let no_run = file(&daemon, "PUT", "1/nobody/artifacts/a", vec![1]).await;
-    assert_eq!(no_run.0, 404);
+    for (path, status, word) in [
+        ("a", 400, "is a folder"),
+        ("a/b.txt/c", 400, "is a file"),
+        ("..%2F..%2Fstate.db", 400, "Invalid path"),
+        ("a%00b", 400, "Invalid path"),
+        ("", 400, "is a folder"),
+        (&"n".repeat(300), 400, "longer"),
+    ] {
+        let (answered, said) = file(&daemon, "PUT", &at(path), "x").await;
+        assert!(
+            answered == status && said.contains(word),
+            "{path}: {answered} {said}"
+        );
+    }
+    for (path, status) in [
+        ("1/none/artifacts/x", 404),
+        (&format!("2/{id}/artifacts/x"), 404),
+    ] {
+        assert_eq!(file(&daemon, "PUT", path, "x").await.0, status, "{path}");
+    }
+    drop(daemon);
 
-    daemon.signal("KILL");
-    let _ = daemon.wait();
+    let left = home.path().join("data/logged/.waiting/.tmpleft");
+    fs_err::write(&left, "half").unwrap();
     let daemon = home.up();
-    assert_eq!(list(&daemon, "").await, all);
-    let read = file(&daemon, "GET", &format!("{below}/plots/large.bin"), vec![]).await;
-    assert!(read == (200, large));
-
-    let delete = async |path: &str| {
-        file(&daemon, "DELETE", &format!("{below}/{path}"), vec![])
-            .await
-            .0
-    };
-    assert_eq!((delete("plots").await, delete("plots").await), (200, 404));
-    assert_eq!(list(&daemon, "").await, json!([all[0]]));
-    // Nothing waits that has come through or was refused.
-    let waiting = fs_err::read_dir(home.path().join("data/logged/.incoming")).unwrap();
-    assert_eq!(waiting.count(), 0);
-
-    done(&daemon, "runs/delete", json!({ "run_id": id })).await;
-    let of_deleted = file(&daemon, "PUT", &format!("{below}/a"), vec![1]).await;
-    assert_eq!(code(of_deleted), invalid);
-    done(&daemon, "runs/restore", json!({ "run_id": id })).await;
-    let note = file(&daemon, "GET", &format!("{below}/note.txt"), vec![]).await;
-    assert_eq!(note, (200, b"second".to_vec()));
+    assert!(!left.exists());
+    let list = format!("/api/2.0/mlflow/artifacts/list?run_id={id}");
+    let files = json!([
+        { "path": "a", "is_dir": true },
+        { "path": "large", "is_dir": false, "file_size": 20_000_000 },
+    ]);
+    assert_eq!(daemon.get(&list).await.1["files"], files);
+    let new = (200, "new".to_owned());
+    assert_eq!(file(&daemon, "GET", &at("a/b.txt"), "").await, new);
+    assert_eq!(file(&daemon, "DELETE", &at("a"), "").await.0, 200);
+    assert_eq!(file(&daemon, "DELETE", &at("a"), "").await.0, 404);
+    assert_eq!(file(&daemon, "GET", &at("a/b.txt"), "").await.0, 404);
+    // A deleted run is as it was until it is restored.
+    let one = json!({ "run_id": id });
+    done(&daemon, "runs/delete", one.clone()).await;
+    assert_eq!(file(&daemon, "PUT", &at("large"), "x").await.0, 400);
+    assert_eq!(file(&daemon, "DELETE", &at("large"), "").await.0, 400);
+    done(&daemon, "runs/restore", one).await;
+    assert_eq!(file(&daemon, "GET", &at("large"), "").await.1, large);
 }
 
+#[tokio::test]
+async fn no_file_is_taken_where_the_disk_is_full() {
+    let home = Home::new();
+    let settings = "[engine]\ndisk_reserve = \"1000000TB\"\n";
+    fs_err::write(home.path().join("trendmill.toml"), settings).unwrap();
+    let daemon = home.up();
+    let id = begun(&daemon).await;
+    let (status, said) = file(&daemon, "PUT", &format!("1/{id}/artifacts/x"), "x").await;
+    assert!(
+        status == 503 && said.contains("TEMPORARILY_UNAVAILABLE"),
+        "{said}"
+    );
+    assert!(!home.path().join("data/logged").exists());
+}
+
+/// What writes asks for the same token as the rest of the API.
 #[tokio::test]
 async fn nobody_logs_without_a_token_where_one_is_required() {
     let home = Home::new();
@@ -327,9 +327,9 @@ async fn nobody_logs_without_a_token_where_one_is_required() {
             "{path}"
         );
     }
-    let sent = file(&daemon, "PUT", "0/run/artifacts/a", vec![1]).await;
-    let deleted = file(&daemon, "DELETE", "0/run/artifacts/a", vec![]).await;
-    assert_eq!((sent.0, deleted.0), (401, 401));
+    for method in ["PUT", "DELETE"] {
+        assert_eq!(file(&daemon, method, "1/x/artifacts/x", "").await.0, 401);
+    }
     let url = format!("{}/api/2.0/mlflow/experiments/create", daemon.url);
     let asked = client().post(url).json(&json!({ "name": "e" }));
     let answer = asked.bearer_auth(&token).send().await.unwrap();

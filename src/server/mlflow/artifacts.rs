@@ -1,5 +1,4 @@
-//! Files of runs: those of a version are the artifacts of the run that published it, beside those that
-//! others log.
+//! The files of versions, as the artifacts of the runs that published them, and those of logged runs.
 
 use std::path::{Component, Path as FilePath, PathBuf};
 
@@ -9,7 +8,7 @@ use axum::{
     extract::{Path, State},
     http::header,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use fs_err::tokio as fs;
 use futures::stream::try_unfold;
@@ -20,16 +19,18 @@ use super::{
     super::SharedHost, asked::Asked, refusal::Refusal, run::artifact_uri, tracking::version_of_run,
     uploads,
 };
+use crate::registry::LoggedFiles;
 
 /// How many bytes of a file are held at once.
 const CHUNK: usize = 64 * 1024;
 
 /// Below `/mlflow-artifacts`.
 pub(super) fn proxy_routes() -> Router<SharedHost> {
-    Router::new().route("/artifacts", get(list_by_uri)).route(
-        "/artifacts/{*path}",
-        get(download).put(uploads::upload).delete(uploads::delete),
-    )
+    let file = get(download).put(uploads::put).delete(uploads::delete);
+    Router::new()
+        .route("/artifacts", get(list_by_uri))
+        .route("/artifacts/{*path}", file)
+        .route("/mpu/create/{*path}", post(uploads::no_parts))
 }
 
 /// Below `/mlflow`.
@@ -37,35 +38,28 @@ pub(super) fn routes() -> Router<SharedHost> {
     Router::new().route("/artifacts/list", get(list))
 }
 
-/// The folder or file at a path below `EXPERIMENT/RUN/artifacts`.
-async fn place(host: &SharedHost, path: &str) -> Result<PathBuf, Refusal> {
-    let (experiment, run, rest) = parted(path)?;
+/// The folder or file of a version at a path below `EXPERIMENT/RUN/artifacts`.
+pub(super) async fn place(host: &SharedHost, path: &str) -> Result<PathBuf, Refusal> {
+    let mut parts = path.trim_matches('/').splitn(4, '/');
+    let (experiment, run, word) = (parts.next(), parts.next(), parts.next());
+    let (Some(experiment), Some(run), Some("artifacts")) = (experiment, run, word) else {
+        return Err(Refusal::unknown(format!(
+            "there are no artifacts at `{path}`"
+        )));
+    };
     let (of, folder) = folder(host, run).await?;
     if of != experiment {
-        return Err(no_artifacts(path));
+        return Err(Refusal::unknown(format!(
+            "there are no artifacts at `{path}`"
+        )));
     }
-    below(&folder, rest)
-}
-
-/// The experiment, the run and what follows of `EXPERIMENT/RUN/artifacts/…`.
-pub(super) fn parted(path: &str) -> Result<(&str, &str, &str), Refusal> {
-    let mut parts = path.trim_matches('/').splitn(4, '/');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(experiment), Some(run), Some("artifacts")) => {
-            Ok((experiment, run, parts.next().unwrap_or_default()))
-        }
-        _ => Err(no_artifacts(path)),
-    }
-}
-
-pub(super) fn no_artifacts(path: &str) -> Refusal {
-    Refusal::unknown(format!("there are no artifacts at `{path}`"))
+    below(&folder, parts.next().unwrap_or_default())
 }
 
 /// The experiment of a run, and the folder of its files.
 async fn folder(host: &SharedHost, run_id: &str) -> Result<(String, PathBuf), Refusal> {
     if let Some(run) = host.store().logged_run(run_id).await? {
-        let folder = host.data_dir().join("logged").join(&run.run_id);
+        let folder = LoggedFiles::of(host.data_dir()).run(&run.run_id);
         return Ok((run.experiment.to_string(), folder));
     }
     let version = version_of_run(host, run_id).await?;
@@ -73,7 +67,7 @@ async fn folder(host: &SharedHost, run_id: &str) -> Result<(String, PathBuf), Re
 }
 
 /// Nothing outside of the folder is ever named.
-pub(super) fn below(folder: &FilePath, path: &str) -> Result<PathBuf, Refusal> {
+fn below(folder: &FilePath, path: &str) -> Result<PathBuf, Refusal> {
     let relative = FilePath::new(path);
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     if path.contains(['\\', '\0']) || !relative.components().all(plain) {

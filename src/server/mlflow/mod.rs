@@ -26,7 +26,6 @@ use axum::{Json, Router, routing::get};
 use serde_json::{Value, json};
 
 pub(super) use refusal::Refusal;
-pub use uploads::INCOMING;
 
 use super::SharedHost;
 

@@ -64,6 +64,15 @@ impl Refusal {
         }
     }
 
+    /// There is another way, which clients take when they read this.
+    pub(super) fn not_implemented(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::NOT_IMPLEMENTED,
+            code: "NOT_IMPLEMENTED",
+            message: message.into(),
+        }
+    }
+
     /// It is what trendmill recorded itself.
     pub(super) fn recorded(what: &str) -> Self {
         Self {

@@ -1,145 +1,152 @@
-//! Files of runs that others log: sent, replaced, deleted.
+//! The files that clients log: streamed to the disk, whole or not there.
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Path, State},
+    http::{HeaderMap, header},
 };
 use futures::StreamExt as _;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::{
     super::{Fault, SharedHost},
-    artifacts::{below, no_artifacts, parted},
+    artifacts::place,
     refusal::Refusal,
     tracking::version_of_run,
 };
-use crate::artifacts::{Incoming, remove_directory};
+use crate::{engine::DiskRoom, registry::LoggedFiles};
 
-/// Below the folder of all logged files: where a file waits until it is whole.
-pub const INCOMING: &str = ".incoming";
-/// After how many bytes it is looked at again whether the disk has room.
-const LOOK_AGAIN: usize = 16 * 1024 * 1024;
+/// How many pieces of a file wait for the disk at once.
+const WAITING: usize = 4;
 
-/// Takes a file, of any size, in place of one that is there. It is on the disk when the answer is sent,
-/// and until then nothing of it is seen.
-pub(super) async fn upload(
-    State(host): State<SharedHost>,
-    Path(path): Path<String>,
-    body: Body,
-) -> Result<Json<Value>, Refusal> {
-    let (folder, file) = place(&host, &path).await?;
-    if file == folder {
-        return Err(Refusal::invalid(format!(
-            "Invalid path: `{path}` names no file"
-        )));
-    }
-    has_room(&host)?;
-    let waiting = host.data_dir().join("logged").join(INCOMING);
-    let failed = |error: io::Error| refused(&path, &error);
-    let mut incoming = blocking(move || Incoming::begin(&waiting))
-        .await
-        .map_err(failed)?;
-    let mut pieces = body.into_data_stream();
-    let mut unlooked = 0;
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|error| {
-            Refusal::invalid(format!("`{path}` did not come through whole: {error}"))
-        })?;
-        unlooked += piece.len();
-        if unlooked >= LOOK_AGAIN {
-            has_room(&host)?;
-            unlooked = 0;
+/// What is sent to the thread that writes.
+enum Piece {
+    Bytes(Bytes),
+    /// The file is whole; without it, nothing of it is kept.
+    End,
+}
+
+/// Refuses where the run is not one that others log, or is deleted.
+async fn may_change(host: &SharedHost, path: &str) -> Result<(), Refusal> {
+    let run = path.trim_matches('/').split('/').nth(1).unwrap_or_default();
+    match host.store().logged_run(run).await? {
+        Some(found) if found.deleted => Err(Refusal::invalid(format!(
+            "The run {run} must be in the 'active' state. Current state is deleted."
+        ))),
+        Some(_) => Ok(()),
+        None => {
+            version_of_run(host, run).await?;
+            Err(Refusal::unsupported(format!(
+                "`{path}` is not taken: the files of versions are those that their runs published"
+            )))
         }
-        incoming = blocking(move || {
-            incoming.add(&piece)?;
-            Ok(incoming)
-        })
-        .await
-        .map_err(failed)?;
     }
-    blocking(move || incoming.finish(&file))
-        .await
-        .map_err(failed)?;
-    Ok(Json(json!({})))
 }
 
-/// Deletes a file, a folder, or all files of a run.
-pub(super) async fn delete(
-    State(host): State<SharedHost>,
-    Path(path): Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    let (_, place) = place(&host, &path).await?;
-    let gone = blocking(move || {
-        if fs_err::symlink_metadata(&place)?.is_dir() {
-            remove_directory(&place)
-        } else {
-            fs_err::remove_file(&place)
-        }
-    });
-    gone.await.map_err(|error| refused(&path, &error))?;
-    Ok(Json(json!({})))
-}
-
-/// The folder of the files of a run that others log and that is not deleted, and the place in it.
-async fn place(host: &SharedHost, path: &str) -> Result<(PathBuf, PathBuf), Refusal> {
-    let (experiment, run_id, rest) = parted(path)?;
-    let Some(run) = host.store().logged_run(run_id).await? else {
-        version_of_run(host, run_id).await?;
-        return Err(Refusal::unsupported(format!(
-            "`{path}` is not taken: the files of the run {run_id} are those of the version that it \
-             published; log files to a run of your own"
-        )));
-    };
-    if run.experiment.to_string() != experiment {
-        return Err(no_artifacts(path));
-    }
-    if run.deleted {
-        return Err(Refusal::invalid(format!(
-            "The run {run_id} must be in the 'active' state. Current state is deleted."
-        )));
-    }
-    let folder = host.data_dir().join("logged").join(&run.run_id);
-    let place = below(&folder, rest)?;
-    Ok((folder, place))
-}
-
-fn has_room(host: &SharedHost) -> Result<(), Refusal> {
-    let disk = host.engine().disk();
-    if disk.full {
-        let told = format!("no file is taken: {}", disk.in_words());
-        return Err(Fault::disk_full(told).into());
+/// Refuses where `more` bytes would take what the disk must keep free.
+fn has_room(disk: DiskRoom, more: u64) -> Result<(), Refusal> {
+    let left = disk.free_bytes.map(|free| free.saturating_sub(more));
+    if disk.full || left.is_some_and(|left| left < disk.needed_bytes) {
+        return Err(Fault::disk_full(format!(
+            "the file is not taken: the disk is full, or would be with it; {} MB must stay free \
+             (`engine.disk_reserve`)",
+            disk.needed_bytes / 1_000_000
+        ))
+        .into());
     }
     Ok(())
 }
 
-/// Why a file could not be written or removed.
+/// Keeps a file of a run; the same request again replaces it.
+pub(super) async fn put(
+    State(host): State<SharedHost>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Refusal> {
+    may_change(&host, &path).await?;
+    let to = place(&host, &path).await?;
+    let files = LoggedFiles::of(host.data_dir());
+    files.check(&to).map_err(|error| refused(&path, &error))?;
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    has_room(host.engine().disk(), length.unwrap_or(0))?;
+
+    let (sender, mut pieces) = mpsc::channel(WAITING);
+    let writing = tokio::task::spawn_blocking(move || {
+        files.write(&to, |file| {
+            loop {
+                match pieces.blocking_recv() {
+                    Some(Piece::Bytes(bytes)) => file.write_all(&bytes)?,
+                    Some(Piece::End) => return Ok(()),
+                    None => return Err(io::ErrorKind::UnexpectedEof.into()),
+                }
+            }
+        })
+    });
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| {
+            Refusal::invalid(format!("`{path}` did not come as a whole: {error}"))
+        })?;
+        has_room(host.engine().disk(), 0)?;
+        // Where the writer has ended it says why.
+        if sender.send(Piece::Bytes(chunk)).await.is_err() {
+            break;
+        }
+    }
+    let _ = sender.send(Piece::End).await;
+    finished(writing.await, &path)
+}
+
+/// Clients that would send a large file in several parts send it whole when they read these words.
+pub(super) async fn no_parts() -> Refusal {
+    Refusal::not_implemented(
+        "Multipart upload is not supported for the current artifact repository: send the file whole",
+    )
+}
+
+/// Removes a file of a run, or a folder with all it holds.
+pub(super) async fn delete(
+    State(host): State<SharedHost>,
+    Path(path): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    may_change(&host, &path).await?;
+    let gone = place(&host, &path).await?;
+    let files = LoggedFiles::of(host.data_dir());
+    let removing = tokio::task::spawn_blocking(move || files.remove(&gone));
+    finished(removing.await, &path)
+}
+
+fn finished(
+    done: Result<io::Result<()>, tokio::task::JoinError>,
+    path: &str,
+) -> Result<Json<Value>, Refusal> {
+    done.map_err(|error| Refusal::internal(error.to_string()))?
+        .map_err(|error| refused(path, &error))?;
+    Ok(Json(json!({})))
+}
+
+/// What the disk says, as clients read it.
 fn refused(path: &str, error: &io::Error) -> Refusal {
     match error.kind() {
         io::ErrorKind::NotFound => Refusal::unknown(format!("there is no file `{path}`")),
+        io::ErrorKind::IsADirectory => Refusal::invalid(format!(
+            "Invalid path: `{path}` is a folder already; name a file"
+        )),
+        io::ErrorKind::NotADirectory => Refusal::invalid(format!(
+            "Invalid path: a part of `{path}` is a file and cannot be a folder too"
+        )),
+        io::ErrorKind::InvalidFilename => Refusal::invalid(format!(
+            "Invalid path: a name in `{path}` is longer than the disk allows"
+        )),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Fault::disk_full(format!("`{path}` is not taken: the disk is full")).into()
-        }
-        io::ErrorKind::NotADirectory => {
-            Refusal::invalid(format!("Invalid path: a part of `{path}` is a file"))
-        }
-        io::ErrorKind::IsADirectory => {
-            Refusal::invalid(format!("Invalid path: `{path}` is a folder"))
-        }
-        io::ErrorKind::InvalidFilename => {
-            Refusal::invalid(format!("Invalid path: a name in `{path}` is too long"))
+            Fault::disk_full(format!("`{path}` is not kept: the disk is full")).into()
         }
         _ => Refusal::internal(format!("`{path}`: {error}")),
     }
-}
-
-/// Works with files on a thread of its own, so that the server stays free.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
 }
