@@ -85,7 +85,7 @@ pub use heads::{ClassProbability, Epoch, Head, Parts, Prediction};
 pub use holdout::HoldOut;
 pub use kinds::{FusionKind, HeadKind, TargetKind};
 pub use metrics::{Inverse, Metrics, Scorer, WITHIN_ROWS, spearman_ceiling};
-pub use prequential::{Foretold, Prequential, prequential};
+pub use prequential::{Foretold, Prequential, prequential, prequential_of_classes};
 pub use refit::refit;
 pub use settings::TrainSettings;
 pub use span::Span;

@@ -149,12 +149,11 @@ impl Evaluate {
                     .map_err(|error| learning_error(error, &watch))?;
             let (inverse, seed) = (training.inverse, training.seed);
             let targets = fitted.head.targets(&matrix.rows);
-            // Of classes nothing is foretold.
             let prequential = match training.classes {
-                Some(_) => None,
-                None => learning::prequential(&matrix, &targets, &foretold, (inverse, seed))
-                    .map_err(|error| learning_error(error, &watch))?,
-            };
+                Some(_) => learning::prequential_of_classes(&matrix, &fitted.head, &foretold, seed),
+                None => learning::prequential(&matrix, &targets, &foretold, (inverse, seed)),
+            }
+            .map_err(|error| learning_error(error, &watch))?;
             let rows = evaluated_rows(&matrix, &fitted)?;
             // A constant has no rank correlation; an error that is no number is a fault.
             let finite = ["mae", "rmse"].iter().all(|metric| {
@@ -207,6 +206,7 @@ impl Evaluate {
                 low: filed.low,
                 high: filed.high,
             },
+            classes: filed.classes,
         });
         Ok(made.collect())
     }

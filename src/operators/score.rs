@@ -1,6 +1,6 @@
 //! `score`: the champion's predictions for records whose label is still to come.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     artifacts,
+    corpus::{FeatureMatrix, Row},
     engine::{Operator, SettingsError, TaskContext, TaskError, TaskOutcome},
-    learning::{FeatureSchema, Head},
+    learning::{Error, FeatureSchema, Head, Prediction},
     registry::{self, BlockEncoder, ModelName},
     store::StoredPrediction,
 };
@@ -62,11 +63,6 @@ impl Score {
                 manifest.version
             )));
         }
-        if merged.classes.is_some() {
-            return Err(TaskError::skip(
-                "the champion predicts classes; only numbers are filed before their labels are known",
-            ));
-        }
         let run_dir = context.run_dir.clone();
         let number = version.manifest.version;
         let predictions = blocking(move || {
@@ -75,18 +71,7 @@ impl Score {
             })?;
             let weights = version.weights()?;
             let head = Head::from_safetensors(&weights).map_err(TaskError::fail)?;
-            let predictions = head.predict(&waiting).map_err(TaskError::fail)?;
-            let rows = waiting
-                .rows
-                .iter()
-                .zip(predictions)
-                .map(|(row, prediction)| StoredPrediction {
-                    record_id: row.id.clone(),
-                    value: prediction.value,
-                    low: prediction.low,
-                    high: prediction.high,
-                });
-            Ok::<Vec<_>, TaskError>(rows.collect())
+            foretold(&head, &waiting).map_err(TaskError::fail)
         })
         .await??;
         let rows = predictions.len() as u64;
@@ -112,6 +97,32 @@ impl Score {
             ..TaskOutcome::default()
         })
     }
+}
+
+/// What a head says of the rows of a matrix, as it is filed.
+fn foretold(head: &Head, waiting: &FeatureMatrix) -> Result<Vec<StoredPrediction>, Error> {
+    let answers = head.predict(waiting)?;
+    let filed = |row: &Row, prediction: Prediction, classes| StoredPrediction {
+        record_id: row.id.clone(),
+        value: prediction.value,
+        low: prediction.low,
+        high: prediction.high,
+        classes,
+    };
+    if head.membership().is_none() {
+        let rows = waiting.rows.iter().zip(answers);
+        let rows = rows.map(|(row, answer)| filed(row, answer, BTreeMap::new()));
+        return Ok(rows.collect());
+    }
+    let told = head.class_probabilities(&answers, None).into_iter();
+    let rows = waiting.rows.iter().zip(told).map(|(row, told)| {
+        // The most probable one is the first.
+        let most = told[0].probability;
+        let classes = told.into_iter();
+        let classes = classes.map(|of| (of.class, of.probability.value));
+        filed(row, most, classes.collect())
+    });
+    Ok(rows.collect())
 }
 
 /// What tells the features of this run from those that a version was trained on: its schema and its

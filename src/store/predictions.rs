@@ -1,8 +1,11 @@
 //! Predictions for records whose label was still to come.
 
+use std::collections::BTreeMap;
+
 use super::{Error, Store, Writer, progress};
 
-/// A prediction on the training scale, with the ends of its interval.
+/// A prediction on the training scale, with the ends of its interval; of classes, that of the most
+/// probable one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredPrediction {
     /// The record's id.
@@ -13,6 +16,8 @@ pub struct StoredPrediction {
     pub low: f64,
     /// The upper end of the interval.
     pub high: f64,
+    /// How probable each class is; empty where a number is predicted.
+    pub classes: BTreeMap<String, f64>,
 }
 
 impl Store {
@@ -34,10 +39,13 @@ impl Store {
         let mut transaction = self.content.write().await?;
         let mut new = 0;
         for prediction in predictions {
+            let classes = &prediction.classes;
+            let classes =
+                (!classes.is_empty()).then(|| serde_json::to_string(classes).expect("plain data"));
             let done = sqlx::query!(
                 "INSERT INTO predictions (dataset, record_id, model, version, value, low, high,
-                                          predicted_at, run_id)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                          predicted_at, run_id, classes)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                  ON CONFLICT (dataset, record_id, model, version) DO NOTHING",
                 dataset,
                 prediction.record_id,
@@ -48,6 +56,7 @@ impl Store {
                 prediction.high,
                 predicted_at,
                 writer.run_id,
+                classes,
             )
             .execute(&mut *transaction)
             .await?;
@@ -71,7 +80,7 @@ impl Store {
         // SQLite takes the other columns from the row with the least time.
         let rows = sqlx::query!(
             r#"SELECT record_id AS "record_id!", version AS "version!: u32", value AS "value!",
-                      low AS "low!", high AS "high!",
+                      low AS "low!", high AS "high!", classes AS "classes?",
                       MIN(predicted_at * 1000000 + version) AS "at: i64"
                FROM predictions WHERE dataset = ? AND model = ?
                GROUP BY record_id ORDER BY record_id"#,
@@ -81,15 +90,29 @@ impl Store {
         .fetch_all(self.content.read())
         .await?;
         let first = rows.into_iter().map(|row| {
+            let read = |json: &str| {
+                serde_json::from_str(json).map_err(|error| Error::Inconsistent {
+                    table: "predictions",
+                    column: "classes",
+                    row: row.record_id.clone(),
+                    message: error.to_string(),
+                })
+            };
             let prediction = StoredPrediction {
+                classes: row
+                    .classes
+                    .as_deref()
+                    .map(read)
+                    .transpose()?
+                    .unwrap_or_default(),
                 record_id: row.record_id,
                 value: row.value,
                 low: row.low,
                 high: row.high,
             };
-            (row.version, prediction)
+            Ok((row.version, prediction))
         });
-        Ok(first.collect())
+        first.collect()
     }
 }
 
@@ -106,6 +129,7 @@ mod tests {
             value,
             low: value - 1.0,
             high: value + 1.0,
+            classes: [("warm".to_owned(), value / 10.0)].into(),
         };
         let made = [
             (5, 200, ["b", "a"].as_slice(), 5.0),

@@ -1,11 +1,11 @@
 //! Targets that are classes: one of several, and any number of them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::home::{Home, stderr, task};
 
 /// A home with the pipeline `plain` and a table whose rows tell by two numbers what they are. The last
-/// ten do not say it, and no class of the third kind has enough rows.
+/// ten do not say it yet, and no class of the third kind has enough rows.
 fn home() -> Home {
     let home = Home::empty();
     let pipeline = include_str!("plain.toml").replace(
@@ -14,11 +14,18 @@ fn home() -> Home {
     );
     let told =
         "\n[fields]\nheat = \"number\"\ndepth = \"number\"\nkind = \"text\"\ntags = \"text\"\n";
-    home.write("pipelines/plain.toml", pipeline + told);
+    let score = "\n[[task]]\nid = \"score\"\nop = \"score\"\nafter = [\"persist\"]\n";
+    home.write("pipelines/plain.toml", pipeline + score + told);
+    write_rows(&home, 290);
+    home
+}
+
+/// The table; `labelled` of its rows say what they are.
+fn write_rows(home: &Home, labelled: usize) {
     let line = |at: usize| {
         let (heat, depth) = (at * 7919 % 101, at * 104_729 % 97);
         let kind = match (at, heat) {
-            (290.., _) => "",
+            _ if at >= labelled => "",
             (5, _) => "odd",
             (_, ..50) => "cold",
             _ => "warm",
@@ -32,7 +39,7 @@ fn home() -> Home {
         let day = 1 + at * 16 / 300;
         format!(
             "r{at},title {at},2026-01-{day:02}T{:02}:00:00Z,art,{heat},{depth},{kind},\"{tags}\"\n",
-            at % 24
+            at * 16 % 300 * 24 / 300
         )
     };
     let lines: String = (0..300).map(line).collect();
@@ -40,7 +47,6 @@ fn home() -> Home {
         "rows.csv",
         format!("id,title,created,community,heat,depth,kind,tags\n{lines}"),
     );
-    home
 }
 
 fn run(home: &Home, target: &str) -> Value {
@@ -175,4 +181,49 @@ fn what_makes_no_sense_of_classes_is_refused() {
     assert!(!output.status.success());
     let said = stderr(&output) + &String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("histories of numbers"), "{said}");
+}
+
+#[test]
+fn what_was_said_of_classes_meets_what_they_became() {
+    let home = home();
+    let first = run(&home, "class(kind)");
+    let score = task(&first, "score");
+    assert_eq!(
+        (&score["rows_out"], &score["state"]),
+        (&10.into(), &"succeeded".into())
+    );
+    let waiting: Vec<Value> = home
+        .json_lines(&["export", "predictions", "plain"])
+        .into_iter()
+        .filter(|row| row["split"] == "waiting")
+        .collect();
+    assert_eq!(waiting.len(), 10);
+    for row in &waiting {
+        let both = [&row["probability.cold"], &row["probability.warm"]].map(number);
+        assert!((both[0] + both[1] - 1.0).abs() < 1e-9, "{row}");
+        assert_eq!(row["prediction"], json!(both[0].max(both[1])));
+    }
+
+    write_rows(&home, 300);
+    run(&home, "class(kind)");
+    let shown = home.json(&["models", "show", "plain/2"]);
+    let met = &shown["evaluation"]["prequential"];
+    assert_eq!(
+        (&met["rows"], &met["versions"]["1"]),
+        (&10.into(), &10.into())
+    );
+    let right = waiting.iter().filter(|row| {
+        let heat = row["id"].as_str().unwrap()[1..].parse::<usize>().unwrap() * 7919 % 101;
+        (heat < 50) == (number(&row["probability.cold"]) > 0.5)
+    });
+    let right = right.count() as f64 / 10.0;
+    assert!(right > 0.7);
+    assert_eq!(met["metrics"]["accuracy"], json!(right));
+    assert!(number(&met["intervals"]["accuracy"]["low"]) <= right);
+    let page = home.run(&["models", "report", "plain/2"]);
+    assert!(
+        String::from_utf8(page.stdout)
+            .unwrap()
+            .contains("10 by version 1")
+    );
 }

@@ -106,13 +106,15 @@ pub(super) fn predictions(
     ];
     // One column for the record's classes, one for the probability of each that the model knows.
     let first = evaluated.first();
-    let classes = first.map_or_else(Vec::new, |row| row.probabilities.keys().cloned().collect());
+    let classes: Vec<String> =
+        first.map_or_else(Vec::new, |row| row.probabilities.keys().cloned().collect());
     if !classes.is_empty() {
         columns.push(("classes".to_owned(), Kind::Text));
     }
     for class in &classes {
         columns.push((format!("probability.{class}"), Kind::Number));
     }
+    let asked = classes.clone();
     let evaluated = evaluated.into_iter().map(move |row| {
         let mut cells = vec![
             Cell::Text(row.id),
@@ -131,15 +133,23 @@ pub(super) fn predictions(
         cells.extend(told.map(|probability| Cell::of(probability, Cell::Number)));
         cells
     });
-    let waiting = waiting.into_iter().map(|prediction| {
-        vec![
+    let waiting = waiting.into_iter().map(move |prediction| {
+        let mut cells = vec![
             Cell::Text(prediction.record_id),
             Cell::Text("waiting".to_owned()),
             Cell::Missing,
             Cell::Number(prediction.value),
             Cell::Number(prediction.low),
             Cell::Number(prediction.high),
-        ]
+        ];
+        if !asked.is_empty() {
+            cells.push(Cell::Missing);
+        }
+        let told = asked
+            .iter()
+            .map(|class| prediction.classes.get(class).copied());
+        cells.extend(told.map(|probability| Cell::of(probability, Cell::Number)));
+        cells
     });
     Sheet::new(columns, evaluated.chain(waiting))
 }

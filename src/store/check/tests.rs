@@ -38,7 +38,7 @@ INSERT INTO model_aliases VALUES ('m', 'champion', 1, 0, '');
 
 const SOUND_CONTENT: &str = "
 INSERT INTO task_progress VALUES ('new', 'a', 7, 0, NULL);
-INSERT INTO predictions VALUES ('d', 'r', 'm', 1, 0, 0, 0, 0, 'old');
+INSERT INTO predictions VALUES ('d', 'r', 'm', 1, 0, 0, 0, 0, 'old', NULL);
 INSERT INTO records VALUES ('d', 'r', NULL, NULL, NULL, NULL, '[]', '{}', 0, 0, 'old');
 INSERT INTO raw VALUES ('d', 'r', 0, 0, x'28b52ffd00581100007b7d', NULL);
 INSERT INTO media VALUES (x'01', 1, 'png', 1, 1, 1, 0, NULL, 1);
