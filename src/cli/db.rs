@@ -211,7 +211,7 @@ async fn vacuum(app: &App, output: Output) -> Result<(), Failure> {
     }
     output.data(format!(
         "removed: {} runs, {} of files (logs of {} runs, files of {}, {} matrices, {} images), \
-         {} model versions, JSON of {} records",
+         {} model versions, JSON of {} records, {} runs that others had logged",
         removed.runs,
         bytes(removed.bytes),
         removed.logs,
@@ -220,6 +220,7 @@ async fn vacuum(app: &App, output: Output) -> Result<(), Failure> {
         removed.originals,
         removed.models,
         removed.raw,
+        removed.logged,
     ))?;
     output.data(format!("databases: {} → {}", bytes(before), bytes(after)))?;
     Ok(())
