@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use trendmill::{
     clock::Timestamp,
-    store::{LoggedSearch, NewLoggedRun},
+    store::{LoggedSearch, NewLoggedRun, Store},
 };
 
 use crate::{UP, around, commands::dies_at as dies_at_command, effects, home::Home};
@@ -160,8 +160,10 @@ fn at_a_batch() {
 #[test]
 fn at_what_goes_for_good() {
     let prepare = || {
-        let home = Home::empty();
-        effects::ask(home.path(), async |store| {
+        let home = home();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let store = Store::open(&home.path().join("data")).await.unwrap();
             let long_ago = Timestamp::from_millis(0);
             for run_id in ["gone", "kept"] {
                 let new = NewLoggedRun {
